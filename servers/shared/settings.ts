@@ -1,0 +1,97 @@
+import { z } from "zod";
+
+const flagHosts = z
+  .string()
+  .default("")
+  .transform((list) => list.split(",").map((host) => host.trim()).filter((host) => host !== ""));
+
+const baseUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
+
+/**
+ * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
+ * theirs with this same parser. A value that is wrong stops the Worker; none of them loosens a check by its absence.
+ */
+const settingsSchema = z.object({
+  /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
+  PUBLIC_URL: baseUrl,
+  /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
+  IDENTITY: z.enum(["local", "access-edge"]),
+  /** Local mode: the code that the consent page asks for. */
+  LOCAL_SIGN_IN_CODE: z.string().min(8).optional(),
+  /** Local mode: what `npm run token` shows to be given a personal access token. */
+  LOCAL_ADMIN_SECRET: z.string().min(32).optional(),
+  /** `https://<team>.cloudflareaccess.com`. */
+  ACCESS_TEAM_DOMAIN: baseUrl.optional(),
+  /** The Access application's audience tag. */
+  ACCESS_AUDIENCE: z.string().min(1).optional(),
+  /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
+  ADMIN_EMAILS: flagHosts,
+  /** Signs share links and remembered consent. */
+  SIGNING_SECRET: z.string().min(32),
+  SANDBOX_DRIVER: z.enum(["local", "container", "simulated"]),
+  /** Local mode: where the sandbox runtime listens, and the secret it asks for. */
+  LOCAL_RUNTIME_URL: baseUrl.optional(),
+  LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
+  /** Hosts, `HOST[:PORT]`, comma-separated, that sandbox and browser may reach beyond the network policy. */
+  ALLOWED_HOSTS: flagHosts,
+  /** An OpenAI-compatible endpoint, `https://…/v1`, for sub-agents. */
+  MODEL_BASE_URL: baseUrl.optional(),
+  MODEL_API_KEY: z.string().min(1).optional(),
+  /** The model that delegate_run uses when the caller names none. */
+  MODEL_DEFAULT: z.string().min(1).optional(),
+  /** Instead of MODEL_BASE_URL: Cloudflare AI Gateway by account, gateway and token. */
+  AI_GATEWAY_ACCOUNT_ID: z.string().min(1).optional(),
+  AI_GATEWAY_ID: z.string().min(1).optional(),
+  AI_GATEWAY_TOKEN: z.string().min(1).optional(),
+});
+
+export type Settings = Readonly<z.output<typeof settingsSchema>>;
+
+/** Settings that go together: each name on the left needs those on the right. */
+const NEEDS: readonly (readonly [when: (settings: Settings) => boolean, needed: readonly (keyof Settings)[], why: string])[] = [
+  [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
+  [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
+  [(s) => s.SANDBOX_DRIVER !== "container", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is not container"],
+  [
+    (s) => [s.AI_GATEWAY_ACCOUNT_ID, s.AI_GATEWAY_ID, s.AI_GATEWAY_TOKEN].some((value) => value !== undefined),
+    ["AI_GATEWAY_ACCOUNT_ID", "AI_GATEWAY_ID", "AI_GATEWAY_TOKEN"],
+    "part of AI_GATEWAY_* is set",
+  ],
+];
+
+/** What is wrong with the settings, one sentence each, naming the setting and never its value. */
+export class SettingsError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`Settings are wrong: ${problems.join(" ")}`);
+    this.name = "SettingsError";
+    this.problems = problems;
+  }
+}
+
+/** Parses the environment once. Throws `SettingsError` with every problem that it finds. */
+export function parseSettings(env: Readonly<Record<string, unknown>>): Settings {
+  const known: Record<string, unknown> = {};
+  for (const name of Object.keys(settingsSchema.shape)) {
+    if (env[name] !== undefined && env[name] !== "") known[name] = env[name];
+  }
+  const parsed = settingsSchema.safeParse(known);
+  if (!parsed.success) {
+    throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}.`));
+  }
+  const settings = parsed.data;
+  const problems = NEEDS.filter(([when]) => when(settings)).flatMap(([, needed, why]) =>
+    needed.filter((name) => settings[name] === undefined).map((name) => `${name} is missing while ${why}.`),
+  );
+  if (settings.IDENTITY === "local" && !isLoopback(new URL(settings.PUBLIC_URL).hostname)) {
+    problems.push("IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.");
+  }
+  if (problems.length > 0) throw new SettingsError(problems);
+  return settings;
+}
+
+/** Whether a URL's hostname can only be this machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
