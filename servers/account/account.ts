@@ -1,0 +1,154 @@
+import { DurableObject } from "cloudflare:workers";
+import * as z from "zod";
+import { isScope, type Scope } from "../../auth/scopes.ts";
+
+/** One finished call, as the audit keeps it: a digest of the input, never its contents. */
+export interface AuditRow {
+  readonly id: string;
+  readonly atMs: number;
+  readonly clientId: string;
+  readonly tool: string;
+  /** `ok`, or the code of the error that the caller got. */
+  readonly outcome: string;
+  readonly durationMs: number;
+  /** SHA-256 of the input's JSON, hex. */
+  readonly inputDigest: string;
+  readonly outputBytes: number;
+  /** The delegated run that made the call, where a sub-agent did. */
+  readonly parentRunId?: string;
+}
+
+/** What one call cost the deployment beyond the plan, as far as it is known when the call ends. */
+export interface CostRow {
+  readonly callId: string;
+  readonly atMs: number;
+  /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
+  readonly nanoUsd: number;
+}
+
+export interface TokenRow {
+  readonly id: string;
+  /** SHA-256 of the token, hex; the token itself is never stored. */
+  readonly hash: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS audit (
+    id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, client_id TEXT NOT NULL, tool TEXT NOT NULL, outcome TEXT NOT NULL,
+    duration_ms REAL NOT NULL, input_digest TEXT NOT NULL, output_bytes INTEGER NOT NULL, parent_run_id TEXT
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
+  CREATE TABLE IF NOT EXISTS costs (
+    call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tokens (
+    hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
+`;
+
+const auditRecord = z.object({
+  id: z.string(),
+  at_ms: z.number(),
+  client_id: z.string(),
+  tool: z.string(),
+  outcome: z.string(),
+  duration_ms: z.number(),
+  input_digest: z.string(),
+  output_bytes: z.number(),
+  parent_run_id: z.string().nullable(),
+});
+
+const tokenRecord = z.object({
+  hash: z.string(),
+  id: z.string(),
+  name: z.string(),
+  scopes: z.string(),
+  created_at_ms: z.number(),
+  expires_at_ms: z.number(),
+});
+
+/** One person's books: what was called, what it cost, and the personal access tokens. One object per `userId`. */
+export class Account extends DurableObject {
+  readonly #sql: SqlStorage;
+
+  constructor(state: DurableObjectState, env: unknown) {
+    super(state, env);
+    this.#sql = state.storage.sql;
+    this.#sql.exec(SCHEMA);
+  }
+
+  /** Keeps one audit row and one cost row a call. The same row given twice is kept once. */
+  record(audit: AuditRow, cost: CostRow): void {
+    this.#sql.exec(
+      "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      audit.id,
+      audit.atMs,
+      audit.clientId,
+      audit.tool,
+      audit.outcome,
+      audit.durationMs,
+      audit.inputDigest,
+      audit.outputBytes,
+      audit.parentRunId ?? null,
+    );
+    this.#sql.exec("INSERT OR IGNORE INTO costs VALUES (?, ?, ?)", cost.callId, cost.atMs, Math.round(cost.nanoUsd));
+  }
+
+  /** The newest audit rows first, at most `limit`. */
+  listAudit(limit: number): AuditRow[] {
+    const rows = this.#sql.exec("SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT ?", limit).toArray();
+    return rows.map((row) => {
+      const record = auditRecord.parse(row);
+      return {
+        id: record.id,
+        atMs: record.at_ms,
+        clientId: record.client_id,
+        tool: record.tool,
+        outcome: record.outcome,
+        durationMs: record.duration_ms,
+        inputDigest: record.input_digest,
+        outputBytes: record.output_bytes,
+        ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
+      };
+    });
+  }
+
+  /** How many calls have a cost row, and what they come to. */
+  costTotal(): { calls: number; nanoUsd: number } {
+    const row = this.#sql.exec("SELECT count(*) AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs").one();
+    return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
+  }
+
+  addToken(token: TokenRow): void {
+    this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
+    this.#sql.exec(
+      "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
+      token.hash,
+      token.id,
+      token.name,
+      token.scopes.join(" "),
+      token.createdAtMs,
+      token.expiresAtMs,
+    );
+  }
+
+  /** The token with that hash; expiry is for the caller to check, against its own clock. */
+  findToken(hash: string): TokenRow | undefined {
+    const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
+    if (row === undefined) return undefined;
+    const record = tokenRecord.parse(row);
+    return {
+      id: record.id,
+      hash: record.hash,
+      name: record.name,
+      scopes: record.scopes.split(" ").filter(isScope),
+      createdAtMs: record.created_at_ms,
+      expiresAtMs: record.expires_at_ms,
+    };
+  }
+}

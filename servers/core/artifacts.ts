@@ -1,0 +1,42 @@
+import type { FileInfo, FileStore, SizedStream } from "../files/store.ts";
+
+/** What is kept of one text; longer ones are cut off at this size. */
+export const MAX_ARTIFACT_BYTES = 64 * 1024 * 1024;
+
+/** How many characters of one text a result carries unless the caller asks for more. */
+export const MAX_TEXT_CHARS = 10_000;
+
+export interface Artifact {
+  /** A file name with its ending; it is made unique. */
+  readonly name: string;
+  readonly mimeType: string;
+  readonly content: Uint8Array | string | SizedStream;
+  /** What made it: tool, command, page. Short values. */
+  readonly madeBy: Readonly<Record<string, string>>;
+}
+
+/** Keeps what tools make under `artifacts/<date>/` in the caller's files. */
+export interface Artifacts {
+  keep(artifact: Artifact): Promise<FileInfo>;
+}
+
+export function createArtifacts(files: FileStore, now: () => Date): Artifacts {
+  return {
+    keep: ({ name, mimeType, content, madeBy }) => {
+      const at = now().toISOString();
+      const unique = `${at.slice(11, 19).replaceAll(":", "")}-${crypto.randomUUID().slice(0, 8)}`;
+      return files.write(`artifacts/${at.slice(0, 10)}/${unique}-${name}`, content, { mimeType, madeBy });
+    },
+  };
+}
+
+/** `text` within `maxChars`: whole, or head and tail around a line that says how much was left out. */
+export function cutText(text: string, maxChars: number): { text: string; isCut: boolean } {
+  if (text.length <= maxChars) return { text, isCut: false };
+  const note = `\n… ${text.length - maxChars} characters left out …\n`;
+  const headChars = Math.floor(maxChars * 0.6);
+  const tailChars = maxChars - headChars;
+  const head = text.slice(0, headChars).toWellFormed();
+  const tail = text.slice(-tailChars).toWellFormed();
+  return { text: `${head}${note}${tail}`, isCut: true };
+}
