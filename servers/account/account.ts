@@ -73,10 +73,10 @@ const tokenRecord = z.object({
 });
 
 /** One person's books: what was called, what it cost, and the personal access tokens. One object per `userId`. */
-export class Account extends DurableObject {
+export class Account extends DurableObject<object> {
   readonly #sql: SqlStorage;
 
-  constructor(state: DurableObjectState, env: unknown) {
+  constructor(state: DurableObjectState, env: object) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(SCHEMA);

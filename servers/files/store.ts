@@ -1,3 +1,4 @@
+import mime from "mime/lite";
 import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder, normalizePath } from "../shared/paths.ts";
 
@@ -55,4 +56,107 @@ export interface FileStore {
   write(path: string, content: Uint8Array | string | SizedStream, options?: WriteOptions): Promise<FileInfo>;
   /** Does nothing where there is no such file. */
   remove(path: string): Promise<void>;
+}
+
+/** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
+export function filesPrefix(userId: string): string {
+  return `users/${userId}/files/`;
+}
+
+/** What a file is by its name: `text/csv`; unknown endings are bytes. */
+export function mimeTypeOf(path: string): string {
+  return mime.getType(path) ?? "application/octet-stream";
+}
+
+export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
+  const prefix = filesPrefix(userId);
+  const keyOf = (path: string): string => prefix + normalizePath(path);
+  const missing = (path: string): ToolError =>
+    new ToolError("not_found", `There is no file ${path}; files_list shows what there is.`);
+
+  return {
+    prefix,
+
+    list: async ({ folder, recursive, limit, cursor }) => {
+      const page = await reach(() =>
+        bucket.list({
+          prefix: prefix + normalizeFolder(folder),
+          limit,
+          include: ["httpMetadata"],
+          ...(recursive ? {} : { delimiter: "/" }),
+          ...(cursor === undefined ? {} : { cursor }),
+        }),
+      );
+      return {
+        folders: page.delimitedPrefixes.map((key) => key.slice(prefix.length)),
+        files: page.objects.map((object) => infoOf(object, prefix)),
+        ...(page.truncated ? { cursor: page.cursor } : {}),
+      };
+    },
+
+    stat: async (path) => {
+      const object = await reach(() => bucket.head(keyOf(path)));
+      if (object === null) throw missing(path);
+      return infoOf(object, prefix);
+    },
+
+    read: async (path, range) => {
+      const object = await reach(() => bucket.get(keyOf(path), range === undefined ? {} : { range }));
+      if (object === null) throw missing(path);
+      return { ...infoOf(object, prefix), body: object.body };
+    },
+
+    write: async (path, content, options = {}) => {
+      const key = keyOf(path);
+      const object = await reach(() =>
+        put(bucket, key, content, {
+          httpMetadata: { contentType: options.mimeType ?? mimeTypeOf(key) },
+          ...(options.madeBy === undefined ? {} : { customMetadata: { ...options.madeBy } }),
+          ...(options.createOnly === true ? { onlyIf: { etagDoesNotMatch: "*" } } : {}),
+          ...(options.ifMatch === undefined ? {} : { onlyIf: { etagMatches: options.ifMatch } }),
+        }),
+      );
+      if (object === null) {
+        throw new ToolError("conflict", `${path} is not as you expected it; read it again before you write.`);
+      }
+      return infoOf(object, prefix);
+    },
+
+    remove: async (path) => {
+      await reach(() => bucket.delete(keyOf(path)));
+    },
+  };
+}
+
+async function put(
+  bucket: R2Bucket,
+  key: string,
+  content: Uint8Array | string | SizedStream,
+  options: R2PutOptions,
+): Promise<R2Object | null> {
+  if (typeof content === "string" || content instanceof Uint8Array) return await bucket.put(key, content, options);
+  // R2 takes a stream only with a known length; FixedLengthStream also fails where the body is not that long.
+  const { readable, writable } = new FixedLengthStream(content.sizeBytes);
+  const [object] = await Promise.all([bucket.put(key, readable, options), content.body.pipeTo(writable)]);
+  return object;
+}
+
+/** Runs one R2 operation and says it in our words where the bucket does not answer. */
+async function reach<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (cause) {
+    if (cause instanceof ToolError) throw cause;
+    throw new ToolError("unavailable", "The file store did not answer; nothing was changed, try again.", { cause });
+  }
+}
+
+function infoOf(object: R2Object, prefix: string): FileInfo {
+  return {
+    path: object.key.slice(prefix.length),
+    sizeBytes: object.size,
+    mimeType: object.httpMetadata?.contentType ?? mimeTypeOf(object.key),
+    modifiedAt: object.uploaded,
+    etag: object.etag,
+  };
 }
