@@ -6,6 +6,7 @@ import type { DelegateRuns } from "../delegate/run.ts";
 import type { FileStore } from "../files/store.ts";
 import type { ShareLinks } from "../files/share-link.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
+import { ToolError } from "../shared/errors.ts";
 import type { Artifacts } from "./artifacts.ts";
 
 /** What a tool may act on, already bound to the caller by `worker.ts`. */
@@ -66,7 +67,7 @@ export interface Tool {
   readonly input: z.ZodObject;
   readonly annotations: Annotations;
   readonly scopes: readonly Scope[];
-  /** Runs the handler on input that `input` has parsed; the output has passed its schema. */
+  /** Parses the input, rejecting with `invalid_input`, and runs the handler; the output has passed its schema. */
   readonly run: (input: unknown, context: ToolContext) => Promise<ToolOutcome>;
 }
 
@@ -81,11 +82,15 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
   definition: ToolDefinition<Input, Output>,
 ): Tool {
   const { input, output, handler, text, ...declared } = definition;
+  // An argument that the tool does not know is a misunderstanding that the model should hear of.
+  const strictInput = input.strict();
   return {
     ...declared,
     input,
     run: async (raw, context) => {
-      const answer = await handler(input.parse(raw), context);
+      const parsed = strictInput.safeParse(raw);
+      if (!parsed.success) throw new ToolError("invalid_input", describeIssues(parsed.error));
+      const answer = await handler(parsed.data, context);
       const data = output.parse(answer.output);
       const attachments = answer.attachments ?? [];
       return text === undefined
@@ -93,6 +98,13 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
         : { text: text(data), attachments };
     },
   };
+}
+
+function describeIssues(error: z.ZodError): string {
+  const issues = error.issues
+    .slice(0, 5)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`));
+  return `${issues.join("; ")}. Correct the arguments and call again.`;
 }
 
 /** One MCP server: a name, words for the client's model, and tool modules whose every export is a tool. */

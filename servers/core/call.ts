@@ -1,0 +1,120 @@
+import type { Caller } from "../../auth/caller.ts";
+import { ToolError } from "../shared/errors.ts";
+import { describeFailure, type Log } from "./log.ts";
+import type { Capabilities, Tool, ToolOutcome } from "./tool.ts";
+
+/** Clients give up soon after; longer work returns a handle before. */
+const CALL_DEADLINE_MS = 55_000;
+
+/** How one call ended, for the books. */
+export interface FinishedCall {
+  readonly id: string;
+  readonly tool: string;
+  readonly input: unknown;
+  /** `ok`, or the error's code. */
+  readonly outcome: string;
+  readonly atMs: number;
+  readonly durationMs: number;
+  readonly outputBytes: number;
+}
+
+/** Who calls, with what at hand, and where the call is written down. */
+export interface CallPipeline {
+  readonly caller: Caller;
+  readonly capabilities: Capabilities;
+  readonly log: Log;
+  /** Writes the books off the caller's path; never throws. */
+  readonly record: (call: FinishedCall) => void;
+}
+
+export interface CallWatch {
+  readonly signal: AbortSignal;
+  readonly reportProgress: (message: string) => void;
+}
+
+export type CallEnd =
+  | { readonly ok: true; readonly outcome: ToolOutcome; readonly durationMs: number }
+  | { readonly ok: false; readonly error: ToolError; readonly durationMs: number };
+
+/**
+ * The one way a tool is called, by a client or by a sub-agent: scope, input, deadline, handler, output by its
+ * schema, one entry in the books. Never rejects.
+ */
+export async function callTool(tool: Tool, input: unknown, pipeline: CallPipeline, watch: CallWatch): Promise<CallEnd> {
+  const id = crypto.randomUUID();
+  const atMs = Date.now();
+  const startedMs = performance.now();
+  const end = await runChecked(tool, input, pipeline, watch).then(
+    (outcome): CallEnd => ({ ok: true, outcome, durationMs: performance.now() - startedMs }),
+    (failure: unknown): CallEnd => ({
+      ok: false,
+      error: asToolError(failure, id, tool, pipeline.log),
+      durationMs: performance.now() - startedMs,
+    }),
+  );
+  pipeline.record({
+    id,
+    tool: tool.name,
+    input,
+    outcome: end.ok ? "ok" : end.error.code,
+    atMs,
+    durationMs: end.durationMs,
+    outputBytes: end.ok ? outputBytes(end.outcome) : 0,
+  });
+  return end;
+}
+
+async function runChecked(
+  tool: Tool,
+  input: unknown,
+  { caller, capabilities }: CallPipeline,
+  watch: CallWatch,
+): Promise<ToolOutcome> {
+  const missing = tool.scopes.filter((scope) => !caller.scopes.includes(scope));
+  if (missing.length > 0) {
+    throw new ToolError("forbidden", `${tool.name} needs the scope ${missing.join(" ")}; sign in again and allow it.`);
+  }
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), CALL_DEADLINE_MS);
+  try {
+    const signal = AbortSignal.any([watch.signal, deadline.signal]);
+    return await orAborted(tool.run(input, { ...capabilities, ...watch, caller, signal }), signal, deadline.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The work's result, or an error as soon as the call is given up, whether or not the work takes notice. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal, deadline: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    aborted.reject(
+      deadline.aborted
+        ? new ToolError("timeout", `The call took longer than ${CALL_DEADLINE_MS / 1000} s; do it in smaller steps.`)
+        : new ToolError("cancelled", "The call was cancelled by the client."),
+    );
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Expected failures as they are; anything else is a defect, logged under a reference that the client is shown. */
+function asToolError(failure: unknown, id: string, tool: Tool, log: Log): ToolError {
+  if (failure instanceof ToolError) {
+    if (failure.cause !== undefined) {
+      log.info("tool failed", { call: id, tool: tool.name, code: failure.code, cause: describeFailure(failure.cause) });
+    }
+    return failure;
+  }
+  log.error("tool broke", { call: id, tool: tool.name, failure: describeFailure(failure) });
+  return new ToolError("internal", `Something broke in Pincer; tell whoever runs it the reference ${id}.`);
+}
+
+function outputBytes({ text, attachments }: ToolOutcome): number {
+  return attachments.reduce((sum, item) => sum + (item.type === "image" ? item.base64.length : 0), text.length);
+}

@@ -1,0 +1,78 @@
+import * as z from "zod";
+import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
+import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
+import type { CodeOutput, CodeResult } from "../sandbox/driver.ts";
+import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
+
+const RUN_TIMEOUT_MS = 45_000;
+/** Taken from the sandbox; what does not fit into the result is kept in files. */
+const MAX_CAPTURED_CHARS = 1_000_000;
+
+export const interpreterRun = defineTool({
+  name: "interpreter_run",
+  title: "Run code",
+  description:
+    "Runs Python (IPython, pandas, matplotlib) or JavaScript (Node) and keeps variables per context. The last expression and figures come back. Your files are at /workspace/files.",
+  input: z.object({
+    code: z.string().min(1).max(1_000_000).describe("What to run"),
+    language: z.enum(["python", "javascript"]).default("python").describe("Language"),
+    context: handleName.describe("Keeps state under this name"),
+  }),
+  output: z.object({ text: z.string() }),
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+  scopes: ["interpreter:run"],
+  handler: async ({ code, language, context }, tool) => {
+    const result = await tool.sandbox(DEFAULT_HANDLE).runCode(
+      { code, language, context, timeoutMs: RUN_TIMEOUT_MS, maxChars: MAX_CAPTURED_CHARS },
+      { signal: tool.signal, onOutput: tool.reportProgress },
+    );
+    const kept = await Promise.all(result.results.map((output) => keepImages(output, tool)));
+    const whole = describeResult(result);
+    const { text, isCut } = cutText(whole, MAX_TEXT_CHARS);
+    const links = isCut ? [await keepWholeText(whole, tool)] : [];
+    return { output: { text }, attachments: [...kept.flat(), ...links] };
+  },
+  text: ({ text }) => text,
+});
+
+function describeResult(result: CodeResult): string {
+  const parts = [
+    result.stdout.text,
+    result.stderr.text === "" ? "" : `stderr:\n${result.stderr.text}`,
+    ...result.results.map(describeOutput),
+    result.error === undefined ? "" : (result.error.traceback || `${result.error.name}: ${result.error.message}`),
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "(no output)" : parts.join("\n");
+}
+
+/** The form of one displayed value that a model reads best; pictures come as pictures beside the text. */
+function describeOutput(output: CodeOutput): string {
+  if (output.png !== undefined || output.jpeg !== undefined) return "";
+  return output.markdown ?? output.latex ?? output.text ?? output.json ?? output.html ?? output.svg ?? "";
+}
+
+async function keepImages(output: CodeOutput, { artifacts }: ToolContext): Promise<Attachment[]> {
+  const image = output.png ?? output.jpeg;
+  if (image === undefined) return [];
+  const [mimeType, ending] = output.png === undefined ? ["image/jpeg", "jpg"] : ["image/png", "png"];
+  const info = await artifacts.keep({
+    name: `figure.${ending}`,
+    mimeType,
+    content: Uint8Array.fromBase64(image),
+    madeBy: { tool: "interpreter_run" },
+  });
+  return [
+    { type: "image", base64: image, mimeType },
+    { type: "link", path: info.path, mimeType, sizeBytes: info.sizeBytes },
+  ];
+}
+
+async function keepWholeText(text: string, { artifacts }: ToolContext): Promise<Attachment> {
+  const info = await artifacts.keep({
+    name: "output.txt",
+    mimeType: "text/plain",
+    content: text,
+    madeBy: { tool: "interpreter_run" },
+  });
+  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
+}
