@@ -49,6 +49,7 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  /** A `z.strictObject`: an argument that the tool does not know is a misunderstanding, and the model hears of it. */
   readonly input: Input;
   /** An allow list: fields that it does not declare are dropped before they leave. Never advertised. */
   readonly output: Output;
@@ -82,13 +83,11 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
   definition: ToolDefinition<Input, Output>,
 ): Tool {
   const { input, output, handler, text, ...declared } = definition;
-  // An argument that the tool does not know is a misunderstanding that the model should hear of.
-  const strictInput = input.strict();
   return {
     ...declared,
     input,
     run: async (raw, context) => {
-      const parsed = strictInput.safeParse(raw);
+      const parsed = input.safeParse(raw);
       if (!parsed.success) throw new ToolError("invalid_input", describeIssues(parsed.error));
       const answer = await handler(parsed.data, context);
       const data = output.parse(answer.output);

@@ -11,7 +11,7 @@ export const filesList = defineTool({
   name: "files_list",
   title: "List files",
   description: "Lists a folder of your durable workspace, with sizes and times.",
-  input: z.object({
+  input: z.strictObject({
     folder: z.string().max(900).default("").describe("Folder; empty is the top"),
     recursive: z.boolean().default(false).describe("Everything below it too"),
     cursor: z.string().max(2_000).optional().describe("From the page before"),
@@ -49,7 +49,7 @@ export const filesRead = defineTool({
   name: "files_read",
   title: "Read a file",
   description: "Reads a text file, or shows an image, from your durable workspace.",
-  input: z.object({
+  input: z.strictObject({
     path: z.string().min(1).max(1_000).describe("Path in the workspace"),
     max_chars: z.int().min(100).max(200_000).default(MAX_TEXT_CHARS).describe("Longer text keeps head and tail"),
   }),

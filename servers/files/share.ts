@@ -6,7 +6,7 @@ export const filesShare = defineTool({
   title: "Share a file",
   description:
     "Makes a link to one file that anyone who holds it may open until it expires; browser_open opens it too. Pages are shown without scripts.",
-  input: z.object({
+  input: z.strictObject({
     path: z.string().min(1).max(1_000).describe("Path in the workspace"),
     expires_in_seconds: z.int().min(60).max(604_800).default(3_600).describe("Life of the link"),
   }),

@@ -7,7 +7,7 @@ export const filesWrite = defineTool({
   title: "Write a file",
   description:
     "Writes a whole file to your durable workspace, replacing what is there. Sandbox and interpreter see it at /workspace/files/<path>.",
-  input: z.object({
+  input: z.strictObject({
     path: z.string().min(1).max(1_000).describe("Path in the workspace"),
     content: z.string().max(12_000_000).describe("The whole content"),
     encoding: z.enum(["utf8", "base64"]).default("utf8").describe("How content is written here"),

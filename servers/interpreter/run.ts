@@ -13,7 +13,7 @@ export const interpreterRun = defineTool({
   title: "Run code",
   description:
     "Runs Python (IPython, pandas, matplotlib) or JavaScript (Node) and keeps variables per context. The last expression and figures come back. Your files are at /workspace/files.",
-  input: z.object({
+  input: z.strictObject({
     code: z.string().min(1).max(1_000_000).describe("What to run"),
     language: z.enum(["python", "javascript"]).default("python").describe("Language"),
     context: handleName.describe("Keeps state under this name"),

@@ -9,7 +9,7 @@ export const sandboxExec = defineTool({
   title: "Run a command",
   description:
     "Runs a bash command in your Linux sandbox: /workspace, with your files at /workspace/files; git, python3, node, rg. Commands share processes and localhost. One not finished within wait_ms goes on, with its process_id.",
-  input: z.object({
+  input: z.strictObject({
     command: z.string().min(1).max(1_000_000).describe("For bash -c"),
     cwd: z.string().min(1).max(4_000).optional().describe("Working directory"),
     env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(100_000)).optional().describe("More variables"),
