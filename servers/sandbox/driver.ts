@@ -128,3 +128,8 @@ export interface CodeError {
   /** The last frames, without colour codes. */
   readonly traceback: string;
 }
+
+/** The id of a caller's sandbox: lower case, as container names are, and the same person's only. */
+export function sandboxId(userId: string, name: string): string {
+  return `${userId}-${name.toLowerCase()}`;
+}
