@@ -24,7 +24,12 @@ const IMPLIED: Partial<Record<Scope, readonly Scope[]>> = {
   "interpreter:run": ["files:read", "files:write"],
 };
 
+/** What a scope gives beside itself. */
+export function impliedBy(scope: Scope): readonly Scope[] {
+  return IMPLIED[scope] ?? [];
+}
+
 /** The scopes with everything that they imply, without repeats. */
 export function withImplied(scopes: readonly Scope[]): Scope[] {
-  return [...new Set(scopes.flatMap((scope) => [scope, ...(IMPLIED[scope] ?? [])]))];
+  return [...new Set(scopes.flatMap((scope) => [scope, ...impliedBy(scope)]))];
 }

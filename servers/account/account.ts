@@ -49,6 +49,9 @@ const SCHEMA = `
     hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS attempts (
+    name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
 `;
 
 const auditRecord = z.object({
@@ -71,6 +74,8 @@ const tokenRecord = z.object({
   created_at_ms: z.number(),
   expires_at_ms: z.number(),
 });
+
+const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
 /** One person's books: what was called, what it cost, and the personal access tokens. One object per `userId`. */
 export class Account extends DurableObject<object> {
@@ -150,5 +155,28 @@ export class Account extends DurableObject<object> {
       createdAtMs: record.created_at_ms,
       expiresAtMs: record.expires_at_ms,
     };
+  }
+
+  /**
+   * Takes one of `limit` attempts at something that can be guessed, in one step: parallel guesses cannot share one.
+   * Once they are used up there are none until `windowMs` after the last.
+   */
+  takeAttempt({ name, limit, windowMs, nowMs }: {
+    readonly name: string;
+    readonly limit: number;
+    readonly windowMs: number;
+    readonly nowMs: number;
+  }): { isAllowed: boolean; retryAtMs: number } {
+    this.#sql.exec("DELETE FROM attempts WHERE retry_at_ms <= ?", nowMs);
+    const [row] = this.#sql.exec("SELECT * FROM attempts WHERE name = ?", name).toArray();
+    const taken = row === undefined ? { count: 0, retry_at_ms: nowMs } : attemptRecord.parse(row);
+    if (taken.count >= limit) return { isAllowed: false, retryAtMs: taken.retry_at_ms };
+    const retryAtMs = nowMs + windowMs;
+    this.#sql.exec("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?)", name, taken.count + 1, retryAtMs);
+    return { isAllowed: true, retryAtMs };
+  }
+
+  clearAttempts(name: string): void {
+    this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
   }
 }

@@ -1,0 +1,74 @@
+import { type JWTVerifyGetKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from "jose";
+import * as z from "zod";
+
+/** The header in which Access hands over its assertion. A bare e-mail header is never believed. */
+export const ASSERTION_HEADER = "Cf-Access-Jwt-Assertion";
+
+export interface AccessPerson {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly email: string;
+}
+
+export type Assertion =
+  | { readonly kind: "person"; readonly person: AccessPerson }
+  | { readonly kind: "invalid"; readonly reason: string }
+  /** The team's keys could not be fetched: nobody's fault, and nobody gets in. */
+  | { readonly kind: "unavailable"; readonly reason: string };
+
+interface AccessOptions {
+  /** `https://<team>.cloudflareaccess.com` */
+  readonly teamDomain: string;
+  readonly audience: string;
+  readonly fetch: typeof fetch;
+  readonly now: () => Date;
+}
+
+/** A person's application token. A service token has an empty `sub` and a `common_name` in place of an e-mail. */
+const personClaims = z.object({
+  sub: z.string().min(1),
+  email: z.string().regex(/^[^\s@]+@[^\s@]+$/),
+  type: z.literal("app"),
+  common_name: z.undefined().optional(),
+});
+
+/** Verifies assertions of one Access application; keeps the team's keys, so make it once. */
+export function createAssertionVerifier(options: AccessOptions): (assertion: string | null) => Promise<Assertion> {
+  const keys = teamKeys(options);
+  return async (assertion) => {
+    if (assertion === null) return { kind: "invalid", reason: "no assertion" };
+    try {
+      const { payload } = await jwtVerify(assertion, keys, {
+        issuer: options.teamDomain,
+        audience: options.audience,
+        algorithms: ["RS256"],
+        requiredClaims: ["exp", "iat"],
+        clockTolerance: 5,
+        currentDate: options.now(),
+      });
+      const claims = personClaims.safeParse(payload);
+      if (!claims.success) return { kind: "invalid", reason: "not a person's assertion" };
+      const { sub, email } = claims.data;
+      return { kind: "person", person: { issuer: options.teamDomain, subject: sub, email: email.toLowerCase() } };
+    } catch (failure) {
+      return explain(failure);
+    }
+  };
+}
+
+function teamKeys({ teamDomain, fetch }: AccessOptions): JWTVerifyGetKey {
+  return createRemoteJWKSet(new URL(`${teamDomain}/cdn-cgi/access/certs`), {
+    timeoutDuration: 5_000,
+    cooldownDuration: 30_000,
+    cacheMaxAge: 10 * 60 * 1000,
+    // A redirect would let another host choose the keys.
+    [customFetch]: async (url, init) => await fetch(url, { ...init, redirect: "manual" }),
+  });
+}
+
+/** jose's codes say which check failed, and never hold the token. */
+function explain(failure: unknown): Assertion {
+  if (!(failure instanceof errors.JOSEError)) return { kind: "unavailable", reason: "the team's keys cannot be fetched" };
+  const isOurTrouble = failure instanceof errors.JWKSTimeout || failure.code === "ERR_JOSE_GENERIC";
+  return { kind: isOurTrouble ? "unavailable" : "invalid", reason: failure.code };
+}

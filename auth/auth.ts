@@ -1,0 +1,134 @@
+import type { Log } from "../servers/core/log.ts";
+import { type Settings, isLoopback } from "../servers/shared/settings.ts";
+import { createAccessEdgeIdentity } from "./access-edge.ts";
+import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
+import { createAuthorizeRoute } from "./authorize.ts";
+import type { Identity } from "./identity.ts";
+import { type Attempts, createLocalIdentity } from "./local.ts";
+import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
+import { createSigner } from "./secrets.ts";
+import { createTokenCache } from "./token-cache.ts";
+import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
+import { type TokenStore, createPersonalTokens } from "./tokens.ts";
+
+const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
+const SERVER_METADATA = "/.well-known/oauth-authorization-server";
+
+export interface AuthOptions {
+  readonly settings: Settings;
+  /** Paths of the MCP endpoints, `/mcp/files`; each is an OAuth resource of its own. */
+  readonly endpoints: readonly string[];
+  /** A person's Durable Object. */
+  readonly accounts: (userId: string) => TokenStore & Attempts;
+  readonly log: Log;
+  readonly now?: () => Date;
+  readonly fetch?: typeof fetch;
+}
+
+export interface Auth {
+  /** Answers the routes of sign-in and discovery; `undefined` for any other path. */
+  routes(request: Request, env: AuthEnv, ctx: ExecutionContext): Promise<Response | undefined>;
+  /** Calls the handler with the caller behind the bearer token, or answers with a challenge. */
+  guard(
+    endpoint: string,
+    request: Request,
+    env: AuthEnv,
+    ctx: ExecutionContext,
+    handler: GuardedHandler,
+  ): Promise<Response>;
+}
+
+/** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
+export function createAuth(options: AuthOptions): Auth {
+  const { settings, endpoints, accounts, log, now = () => new Date() } = options;
+  const publicUrl = settings.PUBLIC_URL;
+  const identity = createIdentity(options);
+  const authorizationServer = createAuthorizationServer({
+    publicUrl,
+    resources: endpoints.map((path) => `${publicUrl}${path}`),
+    identity,
+    log,
+  });
+  const personalTokens = createPersonalTokens(createSigner(settings.SIGNING_SECRET, "personal-token"), accounts, now);
+  const cache = createTokenCache(now);
+  const resourceServers: ReadonlyMap<string, ResourceServer> = new Map(
+    endpoints.map((path) => [
+      path,
+      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache }),
+    ]),
+  );
+  const authorize = createAuthorizeRoute({ publicUrl, identity, log, now });
+  const makeToken =
+    settings.IDENTITY === "local"
+      ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
+      : undefined;
+  return {
+    routes: async (received, env, ctx) => {
+      const request = atPublicUrl(received, publicUrl);
+      const { pathname } = new URL(request.url);
+      if (pathname === AUTHORIZE_ROUTE) {
+        // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
+        if (request !== received) return Response.redirect(request.url, 307);
+        return await authorize(request, authorizationServer.getOAuthApi(env));
+      }
+      if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
+      if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
+        return await authorizationServer.fetch(request, env, ctx);
+      }
+      if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
+      const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
+      return await resourceServer?.fetch(request, { env, handler: unreachable }, ctx);
+    },
+    guard: async (endpoint, received, env, ctx, handler) => {
+      const resourceServer = resourceServers.get(endpoint);
+      if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
+      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
+    },
+  };
+}
+
+function createIdentity({ settings, accounts, now = () => new Date(), fetch: fetchKeys }: AuthOptions): Identity {
+  switch (settings.IDENTITY) {
+    case "local":
+      return createLocalIdentity({
+        publicUrl: settings.PUBLIC_URL,
+        signInCode: needed(settings, "LOCAL_SIGN_IN_CODE"),
+        attempts: accounts,
+        now,
+      });
+    case "access-edge":
+      return createAccessEdgeIdentity({
+        teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
+        audience: needed(settings, "ACCESS_AUDIENCE"),
+        adminEmails: settings.ADMIN_EMAILS,
+        fetch: fetchKeys ?? (async (input, init) => await fetch(input, init)),
+        now,
+      });
+  }
+}
+
+type OptionalText = "LOCAL_SIGN_IN_CODE" | "LOCAL_ADMIN_SECRET" | "ACCESS_TEAM_DOMAIN" | "ACCESS_AUDIENCE";
+
+function needed(settings: Settings, name: OptionalText): string {
+  const value = settings[name];
+  if (value === undefined) throw new Error(`${name} is missing while IDENTITY is ${settings.IDENTITY}.`);
+  return value;
+}
+
+/** Another name of this machine, `127.0.0.1` for `localhost`, is the same origin to OAuth. No other host is. */
+function atPublicUrl(request: Request, publicUrl: string): Request {
+  const url = new URL(request.url);
+  const ours = new URL(publicUrl);
+  if (url.origin === ours.origin || url.port !== ours.port) return request;
+  if (!isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
+  return new Request(`${ours.origin}${url.pathname}${url.search}`, request);
+}
+
+function isAtOrBelow(pathname: string, route: string): boolean {
+  return pathname === route || pathname.startsWith(`${route}/`);
+}
+
+/** Metadata requests are answered by the library before any handler. */
+async function unreachable(): Promise<Response> {
+  throw new Error("A metadata request reached a handler.");
+}

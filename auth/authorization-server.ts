@@ -1,0 +1,52 @@
+import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import type { Log } from "../servers/core/log.ts";
+import type { Identity } from "./identity.ts";
+import { withinRole } from "./policy.ts";
+import { ALL_SCOPES } from "./scopes.ts";
+
+/** The part of the Worker's environment that the OAuth library reads by itself. */
+export interface AuthEnv {
+  readonly OAUTH_KV: KVNamespace;
+}
+
+export const AUTHORIZE_ROUTE = "/authorize";
+const ACCESS_TOKEN_SECONDS = 60 * 60;
+
+interface AuthorizationServerOptions {
+  readonly publicUrl: string;
+  readonly resources: readonly string[];
+  readonly identity: Identity;
+  readonly log: Log;
+}
+
+/**
+ * One issuer for every endpoint. Clients register themselves (RFC 7591); a client whose id is a URL is unknown,
+ * since its document would be fetched from wherever it says.
+ */
+export function createAuthorizationServer(options: AuthorizationServerOptions): OAuthAuthorizationServer<AuthEnv> {
+  const { publicUrl, resources, identity, log } = options;
+  const { seconds, isRenewed } = identity.grantLife;
+  return new OAuthAuthorizationServer<AuthEnv>({
+    issuer: publicUrl,
+    resources,
+    authorizeEndpoint: AUTHORIZE_ROUTE,
+    tokenEndpoint: "/oauth/token",
+    clientRegistrationEndpoint: "/oauth/register",
+    scopesSupported: ALL_SCOPES,
+    clientIdMetadataDocumentEnabled: false,
+    // Cursor comes back through cursor://.
+    allowPrivateUseRedirectUris: true,
+    accessTokenTTL: ACCESS_TOKEN_SECONDS,
+    refreshTokenTTL: seconds,
+    ...(isRenewed ? { refreshTokenIdleTTL: seconds } : {}),
+    // Runs at each exchange and refresh: what the person may no longer do, the next token cannot.
+    tokenExchangeCallback: ({ props, requestedScope }) => {
+      const role = identity.roleOf(props);
+      if (role === undefined) throw new OAuthError("invalid_grant", { description: "Sign in again." });
+      return { accessTokenScope: withinRole(requestedScope, role) };
+    },
+    onError: ({ code, status, internal }) => {
+      log.info("oauth refused", { code, status, category: internal.category, reason: internal.reason });
+    },
+  });
+}

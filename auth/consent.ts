@@ -1,0 +1,100 @@
+import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
+import { Html, html, pageResponse, plainName } from "./html.ts";
+import type { Offer } from "./policy.ts";
+import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
+
+export interface ConsentView {
+  readonly client: ConsentDescription;
+  readonly handle: string;
+  /** The endpoint that the token will be good for, `https://pincer.example.com/mcp/files`. */
+  readonly resource: string;
+  readonly person: string;
+  readonly offer: Offer;
+  readonly ticked: readonly Scope[];
+  readonly asksForCode: boolean;
+  /** Why the page is shown again. */
+  readonly problem?: { readonly status: number; readonly message: string; readonly isAboutCode: boolean };
+}
+
+/** The page where a caller approves scopes. Every word about the client is the client's own, and is escaped. */
+export function consentPage(view: ConsentView, headers: Headers): Response {
+  const name = plainName(view.client.clientName);
+  const title = `${view.problem === undefined ? "" : "Not yet: "}Allow ${name} to use Pincer?`;
+  const body = html`<h1>Allow “${name}” to use Pincer for you?</h1>
+<p class="soft">The app gave itself this name; nobody has verified it.</p>
+${problemNote(view.problem)}
+<dl>
+<dt>Access goes to</dt><dd>${destination(view.client)}</dd>
+<dt>It may call</dt><dd>${endpointWords(view.resource)}</dd>
+<dt>Signed in as</dt><dd>${view.person}</dd>
+</dl>
+${localAppNote(view.client)}
+<form method="post" action="/authorize" autocomplete="off">
+<input type="hidden" name="handle" value="${view.handle}">
+<fieldset>
+<legend>What it may do</legend>
+<p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
+${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
+</fieldset>
+${view.asksForCode ? codeField(view.problem?.isAboutCode === true) : undefined}
+<div class="actions">
+<button class="primary" name="decision" value="allow">Allow</button>
+<button name="decision" value="deny" formnovalidate>Deny</button>
+</div>
+</form>`;
+  return pageResponse({ title, body, status: view.problem?.status ?? 200, headers });
+}
+
+/** For what cannot go on: shown here, never sent to an address that a stranger registered. */
+export function problemPage(status: number, heading: string, message: string): Response {
+  return pageResponse({
+    title: heading,
+    status,
+    body: html`<h1>${heading}</h1>
+<p>${message}</p>`,
+  });
+}
+
+function problemNote(problem: ConsentView["problem"]): Html | undefined {
+  return problem && html`<p class="note error" role="alert" id="problem">${problem.message}</p>`;
+}
+
+/** The host alone would do for the web; of `evil://claude.ai/` it would show `claude.ai`, so apps show all of it. */
+function destination({ redirectUri }: ConsentDescription): string {
+  const url = new URL(redirectUri);
+  return isWeb(url) ? url.host : plainName(redirectUri, 120);
+}
+
+function localAppNote({ redirectUri, redirectIsLoopback }: ConsentDescription): Html | undefined {
+  const where = redirectIsLoopback ? "an app on this computer" : "whichever app on this device opens such links";
+  if (!redirectIsLoopback && isWeb(new URL(redirectUri))) return undefined;
+  return html`<p class="note"><strong>This sends access to ${where}.</strong> Go on only if you have just started to sign in from it.</p>`;
+}
+
+function isWeb(url: URL): boolean {
+  return url.protocol === "https:" || url.protocol === "http:";
+}
+
+function endpointWords(resource: string): Html {
+  const server = /\/mcp\/([a-z]+)$/.exec(resource)?.[1];
+  const words = server === undefined ? "All servers of this suite" : `The ${server} server`;
+  return html`${words}<br><code>${resource}</code>`;
+}
+
+function scopeBox(scope: Scope, isTicked: boolean): Html {
+  const implied = impliedBy(scope);
+  const also = implied.length === 0 ? undefined : html` <code>includes ${implied.join(", ")}</code>`;
+  return html`<label class="scope"><input type="checkbox" name="scope" value="${scope}"${isTicked ? CHECKED : undefined}>
+<span>${SCOPES[scope]}<br><code>${scope}</code>${also}</span></label>
+`;
+}
+
+const CHECKED = html` checked`;
+
+function codeField(isWrong: boolean): Html {
+  return html`<label class="label code-label" for="code">Sign-in code</label>
+<p class="hint" id="code-hint">The terminal where you ran npm start shows it.</p>
+<input class="code" id="code" name="code" type="text" required maxlength="64" inputmode="text" autocapitalize="characters" spellcheck="false" autocomplete="one-time-code" aria-describedby="code-hint${isWrong ? " problem" : ""}"${isWrong ? INVALID : undefined}>`;
+}
+
+const INVALID = html` aria-invalid="true" autofocus`;

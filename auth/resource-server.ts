@@ -1,0 +1,122 @@
+import {
+  type OAuthAuthorizationServer,
+  OAuthResourceServer,
+  type OAuthResourceTokenValidation,
+  insufficientScope,
+} from "@cloudflare/workers-oauth-provider";
+import type { AuthEnv } from "./authorization-server.ts";
+import type { Caller } from "./caller.ts";
+import type { Identity } from "./identity.ts";
+import { withinRole } from "./policy.ts";
+import type { Scope } from "./scopes.ts";
+import { sha256Hex } from "./secrets.ts";
+import type { TokenCache, VerifiedToken } from "./token-cache.ts";
+import { type PersonalTokens, isPersonalToken } from "./tokens.ts";
+
+const MAX_TOKEN_LENGTH = 512;
+
+/** What a guarded handler learns about the token; the token itself stays behind. */
+export interface TokenFacts {
+  readonly token?: never;
+  readonly resource: string;
+  readonly resourceMetadataUrl: string;
+  readonly expiresAt?: number;
+}
+
+export type GuardedHandler = (request: Request, caller: Caller, auth: TokenFacts) => Promise<Response>;
+
+/** What one request brings along. The library calls it `env` and hands it through untouched. */
+interface GuardedCall {
+  readonly env: AuthEnv;
+  readonly handler: GuardedHandler;
+}
+
+export type ResourceServer = OAuthResourceServer<GuardedCall, Caller>;
+
+interface ResourceServerOptions {
+  readonly publicUrl: string;
+  readonly path: string;
+  readonly authorizationServer: OAuthAuthorizationServer<AuthEnv>;
+  readonly identity: Identity;
+  readonly personalTokens: PersonalTokens;
+  readonly cache: TokenCache;
+}
+
+/**
+ * One endpoint as an OAuth resource: its RFC 9728 metadata, its 401, and the way from a bearer token to a caller.
+ * It names no required scopes, so that clients ask for none and the consent page offers what the endpoint uses.
+ */
+export function createResourceServer(options: ResourceServerOptions): ResourceServer {
+  const resource = `${options.publicUrl}${options.path}`;
+  const resourceMetadataUrl = `${options.publicUrl}/.well-known/oauth-protected-resource${options.path}`;
+  return new OAuthResourceServer<GuardedCall, Caller>({
+    resourceMetadata: { resource, authorization_servers: [options.publicUrl], resource_name: `Pincer ${options.path}` },
+    validateToken: ({ env }) => async (_resource, token) => await validate(token, resource, env, options),
+    handler: {
+      fetch: async (request, { handler }, { props, auth: { expiresAt } }) =>
+        await handler(request, props, {
+          resource,
+          resourceMetadataUrl,
+          ...(expiresAt === undefined ? {} : { expiresAt }),
+        }),
+    },
+  });
+}
+
+/**
+ * The 403 for a caller whose token lacks scopes that a tool needs. It names what the token has and all that is
+ * missing, since clients ask for exactly what it names and the new grant replaces the old one.
+ */
+export function scopeChallenge(caller: Caller, needed: readonly Scope[], auth: TokenFacts): Response {
+  const scopes = [...new Set([...caller.scopes, ...needed])];
+  return insufficientScope({ token: "", audience: auth.resource, scope: [...caller.scopes] }, scopes);
+}
+
+async function validate(
+  token: string,
+  resource: string,
+  env: AuthEnv,
+  { cache, ...options }: ResourceServerOptions,
+): Promise<OAuthResourceTokenValidation<Caller> | null> {
+  if (token.length > MAX_TOKEN_LENGTH) return null;
+  const key = `${resource} ${await sha256Hex(token)}`;
+  let verified = cache.get(key);
+  if (verified === undefined) {
+    verified = await (isPersonalToken(token) ? verifyPersonal(token, options) : verifyOAuth(token, resource, env, options));
+    if (verified === undefined) return null;
+    cache.set(key, verified);
+  }
+  return { props: verified.caller, audience: resource, expiresAt: verified.expiresAtSeconds };
+}
+
+type Verification = Omit<ResourceServerOptions, "cache">;
+
+async function verifyOAuth(
+  token: string,
+  resource: string,
+  env: AuthEnv,
+  { authorizationServer, identity }: Verification,
+): Promise<VerifiedToken | undefined> {
+  const validated = await authorizationServer.validateToken<unknown>(resource, token, env);
+  if (validated === null) return undefined;
+  const { props, userId, clientId, scope, expiresAt } = validated;
+  const role = identity.roleOf(props);
+  if (role === undefined) return undefined;
+  return { caller: { userId, role, scopes: withinRole(scope, role), clientId }, expiresAtSeconds: expiresAt };
+}
+
+async function verifyPersonal(
+  token: string,
+  { personalTokens, identity }: Verification,
+): Promise<VerifiedToken | undefined> {
+  // Only local mode makes them; a suite that has moved behind Access does not honour them.
+  const role = identity.roleOf({ identity: "local" });
+  if (role === undefined) return undefined;
+  const found = await personalTokens.find(token);
+  if (found === undefined) return undefined;
+  const { userId, stored } = found;
+  return {
+    caller: { userId, role, scopes: withinRole(stored.scopes, role), clientId: `token:${stored.id}` },
+    expiresAtSeconds: Math.floor(stored.expiresAtMs / 1000),
+  };
+}
