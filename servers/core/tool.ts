@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import type { BrowserSessions } from "../browser/session.ts";
-import type { DelegateRuns } from "../delegate/run.ts";
+import type { DelegateRuns } from "../delegate/runs.ts";
 import type { FileStore } from "../files/store.ts";
 import type { ShareLinks } from "../files/share-link.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
