@@ -28,7 +28,7 @@ const settingsSchema = z.object({
   ADMIN_EMAILS: flagHosts,
   /** Signs share links and remembered consent. */
   SIGNING_SECRET: z.string().min(32),
-  SANDBOX_DRIVER: z.enum(["local", "container", "simulated"]),
+  SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** Local mode: where the sandbox runtime listens, and the secret it asks for. */
   LOCAL_RUNTIME_URL: baseUrl.optional(),
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
@@ -51,7 +51,7 @@ export type Settings = Readonly<z.output<typeof settingsSchema>>;
 const NEEDS: readonly (readonly [when: (settings: Settings) => boolean, needed: readonly (keyof Settings)[], why: string])[] = [
   [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
   [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
-  [(s) => s.SANDBOX_DRIVER !== "container", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is not container"],
+  [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],
   [
     (s) => [s.AI_GATEWAY_ACCOUNT_ID, s.AI_GATEWAY_ID, s.AI_GATEWAY_TOKEN].some((value) => value !== undefined),
     ["AI_GATEWAY_ACCOUNT_ID", "AI_GATEWAY_ID", "AI_GATEWAY_TOKEN"],

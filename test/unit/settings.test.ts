@@ -45,7 +45,7 @@ test("a slash at the end of an address is dropped and host lists are split", () 
 test("every missing setting is named at once, with what asks for it", () => {
   expect(problemsOf({ ...LOCAL, LOCAL_SIGN_IN_CODE: "", LOCAL_RUNTIME_URL: undefined })).toEqual([
     "LOCAL_SIGN_IN_CODE is missing while IDENTITY is local.",
-    "LOCAL_RUNTIME_URL is missing while SANDBOX_DRIVER is not container.",
+    "LOCAL_RUNTIME_URL is missing while SANDBOX_DRIVER is local.",
   ]);
   expect(problemsOf({ ...DEPLOYED, AI_GATEWAY_ID: "g" })).toEqual([
     "AI_GATEWAY_ACCOUNT_ID is missing while part of AI_GATEWAY_* is set.",

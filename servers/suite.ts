@@ -1,0 +1,79 @@
+import type { Caller } from "../auth/caller.ts";
+import type { Sandbox } from "../container/sandbox.ts";
+import type { Account } from "./account/account.ts";
+import { createRecorder } from "./account/books.ts";
+import type { BrowserSession } from "./browser/browser-session.ts";
+import { createBrowserSessions } from "./browser/session.ts";
+import { createArtifacts } from "./core/artifacts.ts";
+import type { CallPipeline } from "./core/call.ts";
+import { consoleLog } from "./core/log.ts";
+import type { DelegateRunObject } from "./delegate/run.ts";
+import { createDelegateRuns } from "./delegate/runs.ts";
+import { createShareLinks } from "./files/share-link.ts";
+import { createFileStore } from "./files/store.ts";
+import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
+import { createLocalDriver } from "./sandbox/driver-local.ts";
+import { type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
+import { type Settings, SettingsError } from "./shared/settings.ts";
+
+/** The Cloudflare resources that the suite acts on. */
+export interface Bindings {
+  readonly FILES: R2Bucket;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
+  readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
+}
+
+export interface RequestWatch {
+  readonly waitUntil: (work: Promise<unknown>) => void;
+  /** The delegated run on whose behalf the call is made. */
+  readonly parentRunId?: string;
+}
+
+/** Everything that a caller's tools act on, bound to that caller: keys and ids come from `caller.userId` alone. */
+export function createPipeline(
+  bindings: Bindings,
+  settings: Settings,
+  caller: Caller,
+  { waitUntil, parentRunId }: RequestWatch,
+): CallPipeline {
+  const { userId } = caller;
+  const driver = createDriver(bindings, settings);
+  const now = (): Date => new Date();
+  const files = createFileStore(bindings.FILES, userId);
+  return {
+    caller,
+    log: consoleLog,
+    capabilities: {
+      files,
+      artifacts: createArtifacts(files, now),
+      shareLinks: createShareLinks(userId, files, {
+        publicUrl: settings.PUBLIC_URL,
+        signingSecret: settings.SIGNING_SECRET,
+        now,
+      }),
+      sandbox: (name) => driver.open(sandboxId(userId, name), files),
+      browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
+      delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
+    },
+    record: createRecorder({
+      account: bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
+      clientId: caller.clientId,
+      isBilled: settings.SANDBOX_DRIVER === "container",
+      waitUntil,
+      log: consoleLog,
+      ...(parentRunId === undefined ? {} : { parentRunId }),
+    }),
+  };
+}
+
+/** The driver that the settings name. */
+function createDriver(bindings: Bindings, settings: Settings): SandboxDriver {
+  if (settings.SANDBOX_DRIVER === "container") return createContainerDriver(bindings.SANDBOX);
+  const { LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret } = settings;
+  if (runtimeUrl === undefined || secret === undefined) {
+    throw new SettingsError(["LOCAL_RUNTIME_URL and LOCAL_RUNTIME_SECRET are missing; npm start sets them."]);
+  }
+  return createLocalDriver({ runtimeUrl, secret }, (input, init) => fetch(input, init));
+}

@@ -1,0 +1,113 @@
+import { type Auth, createAuth } from "../auth/auth.ts";
+import type { AuthEnv } from "../auth/authorization-server.ts";
+import type { Caller } from "../auth/caller.ts";
+import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { Sandbox } from "../container/sandbox.ts";
+import { Account } from "./account/account.ts";
+import { BrowserSession } from "./browser/browser-session.ts";
+import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
+import { callTool } from "./core/call.ts";
+import { preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { consoleLog, describeFailure } from "./core/log.ts";
+import { createServer } from "./core/server.ts";
+import { neededScopes } from "./core/step-up.ts";
+import { DelegateRunObject } from "./delegate/run.ts";
+import type { Toolbox } from "./delegate/toolbox.ts";
+import { SHARE_ROUTE, serveShareLink } from "./files/share-link.ts";
+import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
+import { type Bindings, createPipeline } from "./suite.ts";
+
+export { Account, BrowserSession, Sandbox };
+
+type Env = Bindings & AuthEnv;
+
+/** What is made once per isolate: nothing in it belongs to one caller. */
+interface Suite {
+  readonly settings: Settings;
+  readonly auth: Auth;
+}
+
+const suites = new WeakMap<Env, Suite>();
+
+function suiteOf(env: Env): Suite {
+  const known = suites.get(env);
+  if (known !== undefined) return known;
+  const settings = parseSettings({ ...env });
+  const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
+  const suite = { settings, auth: createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog }) };
+  suites.set(env, suite);
+  return suite;
+}
+
+/** A run's tools are the suite's own, called the way clients call them. */
+export class DelegateRun extends DelegateRunObject<Env> {
+  protected override toolboxFor(caller: Caller, runId: string): Toolbox {
+    const pipeline = createPipeline(this.env, parseSettings({ ...this.env }), caller, {
+      waitUntil: (work) => this.ctx.waitUntil(work),
+      parentRunId: runId,
+    });
+    return {
+      tools: CATALOG.flatMap(({ tools }) => tools),
+      callTool: async (tool, input, signal) =>
+        await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
+    };
+  }
+}
+
+export default {
+  fetch: async (request, env, ctx) => {
+    try {
+      return await route(request, env, ctx, suiteOf(env));
+    } catch (failure) {
+      if (failure instanceof SettingsError) return problem(500, failure.message);
+      const reference = crypto.randomUUID();
+      consoleLog.error("request broke", { reference, failure: describeFailure(failure) });
+      return problem(500, `Something broke in Pincer; tell whoever runs it the reference ${reference}.`);
+    }
+  },
+} satisfies ExportedHandler<Env>;
+
+async function route(request: Request, env: Env, ctx: ExecutionContext, { settings, auth }: Suite): Promise<Response> {
+  const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
+  const refused = refuseStranger(request, origins);
+  if (refused !== undefined) return refused;
+  const { pathname } = new URL(request.url);
+  if (pathname.startsWith(SHARE_ROUTE)) {
+    const { PUBLIC_URL: publicUrl, SIGNING_SECRET: signingSecret } = settings;
+    return await serveShareLink(request, env.FILES, { publicUrl, signingSecret, now: () => new Date() });
+  }
+  if (ENDPOINTS.includes(pathname)) {
+    if (request.method === "OPTIONS") return preflight(request);
+    return withCors(
+      await auth.guard(pathname, request, env, ctx, (guarded, caller, facts) =>
+        answerMcp(guarded, pathname, env, ctx, settings, caller, facts),
+      ),
+      request,
+    );
+  }
+  const signedIn = await auth.routes(request, env, ctx);
+  if (signedIn !== undefined) return signedIn;
+  if (pathname === "/health") return Response.json({ ok: true });
+  return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
+}
+
+async function answerMcp(
+  request: Request,
+  endpoint: string,
+  env: Env,
+  ctx: ExecutionContext,
+  settings: Settings,
+  caller: Caller,
+  facts: TokenFacts,
+): Promise<Response> {
+  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"));
+  if (unknown.length > 0) {
+    return problem(404, `There is no server ${unknown.join(", ")}; servers are ${CATALOG.map(({ name }) => name).join(", ")}.`);
+  }
+  const parsed = request.method === "POST" ? await readJsonRpc(request) : { ok: true, body: undefined } as const;
+  if (!parsed.ok) return parsed.response;
+  const needed = neededScopes(parsed.body, servers);
+  if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);
+  const pipeline = createPipeline(env, settings, caller, { waitUntil: (work) => ctx.waitUntil(work) });
+  return await serveMcp(request, parsed.body, () => createServer(servers, pipeline));
+}
