@@ -1,20 +1,31 @@
-import type { Socket } from "node:net";
-import type { NetworkPolicy } from "../../servers/shared/network-policy.ts";
+import { once } from "node:events";
+import { chmod, mkdir, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage } from "node:http";
+import { dirname } from "node:path";
+import type { Duplex } from "node:stream";
+import { checkUrl, isSuite, type NetworkPolicy } from "../../servers/shared/network-policy.ts";
+import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./egress-connect.ts";
+import { answer, forward, forwardUpgrade, join, MAX_HEADER_BYTES } from "./egress-forward.ts";
 
-export interface EgressOptions extends NetworkPolicy {
-  /** `browser`: all that is public, and `allowedHosts`. `sandbox`: `allowedHosts` alone. */
-  readonly mode: "browser" | "sandbox";
+export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
    * Where the proxy listens: a unix socket in a folder of its user alone, so that nobody else on the machine can use
    * it. At most 100 bytes long. It is mounted into the sandbox that may use it.
    */
   readonly socketPath: string;
-  /** One line per request that was refused or failed: method, host, port and verdict; never a path or query. */
+  /** One line for each request that was refused or failed: method, host, port and verdict; never a path or query. */
   readonly log: (line: string) => void;
-  /** Every address of a name; the system's resolver unless a test says otherwise. */
-  readonly resolve?: (name: string) => Promise<readonly string[]>;
-  /** Opens a connection to a checked address. */
-  readonly dial?: (address: string, port: number) => Socket;
+  /** The system's resolver unless a test says otherwise. */
+  readonly resolve?: EgressRules["resolve"];
+  readonly dial?: EgressRules["dial"];
+  readonly timeouts?: Partial<EgressTimeouts>;
+}
+
+export interface EgressTimeouts {
+  /** For a request's head to arrive. */
+  readonly headersMs: number;
+  /** Without a byte in either direction: a tunnel, a WebSocket, an answer that is awaited. */
+  readonly idleMs: number;
 }
 
 export interface EgressProxy {
@@ -23,10 +34,137 @@ export interface EgressProxy {
   close(): Promise<void>;
 }
 
+const MAX_SOCKET_PATH_BYTES = 100;
+const MAX_CONNECTIONS = 512;
+
 /**
  * An HTTP forward proxy (absolute-form requests, `CONNECT`, WebSockets through either) that resolves names itself,
- * checks every address and connects to exactly what it checked, so that DNS rebinding loses.
+ * checks every address and connects to exactly what it checked, so that DNS rebinding loses. It keeps nothing and
+ * reads no TLS.
  */
-export async function startEgressProxy(_options: EgressOptions): Promise<EgressProxy> {
-  throw new Error("being written");
+export async function startEgressProxy(options: EgressOptions): Promise<EgressProxy> {
+  const { socketPath, log, mode } = options;
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
+    throw new Error(`The egress socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter --data folder.`);
+  }
+  const timeouts: EgressTimeouts = { headersMs: 10_000, idleMs: 600_000, ...options.timeouts };
+  const rules: EgressRules = {
+    policy: { allowedHosts: options.allowedHosts, suiteOrigin: options.suiteOrigin },
+    mode,
+    resolve: options.resolve ?? resolveWithSystem,
+    dial: options.dial ?? dialTcp,
+  };
+  const open = new Set<Duplex>();
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: timeouts.headersMs,
+    connectionsCheckingInterval: Math.min(1_000, timeouts.headersMs),
+    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on("connection", (socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+  });
+
+  const note = (method: string, target: string, verdict: string) => log(`egress ${mode}: ${verdict} ${method} ${target}`);
+
+  server.on("request", async (request, response) => {
+    const route = await routeOf(request, rules);
+    if (route.connection.outcome !== "connected") {
+      note(request.method ?? "", route.target, route.connection.outcome);
+      const status = route.connection.outcome === "refused" ? 403 : 502;
+      response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+      response.end(`${route.connection.reason}\n`);
+      request.resume();
+      return;
+    }
+    forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
+  });
+
+  server.on("connect", async (request, client, head) => {
+    client.on("error", () => client.destroy());
+    const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
+    const connection = await connectTo(host, Number(port), rules);
+    if (connection.outcome !== "connected") {
+      note("CONNECT", printable(request.url), connection.outcome);
+      answer(client, connection.outcome === "refused" ? 403 : 502, connection.reason);
+      return;
+    }
+    client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+    connection.socket.write(head);
+    join(client, connection.socket, timeouts.idleMs);
+  });
+
+  server.on("upgrade", async (request, client, head) => {
+    client.on("error", () => client.destroy());
+    const route = await routeOf(request, rules);
+    if (route.connection.outcome !== "connected") {
+      note("upgrade", route.target, route.connection.outcome);
+      answer(client, route.connection.outcome === "refused" ? 403 : 502, route.connection.reason);
+      return;
+    }
+    forwardUpgrade(request, client, head, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
+  });
+
+  server.on("clientError", (error: NodeJS.ErrnoException, client) => {
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400;
+    answer(client, status, "This is not a request that a proxy understands.");
+  });
+
+  await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+  await rm(socketPath, { force: true });
+  server.listen(socketPath);
+  await once(server, "listening");
+  await chmod(socketPath, 0o600);
+
+  return {
+    socketPath,
+    close: async () => {
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+interface Route {
+  /** Host and port, fit for the log. */
+  readonly target: string;
+  /** What goes into `Host`. */
+  readonly host: string;
+  /** Path and query as the URL parser wrote them: what was checked is what is asked for. */
+  readonly path: string;
+  readonly connection: Connection;
+}
+
+async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Route> {
+  const asked = request.url ?? "";
+  const url = URL.canParse(asked) ? new URL(asked) : undefined;
+  const refuse = (reason: string): Route => ({
+    target: url === undefined ? printable(asked) : url.host,
+    host: "",
+    path: "",
+    connection: { outcome: "refused", reason },
+  });
+  if (url === undefined || !["http:", "ws:"].includes(url.protocol)) {
+    return refuse("This is a proxy; ask it for http:// URLs, and for everything else with CONNECT.");
+  }
+  const verdict = checkUrl(url.href, rules.policy);
+  if (!verdict.allowed) return refuse(verdict.reason);
+  const path = `${url.pathname}${url.search}`;
+  const port = url.port === "" ? 80 : Number(url.port);
+  if (!isSuite(url.hostname, port, rules.policy)) {
+    return { target: url.host, host: url.host, path, connection: await connectTo(url.hostname, port, rules) };
+  }
+  const isRead = ["GET", "HEAD"].includes(request.method ?? "") && request.headers.upgrade === undefined;
+  if (rules.mode !== "browser" || !isRead) return refuse("Share links can only be read, and only by the browser.");
+  const { host } = new URL(rules.policy.suiteOrigin);
+  return { target: host, host, path, connection: await connectToSuite(rules) };
+}
+
+/** Host and port where the target is one; nothing that could forge a log line. */
+function printable(target: string | undefined): string {
+  return target !== undefined && /^[\w.:[\]-]{1,200}$/.test(target) ? target : "an unreadable target";
 }

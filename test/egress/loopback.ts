@@ -1,0 +1,135 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, request, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startEgressProxy, type EgressOptions, type EgressProxy } from "../../container/local/egress-proxy.ts";
+
+/** A server on a free loopback port that remembers what it was asked. */
+export interface LoopbackServer extends AsyncDisposable {
+  readonly server: Server;
+  readonly port: number;
+  readonly seen: IncomingMessage[];
+}
+
+export async function serve(listener: RequestListener): Promise<LoopbackServer> {
+  const seen: IncomingMessage[] = [];
+  const server = createServer((incoming, response) => {
+    seen.push(incoming);
+    listener(incoming, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    server,
+    port: portOf(server.address()),
+    seen,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+export function portOf(address: string | AddressInfo | null): number {
+  if (address === null || typeof address === "string") throw new Error("The server listens on no port.");
+  return address.port;
+}
+
+/** A running proxy whose outside world is a table of names and a table of addresses. */
+export interface TestProxy extends AsyncDisposable {
+  readonly proxy: EgressProxy;
+  readonly resolved: string[];
+  /** Every `address:port` that the proxy connected to. */
+  readonly dialled: string[];
+  readonly logged: string[];
+}
+
+export async function startTestProxy(
+  options: Partial<EgressOptions> & {
+    /** The answers that a name gives, one list a query; the last one stays. */
+    readonly names?: Readonly<Record<string, readonly (readonly string[])[]>>;
+    /** Which loopback port stands for an `address:port` of the world outside. */
+    readonly world?: Readonly<Record<string, number>>;
+  },
+): Promise<TestProxy> {
+  const { names = {}, world = {}, ...given } = options;
+  const folder = await mkdtemp(join(tmpdir(), "egress-"));
+  const resolved: string[] = [];
+  const dialled: string[] = [];
+  const logged: string[] = [];
+  const proxy = await startEgressProxy({
+    allowedHosts: [],
+    suiteOrigin: "http://localhost:8717",
+    mode: "browser",
+    socketPath: join(folder, "egress.sock"),
+    log: (line) => logged.push(line),
+    resolve: async (name) => {
+      const answers = names[name] ?? [];
+      const answer = answers[Math.min(resolved.filter((earlier) => earlier === name).length, answers.length - 1)];
+      resolved.push(name);
+      if (answer === undefined) throw new Error(`ENOTFOUND ${name}`);
+      return answer;
+    },
+    dial: (address, port) => {
+      dialled.push(`${address}:${port}`);
+      return connect({ host: "127.0.0.1", port: world[`${address}:${port}`] ?? port });
+    },
+    ...given,
+  });
+  return {
+    proxy,
+    resolved,
+    dialled,
+    logged,
+    [Symbol.asyncDispose]: async () => {
+      await proxy.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+export interface ProxyAnswer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+/** Asks the proxy for an absolute URL. */
+export async function askProxy(
+  proxy: EgressProxy,
+  url: string,
+  { method = "GET", headers = {}, body = "" }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<ProxyAnswer> {
+  const asked = request({ socketPath: proxy.socketPath, path: url, method, headers: { host: "ignored.test", ...headers } });
+  asked.end(body);
+  const [response] = await once(asked, "response");
+  return { status: response.statusCode, headers: response.headers, body: await textOf(response) };
+}
+
+/** Opens a tunnel; `head` is the proxy's answer up to its empty line, and what else it sent. */
+export async function openTunnel(proxy: EgressProxy, target: string): Promise<{ readonly socket: Socket; readonly head: string }> {
+  const socket = connect(proxy.socketPath);
+  socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
+  return { socket, head: await readUntil(socket, "\r\n\r\n") };
+}
+
+/** What a socket says until `mark` has come or it ends. */
+export async function readUntil(socket: Socket, mark: string): Promise<string> {
+  let text = "";
+  const take = (chunk: Buffer) => {
+    text += chunk.toString("latin1");
+    if (text.includes(mark)) socket.emit("marked");
+  };
+  socket.on("data", take);
+  await Promise.race([once(socket, "marked"), once(socket, "close")]);
+  socket.off("data", take);
+  return text;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of response) text += String(chunk);
+  return text;
+}
