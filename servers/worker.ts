@@ -32,7 +32,7 @@ const suites = new WeakMap<Env, Suite>();
 function suiteOf(env: Env): Suite {
   const known = suites.get(env);
   if (known !== undefined) return known;
-  const settings = parseSettings({ ...env });
+  const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
   const suite = { settings, auth: createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog }) };
   suites.set(env, suite);
@@ -42,7 +42,7 @@ function suiteOf(env: Env): Suite {
 /** A run's tools are the suite's own, called the way clients call them. */
 export class DelegateRun extends DelegateRunObject<Env> {
   protected override toolboxFor(caller: Caller, runId: string): Toolbox {
-    const pipeline = createPipeline(this.env, parseSettings({ ...this.env }), caller, {
+    const pipeline = createPipeline(this.env, parseSettings(this.env), caller, {
       waitUntil: (work) => this.ctx.waitUntil(work),
       parentRunId: runId,
     });

@@ -42,13 +42,13 @@ export interface RunReport {
  * One delegated run. Each alarm takes one step and sets the next, so the loop needs nobody to wait for it and goes on
  * after an eviction, a restart or a deployment.
  */
-export abstract class DelegateRunObject extends DurableObject<object> {
+export abstract class DelegateRunObject<Env extends object = object> extends DurableObject<Env> {
   readonly #transcript: Transcript;
   readonly #watchers = new Set<() => void>();
   /** Ends what the current step waits for. */
   #abort = new AbortController();
 
-  constructor(state: DurableObjectState, env: object) {
+  constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#transcript = new Transcript(state.storage, () => {
       for (const wake of this.#watchers) wake();
@@ -111,7 +111,7 @@ export abstract class DelegateRunObject extends DurableObject<object> {
   async #takeStep(run: RunRecord): Promise<number | undefined> {
     this.#abort = new AbortController();
     try {
-      const settings = parseSettings({ ...this.env });
+      const settings = parseSettings(this.env);
       const labels = { user: run.caller.userId, client: run.caller.clientId, run: run.runId };
       const endpoint = modelEndpoint(settings, labels);
       if (endpoint === undefined) throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");

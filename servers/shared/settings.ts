@@ -71,12 +71,9 @@ export class SettingsError extends Error {
 }
 
 /** Parses the environment once. Throws `SettingsError` with every problem that it finds. */
-export function parseSettings(env: Readonly<Record<string, unknown>>): Settings {
-  const known: Record<string, unknown> = {};
-  for (const name of Object.keys(settingsSchema.shape)) {
-    if (env[name] !== undefined && env[name] !== "") known[name] = env[name];
-  }
-  const parsed = settingsSchema.safeParse(known);
+export function parseSettings(env: object): Settings {
+  const given = Object.entries(env).filter(([name, value]) => name in settingsSchema.shape && value !== "");
+  const parsed = settingsSchema.safeParse(Object.fromEntries(given));
   if (!parsed.success) {
     throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}.`));
   }
