@@ -1,0 +1,86 @@
+import * as z from "zod";
+import { ToolError } from "../shared/errors.ts";
+
+/**
+ * What the programs in `container/guest` say on their standard output, one JSON line each. They run where the
+ * caller's code runs, so every line is parsed, and bounded, as hostile text.
+ */
+export const frame = z.union([
+  z.object({ output: z.string() }),
+  z.object({ result: z.unknown() }),
+  z.object({ refused: z.object({ code: z.enum(["invalid_input", "not_found"]), message: z.string().max(1_000) }) }),
+  z.object({ unmounted: z.literal(true) }),
+]);
+
+export type Frame = z.output<typeof frame>;
+
+const capturedOutput = z.object({ text: z.string(), totalBytes: z.int().nonnegative(), isCut: z.boolean() });
+
+export const commandResult = z.object({
+  isRunning: z.boolean(),
+  exitCode: z.int().exactOptional(),
+  signal: z.string().max(20).exactOptional(),
+  hasTimedOut: z.boolean(),
+  stdout: capturedOutput,
+  stderr: capturedOutput,
+  durationMs: z.number().nonnegative(),
+});
+
+const form = z.string().exactOptional();
+
+export const codeResult = z.object({
+  stdout: capturedOutput,
+  stderr: capturedOutput,
+  results: z.array(
+    z.object({ text: form, html: form, markdown: form, latex: form, svg: form, json: form, png: form, jpeg: form }),
+  ),
+  error: z.object({ name: z.string(), message: z.string(), traceback: z.string() }).exactOptional(),
+  durationMs: z.number().nonnegative(),
+});
+
+export const fileInfo = z.object({ kind: z.enum(["file", "none", "other"]), sizeBytes: z.int().nonnegative() });
+
+/** Base64 of a part of a file. */
+export const fileSlice = z.string();
+
+/** Enough for the largest result; a guest that says more without ending the line has been tampered with. */
+const MAX_LINE_CHARS = 96 * 1024 * 1024;
+
+/** Puts lines together from pieces that were cut anywhere. */
+export class FrameReader {
+  #pieces: string[] = [];
+  #heldChars = 0;
+
+  *read(piece: string): Generator<Frame> {
+    let start = 0;
+    for (let end = piece.indexOf("\n"); end !== -1; end = piece.indexOf("\n", start)) {
+      yield parseFrame(this.#pieces.join("") + piece.slice(start, end));
+      this.#pieces = [];
+      this.#heldChars = 0;
+      start = end + 1;
+    }
+    this.#heldChars += piece.length - start;
+    if (this.#heldChars > MAX_LINE_CHARS) throw unreadable();
+    this.#pieces.push(piece.slice(start));
+  }
+}
+
+export function parseFrame(line: string): Frame {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw unreadable(error);
+  }
+  return parseGuest(frame, value);
+}
+
+export function parseGuest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw unreadable(parsed.error);
+  return parsed.data;
+}
+
+function unreadable(cause?: unknown): ToolError {
+  return new ToolError("unavailable", "The sandbox answered with something unreadable; try again.", { cause });
+}
