@@ -9,7 +9,7 @@ const MIN_ANSWER_TOKENS = 256;
 export const budgetInput = z.strictObject({
   tokens: z.int().min(1_000).max(2_000_000).default(200_000),
   steps: z.int().min(1).max(100).default(20).describe("Model calls"),
-  seconds: z.int().min(5).max(3_600).default(600),
+  seconds: z.int().min(1).max(3_600).default(600),
   usd: z.number().positive().max(1_000).optional().describe("Needs an endpoint that reports cost"),
 });
 

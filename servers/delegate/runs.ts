@@ -51,14 +51,14 @@ export function createDelegateRuns({ namespace, caller, settings, waitUntil }: D
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      let report: RunReport | undefined;
-      let leftMs: number;
-      do {
-        leftMs = endsAtMs - Date.now();
-        report = await reportOf(run, report?.version ?? 0, Math.max(0, leftMs), runId);
-        onProgress(report.activity);
-      } while (report.state === "running" && leftMs > 0);
-      return report;
+      let seen: RunReport | undefined;
+      for (;;) {
+        const leftMs = Math.max(0, endsAtMs - Date.now());
+        const report = await reportOf(run, seen?.version ?? 0, leftMs, runId);
+        if (report.activity !== seen?.activity) onProgress(report.activity);
+        if (report.state !== "running" || leftMs === 0) return report;
+        seen = report;
+      }
     } finally {
       signal.removeEventListener("abort", onAbort);
     }

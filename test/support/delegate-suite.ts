@@ -1,0 +1,138 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import * as z from "zod";
+
+const report = z.object({
+  version: z.number(),
+  runId: z.string(),
+  state: z.string(),
+  model: z.string(),
+  activity: z.string(),
+  answer: z.string().optional(),
+  error: z.string().optional(),
+  steps: z.number(),
+  inputTokens: z.number(),
+  outputTokens: z.number(),
+  unreportedTokens: z.number(),
+  costUsd: z.number().optional(),
+  toolCalls: z.record(z.string(), z.number()),
+});
+
+const answer = z.discriminatedUnion("ok", [
+  z.object({ ok: z.literal(true), report, progress: z.array(z.string()) }),
+  z.object({ ok: z.literal(false), code: z.string(), message: z.string() }),
+]);
+
+export type DelegateAnswer = z.output<typeof answer>;
+export type DelegateReport = z.output<typeof report>;
+
+export interface DelegateOrder {
+  readonly task?: string;
+  readonly runId?: string;
+  readonly userId?: string;
+  readonly scopes?: readonly string[];
+  readonly model?: string;
+  readonly budget?: Readonly<Record<string, number>>;
+  readonly waitMs?: number;
+  readonly cancelAfterMs?: number;
+}
+
+/** Delegated runs in the real workerd, on a disk of their own. */
+export interface DelegateSuite extends AsyncDisposable {
+  send(order: DelegateOrder): Promise<DelegateAnswer>;
+  /** As `send`, for orders that are answered with a report. */
+  report(order: DelegateOrder): Promise<DelegateReport>;
+  /** What the fixture's tools did, in order. */
+  effects(): Promise<string[]>;
+  /** Everything that the Worker has logged. */
+  logs(): string;
+  /** Kills workerd in the middle of whatever it does and starts it on the same disk. */
+  killAndRestart(): Promise<void>;
+}
+
+const ALL_SCOPES = ["files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
+
+const SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "12345678",
+  LOCAL_ADMIN_SECRET: "s".repeat(32),
+  SIGNING_SECRET: "s".repeat(32),
+  SANDBOX_DRIVER: "local",
+  LOCAL_RUNTIME_URL: "http://127.0.0.1:1",
+  LOCAL_RUNTIME_SECRET: "s".repeat(32),
+};
+
+let bundle: Promise<string> | undefined;
+
+function bundleWorker(): Promise<string> {
+  bundle ??= build({
+    entryPoints: [fileURLToPath(new URL("delegate-worker.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "esm",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+  }).then(({ outputFiles: [file] }) => file?.text ?? "");
+  return bundle;
+}
+
+export async function startDelegateSuite(settings: Readonly<Record<string, string>>): Promise<DelegateSuite> {
+  const script = await bundleWorker();
+  const disk = await mkdtemp(join(tmpdir(), "delegate-suite-"));
+  const logged: string[] = [];
+  const start = (): Miniflare =>
+    new Miniflare(
+      convertV4MiniflareOptions({
+        modules: true,
+        script,
+        compatibilityDate: "2026-11-01",
+        compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
+        bindings: { ...SETTINGS, ...settings },
+        durableObjects: { DELEGATE_RUN: { className: "DelegateRun", useSQLite: true } },
+        r2Buckets: ["EFFECTS"],
+        resourcePersistencePath: disk,
+        cf: false,
+        handleStructuredLogs: ({ message }) => void logged.push(message),
+      }),
+    );
+  let miniflare = start();
+
+  const send = async ({ userId = "u".repeat(32), scopes = ALL_SCOPES, waitMs = 20_000, ...order }: DelegateOrder): Promise<DelegateAnswer> => {
+    const body = JSON.stringify({ ...order, userId, scopes, waitMs });
+    const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    return answer.parse(JSON.parse(text));
+  };
+
+  return {
+    send,
+    report: async (order) => {
+      const sent = await send(order);
+      if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
+      return sent.report;
+    },
+    effects: async () => {
+      const bucket = await miniflare.getR2Bucket("EFFECTS");
+      const { objects } = await bucket.list();
+      const keys = objects.map(({ key }) => key).toSorted();
+      const bodies = await Promise.all(keys.map(async (key) => await (await bucket.get(key))?.text()));
+      return bodies.map((body) => (body ?? "").replace(/^\S+ /, ""));
+    },
+    logs: () => logged.join("\n"),
+    killAndRestart: async () => {
+      await miniflare.dispose();
+      miniflare = start();
+      await miniflare.ready;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await miniflare.dispose();
+      await rm(disk, { recursive: true, force: true });
+    },
+  };
+}
