@@ -2,6 +2,7 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions, type
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { forwardRequestHeaders, forwardResponseHeaders } from "./egress-headers.ts";
+import { pipeBothWays } from "./pipe-both-ways.ts";
 
 export const MAX_HEADER_BYTES = 64 * 1024;
 
@@ -60,7 +61,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: B
     client.write(first);
     socket.write(head);
     socket.setTimeout(0);
-    join(client, socket, upstream.idleMs);
+    pipeBothWays(client, socket, upstream.idleMs);
   });
   passed.on("response", (answered) => {
     client.write(writtenHead(statusOf(answered), ["Connection", "close", ...forwardResponseHeaders(answered)]));
@@ -71,26 +72,6 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: B
   client.on("close", () => socket.destroy());
   if (client.destroyed) socket.destroy();
   passed.end();
-}
-
-/** Carries bytes both ways until both sides have ended, one fails, or nothing has moved for `idleMs`. */
-export function join(client: Duplex, upstream: Duplex, idleMs: number): void {
-  const end = () => {
-    client.destroy();
-    upstream.destroy();
-  };
-  const idle = setTimeout(end, idleMs);
-  for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
-    from.on("data", () => idle.refresh());
-    from.on("error", end);
-    from.on("close", () => {
-      // A side that closes after its end has handed everything over: the other may still be writing it.
-      if (!from.readableEnded) to.destroy();
-      if (client.destroyed && upstream.destroyed) clearTimeout(idle);
-    });
-    from.pipe(to);
-  }
-  if (client.destroyed || upstream.destroyed) end();
 }
 
 /** Answers on a socket that Node's server has let go of. */

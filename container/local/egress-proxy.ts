@@ -5,7 +5,8 @@ import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { checkUrl, isSuite, type NetworkPolicy } from "../../servers/shared/network-policy.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./egress-connect.ts";
-import { answer, forward, forwardUpgrade, join, MAX_HEADER_BYTES } from "./egress-forward.ts";
+import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./egress-forward.ts";
+import { pipeBothWays } from "./pipe-both-ways.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
@@ -93,7 +94,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     }
     client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
     connection.socket.write(head);
-    join(client, connection.socket, timeouts.idleMs);
+    pipeBothWays(client, connection.socket, timeouts.idleMs);
   });
 
   server.on("upgrade", async (request, client, head) => {

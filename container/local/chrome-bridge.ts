@@ -1,0 +1,49 @@
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { pipeBothWays } from "./pipe-both-ways.ts";
+
+export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/**
+ * Listens at one end and carries every connection to the other. Chrome has no network of its own: a bridge inside
+ * its namespace leads to the egress proxy's socket, and one outside leads to its DevTools.
+ */
+export async function startBridge(listenAt: Endpoint, leadTo: Endpoint, admits?: (peer: Socket) => Promise<boolean>): Promise<Server> {
+  // Both ends may go on after the other has ended, as the proxy's tunnels may.
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, async (peer) => {
+    peer.on("error", () => {});
+    if (admits !== undefined && !(await admits(peer))) {
+      peer.destroy();
+      return;
+    }
+    const far = connect({ ...leadTo, allowHalfOpen: true });
+    pipeBothWays(peer, far);
+    peer.resume();
+  });
+  server.listen(listenAt);
+  await once(server, "listening");
+  return server;
+}
+
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("The bridge listens on no port.");
+  return address.port;
+}
+
+/**
+ * Whether the process at the other end of a connection on 127.0.0.1 belongs to this process's user. A loopback port
+ * is open to everybody on the machine; the kernel's table says whose socket is knocking.
+ */
+export async function isOwnPeer(peer: Socket): Promise<boolean> {
+  const own = process.getuid?.();
+  const ends = `0100007F:${hexPort(peer.remotePort)} 0100007F:${hexPort(peer.localPort)}`;
+  const table = await readFile("/proc/net/tcp", "latin1").catch(() => "");
+  const row = table.split("\n").find((line) => line.includes(ends));
+  return own !== undefined && row !== undefined && Number(row.trim().split(/\s+/)[7]) === own;
+}
+
+function hexPort(port: number | undefined): string {
+  return (port ?? 0).toString(16).toUpperCase().padStart(4, "0");
+}

@@ -1,0 +1,102 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createReadStream, createWriteStream } from "node:fs";
+import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { fileURLToPath } from "node:url";
+import { createBrotliDecompress } from "node:zlib";
+
+export interface BundledChrome {
+  readonly executable: string;
+  /** Everything that it reads is in here. */
+  readonly folder: string;
+  readonly librariesEnv: Readonly<Record<string, string>>;
+  readonly fontsEnv: Readonly<Record<string, string>>;
+}
+
+const ARCHIVES = ["al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br"];
+
+/**
+ * Unpacks the Chrome of `@sparticuz/chromium` below `parent`, once for each version: some 220 MB and three seconds.
+ * Undefined where the package is missing, or is for another machine.
+ */
+export async function unpackBundledChrome(parent: string, report: (line: string) => void): Promise<BundledChrome | undefined> {
+  const home = packageFolder();
+  if (process.arch !== "x64" || home === undefined) return undefined;
+  const folder = join(parent, await versionIn(home));
+  const executable = join(folder, "chromium");
+  if (!(await exists(executable))) {
+    await mkdir(parent, { recursive: true });
+    const unfinished = await mkdtemp(join(parent, "unpacking-"));
+    try {
+      await unpack(join(home, "bin"), unfinished, report);
+      await writeFile(join(unfinished, "fonts.conf"), fontsConf(folder));
+      await rm(folder, { recursive: true, force: true });
+      await rename(unfinished, folder);
+    } finally {
+      await rm(unfinished, { recursive: true, force: true });
+    }
+  }
+  return {
+    executable,
+    folder,
+    librariesEnv: { LD_LIBRARY_PATH: join(folder, "lib") },
+    fontsEnv: { FONTCONFIG_FILE: join(folder, "fonts.conf") },
+  };
+}
+
+async function unpack(archives: string, target: string, report: (line: string) => void): Promise<void> {
+  for (const name of ARCHIVES) {
+    const tar = spawn("tar", ["-x", "-C", target, "--no-same-owner"], { stdio: ["pipe", "ignore", "ignore"] });
+    const ended = once(tar, "close");
+    await pipeline(createReadStream(join(archives, name)), createBrotliDecompress(), tar.stdin);
+    const [code] = await ended;
+    if (code !== 0) throw new Error(`tar could not unpack ${name}; check that the disk has 300 MB free.`);
+  }
+  const source = join(archives, "chromium.br");
+  const packed = createReadStream(source);
+  reportProgress(packed, (await stat(source)).size, report);
+  await pipeline(packed, createBrotliDecompress(), createWriteStream(join(target, "chromium"), { mode: 0o755 }));
+}
+
+function reportProgress(packed: Readable, totalBytes: number, report: (line: string) => void): void {
+  let readBytes = 0;
+  let reported = -1;
+  packed.on("data", (chunk: Buffer) => {
+    readBytes += chunk.length;
+    const quarter = Math.floor((4 * readBytes) / totalBytes);
+    if (quarter > reported) report(`Unpacking the browser, once: ${25 * quarter} %`);
+    reported = quarter;
+  });
+}
+
+function fontsConf(folder: string): string {
+  const dirs = [join(folder, "fonts"), "/usr/share/fonts"].map((dir) => `<dir>${dir.replace(/[&<]/g, (c) => `&#${c.charCodeAt(0)};`)}</dir>`);
+  return `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${dirs.join("")}<cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n`;
+}
+
+/** Found by its path: importing it would change this process's environment. */
+function packageFolder(): string | undefined {
+  try {
+    return dirname(dirname(fileURLToPath(import.meta.resolve("@sparticuz/chromium"))));
+  } catch {
+    return undefined;
+  }
+}
+
+async function versionIn(home: string): Promise<string> {
+  const parsed: unknown = JSON.parse(await readFile(join(home, "package.json"), "utf8"));
+  if (typeof parsed === "object" && parsed !== null && "version" in parsed && /^[\w.-]+$/.test(String(parsed.version))) {
+    return String(parsed.version);
+  }
+  throw new Error("The package @sparticuz/chromium is damaged; remove node_modules and start again.");
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
