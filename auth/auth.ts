@@ -54,7 +54,7 @@ export function createAuth(options: AuthOptions): Auth {
   const resourceServers: ReadonlyMap<string, ResourceServer> = new Map(
     endpoints.map((path) => [
       path,
-      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache }),
+      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache, now }),
     ]),
   );
   const authorize = createAuthorizeRoute({ publicUrl, identity, log, now });

@@ -1,7 +1,7 @@
 import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { readBody } from "./body.ts";
-import { type ConsentView, consentPage, problemPage } from "./consent.ts";
+import { type Problem, consentPage, problemPage } from "./consent.ts";
 import type { Identity, Person } from "./identity.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
 import { type Scope, isScope } from "./scopes.ts";
@@ -14,8 +14,6 @@ interface AuthorizeOptions {
   readonly log: Log;
   readonly now: () => Date;
 }
-
-type ShownAgain = NonNullable<ConsentView["problem"]>;
 
 /**
  * `/authorize`: the consent page and its answer. The authorization request stays on the server between the two; the
@@ -67,7 +65,7 @@ async function ask(
   oauth: OAuthHelpers,
   person: Person,
   { identity }: AuthorizeOptions,
-  page: { readonly offer: Offer; readonly ticked: readonly Scope[]; readonly problem?: ShownAgain; readonly headers?: Headers },
+  page: { readonly offer: Offer; readonly ticked: readonly Scope[]; readonly problem?: Problem; readonly headers?: Headers },
 ): Promise<Response> {
   const { headers: earlier = new Headers(), ...rest } = page;
   const client = await oauth.describeConsent(asked);
@@ -105,8 +103,7 @@ async function decide(
   const ticked = form.getAll("scope").filter(isScope);
   const problem = await problemWith(form, grantOf(ticked, offer), person, options);
   if (problem !== undefined) {
-    const response = await ask(asked, oauth, person, options, { offer, ticked, problem, headers });
-    return response;
+    return await ask(asked, oauth, person, options, { offer, ticked, problem, headers });
   }
   const { redirectTo } = await oauth.completeAuthorization({
     request: asked,
@@ -125,7 +122,7 @@ async function problemWith(
   grant: readonly Scope[],
   person: Person,
   { identity, log, now }: AuthorizeOptions,
-): Promise<ShownAgain | undefined> {
+): Promise<Problem | undefined> {
   if (grant.length === 0) {
     return { status: 400, message: "Tick at least one thing that the app may do, or press Deny.", isAboutCode: false };
   }

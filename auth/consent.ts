@@ -13,7 +13,14 @@ export interface ConsentView {
   readonly ticked: readonly Scope[];
   readonly asksForCode: boolean;
   /** Why the page is shown again. */
-  readonly problem?: { readonly status: number; readonly message: string; readonly isAboutCode: boolean };
+  readonly problem?: Problem;
+}
+
+export interface Problem {
+  readonly status: number;
+  readonly message: string;
+  /** Shown beside the code's field, which then has the focus. */
+  readonly isAboutCode: boolean;
 }
 
 /** The page where a caller approves scopes. Every word about the client is the client's own, and is escaped. */
@@ -22,11 +29,11 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
   const title = `${view.problem === undefined ? "" : "Not yet: "}Allow ${name} to use Pincer?`;
   const body = html`<h1>Allow “${name}” to use Pincer for you?</h1>
 <p class="soft">The app gave itself this name; nobody has verified it.</p>
-${problemNote(view.problem)}
+${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
 <dl>
 <dt>Access goes to</dt><dd>${destination(view.client)}</dd>
 <dt>It may call</dt><dd>${endpointWords(view.resource)}</dd>
-<dt>Signed in as</dt><dd>${view.person}</dd>
+<dt>On behalf of</dt><dd>${view.person}</dd>
 </dl>
 ${localAppNote(view.client)}
 <form method="post" action="/authorize" autocomplete="off">
@@ -36,7 +43,7 @@ ${localAppNote(view.client)}
 <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
 ${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
 </fieldset>
-${view.asksForCode ? codeField(view.problem?.isAboutCode === true) : undefined}
+${view.asksForCode ? codeField(view.problem) : undefined}
 <div class="actions">
 <button class="primary" name="decision" value="allow">Allow</button>
 <button name="decision" value="deny" formnovalidate>Deny</button>
@@ -55,8 +62,8 @@ export function problemPage(status: number, heading: string, message: string): R
   });
 }
 
-function problemNote(problem: ConsentView["problem"]): Html | undefined {
-  return problem && html`<p class="note error" role="alert" id="problem">${problem.message}</p>`;
+function problemNote(problem: Problem): Html {
+  return html`<p class="note error" role="alert" id="problem">${problem.message}</p>`;
 }
 
 /** The host alone would do for the web; of `evil://claude.ai/` it would show `claude.ai`, so apps show all of it. */
@@ -83,7 +90,7 @@ function endpointWords(resource: string): Html {
 
 function scopeBox(scope: Scope, isTicked: boolean): Html {
   const implied = impliedBy(scope);
-  const also = implied.length === 0 ? undefined : html` <code>includes ${implied.join(", ")}</code>`;
+  const also = implied.length === 0 ? undefined : html`<span class="hint">includes ${implied.join(" and ")}</span>`;
   return html`<label class="scope"><input type="checkbox" name="scope" value="${scope}"${isTicked ? CHECKED : undefined}>
 <span>${SCOPES[scope]}<br><code>${scope}</code>${also}</span></label>
 `;
@@ -91,10 +98,12 @@ function scopeBox(scope: Scope, isTicked: boolean): Html {
 
 const CHECKED = html` checked`;
 
-function codeField(isWrong: boolean): Html {
+function codeField(problem: Problem | undefined): Html {
+  const wrong = problem?.isAboutCode === true ? problem : undefined;
   return html`<label class="label code-label" for="code">Sign-in code</label>
 <p class="hint" id="code-hint">The terminal where you ran npm start shows it.</p>
-<input class="code" id="code" name="code" type="text" required maxlength="64" inputmode="text" autocapitalize="characters" spellcheck="false" autocomplete="one-time-code" aria-describedby="code-hint${isWrong ? " problem" : ""}"${isWrong ? INVALID : undefined}>`;
+${wrong && problemNote(wrong)}
+<input class="code" id="code" name="code" type="text" required maxlength="64" autocapitalize="characters" spellcheck="false" autocomplete="one-time-code" aria-describedby="code-hint${wrong && " problem"}"${wrong && INVALID}>`;
 }
 
 const INVALID = html` aria-invalid="true" autofocus`;

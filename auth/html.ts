@@ -32,12 +32,13 @@ function escape(text: string): string {
 
 /**
  * A name that a stranger chose, fit for one line: no control characters, nothing that turns the direction of
- * writing around, not endless.
+ * writing around, no towers of accents over the lines beside it, not endless.
  */
 export function plainName(name: string, maxChars = 60): string {
   const line = name
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu, "")
     .replace(/\s+/g, " ")
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu, "")
+    .replace(/(\p{M}{2})\p{M}+/gu, "$1")
     .trim();
   const chars = [...line];
   if (chars.length === 0) return "An app without a name";
@@ -87,7 +88,7 @@ ${body}
   return new Response(page.toString(), { status, headers: all });
 }
 
-const LOGO = html`<svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true"><path d="M13.2 5.2A11.6 11.6 0 0 0 4.4 16.6c0 5.3 3.5 9.5 8.3 10.9M18.8 5.2a11.6 11.6 0 0 1 8.8 11.4c0 5.3-3.5 9.5-8.3 10.9M13.2 5.2l2.1 7-4-1.2M18.8 5.2l-2.1 7 4-1.2" fill="none" stroke="currentColor" stroke-width="2.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
+const LOGO = html`<svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true"><path d="M16 19.5C5.5 17 4.5 6 14.4 3.5M16 19.5C26.5 17 27.5 6 17.6 3.5M16 19.5l-6 9M16 19.5l6 9" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
 
 const STYLE = `
 :root{color-scheme:light dark;--page:#f3f1ee;--card:#fff;--text:#1d1b19;--soft:#5f5a55;--line:#dcd7d1;--field:#857e77;
@@ -108,9 +109,9 @@ dt{color:var(--soft)}dd{margin:0;font-weight:550}
 .note{margin:1.25rem 0;padding:.75rem 1rem;border-radius:10px;background:var(--warn);border-inline-start:4px solid var(--warn-line)}
 .error{background:var(--bad);border-color:var(--bad-line)}
 fieldset{margin:1.5rem 0 0;padding:0;border:0;min-width:0}
-.code-label{margin-top:1.5rem}
+.code-label{margin-top:1.4rem}
 legend,.label{display:block;padding:0;font-weight:650}
-.scope{display:flex;gap:.75rem;align-items:flex-start;padding:.7rem 0;border-bottom:1px solid var(--line);cursor:pointer}
+.scope{display:flex;gap:.75rem;align-items:flex-start;padding:.55rem 0;border-bottom:1px solid var(--line);cursor:pointer}
 .scope:last-of-type{border-bottom:0}
 .scope input{flex:none;width:1.25rem;height:1.25rem;margin:.15rem 0 0;accent-color:var(--accent)}
 .scope span{display:block}

@@ -40,6 +40,7 @@ interface ResourceServerOptions {
   readonly identity: Identity;
   readonly personalTokens: PersonalTokens;
   readonly cache: TokenCache;
+  readonly now: () => Date;
 }
 
 /**
@@ -76,20 +77,20 @@ async function validate(
   token: string,
   resource: string,
   env: AuthEnv,
-  { cache, ...options }: ResourceServerOptions,
+  { cache, now, ...options }: ResourceServerOptions,
 ): Promise<OAuthResourceTokenValidation<Caller> | null> {
   if (token.length > MAX_TOKEN_LENGTH) return null;
   const key = `${resource} ${await sha256Hex(token)}`;
   let verified = cache.get(key);
   if (verified === undefined) {
     verified = await (isPersonalToken(token) ? verifyPersonal(token, options) : verifyOAuth(token, resource, env, options));
-    if (verified === undefined) return null;
+    if (verified === undefined || verified.expiresAtSeconds * 1000 <= now().getTime()) return null;
     cache.set(key, verified);
   }
   return { props: verified.caller, audience: resource, expiresAt: verified.expiresAtSeconds };
 }
 
-type Verification = Omit<ResourceServerOptions, "cache">;
+type Verification = Omit<ResourceServerOptions, "cache" | "now">;
 
 async function verifyOAuth(
   token: string,

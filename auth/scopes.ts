@@ -29,7 +29,8 @@ export function impliedBy(scope: Scope): readonly Scope[] {
   return IMPLIED[scope] ?? [];
 }
 
-/** The scopes with everything that they imply, without repeats. */
+/** The scopes with everything that they imply, each once, in their usual order. */
 export function withImplied(scopes: readonly Scope[]): Scope[] {
-  return [...new Set(scopes.flatMap((scope) => [scope, ...impliedBy(scope)]))];
+  const all = new Set(scopes.flatMap((scope) => [scope, ...impliedBy(scope)]));
+  return ALL_SCOPES.filter((scope) => all.has(scope));
 }

@@ -1,0 +1,223 @@
+import { createExecutionContext } from "cloudflare:test";
+import * as z from "zod";
+import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { Caller } from "../../auth/caller.ts";
+import { scopeChallenge } from "../../auth/resource-server.ts";
+import type { Scope } from "../../auth/scopes.ts";
+import type { Account } from "../../servers/account/account.ts";
+import { parseSettings } from "../../servers/shared/settings.ts";
+
+export const ORIGIN = "http://localhost:8717";
+export const CODE = "WXYZ-2345";
+export const ADMIN_SECRET = "a".repeat(40);
+export const REDIRECT = "http://localhost:4999/callback";
+export const ENDPOINTS = ["/mcp", "/mcp/sandbox", "/mcp/interpreter", "/mcp/files", "/mcp/browser", "/mcp/delegate"];
+
+export const LOCAL_SETTINGS = {
+  PUBLIC_URL: ORIGIN,
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: CODE,
+  LOCAL_ADMIN_SECRET: ADMIN_SECRET,
+  SIGNING_SECRET: "s".repeat(40),
+  SANDBOX_DRIVER: "local",
+  LOCAL_RUNTIME_URL: "http://127.0.0.1:4000",
+  LOCAL_RUNTIME_SECRET: "r".repeat(40),
+};
+
+/** The bindings that sign-in uses, from the tests' Worker. */
+export interface TestBindings {
+  readonly OAUTH_KV: KVNamespace;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
+}
+
+export interface Suite {
+  readonly clock: { nowMs: number };
+  /** One request to the suite; a guarded endpoint answers with its caller as JSON. */
+  fetch(path: string, init?: RequestInit & { readonly origin?: string }): Promise<Response>;
+}
+
+interface SuiteOptions {
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly bindings: TestBindings;
+  readonly fetch?: AuthOptions["fetch"];
+  /** What the guarded handler needs; a caller without it gets the 403. */
+  readonly needs?: readonly Scope[];
+}
+
+/** Sign-in on the real KV and Durable Objects, in front of a handler that tells who called. */
+export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ...options }: SuiteOptions): Suite {
+  const clock = { nowMs: Date.now() };
+  const auth = createAuth({
+    settings: parseSettings(settings),
+    endpoints: ENDPOINTS,
+    accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
+    log: { info: () => undefined, error: () => undefined },
+    now: () => new Date(clock.nowMs),
+    fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
+  });
+  return {
+    clock,
+    fetch: async (path, { origin = ORIGIN, ...init } = {}) => {
+      const request = new Request(new URL(path, origin), { redirect: "manual", ...init });
+      const { pathname } = new URL(request.url);
+      const ctx = createExecutionContext();
+      if (!ENDPOINTS.includes(pathname)) {
+        return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
+      }
+      return await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
+        needs.every((scope) => caller.scopes.includes(scope))
+          ? Response.json({ caller, expiresAt: facts.expiresAt })
+          : scopeChallenge(caller, needs, facts),
+      );
+    },
+  };
+}
+
+const answer = z.object({
+  caller: z.object({ userId: z.string(), role: z.string(), scopes: z.array(z.string()), clientId: z.string() }),
+});
+
+/** Who the suite takes the bearer of `token` for; `undefined` where it refuses. */
+export async function callerOf(suite: Suite, endpoint: string, token: string): Promise<Pick<Caller, "userId"> & { role: string; scopes: string[]; clientId: string } | undefined> {
+  const response = await suite.fetch(endpoint, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+  return response.status === 200 ? answer.parse(await response.json()).caller : undefined;
+}
+
+export interface Client {
+  readonly clientId: string;
+  readonly redirectUri: string;
+  readonly verifier: string;
+}
+
+const registered = z.object({ client_id: z.string() });
+
+/** Registers a public client (RFC 7591) and picks its PKCE verifier. */
+export async function register(suite: Suite, metadata: Readonly<Record<string, unknown>> = {}): Promise<Client> {
+  const body = { client_name: "Test client", redirect_uris: [REDIRECT], token_endpoint_auth_method: "none", ...metadata };
+  const response = await suite.fetch("/oauth/register", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (response.status !== 201) throw new Error(`register: ${response.status} ${await response.text()}`);
+  const [redirectUri = REDIRECT] = body.redirect_uris;
+  return {
+    clientId: registered.parse(await response.json()).client_id,
+    redirectUri,
+    verifier: crypto.getRandomValues(new Uint8Array(32)).toHex(),
+  };
+}
+
+export async function authorizeUrl(client: Client, extra: Readonly<Record<string, string>> = {}): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(client.verifier));
+  const query = new URLSearchParams({
+    response_type: "code",
+    client_id: client.clientId,
+    redirect_uri: client.redirectUri,
+    state: "the-state",
+    code_challenge: new Uint8Array(digest).toBase64({ alphabet: "base64url", omitPadding: true }),
+    code_challenge_method: "S256",
+    resource: `${ORIGIN}/mcp`,
+    ...extra,
+  });
+  return `/authorize?${query}`;
+}
+
+/** A consent page as a browser holds it: what it shows, the form's handle, its tick boxes, its cookies. */
+export interface ConsentForm {
+  readonly status: number;
+  readonly markup: string;
+  readonly handle: string;
+  readonly offered: readonly string[];
+  readonly ticked: readonly string[];
+  readonly cookie: string;
+  readonly headers: Headers;
+}
+
+export async function readForm(response: Response): Promise<ConsentForm> {
+  const markup = await response.text();
+  const boxes = [...markup.matchAll(/name="scope" value="([^"]+)"( checked)?/g)];
+  return {
+    status: response.status,
+    markup,
+    handle: /name="handle" value="([^"]+)"/.exec(markup)?.[1] ?? "",
+    offered: boxes.map(([, scope = ""]) => scope),
+    ticked: boxes.filter(([, , checked]) => checked !== undefined).map(([, scope = ""]) => scope),
+    cookie: response.headers
+      .getSetCookie()
+      .map((cookie) => cookie.split(";")[0] ?? "")
+      .filter((cookie) => !cookie.endsWith("="))
+      .join("; "),
+    headers: response.headers,
+  };
+}
+
+export async function openConsent(
+  suite: Suite,
+  client: Client,
+  extra: Readonly<Record<string, string>> = {},
+  headers: Readonly<Record<string, string>> = {},
+): Promise<ConsentForm> {
+  return await readForm(await suite.fetch(await authorizeUrl(client, extra), { headers }));
+}
+
+interface Press {
+  readonly code?: string;
+  readonly scopes?: readonly string[];
+  readonly decision?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Presses a button on the page, as a browser does that holds its cookie. */
+export async function press(suite: Suite, form: ConsentForm, { code = CODE, scopes = form.ticked, decision = "allow", headers = {} }: Press = {}): Promise<Response> {
+  const body = new URLSearchParams([["handle", form.handle], ["code", code], ["decision", decision]]);
+  for (const scope of scopes) body.append("scope", scope);
+  return await suite.fetch("/authorize", {
+    method: "POST",
+    headers: {
+      Cookie: form.cookie,
+      Origin: ORIGIN,
+      "Sec-Fetch-Site": "same-origin",
+      "Content-Type": "application/x-www-form-urlencoded",
+      ...headers,
+    },
+    body,
+  });
+}
+
+export function codeOf(response: Response): string {
+  return new URL(response.headers.get("Location") ?? "http://none/").searchParams.get("code") ?? "";
+}
+
+export async function exchange(suite: Suite, client: Client, code: string, extra: Readonly<Record<string, string>> = {}): Promise<Response> {
+  return await suite.fetch("/oauth/token", {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "authorization_code",
+      client_id: client.clientId,
+      redirect_uri: client.redirectUri,
+      code,
+      code_verifier: client.verifier,
+      ...extra,
+    }),
+  });
+}
+
+export const tokenAnswer = z.object({
+  access_token: z.string(),
+  refresh_token: z.string(),
+  expires_in: z.number(),
+  scope: z.string(),
+});
+
+/** The whole way: register, consent, exchange. */
+export async function signIn(
+  suite: Suite,
+  extra: Readonly<Record<string, string>> = {},
+  headers: Readonly<Record<string, string>> = {},
+): Promise<z.output<typeof tokenAnswer> & { readonly client: Client }> {
+  const client = await register(suite);
+  const form = await openConsent(suite, client, extra, headers);
+  const redirect = await press(suite, form, { headers });
+  return { client, ...tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json()) };
+}
