@@ -1,0 +1,148 @@
+// Plain JavaScript for whatever Node (18 or newer) is there: it brings the locked dependencies, then hands over to
+// the Node that they pin. `node bootstrap.mjs SCRIPT [ARGUMENT...]` runs one TypeScript file of this project.
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const LIFELINE = pathToFileURL(join(ROOT, "container/local/lifeline.mjs")).href;
+const PARENT_CHECK_MS = 500;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Runs a TypeScript file of this project and ends this process with its exit code. */
+export async function run(script, args) {
+  try {
+    if (!args.includes("--no-install")) await installDependencies();
+    process.exitCode = await runOnPinnedNode(join(ROOT, script), args);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
+
+/** A failure whose message is one sentence for the person at the terminal. */
+class Problem extends Error {}
+
+async function installDependencies() {
+  const state = dependencyState();
+  if (state === "current") return;
+  // A stale tree is brought up to date in place: another process may be running from it.
+  const command = state === "missing" ? ["ci"] : ["install", "--no-save"];
+  const startedAt = Date.now();
+  console.error(`Dependencies are ${state}: running npm ${command.join(" ")}, which takes a minute or two.`);
+  const heartbeat = setInterval(() => {
+    console.error(`... still installing (${Math.round((Date.now() - startedAt) / 1000)} s)`);
+  }, 15_000);
+  const code = await runNpm([...command, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+  clearInterval(heartbeat);
+  if (code !== 0) {
+    throw new Problem(
+      "npm could not install the dependencies: read what it printed above, check the network, and run this again.",
+    );
+  }
+  console.error(`Dependencies are installed (${Math.round((Date.now() - startedAt) / 1000)} s).`);
+}
+
+/** Compares what is locked with what npm recorded when it last finished an install. */
+function dependencyState() {
+  const installedFile = join(ROOT, "node_modules/.package-lock.json");
+  if (!existsSync(installedFile)) return "missing";
+  const locked = readPackages(join(ROOT, "package-lock.json"));
+  const installed = readPackages(installedFile);
+  for (const [path, entry] of Object.entries(locked)) {
+    if (path === "" || entry.link === true) continue;
+    const found = installed[path];
+    // Optional packages of other platforms are never installed.
+    if (found === undefined ? entry.optional !== true : found.version !== entry.version) return "stale";
+  }
+  return "current";
+}
+
+function readPackages(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")).packages;
+  } catch {
+    throw new Problem(`${file} cannot be read: restore it (git checkout) or remove node_modules, and run this again.`);
+  }
+}
+
+async function runNpm(args) {
+  const npmScript = process.env.npm_execpath;
+  const [command, first] = npmScript?.endsWith("npm-cli.js") ? [process.execPath, [npmScript]] : ["npm", []];
+  // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
+  return await ended(spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] }));
+}
+
+function pinnedNode() {
+  const pinned = join(ROOT, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
+  if (existsSync(pinned)) return pinned;
+  if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
+  throw new Problem(
+    `No pinned Node is installed for ${process.platform}-${process.arch} and this is Node ${process.versions.node}: ` +
+      "install Node 24 or newer (https://nodejs.org), or leave out --no-install.",
+  );
+}
+
+/** The script ends when this process does, even by SIGKILL: see lifeline.mjs. */
+async function runOnPinnedNode(script, args) {
+  const child = spawn(pinnedNode(), [`--import=${LIFELINE}`, script, ...args], {
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+    env: { ...process.env, PINCER_BOOTSTRAP_PID: String(process.pid) },
+  });
+  const watch = watchNpm(() => child.kill("SIGTERM"));
+  const code = await ended(child);
+  clearInterval(watch);
+  return code;
+}
+
+/** Passes every signal on to the child and resolves to its exit code, as a shell would say it. */
+function ended(child) {
+  const passOn = (signal) => child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, passOn);
+  return new Promise((done) => {
+    child.once("error", (error) => {
+      console.error(`${child.spawnfile} could not be started: ${error.message}.`);
+      done(127);
+    });
+    child.once("exit", (code, signal) => {
+      for (const name of SIGNALS) process.off(name, passOn);
+      done(code ?? 128 + constants.signals[signal]);
+    });
+  });
+}
+
+/**
+ * npm puts a shell between itself and a script, and neither passes SIGTERM or SIGKILL on. Where npm started this
+ * process, its end is noticed by the parents changing.
+ */
+function watchNpm(onGone) {
+  if (process.env.npm_lifecycle_event === undefined) return undefined;
+  const parents = () => `${process.ppid} ${parentOf(process.ppid)}`;
+  const atStart = parents();
+  return setInterval(() => {
+    if (parents() !== atStart) onGone();
+  }, PARENT_CHECK_MS).unref();
+}
+
+function parentOf(processId) {
+  try {
+    // The name in parentheses may hold spaces; the parent is the second field after it.
+    return readFileSync(`/proc/${processId}/stat`, "utf8").split(") ").at(-1).split(" ")[1];
+  } catch {
+    return "";
+  }
+}
+
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [script, ...args] = process.argv.slice(2);
+  if (script === undefined) {
+    console.error("Usage: node container/local/bootstrap.mjs SCRIPT [ARGUMENT...]");
+    process.exitCode = 2;
+  } else {
+    await run(script, args);
+  }
+}

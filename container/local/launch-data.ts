@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import * as z from "zod";
+import { LaunchProblem } from "./launch-problem.ts";
+import { SUITE_FILE, type SuiteFile, readSuiteFile } from "./running-suite.ts";
+
+const LOCK_FILE = "suite.lock";
+const SQLITE_BUSY = 5;
+
+const secret = z.string().regex(/^[0-9a-f]{64}$/);
+const secretsSchema = z.strictObject({
+  /** Signs share links, tokens and consent: with another one, all of them end. */
+  signingSecret: secret,
+});
+
+type Secrets = z.output<typeof secretsSchema>;
+
+/** The folder that holds everything a suite keeps, held by this process alone. */
+export interface DataFolder {
+  readonly path: string;
+  readonly secrets: Secrets;
+  /** Tells `npm run token` and `npm run demo` where the suite is. */
+  announce(suite: SuiteFile): Promise<void>;
+  /** Takes the announcement back and lets the folder go. */
+  close(): Promise<void>;
+}
+
+/** Opens the folder, makes it where it is new, and locks it until `close` or this process's end. */
+export async function openDataFolder(folder: string): Promise<DataFolder> {
+  await makePrivateFolder(folder);
+  const unlock = await lock(folder);
+  const suiteFile = path.join(folder, SUITE_FILE);
+  try {
+    await rm(suiteFile, { force: true });
+    const secrets = await readSecrets(path.join(folder, "secrets.json"));
+    return {
+      path: folder,
+      secrets,
+      announce: async (suite) => await writePrivately(suiteFile, suite),
+      close: async () => {
+        await rm(suiteFile, { force: true });
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/** Makes the folder private to its owner. A folder that holds something else is left as it is. */
+async function makePrivateFolder(folder: string): Promise<void> {
+  let names: string[];
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    names = await readdir(folder);
+  } catch (cause) {
+    throw unusable(folder, cause);
+  }
+  if (names.length > 0 && !names.includes(LOCK_FILE)) {
+    throw new LaunchProblem(`${folder} holds something else than a suite's data; choose a new folder with --data DIR.`);
+  }
+  await chmod(folder, 0o700).catch((cause: unknown) => {
+    throw unusable(folder, cause);
+  });
+}
+
+function unusable(folder: string, cause: unknown): LaunchProblem {
+  return new LaunchProblem(`${folder} cannot be used as the data folder; choose one that you own with --data DIR.`, {
+    cause,
+  });
+}
+
+/**
+ * SQLite's exclusive lock is a lock of the operating system: it ends with the process, however that ends, so that a
+ * lock never outlives its suite.
+ */
+async function lock(folder: string): Promise<() => void> {
+  const file = path.join(folder, LOCK_FILE);
+  try {
+    const database = new DatabaseSync(file);
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return () => database.close();
+  } catch (cause) {
+    if (cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY) {
+      const running = await readSuiteFile(folder);
+      const where = running === undefined ? "is starting" : `runs at ${running.url}`;
+      throw new LaunchProblem(`A suite ${where} with ${folder} already; end it first, or choose another --data DIR.`);
+    }
+    throw new LaunchProblem(`${file} is damaged or cannot be written; remove it, or choose another --data DIR.`, { cause });
+  }
+}
+
+async function readSecrets(file: string): Promise<Secrets> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw damaged(file, cause);
+    const secrets = { signingSecret: newSecret() };
+    await writePrivately(file, secrets);
+    return secrets;
+  }
+  try {
+    return secretsSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw damaged(file, cause);
+  }
+}
+
+function damaged(file: string, cause: unknown): LaunchProblem {
+  return new LaunchProblem(
+    `${file} is damaged; restore it, or remove it to get new secrets, which ends all tokens and share links.`,
+    { cause },
+  );
+}
+
+/** The whole file or nothing, readable by nobody else. */
+async function writePrivately(file: string, content: object): Promise<void> {
+  const draft = `${file}.new`;
+  await rm(draft, { force: true });
+  await writeFile(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flag: "wx" });
+  await rename(draft, file);
+}
+
+export function newSecret(): string {
+  return randomBytes(32).toString("hex");
+}

@@ -1,0 +1,53 @@
+import { banner } from "./banner.ts";
+import { USAGE, parseLaunchOptions } from "./launch-options.ts";
+import { LaunchProblem } from "./launch-problem.ts";
+import { startSuite } from "./launch-suite.ts";
+import { aptCommand, provision } from "./provision.ts";
+
+/** `npm start`: provides what is missing, starts the whole suite on this machine, and ends all of it again. */
+
+const END_TIMEOUT_MS = 8_000;
+
+const closers: (() => Promise<void>)[] = [];
+let isEnding = false;
+
+/** Ends what was started, the last first; what hangs is left to the parent-death signals. */
+async function end(code: number): Promise<never> {
+  isEnding = true;
+  const deadline = setTimeout(() => process.exit(code), END_TIMEOUT_MS);
+  for (const close of closers.toReversed()) {
+    await close().catch((error: unknown) => console.error(String(error)));
+  }
+  clearTimeout(deadline);
+  process.exit(code);
+}
+
+async function main(): Promise<void> {
+  const options = parseLaunchOptions(process.argv.slice(2));
+  if (options === undefined) {
+    console.log(USAGE);
+    return;
+  }
+  const report = (line: string): void => console.error(line);
+  const missing = await provision({ mayInstall: options.mayInstall, report });
+  const suite = await startSuite(options, { add: (close) => closers.push(close) }, report);
+  console.log(banner(suite));
+  if (missing.length > 0) console.log(`Missing here: ${missing.join(" ")}. ${aptCommand(missing)}\n`);
+  console.log(`ready ${suite.url}`);
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    // The second one, a moment later, is for those who cannot wait.
+    if (isEnding) return;
+    void end(0);
+  });
+}
+
+try {
+  await main();
+} catch (failure) {
+  if (!(failure instanceof LaunchProblem)) console.error(failure);
+  else console.error(failure.message);
+  if (!isEnding) await end(1);
+}

@@ -1,0 +1,5 @@
+// `npm start`: see launch.ts for what it does.
+import process from "node:process";
+import { run } from "./bootstrap.mjs";
+
+await run("container/local/launch.ts", process.argv.slice(2));

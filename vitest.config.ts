@@ -1,0 +1,52 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** The settings that tests inside the Worker find in `env`; none of them is a secret. */
+const TEST_SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "WXYZ-2345",
+  LOCAL_ADMIN_SECRET: "a".repeat(40),
+  SIGNING_SECRET: "s".repeat(40),
+  SANDBOX_DRIVER: "local",
+  LOCAL_RUNTIME_URL: "http://127.0.0.1:4000",
+  LOCAL_RUNTIME_SECRET: "r".repeat(40),
+};
+
+// The machine's two cores are shared with workerd, Chrome and sandboxes that the tests start.
+const MAX_WORKERS = 2;
+
+export default defineConfig({
+  test: {
+    maxWorkers: MAX_WORKERS,
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.jsonc" },
+            miniflare: { bindings: TEST_SETTINGS },
+          }),
+        ],
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+      },
+      {
+        test: {
+          name: "machine",
+          include: ["test/{sandbox,egress,browser,container}/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/support/suite-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
