@@ -77,15 +77,23 @@ export interface Failure {
 /** Asks once, without retries. Rejects only with what `reserve` throws, or where `signal` aborts. */
 export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: typeof fetch): Promise<Reply> {
   let reservationFailure: { readonly reason: unknown } | undefined;
+  let isConnected = false;
   const model = new OpenAICompatibleChatLanguageModel(question.model, {
     provider: "endpoint",
     url: ({ path }) => `${endpoint.baseUrl}${path}`,
     headers: { ...endpoint.headers },
-    fetch: boundedFetch(fetcher),
+    fetch: async (input, init) => {
+      // A redirect would take the key along.
+      const response = await fetcher(input, { ...init, redirect: "manual" });
+      isConnected = true;
+      return limitBody(response);
+    },
     transformRequestBody: (body) => {
       const limited = (tokens: number): Record<string, unknown> => {
         const { max_tokens: _, ...rest } = body;
-        return { ...rest, [question.limitField]: tokens };
+        // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
+        const choice = question.mayCallTools ? {} : { tool_choice: "none" };
+        return { ...rest, ...choice, [question.limitField]: tokens };
       };
       try {
         const { answerTokens } = question.reserve(byteLength(limited(Number.MAX_SAFE_INTEGER)));
@@ -102,7 +110,6 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
       instructions: question.instructions,
       messages: question.messages,
       tools: question.tools,
-      toolChoice: question.mayCallTools ? "auto" : "none",
       maxRetries: 0,
       abortSignal: question.signal,
     });
@@ -116,7 +123,7 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
   } catch (failure) {
     if (reservationFailure !== undefined) throw reservationFailure.reason;
     question.signal.throwIfAborted();
-    return describe(failure, question);
+    return isConnected ? describe(failure, question) : UNREACHABLE;
   }
 }
 
@@ -138,6 +145,15 @@ export function readUsage(raw: unknown): Usage | undefined {
   return { inputTokens: prompt_tokens, outputTokens, ...(cost == null ? {} : { costUsd: cost }) };
 }
 
+const UNREACHABLE: Failure = {
+  kind: "failure",
+  code: "unavailable",
+  message: "The model endpoint cannot be reached; have MODEL_BASE_URL checked, or try again later.",
+  // The connection may have broken after the request was through.
+  mayHaveCost: true,
+  isRetryable: true,
+};
+
 /** Upstream wording stays here: it can hold parts of the key. */
 function describe(failure: unknown, { model, limitField }: Question): Failure {
   const unreadable = {
@@ -149,10 +165,7 @@ function describe(failure: unknown, { model, limitField }: Question): Failure {
   } as const;
   if (!APICallError.isInstance(failure)) return unreadable;
   const status = failure.statusCode;
-  if (status === undefined) {
-    return { ...unreadable, message: "The model endpoint cannot be reached; check MODEL_BASE_URL or try again later." };
-  }
-  if (status >= 200 && status < 300) return { ...unreadable, status };
+  if (status === undefined || (status >= 200 && status < 300)) return unreadable;
   if (status >= 500 || status === 408) {
     const message = `The model endpoint failed (status ${status}); try again later, or name another model.`;
     return { ...unreadable, ...retryAfter(failure), message, status };
@@ -193,21 +206,18 @@ function retryAfter(failure: APICallError): { retryAfterMs?: number } {
   return Number.isFinite(ms) ? { retryAfterMs: Math.max(0, ms) } : {};
 }
 
-/** Never follows a redirect, which would take the key along, and reads no more than a transcript can hold. */
-function boundedFetch(fetcher: typeof fetch): typeof fetch {
-  return async (input, init) => {
-    const response = await fetcher(input, { ...init, redirect: "manual" });
-    if (response.body === null) return response;
-    let bytes = 0;
-    const limit = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        bytes += chunk.length;
-        if (bytes > MAX_REPLY_BYTES) controller.error(new Error("The reply is too large."));
-        else controller.enqueue(chunk);
-      },
-    });
-    return new Response(response.body.pipeThrough(limit), response);
-  };
+/** The response, broken off where it is longer than a transcript can hold. */
+function limitBody(response: Response): Response {
+  if (response.body === null) return response;
+  let bytes = 0;
+  const limit = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => {
+      bytes += chunk.length;
+      if (bytes > MAX_REPLY_BYTES) controller.error(new Error("The reply is too large."));
+      else controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(limit), response);
 }
 
 function byteLength(value: unknown): number {

@@ -150,7 +150,7 @@ test("an endpoint that cannot be reached is a failure that may be tried again", 
   const reply = await ask({ baseUrl: gateway.baseUrl, headers: {} }, question(), fetch);
   expect(reply).toMatchObject({
     kind: "failure",
-    message: "The model endpoint cannot be reached; check MODEL_BASE_URL or try again later.",
+    message: "The model endpoint cannot be reached; have MODEL_BASE_URL checked, or try again later.",
     isRetryable: true,
   });
 });

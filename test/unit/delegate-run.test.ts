@@ -247,7 +247,7 @@ test("an endpoint that is not there is named in the error", async () => {
   const report = await suite.report({ task: "Ask." });
   expect(report).toMatchObject({
     state: "failed",
-    error: "unavailable: The model endpoint cannot be reached; check MODEL_BASE_URL or try again later.",
+    error: "unavailable: The model endpoint cannot be reached; have MODEL_BASE_URL checked, or try again later.",
   });
 });
 
