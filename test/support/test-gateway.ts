@@ -14,6 +14,9 @@ export type ScriptedReply =
   /** Takes the request and never answers. */
   | { readonly kind: "hang" };
 
+/** What the gateway does with the next request, or how to tell once it has come. */
+export type ScriptStep = ScriptedReply | ((request: RecordedRequest) => ScriptedReply);
+
 export interface ScriptedCall {
   readonly name: string;
   /** The arguments as the model wrote them; an object is turned into JSON. */
@@ -42,13 +45,13 @@ export interface TestGateway extends AsyncDisposable {
   /** What it was asked, in order. */
   readonly requests: readonly RecordedRequest[];
   /** Adds replies to the script. A request beyond its end is answered with 501. */
-  script(...replies: readonly (ScriptedReply | ((request: RecordedRequest) => ScriptedReply))[]): void;
+  script(...steps: readonly ScriptStep[]): void;
 }
 
 /** `key`: what `Authorization` must bear; a wrong one is told back to the client, as providers do. */
 export async function startTestGateway({ key }: { readonly key?: string } = {}): Promise<TestGateway> {
   const requests: RecordedRequest[] = [];
-  const script: (ScriptedReply | ((request: RecordedRequest) => ScriptedReply))[] = [];
+  const script: ScriptStep[] = [];
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const text = await readText(incoming);
@@ -64,7 +67,7 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       body: chatRequest.parse(JSON.parse(text)),
     };
     requests.push(request);
-    const next = script.shift() ?? { kind: "status", status: 501 };
+    const next: ScriptStep = script.shift() ?? { kind: "status", status: 501 };
     play(typeof next === "function" ? next(request) : next, request, response);
   };
 
@@ -77,7 +80,7 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
   return {
     baseUrl: `http://127.0.0.1:${portOf(server.address())}/v1/account/gateway/compat`,
     requests,
-    script: (...replies) => void script.push(...replies),
+    script: (...steps) => void script.push(...steps),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type DelegateSuite, startDelegateSuite } from "../support/delegate-suite.ts";
-import { type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
+import { type ScriptStep, type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 const KEY = "sk-secret-key-that-nobody-may-see";
 const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
@@ -155,7 +155,7 @@ test("an endpoint that counts every byte as a token is stopped before the budget
   await using both = await startBoth();
   const { gateway, suite } = both;
   let spent = 0;
-  const greedy: Parameters<TestGateway["script"]>[0] = ({ bytes, body }) => {
+  const greedy: ScriptStep = ({ bytes, body }) => {
     const usage = { prompt_tokens: bytes, completion_tokens: Number(body["max_tokens"]) };
     spent += usage.prompt_tokens + usage.completion_tokens;
     return { kind: "calls", calls: [{ name: "note", input: { text: "x" } }], usage };
