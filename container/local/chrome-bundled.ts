@@ -51,7 +51,8 @@ async function unpack(archives: string, target: string, report: (line: string) =
   for (const name of ARCHIVES) {
     const tar = spawn("tar", ["-x", "-C", target, "--no-same-owner"], { stdio: ["pipe", "ignore", "ignore"] });
     const ended = once(tar, "close");
-    await pipeline(createReadStream(join(archives, name)), createBrotliDecompress(), tar.stdin);
+    // tar may close its end before the padding after an archive is written; its exit code tells whether all is well.
+    await pipeline(createReadStream(join(archives, name)), createBrotliDecompress(), tar.stdin).catch(() => {});
     const [code] = await ended;
     if (code !== 0) throw new Error(`tar could not unpack ${name}; check that the disk has 300 MB free.`);
   }

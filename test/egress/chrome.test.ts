@@ -1,0 +1,210 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, readdir, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
+import { findChrome, type Chrome } from "../../container/local/chrome.ts";
+import { startEgressProxy } from "../../container/local/egress-proxy.ts";
+import { openPage } from "./devtools.ts";
+import { serve } from "./loopback.ts";
+import { commandOf, survivorsOf, treeOf } from "./processes.ts";
+
+const PATH = process.env.PATH ?? "";
+let dataDir = "";
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "chrome-"));
+});
+afterAll(async () => {
+  await rm(dataDir, { recursive: true });
+});
+
+interface Setup extends AsyncDisposable {
+  readonly chrome: Chrome;
+  readonly script: string;
+  readonly logged: string[];
+}
+
+async function prepare(origin: Chrome["origin"], allowedHosts: readonly string[] = []): Promise<Setup> {
+  const found = await findChrome({ dataDir, report: () => {}, path: PATH, origin });
+  if (!found.found) throw new Error(found.problem);
+  const folder = await mkdtemp(join(tmpdir(), "egress-"));
+  const logged: string[] = [];
+  const proxy = await startEgressProxy({
+    mode: "browser",
+    allowedHosts,
+    suiteOrigin: "http://localhost:8717",
+    socketPath: join(folder, "browser.sock"),
+    log: (line) => logged.push(line),
+  });
+  const prepared = await prepareBrowserBinding({ dataDir, chrome: found.chrome, egressSocket: proxy.socketPath });
+  if (!prepared.ready) throw new Error(prepared.problem);
+  const versions = join(prepared.env.XDG_CACHE_HOME ?? "", ".wrangler/chrome");
+  const [version = ""] = await readdir(versions);
+  return {
+    chrome: found.chrome,
+    logged,
+    script: join(versions, version, "chrome-linux64/chrome"),
+    [Symbol.asyncDispose]: async () => {
+      await proxy.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+interface Running extends AsyncDisposable {
+  readonly pid: number;
+  readonly endpoint: string;
+}
+
+/** Starts Chrome as Miniflare does: its arguments, a profile folder, `--no-sandbox` as under CI. */
+async function start(script: string): Promise<Running> {
+  const child = spawn(script, ["--headless=new", "--no-sandbox", "about:blank", "--remote-debugging-port=0", "--user-data-dir=/nowhere"], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { PATH },
+  });
+  const endpoint = await endpointOf(child);
+  return {
+    pid: pidOf(child),
+    endpoint,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    },
+  };
+}
+
+async function endpointOf(child: ChildProcess): Promise<string> {
+  const said: string[] = [];
+  if (child.stderr === null) throw new Error("Chrome was started without a way to hear from it.");
+  for await (const line of createInterface({ input: child.stderr })) {
+    const endpoint = /^DevTools listening on (ws:\S+)$/.exec(line)?.[1];
+    if (endpoint !== undefined) return endpoint;
+    said.push(line);
+  }
+  throw new Error(`Chrome did not start: ${said.join("\n")}`);
+}
+
+function pidOf(child: ChildProcess): number {
+  if (child.pid === undefined) throw new Error("The process did not start.");
+  return child.pid;
+}
+
+describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
+  test("loads an allow-listed loopback page, and no other", { timeout: 60_000 }, async () => {
+    await using open = await serve((_request, response) => response.end("open page"));
+    await using closed = await serve((_request, response) => response.end("closed page"));
+    await using setup = await prepare(origin, [`localhost:${open.port}`]);
+    await using running = await start(setup.script);
+    const page = await openPage(running.endpoint);
+    expect(await page.open(`http://localhost:${open.port}/`)).toBe("open page");
+    expect(await page.open(`http://localhost:${closed.port}/`)).toBe(
+      `localhost is a private name; to open it, start Pincer with --allow-host localhost:${closed.port} (in a deployment, list it in ALLOWED_HOSTS).\n`,
+    );
+    expect(await page.open(`https://127.0.0.1:${closed.port}/`)).toBe("net::ERR_TUNNEL_CONNECTION_FAILED");
+    expect(await page.open(`http://[::1]:${closed.port}/`)).toContain("[::1]");
+    expect(closed.seen).toEqual([]);
+    expect(setup.logged).toContain(`egress browser: refused GET localhost:${closed.port}`);
+    page.close();
+  });
+
+  test("cannot reach its own DevTools, nor a loopback WebSocket, from a page", { timeout: 60_000 }, async () => {
+    await using open = await serve((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end("page"));
+    await using setup = await prepare(origin, [`localhost:${open.port}`]);
+    await using running = await start(setup.script);
+    const page = await openPage(running.endpoint);
+    await page.open(`http://localhost:${open.port}/`);
+    const { host } = new URL(running.endpoint);
+    expect(await page.evaluate(`fetch("http://${host}/json/version", { mode: "no-cors" }).then((r) => r.type, (e) => e.name)`)).toBe("opaque");
+    expect(await page.evaluate(`new Promise((done) => { const ws = new WebSocket("ws://${host}/"); ws.onopen = () => done("open"); ws.onerror = () => done("refused"); })`)).toBe("refused");
+    expect(setup.logged).toEqual(expect.arrayContaining([`egress browser: refused GET ${host}`, `egress browser: refused CONNECT ${host}`]));
+    page.close();
+  });
+
+  test("sees none of the machine's files and has a network with nobody in it", { timeout: 60_000 }, async () => {
+    const secret = join(dataDir, "secret.txt");
+    await writeFile(secret, "secret");
+    await using setup = await prepare(origin);
+    await using running = await start(setup.script);
+    const page = await openPage(running.endpoint);
+    expect(await page.open("file:///usr/lib/os-release")).toContain("PRETTY_NAME=");
+    for (const path of ["/etc/passwd", "/etc/shadow", "/root", "/home", secret, process.cwd()]) {
+      expect.soft(await page.open(`file://${path}`), path).toBe("net::ERR_FILE_NOT_FOUND");
+    }
+    const chromes: { pid: number; command: string }[] = [];
+    for (const pid of await treeOf(running.pid)) {
+      const command = await commandOf(pid);
+      if (command.startsWith(setup.chrome.executable)) chromes.push({ pid, command });
+    }
+    expect(chromes.length).toBeGreaterThan(4);
+    for (const { pid, command } of chromes) {
+      const interfaces = (await readFile(`/proc/${pid}/net/dev`, "utf8")).match(/^ *\S+:/gm) ?? [];
+      expect.soft(interfaces.map((name) => name.trim()), command).toEqual(["lo:"]);
+      expect.soft(await readlink(`/proc/${pid}/ns/net`), command).not.toBe(await readlink("/proc/self/ns/net"));
+    }
+    const renderer = chromes.find(({ command }) => command.includes("--type=renderer"))?.pid;
+    const status = await readFile(`/proc/${renderer}/status`, "utf8");
+    expect(status).toMatch(/^CapEff:\t0+$/m);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    expect(chromes.filter(({ command }) => / --no-sandbox( |$)/.test(command))).toEqual([]);
+    page.close();
+  });
+
+  test("ends whole when who started it is killed, and leaves no folder", { timeout: 60_000 }, async () => {
+    await using setup = await prepare(origin);
+    const parent = spawn(
+      process.execPath,
+      ["-e", `require("node:child_process").spawn(process.argv[1], ["--headless=new", "--remote-debugging-port=0"], { stdio: ["ignore", "ignore", "inherit"], detached: true })`, setup.script],
+      { stdio: ["ignore", "ignore", "pipe"], env: { PATH } },
+    );
+    await endpointOf(parent);
+    const pids = await treeOf(pidOf(parent));
+    const commands = await Promise.all(pids.map(commandOf));
+    expect(commands.filter((command) => command.includes("--type=zygote"))).not.toEqual([]);
+    parent.kill("SIGKILL");
+    expect(await survivorsOf(pids, 3_000)).toEqual([]);
+  });
+});
+
+test("a Chrome that is asked to end takes its folder with it", { timeout: 60_000 }, async () => {
+  await using setup = await prepare("system");
+  const running = await start(setup.script);
+  const pids = await treeOf(running.pid);
+  const egress = (await readFile(setup.script, "utf8")).match(/'--egress' '([^']+)'/)?.[1] ?? "";
+  const beside = join(egress, "..");
+  expect(await readdir(beside)).toHaveLength(2);
+  await running[Symbol.asyncDispose]();
+  expect(await survivorsOf(pids, 3_000)).toEqual([]);
+  expect(await readdir(beside)).toEqual(["browser.sock"]);
+});
+
+test("the bundled Chrome is unpacked once", { timeout: 60_000 }, async () => {
+  const reported: string[] = [];
+  const report = (line: string) => reported.push(line);
+  const folder = await mkdtemp(join(tmpdir(), "unpack-"));
+  try {
+    const first = await findChrome({ dataDir: folder, report, path: "", origin: "bundled" });
+    if (!first.found) throw new Error(first.problem);
+    expect(reported).toEqual([0, 25, 50, 75, 100].map((percent) => `Unpacking the browser, once: ${percent} %`));
+    const { mtimeMs } = await stat(first.chrome.executable);
+    expect(await findChrome({ dataDir: folder, report, path: "", origin: "bundled" })).toEqual(first);
+    expect((await stat(first.chrome.executable)).mtimeMs).toBe(mtimeMs);
+    expect(reported).toHaveLength(5);
+    expect(await readdir(join(folder, "chrome"))).toHaveLength(1);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a socket folder whose path is too long is refused with what to do", async () => {
+  const chrome: Chrome = { executable: "/nowhere", version: "1.0.0.0", origin: "system", env: {}, folders: [] };
+  const folder = `/tmp/${"x".repeat(100)}`;
+  expect(await prepareBrowserBinding({ dataDir, chrome, egressSocket: `${folder}/browser.sock` })).toEqual({
+    ready: false,
+    problem: `${folder} is too long a path for sockets; set TMPDIR to a shorter one.`,
+  });
+});
