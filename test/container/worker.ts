@@ -1,0 +1,74 @@
+import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
+import { createFileStore } from "../../servers/files/store.ts";
+import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
+import { ToolError } from "../../servers/shared/errors.ts";
+import { callSchema, type RemoteAnswer } from "./wire.ts";
+
+export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
+
+interface Env {
+  readonly FILES: R2Bucket;
+  readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
+}
+
+/** Test-only: the container driver behind plain HTTP, so that the contract's cases run in Node against every driver. */
+export default {
+  async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+    const call = callSchema.parse(await request.json());
+    const files = createFileStore(env.FILES, call.userId);
+    const sandbox = createContainerDriver(env.SANDBOX).open(call.sandboxId, files);
+    if (call.do === "readOutput") {
+      const stored = await sandbox.readOutput(call.processId, call.stream).catch(describeError);
+      if ("error" in stored) return Response.json(stored, { status: 400 });
+      return new Response(stored.body, { headers: { "x-size-bytes": String(stored.sizeBytes) } });
+    }
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const say = async (answer: RemoteAnswer): Promise<void> => {
+      await writer.write(new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
+    };
+    // A client that went away is noticed only by writing to it.
+    const abort = new AbortController();
+    const pulse = setInterval(() => void writer.write(new Uint8Array([0x0a])).catch(() => abort.abort()), 200);
+    const watch = {
+      signal: abort.signal,
+      onOutput: (output: string) => void say({ output }).catch(() => undefined),
+    };
+
+    const run = async (): Promise<unknown> => {
+      switch (call.do) {
+        case "exec":
+          return await sandbox.exec(call.command, watch);
+        case "runCode":
+          return await sandbox.runCode(call.code, watch);
+        case "readFile":
+          return { base64: (await sandbox.readFile(call.path, call.maxBytes)).toBase64() };
+        case "writeFile":
+          return await sandbox.writeFile(call.path, Uint8Array.fromBase64(call.base64));
+        case "storeWrite":
+          return await files.write(call.path, Uint8Array.fromBase64(call.base64));
+        case "storeRead":
+          return { base64: (await new Response((await files.read(call.path)).body).bytes()).toBase64() };
+        case "storeRemove":
+          return await files.remove(call.path);
+      }
+    };
+
+    const answered = run()
+      .then(
+        async (result) => await say({ result: result ?? null }),
+        async (error: unknown) => await say(describeError(error)),
+      )
+      .then(async () => await writer.close())
+      .catch(() => undefined)
+      .finally(() => clearInterval(pulse));
+    ctx.waitUntil(answered);
+    return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
+  },
+};
+
+function describeError(error: unknown): Extract<RemoteAnswer, { readonly error: unknown }> {
+  if (!(error instanceof Error)) return { error: { code: "internal", message: String(error), cause: "" } };
+  const code = error instanceof ToolError ? error.code : "internal";
+  return { error: { code, message: error.message, cause: String(error.cause) } };
+}

@@ -1,0 +1,387 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import type { Code, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
+import { ToolError } from "../../servers/shared/errors.ts";
+
+/** The caller's files, from outside the sandbox. */
+export interface ContractFiles {
+  write(path: string, text: string): Promise<void>;
+  /** Rejects with `not_found`. */
+  read(path: string): Promise<string>;
+  remove(path: string): Promise<void>;
+}
+
+export interface ContractSubject {
+  /** A sandbox that no other case uses, and its caller's files. */
+  readonly open: () => Promise<{ readonly sandbox: Sandbox; readonly files: ContractFiles }>;
+}
+
+/** What `servers/sandbox/driver.ts` promises, as cases that every driver has to pass. */
+export function describeSandbox(name: string, subject: ContractSubject): void {
+  describe(`${name}: commands`, () => {
+    test("a command's outputs and exit code come back apart", async () => {
+      const { sandbox } = await subject.open();
+      const result = await run(sandbox, "echo out; echo err >&2; exit 3");
+      expect(result).toEqual({
+        processId: expect.any(String),
+        isRunning: false,
+        exitCode: 3,
+        hasTimedOut: false,
+        stdout: { text: "out\n", totalBytes: 4, isCut: false },
+        stderr: { text: "err\n", totalBytes: 4, isCut: false },
+        durationMs: expect.any(Number),
+      });
+    });
+
+    test("bash runs it in /workspace, with the folder, variables and standard input that were given", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "[[ $BASH_VERSION ]] && pwd"))).toBe("/workspace\n");
+      await run(sandbox, "mkdir -p sub/folder");
+      const result = await run(sandbox, "pwd; echo $GREETING; cat", {
+        cwd: "sub/folder",
+        env: { GREETING: "hello 'quoted' $HOME" },
+        stdin: "from standard input",
+      });
+      expect(text(result)).toBe("/workspace/sub/folder\nhello 'quoted' $HOME\nfrom standard input");
+    });
+
+    test("a command without standard input reads its end at once", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "cat; echo over"))).toBe("over\n");
+    });
+
+    test("a folder that is not there is refused in words", async () => {
+      const { sandbox } = await subject.open();
+      await expectRefusal(run(sandbox, "true", { cwd: "/workspace/nowhere" }), "invalid_input");
+    });
+
+    test("a command longer than one argument may be runs all the same", async () => {
+      const { sandbox } = await subject.open();
+      const padding = "#".repeat(300_000);
+      expect(text(await run(sandbox, `echo before\n${padding}\necho after`))).toBe("before\nafter\n");
+    });
+
+    test("megabytes of standard input arrive whole", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "wc -c", { stdin: "ü".repeat(1_000_000) })).trim()).toBe("2000000");
+    });
+
+    test("a command ended by a signal says which", async () => {
+      const { sandbox } = await subject.open();
+      const result = await run(sandbox, "kill -TERM $$");
+      expect(result).toMatchObject({ exitCode: 143, signal: "SIGTERM", hasTimedOut: false });
+    });
+
+    test("output keeps head and tail, and the line between says that something is left out", async () => {
+      const { sandbox } = await subject.open();
+      const result = await run(sandbox, "seq 1 200000", { maxChars: 1_000 });
+      expect(result.stdout.isCut).toBe(true);
+      expect(result.stdout.totalBytes).toBe(1_288_895);
+      expect(result.stdout.text.startsWith("1\n2\n3\n")).toBe(true);
+      expect(result.stdout.text.endsWith("199999\n200000\n")).toBe(true);
+      expect(result.stdout.text).toMatch(/\n….*left out.*…\n/);
+      expect(result.stdout.text.length).toBeLessThan(1_100);
+    });
+
+    test("the whole output can be read afterwards", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "seq 1 200000; echo problem >&2", { maxChars: 1_000 });
+      const stored = await sandbox.readOutput(processId, "stdout");
+      const whole = await new Response(stored.body).text();
+      expect(whole.length).toBe(stored.sizeBytes);
+      expect(whole).toBe(Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join(""));
+      expect(await new Response((await sandbox.readOutput(processId, "stderr")).body).text()).toBe("problem\n");
+    });
+
+    test("a gigabyte of output is a result, and its first 64 MB are kept", async () => {
+      const { sandbox } = await subject.open();
+      const { processId, stdout } = await run(sandbox, "head -c 1G /dev/zero | tr '\\0' x", { waitMs: 40_000 });
+      expect(stdout).toMatchObject({ totalBytes: 1024 ** 3, isCut: true });
+      expect((await sandbox.readOutput(processId, "stdout")).sizeBytes).toBe(64 * 1024 ** 2);
+    });
+
+    test("bytes that are no text are replaced, and characters are never cut in two", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "printf 'a\\xff\\xfeb\\0c'"))).toBe("a\ufffd\ufffdb\0c");
+      const cut = await run(sandbox, "for i in $(seq 5000); do printf '😀ü'; done", { maxChars: 999 });
+      expect(cut.stdout.text).not.toContain("\ufffd");
+      expect(cut.stdout.text.isWellFormed()).toBe(true);
+    });
+
+    test("output is told while the command runs", async () => {
+      const { sandbox } = await subject.open();
+      const heard: string[] = [];
+      let isOver = false;
+      const result = sandbox
+        .exec(command("echo first; sleep 1.5; echo second"), {
+          signal: new AbortController().signal,
+          onOutput: (piece) => heard.push(`${isOver ? "after" : "during"}:${piece}`),
+        })
+        .finally(() => (isOver = true));
+      await result;
+      expect(heard[0]).toMatch(/^during:first/);
+    });
+
+    test("after waitMs it goes on as a process, and what it writes later is kept", async () => {
+      const { sandbox } = await subject.open();
+      const result = await run(sandbox, "echo early; sleep 1; echo late > /workspace/late; echo late", { waitMs: 300 });
+      expect(result).toMatchObject({ isRunning: true, hasTimedOut: false, stdout: { text: "early\n" } });
+      expect(result.exitCode).toBeUndefined();
+      expect(result.durationMs).toBeLessThan(1_000);
+      expect(text(await run(sandbox, "sleep 1.2; cat /workspace/late"))).toBe("late\n");
+      expect(await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text()).toBe("early\nlate\n");
+    });
+
+    test("at timeoutMs the whole tree is killed, daemons too", async () => {
+      const { sandbox } = await subject.open();
+      const mark = `7${Date.now() % 100_000}`;
+      const result = await run(sandbox, `(setsid sleep ${mark} &); sleep ${mark} & sleep ${mark}`, { timeoutMs: 500 });
+      expect(result).toMatchObject({ isRunning: false, hasTimedOut: true, signal: "SIGKILL", exitCode: 137 });
+      expect(text(await run(sandbox, countOf(`sleep ${mark}`)))).toBe("0\n");
+    });
+
+    test("timeoutMs holds after waitMs too", async () => {
+      const { sandbox } = await subject.open();
+      const mark = `8${Date.now() % 100_000}`;
+      const result = await run(sandbox, `sleep ${mark}`, { waitMs: 100, timeoutMs: 700 });
+      expect(result.isRunning).toBe(true);
+      expect(text(await run(sandbox, `sleep 1.2; ${countOf(`sleep ${mark}`)}`))).toBe("0\n");
+    });
+
+    test("a cancelled call kills the tree", async () => {
+      const { sandbox } = await subject.open();
+      const mark = `9${Date.now() % 100_000}`;
+      const abort = new AbortController();
+      const call = sandbox.exec(command(`sleep ${mark} & sleep ${mark}`), { signal: abort.signal });
+      setTimeout(() => abort.abort(), 500);
+      await expectRefusal(call, "cancelled");
+      expect(text(await run(sandbox, `sleep 1; ${countOf(`sleep ${mark}`)}`))).toBe("0\n");
+    });
+
+    test("commands share processes, network and /tmp: a server that one starts is at localhost for the next", async () => {
+      const { sandbox } = await subject.open();
+      await run(sandbox, "echo served > /tmp/page; cd /tmp && nohup python3 -m http.server 8123 >/dev/null 2>&1 &");
+      const fetchPage =
+        "python3 -c 'import urllib.request as u; print(u.urlopen(\"http://localhost:8123/page\").read().decode())'";
+      expect(text(await run(sandbox, `for i in $(seq 40); do ${fetchPage} 2>/dev/null && break; sleep 0.2; done`))).toContain(
+        "served",
+      );
+    });
+
+    test("a process left behind neither holds up its command nor dies when it writes", async () => {
+      const { sandbox } = await subject.open();
+      const startedAt = Date.now();
+      await run(sandbox, "(for i in 1 2 3 4; do sleep 0.3; echo tick; done; echo done > /workspace/ticked) & echo started");
+      expect(Date.now() - startedAt).toBeLessThan(1_200);
+      expect(text(await run(sandbox, "sleep 2; cat /workspace/ticked"))).toBe("done\n");
+    });
+
+    test("parallel commands neither wait for each other nor mix", async () => {
+      const { sandbox } = await subject.open();
+      await run(sandbox, "true");
+      const startedAt = Date.now();
+      const results = await Promise.all(
+        Array.from({ length: 20 }, async (_, index) => await run(sandbox, `sleep 1; echo ${index}; echo e${index} >&2`)),
+      );
+      expect(results.map((result) => result.stdout.text)).toEqual(results.map((_, index) => `${index}\n`));
+      expect(results.map((result) => result.stderr.text)).toEqual(results.map((_, index) => `e${index}\n`));
+      expect(Date.now() - startedAt).toBeLessThan(8_000);
+    });
+
+    test("the tools that the description names are there", async () => {
+      const { sandbox } = await subject.open();
+      const result = await run(sandbox, "for tool in git rg zstd python3 node; do command -v $tool >/dev/null || echo no $tool; done");
+      expect(text(result)).toBe("");
+    });
+
+    test("another caller's sandbox sees neither files nor processes", async () => {
+      const [one, two] = [await subject.open(), await subject.open()];
+      await run(one.sandbox, "echo secret > /workspace/secret; nohup sleep 4321 >/dev/null 2>&1 &");
+      expect(text(await run(two.sandbox, `ls /workspace/secret 2>/dev/null; ${countOf("sleep 4321")}`))).toBe("0\n");
+    });
+  });
+
+  describe(`${name}: files`, () => {
+    test("bytes come back as they were written, and missing folders are made", async () => {
+      const { sandbox } = await subject.open();
+      const bytes = randomBytes(20 * 1024 * 1024);
+      await sandbox.writeFile("/workspace/new/folder/data.bin", bytes);
+      expect(Buffer.compare(Buffer.from(await sandbox.readFile("new/folder/data.bin", bytes.length)), bytes)).toBe(0);
+      expect(text(await run(sandbox, "ls new/folder; stat -c %s new/folder/data.bin"))).toBe(`data.bin\n${bytes.length}\n`);
+    });
+
+    test("text that is not quite UTF-8 keeps its bytes", async () => {
+      const { sandbox } = await subject.open();
+      const bytes = Uint8Array.of(0x61, 0xff, 0x0a, 0xc3, 0x28);
+      await sandbox.writeFile("odd.txt", bytes);
+      expect([...(await sandbox.readFile("odd.txt", 100))]).toEqual([...bytes]);
+    });
+
+    test("an empty file is a file", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.writeFile("empty", new Uint8Array());
+      expect((await sandbox.readFile("empty", 100)).length).toBe(0);
+    });
+
+    test("what is not there, a folder and too much are refused each in their own way", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.writeFile("folder/big", new Uint8Array(101));
+      await expectRefusal(sandbox.readFile("nothing", 100), "not_found");
+      await expectRefusal(sandbox.readFile("folder", 100), "invalid_input");
+      await expectRefusal(sandbox.readFile("folder/big", 100), "too_large");
+      await expectRefusal(sandbox.readOutput("../../etc/passwd", "stdout"), "not_found");
+    });
+  });
+
+  describe(`${name}: the caller's files at /workspace/files`, () => {
+    test("a command reads what was stored before it, and what it writes is stored when it has ended", async () => {
+      const { sandbox, files } = await subject.open();
+      await files.write("data/in.txt", "from the store\n");
+      expect(text(await run(sandbox, "cat /workspace/files/data/in.txt"))).toBe("from the store\n");
+      await run(sandbox, "mkdir -p files/out && echo from the sandbox > files/out/report.txt");
+      expect(await files.read("out/report.txt")).toBe("from the sandbox\n");
+    });
+
+    test("what changes or goes outside is changed or gone for the next command", async () => {
+      const { sandbox, files } = await subject.open();
+      await files.write("a.txt", "one\n");
+      await files.write("b.txt", "stays for a while\n");
+      expect(text(await run(sandbox, "cat files/a.txt; ls files"))).toBe("one\na.txt\nb.txt\n");
+      await files.write("a.txt", "two, and longer\n");
+      await files.write("c.txt", "new\n");
+      await files.remove("b.txt");
+      expect(text(await run(sandbox, "cat files/a.txt; ls files"))).toBe("two, and longer\na.txt\nc.txt\n");
+      expect(text(await run(sandbox, "cat files/c.txt; stat -c %s files/c.txt"))).toBe("new\n4\n");
+    });
+
+    test("what a command removes or renames is removed or renamed in the store", async () => {
+      const { sandbox, files } = await subject.open();
+      await files.write("old.txt", "kept\n");
+      await files.write("trash.txt", "not kept\n");
+      await run(sandbox, "cd files && mv old.txt new.txt && rm trash.txt");
+      expect(await files.read("new.txt")).toBe("kept\n");
+      await expectRefusal(files.read("old.txt"), "not_found");
+      await expectRefusal(files.read("trash.txt"), "not_found");
+    });
+  });
+
+  describe(`${name}: code`, () => {
+    test("python keeps its state per context, and the last expression comes back", async () => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "x = 20\ndef double(n): return 2 * n");
+      const result = await runCode(sandbox, "print('said'); import sys; print('warned', file=sys.stderr)\ndouble(x) + 2");
+      expect(result.stdout.text).toBe("said\n");
+      expect(result.stderr.text).toBe("warned\n");
+      expect(result.results.at(-1)?.text).toBe("42");
+      expect(result.error).toBeUndefined();
+      expect((await runCode(sandbox, "x", { context: "other" })).error?.name).toBe("NameError");
+    });
+
+    test("python that throws is a result with name, message and plain traceback, also at a syntax error", async () => {
+      const { sandbox } = await subject.open();
+      const thrown = await runCode(sandbox, "def f():\n    return 1 / 0\nf()");
+      expect(thrown.error).toMatchObject({ name: "ZeroDivisionError", message: "division by zero" });
+      expect(thrown.error?.traceback).toContain("1 / 0");
+      expect(thrown.error?.traceback).not.toContain("\u001b[");
+      expect((await runCode(sandbox, "def (")).error?.name).toBe("SyntaxError");
+    });
+
+    test("python shows a figure as PNG and a table as HTML and text", async () => {
+      const { sandbox } = await subject.open();
+      const figure = await runCode(sandbox, "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()");
+      const png = figure.results.find((output) => output.png !== undefined)?.png ?? "";
+      expect(Buffer.from(png, "base64").subarray(1, 4).toString()).toBe("PNG");
+      const table = await runCode(sandbox, "import pandas as pd\npd.DataFrame({'a': [1, 2]})");
+      expect(table.results.at(-1)?.html).toContain("<table");
+      expect(table.results.at(-1)?.text).toContain("a");
+    });
+
+    test("what python's children write is captured", async () => {
+      const { sandbox } = await subject.open();
+      const result = await runCode(sandbox, "import os, subprocess\nos.system('echo one')\nsubprocess.run(['echo', 'two'])\nNone");
+      expect(result.stdout.text).toBe("one\ntwo\n");
+      expect((await runCode(sandbox, "1 + 1")).results.at(-1)?.text).toBe("2");
+    });
+
+    test("javascript keeps its state, awaits at the top, and may declare again", async () => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "const base = 40; let step = await Promise.resolve(1)", { language: "javascript" });
+      const result = await runCode(sandbox, "const base = 41; console.log('said'); console.error('warned'); base + step", {
+        language: "javascript",
+      });
+      expect(result).toMatchObject({ stdout: { text: "said\n" }, stderr: { text: "warned\n" } });
+      expect(result.results.at(-1)?.text).toBe("42");
+      const thrown = await runCode(sandbox, "throw new TypeError('no')", { language: "javascript" });
+      expect(thrown.error).toMatchObject({ name: "TypeError", message: "no" });
+    });
+
+    test.each([
+      { language: "python", code: "import os; os._exit(7)" },
+      { language: "python", code: "import os; os.kill(os.getpid(), 9)" },
+      { language: "javascript", code: "process.exit(7)" },
+    ] as const)("$language that ends its own process says so and is fresh on the next run: $code", async ({ language, code }) => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "marker = 1", { language });
+      expect((await runCode(sandbox, code, { language })).error?.name).toBe("ContextCrashed");
+      const next = await runCode(sandbox, language === "python" ? "'marker' in globals()" : "typeof marker", { language });
+      expect(next.results.at(-1)?.text).toMatch(language === "python" ? /False/ : /undefined/);
+    });
+
+    test("an endless loop is interrupted at timeoutMs, and python keeps its state", async () => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "kept = 5");
+      const result = await runCode(sandbox, "while True: pass", { timeoutMs: 700 });
+      expect(result.error?.name).toBe("Interrupted");
+      expect((await runCode(sandbox, "kept")).results.at(-1)?.text).toBe("5");
+      const loop = await runCode(sandbox, "for (;;) {}", { language: "javascript", timeoutMs: 700 });
+      expect(loop.error?.name).toMatch(/Interrupted|ContextCrashed/);
+      expect((await runCode(sandbox, "6 * 7", { language: "javascript" })).results.at(-1)?.text).toBe("42");
+    });
+
+    test("code that prints without end is cut and ends at timeoutMs", async () => {
+      const { sandbox } = await subject.open();
+      const result = await runCode(sandbox, "while True: print('x' * 1000)", { timeoutMs: 1_000, maxChars: 2_000 });
+      expect(result.stdout.isCut).toBe(true);
+      expect(result.stdout.text.length).toBeLessThan(2_200);
+      expect(result.error?.name).toBe("Interrupted");
+      expect((await runCode(sandbox, "1 + 1")).results.at(-1)?.text).toBe("2");
+    });
+  });
+}
+
+function command(script: string, rest: Partial<Command> = {}): Command {
+  return { command: script, timeoutMs: 60_000, waitMs: 30_000, maxChars: 10_000, ...rest };
+}
+
+async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
+  return await sandbox.exec(command(script, rest), { signal: new AbortController().signal });
+}
+
+async function runCode(
+  sandbox: Sandbox,
+  code: string,
+  rest: Partial<Code> = {},
+): ReturnType<Sandbox["runCode"]> {
+  return await sandbox.runCode(
+    { code, language: "python", context: "main", timeoutMs: 30_000, maxChars: 10_000, ...rest },
+    { signal: new AbortController().signal },
+  );
+}
+
+function text(result: CommandResult): string {
+  return result.stdout.text;
+}
+
+/** A command that prints how many processes run exactly that, seen from inside. */
+function countOf(commandLine: string): string {
+  return `n=0; for f in /proc/[0-9]*/cmdline; do [ "$(tr '\\0' ' ' < $f 2>/dev/null)" = "${commandLine} " ] && n=$((n+1)); done; echo $n`;
+}
+
+async function expectRefusal(call: Promise<unknown>, code: string): Promise<void> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(ToolError);
+  expect(error).toMatchObject({ code });
+}
