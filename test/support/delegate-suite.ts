@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
@@ -71,7 +70,7 @@ let bundle: Promise<string> | undefined;
 
 function bundleWorker(): Promise<string> {
   bundle ??= build({
-    entryPoints: [fileURLToPath(new URL("delegate-worker.ts", import.meta.url))],
+    entryPoints: [join(import.meta.dirname, "delegate-worker.ts")],
     bundle: true,
     write: false,
     format: "esm",

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type DelegateSuite, startDelegateSuite } from "../support/delegate-suite.ts";
 import { type ScriptStep, type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 const KEY = "sk-secret-key-that-nobody-may-see";
 const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
+
+// Each test starts a workerd of its own, and some wait out a retry.
+vi.setConfig({ testTimeout: 30_000 });
 
 async function startBoth(): Promise<{ gateway: TestGateway; suite: DelegateSuite } & AsyncDisposable> {
   const gateway = await startTestGateway({ key: KEY });
