@@ -30,9 +30,17 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
           return { kind: "person", person: { userId, displayName: email, owner: { identity: "access-edge", email } } };
         }
         case "invalid":
-          return { kind: "refused", reason: assertion.reason, message: "Sign in through Cloudflare Access, then try again." };
+          return {
+            kind: "refused",
+            reason: assertion.reason,
+            message: "Sign in through Cloudflare Access, then try again.",
+          };
         case "unavailable":
-          return { kind: "refused", reason: assertion.reason, message: "Cloudflare Access cannot be reached; try again in a minute." };
+          return {
+            kind: "refused",
+            reason: assertion.reason,
+            message: "Cloudflare Access cannot be reached; try again in a minute.",
+          };
       }
     },
     prove: async () => ({ kind: "proven" }),

@@ -68,7 +68,8 @@ function teamKeys({ teamDomain, fetch }: AccessOptions): JWTVerifyGetKey {
 
 /** jose's codes say which check failed, and never hold the token. */
 function explain(failure: unknown): Assertion {
-  if (!(failure instanceof errors.JOSEError)) return { kind: "unavailable", reason: "the team's keys cannot be fetched" };
+  if (!(failure instanceof errors.JOSEError))
+    return { kind: "unavailable", reason: "the team's keys cannot be fetched" };
   const isOurTrouble = failure instanceof errors.JWKSTimeout || failure.code === "ERR_JOSE_GENERIC";
   return { kind: isOurTrouble ? "unavailable" : "invalid", reason: failure.code };
 }

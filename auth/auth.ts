@@ -117,10 +117,10 @@ function needed(settings: Settings, name: OptionalText): string {
 
 /** Another name of this machine, `127.0.0.1` for `localhost`, is the same origin to OAuth. No other host is. */
 function atPublicUrl(request: Request, publicUrl: string): Request {
+  if (request.url.startsWith(`${publicUrl}/`)) return request;
   const url = new URL(request.url);
   const ours = new URL(publicUrl);
-  if (url.origin === ours.origin || url.port !== ours.port) return request;
-  if (!isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
+  if (url.port !== ours.port || !isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
   return new Request(`${ours.origin}${url.pathname}${url.search}`, request);
 }
 

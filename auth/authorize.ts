@@ -20,7 +20,9 @@ interface AuthorizeOptions {
  * form carries a handle that works once, in the browser whose cookie matches it. Nothing is approved without a
  * press of the button, and no error is redirected: anybody may register a client with any address.
  */
-export function createAuthorizeRoute(options: AuthorizeOptions): (request: Request, oauth: OAuthHelpers) => Promise<Response> {
+export function createAuthorizeRoute(
+  options: AuthorizeOptions,
+): (request: Request, oauth: OAuthHelpers) => Promise<Response> {
   const { identity, log } = options;
   return async (request, oauth) => {
     if (request.method !== "GET" && request.method !== "POST") {
@@ -37,7 +39,11 @@ export function createAuthorizeRoute(options: AuthorizeOptions): (request: Reque
     } catch (failure) {
       if (!(failure instanceof AuthorizationError)) throw failure;
       log.info("authorization refused", { code: failure.code });
-      return problemPage(400, "This sign-in cannot go on", `${failure.description}. Go back to the app and start again.`);
+      return problemPage(
+        400,
+        "This sign-in cannot go on",
+        `${failure.description}. Go back to the app and start again.`,
+      );
     }
   };
 }
@@ -51,11 +57,19 @@ async function showConsent(
   const asked = await oauth.parseAuthRequest(request);
   // The library lets confidential clients go without (OAuth 2.1 §7.5.1 does not).
   if (asked.codeChallenge === undefined) {
-    return problemPage(400, "This sign-in cannot go on", "The app does not use PKCE (S256). Update it, or tell its makers.");
+    return problemPage(
+      400,
+      "This sign-in cannot go on",
+      "The app does not use PKCE (S256). Update it, or tell its makers.",
+    );
   }
   const offer = offerOf(asked, person, options);
   if (offer.scopes.length === 0) {
-    return problemPage(403, "There is nothing to allow", "The app asks for what this server does not offer, or what you may not grant.");
+    return problemPage(
+      403,
+      "There is nothing to allow",
+      "The app asks for what this server does not offer, or what you may not grant.",
+    );
   }
   return await ask(asked, oauth, person, options, { offer, ticked: offer.ticked });
 }
@@ -65,7 +79,12 @@ async function ask(
   oauth: OAuthHelpers,
   person: Person,
   { identity }: AuthorizeOptions,
-  page: { readonly offer: Offer; readonly ticked: readonly Scope[]; readonly problem?: Problem; readonly headers?: Headers },
+  page: {
+    readonly offer: Offer;
+    readonly ticked: readonly Scope[];
+    readonly problem?: Problem;
+    readonly headers?: Headers;
+  },
 ): Promise<Response> {
   const { headers: earlier = new Headers(), ...rest } = page;
   const client = await oauth.describeConsent(asked);
@@ -132,7 +151,11 @@ async function problemWith(
       return undefined;
     case "wrong-code":
       log.info("wrong sign-in code");
-      return { status: 403, message: "That is not the sign-in code. Look at the terminal and try again.", isAboutCode: true };
+      return {
+        status: 403,
+        message: "That is not the sign-in code. Look at the terminal and try again.",
+        isAboutCode: true,
+      };
     case "locked": {
       const minutes = Math.max(1, Math.ceil((proof.retryAtMs - now().getTime()) / 60_000));
       log.info("sign-in locked");

@@ -28,27 +28,30 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
   const name = plainName(view.client.clientName);
   const title = `${view.problem === undefined ? "" : "Not yet: "}Allow ${name} to use Pincer?`;
   const body = html`<h1>Allow “${name}” to use Pincer for you?</h1>
-<p class="soft">The app gave itself this name; nobody has verified it.</p>
-${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
-<dl>
-<dt>Access goes to</dt><dd>${destination(view.client)}</dd>
-<dt>It may call</dt><dd>${endpointWords(view.resource)}</dd>
-<dt>On behalf of</dt><dd>${view.person}</dd>
-</dl>
-${localAppNote(view.client)}
-<form method="post" action="/authorize" autocomplete="off">
-<input type="hidden" name="handle" value="${view.handle}">
-<fieldset>
-<legend>What it may do</legend>
-<p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
-${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
-</fieldset>
-${view.asksForCode ? codeField(view.problem) : undefined}
-<div class="actions">
-<button class="primary" name="decision" value="allow">Allow</button>
-<button name="decision" value="deny" formnovalidate>Deny</button>
-</div>
-</form>`;
+    <p class="soft">The app gave itself this name; nobody has verified it.</p>
+    ${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
+    <dl>
+      <dt>Access goes to</dt>
+      <dd>${destination(view.client)}</dd>
+      <dt>It may call</dt>
+      <dd>${endpointWords(view.resource)}</dd>
+      <dt>On behalf of</dt>
+      <dd>${view.person}</dd>
+    </dl>
+    ${localAppNote(view.client)}
+    <form method="post" action="/authorize" autocomplete="off">
+      <input type="hidden" name="handle" value="${view.handle}" />
+      <fieldset>
+        <legend>What it may do</legend>
+        <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
+        ${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
+      </fieldset>
+      ${view.asksForCode ? codeField(view.problem) : undefined}
+      <div class="actions">
+        <button class="primary" name="decision" value="allow">Allow</button>
+        <button name="decision" value="deny" formnovalidate>Deny</button>
+      </div>
+    </form>`;
   return pageResponse({ title, body, status: view.problem?.status ?? 200, headers });
 }
 
@@ -58,7 +61,7 @@ export function problemPage(status: number, heading: string, message: string): R
     title: heading,
     status,
     body: html`<h1>${heading}</h1>
-<p>${message}</p>`,
+      <p>${message}</p>`,
   });
 }
 
@@ -75,7 +78,9 @@ function destination({ redirectUri }: ConsentDescription): string {
 function localAppNote({ redirectUri, redirectIsLoopback }: ConsentDescription): Html | undefined {
   const where = redirectIsLoopback ? "an app on this computer" : "whichever app on this device opens such links";
   if (!redirectIsLoopback && isWeb(new URL(redirectUri))) return undefined;
-  return html`<p class="note"><strong>This sends access to ${where}.</strong> Go on only if you have just started to sign in from it.</p>`;
+  return html`<p class="note">
+    <strong>This sends access to ${where}.</strong> Go on only if you have just started to sign in from it.
+  </p>`;
 }
 
 function isWeb(url: URL): boolean {
@@ -85,25 +90,38 @@ function isWeb(url: URL): boolean {
 function endpointWords(resource: string): Html {
   const server = /\/mcp\/([a-z]+)$/.exec(resource)?.[1];
   const words = server === undefined ? "All servers of this suite" : `The ${server} server`;
-  return html`${words}<br><code>${resource}</code>`;
+  return html`${words}<br /><code>${resource}</code>`;
 }
 
 function scopeBox(scope: Scope, isTicked: boolean): Html {
   const implied = impliedBy(scope);
   const also = implied.length === 0 ? undefined : html`<span class="hint">includes ${implied.join(" and ")}</span>`;
-  return html`<label class="scope"><input type="checkbox" name="scope" value="${scope}"${isTicked ? CHECKED : undefined}>
-<span>${SCOPES[scope]}<br><code>${scope}</code>${also}</span></label>
-`;
+  return html`<label class="scope">
+    <input type="checkbox" name="scope" value="${scope}" ${isTicked ? CHECKED : undefined} />
+    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}</span>
+  </label>`;
 }
 
-const CHECKED = html` checked`;
+const CHECKED = html`checked`;
 
 function codeField(problem: Problem | undefined): Html {
   const wrong = problem?.isAboutCode === true ? problem : undefined;
   return html`<label class="label code-label" for="code">Sign-in code</label>
-<p class="hint" id="code-hint">The terminal where you ran npm start shows it.</p>
-${wrong && problemNote(wrong)}
-<input class="code" id="code" name="code" type="text" required maxlength="64" autocapitalize="characters" spellcheck="false" autocomplete="one-time-code" aria-describedby="code-hint${wrong && " problem"}"${wrong && INVALID}>`;
+    <p class="hint" id="code-hint">The terminal where you ran npm start shows it.</p>
+    ${wrong && problemNote(wrong)}
+    <input
+      class="code"
+      id="code"
+      name="code"
+      type="text"
+      required
+      maxlength="64"
+      autocapitalize="characters"
+      spellcheck="false"
+      autocomplete="one-time-code"
+      aria-describedby="code-hint${wrong && " problem"}"
+      ${wrong && INVALID}
+    />`;
 }
 
-const INVALID = html` aria-invalid="true" autofocus`;
+const INVALID = html`aria-invalid="true" autofocus`;

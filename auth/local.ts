@@ -49,7 +49,10 @@ export function createLocalIdentity({ publicUrl, signInCode, attempts, now }: Lo
         return { kind: "refused", reason: "not from this machine", message };
       }
       const userId = await localUserId();
-      return { kind: "person", person: { userId, displayName: "the owner of this machine", owner: { identity: "local" } } };
+      return {
+        kind: "person",
+        person: { userId, displayName: "the owner of this machine", owner: { identity: "local" } },
+      };
     },
     prove: async ({ userId }, code) => {
       const expected = normalizeCode(signInCode);

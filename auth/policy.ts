@@ -29,7 +29,10 @@ export function offerFor(asked: readonly string[], endpointPath: string, role: R
   const known = asked.filter(isScope);
   const endpoint = scopesOfEndpoint(endpointPath);
   const wanted = known.length === 0 ? endpoint.filter((scope) => scope !== "admin") : withImplied(known);
-  const scopes = withinRole(ALL_SCOPES.filter((scope) => wanted.includes(scope) && endpoint.includes(scope)), role);
+  const scopes = withinRole(
+    ALL_SCOPES.filter((scope) => wanted.includes(scope) && endpoint.includes(scope)),
+    role,
+  );
   return { scopes, ticked: scopes.filter((scope) => scope !== "admin") };
 }
 

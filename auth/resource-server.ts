@@ -52,7 +52,10 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
   const resourceMetadataUrl = `${options.publicUrl}/.well-known/oauth-protected-resource${options.path}`;
   return new OAuthResourceServer<GuardedCall, Caller>({
     resourceMetadata: { resource, authorization_servers: [options.publicUrl], resource_name: `Pincer ${options.path}` },
-    validateToken: ({ env }) => async (_resource, token) => await validate(token, resource, env, options),
+    validateToken:
+      ({ env }) =>
+      async (_resource, token) =>
+        await validate(token, resource, env, options),
     handler: {
       fetch: async (request, { handler }, { props, auth: { expiresAt } }) =>
         await handler(request, props, {
@@ -83,7 +86,9 @@ async function validate(
   const key = `${resource} ${await sha256Hex(token)}`;
   let verified = cache.get(key);
   if (verified === undefined) {
-    verified = await (isPersonalToken(token) ? verifyPersonal(token, options) : verifyOAuth(token, resource, env, options));
+    verified = await (isPersonalToken(token)
+      ? verifyPersonal(token, options)
+      : verifyOAuth(token, resource, env, options));
     if (verified === undefined || verified.expiresAtSeconds * 1000 <= now().getTime()) return null;
     cache.set(key, verified);
   }

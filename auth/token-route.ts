@@ -20,7 +20,11 @@ const orderSchema = z.strictObject({
     })
     .refine((scopes) => scopes.length > 0, "name at least one")
     .default([...ALL_SCOPES]),
-  expires_in_seconds: z.int().min(60).max(366 * DAY_SECONDS).default(30 * DAY_SECONDS),
+  expires_in_seconds: z
+    .int()
+    .min(60)
+    .max(366 * DAY_SECONDS)
+    .default(30 * DAY_SECONDS),
   name: z.string().trim().min(1).max(100).default("npm run token"),
 });
 

@@ -5,7 +5,11 @@ import { ALL_SCOPES, SCOPES, isScope, withImplied } from "../../auth/scopes.ts";
 test("a grant is what was ticked of the offer, and what it reaches anyway", () => {
   const offer = offerFor(["sandbox:exec", "browser:read"], "/mcp", "member");
   expect(offer.scopes).toEqual(["sandbox:exec", "files:read", "files:write", "browser:read"]);
-  expect(grantOf(["sandbox:exec", "admin", "delegate:run"], offer)).toEqual(["sandbox:exec", "files:read", "files:write"]);
+  expect(grantOf(["sandbox:exec", "admin", "delegate:run"], offer)).toEqual([
+    "sandbox:exec",
+    "files:read",
+    "files:write",
+  ]);
   expect(grantOf([], offer)).toEqual([]);
 });
 

@@ -14,7 +14,7 @@ import {
   signIn,
   startSuite,
   tokenAnswer,
-} from "../support/auth-suite.ts";
+} from "./auth-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -42,7 +42,7 @@ async function startAccess(): Promise<{ suite: Suite; keys: Keys; fetched: strin
     bindings: env,
     settings: SETTINGS,
     fetch: async (input) => {
-      const url = String(input);
+      const url = input instanceof Request ? input.url : input.toString();
       fetched.push(url);
       return url === `${TEAM}/cdn-cgi/access/certs` ? Response.json(jwks) : new Response(null, { status: 599 });
     },
@@ -124,23 +124,42 @@ test("forged and foreign assertions are refused", async () => {
   const forged: Record<string, string> = {
     "wrong audience": await assertion().setAudience(["another-app"]).sign(keys.privateKey),
     "wrong issuer": await assertion().setIssuer("https://evil.cloudflareaccess.com").sign(keys.privateKey),
-    "expired": await assertion().setIssuedAt(Date.now() / 1000 - 7200).setExpirationTime(Math.floor(Date.now() / 1000) - 60).sign(keys.privateKey),
-    "without expiry": await new SignJWT(CLAIMS).setProtectedHeader({ alg: "RS256", kid: "k1" }).setIssuer(TEAM).setAudience(AUDIENCE).setSubject("x").setIssuedAt().sign(keys.privateKey),
+    expired: await assertion()
+      .setIssuedAt(Date.now() / 1000 - 7200)
+      .setExpirationTime(Math.floor(Date.now() / 1000) - 60)
+      .sign(keys.privateKey),
+    "without expiry": await new SignJWT(CLAIMS)
+      .setProtectedHeader({ alg: "RS256", kid: "k1" })
+      .setIssuer(TEAM)
+      .setAudience(AUDIENCE)
+      .setSubject("x")
+      .setIssuedAt()
+      .sign(keys.privateKey),
     "not yet valid": await assertion().setNotBefore("1h").sign(keys.privateKey),
-    "alg none": new UnsecuredJWT(CLAIMS).setIssuer(TEAM).setAudience(AUDIENCE).setSubject("x").setIssuedAt().setExpirationTime("1h").encode(),
+    "alg none": new UnsecuredJWT(CLAIMS)
+      .setIssuer(TEAM)
+      .setAudience(AUDIENCE)
+      .setSubject("x")
+      .setIssuedAt()
+      .setExpirationTime("1h")
+      .encode(),
     "HS256 with the public key": await assertion({}, { alg: "HS256" }).sign(publicPem),
     "unknown kid": await assertion({}, { kid: "k2" }).sign(keys.privateKey),
     "no kid, another key": await assertion({}, { kid: undefined }).sign(stranger.privateKey),
     "another key under our kid": await assertion().sign(stranger.privateKey),
-    "own key in the header": await assertion({}, { jwk: await exportJWK(stranger.publicKey) }).sign(stranger.privateKey),
+    "own key in the header": await assertion({}, { jwk: await exportJWK(stranger.publicKey) }).sign(
+      stranger.privateKey,
+    ),
     "altered claims": `${head}.${promoted}.${signature}`,
     "no signature": `${head}.${body}.`,
-    "service token": await assertion({ email: undefined, common_name: "abc.access" }).setSubject("").sign(keys.privateKey),
+    "service token": await assertion({ email: undefined, common_name: "abc.access" })
+      .setSubject("")
+      .sign(keys.privateKey),
     "service token with an e-mail": await assertion({ common_name: "abc.access" }).sign(keys.privateKey),
     "no e-mail": await assertion({ email: undefined }).sign(keys.privateKey),
     "no subject": await assertion().setSubject("").sign(keys.privateKey),
     "organisation token": await assertion({ type: "org" }).sign(keys.privateKey),
-    "garbage": "garbage",
+    garbage: "garbage",
   };
   const client = await register(suite);
   for (const [name, jwt] of Object.entries(forged)) {

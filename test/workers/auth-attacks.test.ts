@@ -17,7 +17,7 @@ import {
   register,
   signIn,
   startSuite,
-} from "../support/auth-suite.ts";
+} from "./auth-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -65,7 +65,9 @@ test("of forty parallel guesses five are compared", async () => {
   const suite = startSuite({ bindings: env });
   const client = await register(suite);
   const forms = await Promise.all(Array.from({ length: 40 }, async () => await openConsent(suite, client)));
-  const answers = await Promise.all(forms.map(async (form, index) => await press(suite, form, { code: `BAD${index}` })));
+  const answers = await Promise.all(
+    forms.map(async (form, index) => await press(suite, form, { code: `BAD${index}` })),
+  );
   const count = (status: number): number => answers.filter((answer) => answer.status === status).length;
   expect([count(403), count(429)]).toEqual([5, 35]);
 });
@@ -116,15 +118,17 @@ test("a form of a megabyte is refused", async () => {
   expect(refused.status).toBe(403);
 });
 
-test.each(["http://evil.example:8717", "http://localhost.evil.example:8717", "http://192.168.1.5:8717", "http://localhost:8718"])(
-  "local mode shows no consent page at %s",
-  async (origin) => {
-    const suite = startSuite({ bindings: env });
-    const page = await suite.fetch(await authorizeUrl(await register(suite)), { origin });
-    expect(page.status).toBe(403);
-    expect(await page.text()).not.toContain("Sign-in code");
-  },
-);
+test.each([
+  "http://evil.example:8717",
+  "http://localhost.evil.example:8717",
+  "http://192.168.1.5:8717",
+  "http://localhost:8718",
+])("local mode shows no consent page at %s", async (origin) => {
+  const suite = startSuite({ bindings: env });
+  const page = await suite.fetch(await authorizeUrl(await register(suite)), { origin });
+  expect(page.status).toBe(403);
+  expect(await page.text()).not.toContain("Sign-in code");
+});
 
 test("local mode refuses a page that another origin asks for", async () => {
   const suite = startSuite({ bindings: env });
@@ -177,7 +181,10 @@ test("an app's address is shown whole, so that it cannot pass for a web host", a
 test("a loopback address comes with a warning, a web address without", async () => {
   const suite = startSuite({ bindings: env });
   expect((await openConsent(suite, await register(suite))).markup).toContain("an app on this computer");
-  const web = await openConsent(suite, await register(suite, { redirect_uris: ["https://claude.ai/api/mcp/auth_callback"] }));
+  const web = await openConsent(
+    suite,
+    await register(suite, { redirect_uris: ["https://claude.ai/api/mcp/auth_callback"] }),
+  );
   expect(web.markup).toContain("<dd>claude.ai</dd>");
   expect(web.markup).not.toContain("This sends access to");
 });
@@ -193,18 +200,26 @@ test.each([
   { code_challenge: "" },
   { resource: "https://evil.example/mcp" },
   { resource: `${ORIGIN}/mcp/other` },
-])("an authorization request with %o is explained here and redirected nowhere", async (extra: Record<string, string>) => {
-  const suite = startSuite({ bindings: env });
-  const page = await suite.fetch(await authorizeUrl(await register(suite), extra));
-  expect(page.status).toBe(400);
-  expect(page.headers.get("Location")).toBeNull();
-  expect(await page.text()).toContain("This sign-in cannot go on");
-});
+])(
+  "an authorization request with %o is explained here and redirected nowhere",
+  async (extra: Record<string, string>) => {
+    const suite = startSuite({ bindings: env });
+    const page = await suite.fetch(await authorizeUrl(await register(suite), extra));
+    expect(page.status).toBe(400);
+    expect(page.headers.get("Location")).toBeNull();
+    expect(await page.text()).toContain("This sign-in cannot go on");
+  },
+);
 
 test("a confidential client needs PKCE as well", async () => {
   const suite = startSuite({ bindings: env });
   const client = await register(suite, { token_endpoint_auth_method: "client_secret_post" });
-  const query = new URLSearchParams({ response_type: "code", client_id: client.clientId, redirect_uri: REDIRECT, resource: `${ORIGIN}/mcp` });
+  const query = new URLSearchParams({
+    response_type: "code",
+    client_id: client.clientId,
+    redirect_uri: REDIRECT,
+    resource: `${ORIGIN}/mcp`,
+  });
   const page = await suite.fetch(`/authorize?${query}`);
   expect(page.status).toBe(400);
   expect(await page.text()).toContain("PKCE");
@@ -286,7 +301,7 @@ test("truncated, altered, foreign and absurd tokens are refused with a challenge
   const bad = [
     token.slice(0, -1),
     `${token}x`,
-    `${userId}:${grantId}:${secret.split("").reverse().join("")}`,
+    `${userId}:${grantId}:${secret.split("").toReversed().join("")}`,
     `${"0".repeat(32)}:${grantId}:${secret}`,
     `${userId}:${grantId}`,
     "::",
@@ -300,7 +315,9 @@ test("truncated, altered, foreign and absurd tokens are refused with a challenge
     expect(refused.headers.get("WWW-Authenticate")).toContain('error="invalid_token"');
   }
   expect((await suite.fetch(`/mcp?access_token=${token}`, { method: "POST" })).status).toBe(401);
-  expect((await suite.fetch("/mcp", { method: "POST", headers: { Authorization: `Basic ${token}` } })).status).toBe(401);
+  expect((await suite.fetch("/mcp", { method: "POST", headers: { Authorization: `Basic ${token}` } })).status).toBe(
+    401,
+  );
 });
 
 test("a grant of local mode is worth nothing once Access signs people in", async () => {

@@ -15,7 +15,7 @@ import {
   signIn,
   startSuite,
   tokenAnswer,
-} from "../support/auth-suite.ts";
+} from "./auth-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -90,7 +90,15 @@ test("a client that asks for no scope is offered what the endpoint uses, and nev
     expect(form.ticked).toEqual(form.offered);
     offers[endpoint] = form.offered;
   }
-  const everything = ["sandbox:exec", "interpreter:run", "files:read", "files:write", "browser:read", "browser:act", "delegate:run"];
+  const everything = [
+    "sandbox:exec",
+    "interpreter:run",
+    "files:read",
+    "files:write",
+    "browser:read",
+    "browser:act",
+    "delegate:run",
+  ];
   expect(offers).toEqual({
     "/mcp": everything,
     "/mcp/sandbox": ["sandbox:exec", "files:read", "files:write"],
@@ -115,7 +123,10 @@ test("a client is offered what it asks for, without what nobody knows", async ()
 
 test("asking an endpoint only for what it does not use is refused on the page", async () => {
   const suite = startSuite({ bindings: env });
-  const form = await openConsent(suite, await register(suite), { scope: "browser:read", resource: `${ORIGIN}/mcp/files` });
+  const form = await openConsent(suite, await register(suite), {
+    scope: "browser:read",
+    resource: `${ORIGIN}/mcp/files`,
+  });
   expect(form.status).toBe(403);
   expect(form.markup).toContain("There is nothing to allow");
 });
@@ -171,11 +182,20 @@ test("Cursor comes back through its own scheme, and the page shows the whole add
 
 test("a refresh gives a new token with the same scopes, and narrower ones where asked", async () => {
   const suite = startSuite({ bindings: env });
-  const { client, refresh_token: refreshToken, access_token: first } = await signIn(suite, { scope: "files:read files:write" });
+  const {
+    client,
+    refresh_token: refreshToken,
+    access_token: first,
+  } = await signIn(suite, { scope: "files:read files:write" });
   const refresh = async (scope: Record<string, string>): Promise<Response> =>
     await suite.fetch("/oauth/token", {
       method: "POST",
-      body: new URLSearchParams({ grant_type: "refresh_token", client_id: client.clientId, refresh_token: refreshToken, ...scope }),
+      body: new URLSearchParams({
+        grant_type: "refresh_token",
+        client_id: client.clientId,
+        refresh_token: refreshToken,
+        ...scope,
+      }),
     });
   const answer = tokenAnswer.parse(await (await refresh({})).json());
   expect(answer.access_token).not.toBe(first);

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import * as z from "zod";
 import { ALL_SCOPES } from "../../auth/scopes.ts";
-import { ADMIN_SECRET, ENDPOINTS, LOCAL_SETTINGS, type Suite, callerOf, signIn, startSuite } from "../support/auth-suite.ts";
+import { ADMIN_SECRET, ENDPOINTS, LOCAL_SETTINGS, type Suite, callerOf, signIn, startSuite } from "./auth-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -94,7 +94,9 @@ test("only a hash of the token is stored", async () => {
   const token = await makeToken(suite);
   const [, userId = "", secret = ""] = token.split("_");
   const stub = env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
-  const rows = await runInDurableObject(stub, (_account, state) => JSON.stringify(state.storage.sql.exec("SELECT * FROM tokens").toArray()));
+  const rows = await runInDurableObject(stub, (_account, state) =>
+    JSON.stringify(state.storage.sql.exec("SELECT * FROM tokens").toArray()),
+  );
   expect(rows).toContain('"hash"');
   expect(rows).not.toContain(secret);
 });

@@ -78,7 +78,11 @@ const answer = z.object({
 });
 
 /** Who the suite takes the bearer of `token` for; `undefined` where it refuses. */
-export async function callerOf(suite: Suite, endpoint: string, token: string): Promise<Pick<Caller, "userId"> & { role: string; scopes: string[]; clientId: string } | undefined> {
+export async function callerOf(
+  suite: Suite,
+  endpoint: string,
+  token: string,
+): Promise<(Pick<Caller, "userId"> & { role: string; scopes: string[]; clientId: string }) | undefined> {
   const response = await suite.fetch(endpoint, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
   return response.status === 200 ? answer.parse(await response.json()).caller : undefined;
 }
@@ -93,7 +97,12 @@ const registered = z.object({ client_id: z.string() });
 
 /** Registers a public client (RFC 7591) and picks its PKCE verifier. */
 export async function register(suite: Suite, metadata: Readonly<Record<string, unknown>> = {}): Promise<Client> {
-  const body = { client_name: "Test client", redirect_uris: [REDIRECT], token_endpoint_auth_method: "none", ...metadata };
+  const body = {
+    client_name: "Test client",
+    redirect_uris: [REDIRECT],
+    token_endpoint_auth_method: "none",
+    ...metadata,
+  };
   const response = await suite.fetch("/oauth/register", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -136,7 +145,7 @@ export interface ConsentForm {
 
 export async function readForm(response: Response): Promise<ConsentForm> {
   const markup = await response.text();
-  const boxes = [...markup.matchAll(/name="scope" value="([^"]+)"( checked)?/g)];
+  const boxes = [...markup.matchAll(/name="scope" value="([^"]+)"\s*(checked)?/g)];
   return {
     status: response.status,
     markup,
@@ -169,8 +178,16 @@ interface Press {
 }
 
 /** Presses a button on the page, as a browser does that holds its cookie. */
-export async function press(suite: Suite, form: ConsentForm, { code = CODE, scopes = form.ticked, decision = "allow", headers = {} }: Press = {}): Promise<Response> {
-  const body = new URLSearchParams([["handle", form.handle], ["code", code], ["decision", decision]]);
+export async function press(
+  suite: Suite,
+  form: ConsentForm,
+  { code = CODE, scopes = form.ticked, decision = "allow", headers = {} }: Press = {},
+): Promise<Response> {
+  const body = new URLSearchParams([
+    ["handle", form.handle],
+    ["code", code],
+    ["decision", decision],
+  ]);
   for (const scope of scopes) body.append("scope", scope);
   return await suite.fetch("/authorize", {
     method: "POST",
@@ -189,7 +206,12 @@ export function codeOf(response: Response): string {
   return new URL(response.headers.get("Location") ?? "http://none/").searchParams.get("code") ?? "";
 }
 
-export async function exchange(suite: Suite, client: Client, code: string, extra: Readonly<Record<string, string>> = {}): Promise<Response> {
+export async function exchange(
+  suite: Suite,
+  client: Client,
+  code: string,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   return await suite.fetch("/oauth/token", {
     method: "POST",
     body: new URLSearchParams({
