@@ -2,11 +2,10 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = path.resolve(import.meta.dirname, "../..");
 
 export interface FixtureHost extends AsyncDisposable {
   readonly mcpUrl: URL;

@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as z from "zod";
 
@@ -18,7 +17,7 @@ const checksSchema = z.array(
 
 export type Checks = z.output<typeof checksSchema>;
 
-const PACKAGE = fileURLToPath(new URL("../../node_modules/@modelcontextprotocol/conformance", import.meta.url));
+const PACKAGE = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol/conformance");
 const RUNNER = path.join(PACKAGE, "dist/index.js");
 const RUN_TIMEOUT_MS = 120_000;
 
