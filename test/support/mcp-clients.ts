@@ -47,7 +47,6 @@ export async function connectOfficial(mcpUrl: URL, token: string, era: Era): Pro
 export async function connectSdk1(mcpUrl: URL, token: string): Promise<ToolClient> {
   const client = new OldClient(CLIENT_INFO);
   const transport = new OldTransport(mcpUrl, { requestInit: bearing(token) });
-  // @ts-expect-error Under exactOptionalPropertyTypes its own class does not satisfy its own interface.
   await client.connect(transport);
   return {
     revision: transport.protocolVersion,
