@@ -115,26 +115,13 @@ function ended(child) {
   });
 }
 
-/**
- * npm puts a shell between itself and a script, and neither passes SIGTERM or SIGKILL on. Where npm started this
- * process, its end is noticed by the parents changing.
- */
+/** npm passes no SIGKILL on: where npm started this process, its end is noticed by the parent changing. */
 function watchNpm(onGone) {
   if (process.env.npm_lifecycle_event === undefined) return undefined;
-  const parents = () => `${process.ppid} ${parentOf(process.ppid)}`;
-  const atStart = parents();
+  const npm = process.ppid;
   return setInterval(() => {
-    if (parents() !== atStart) onGone();
+    if (process.ppid !== npm) onGone();
   }, PARENT_CHECK_MS).unref();
-}
-
-function parentOf(processId) {
-  try {
-    // The name in parentheses may hold spaces; the parent is the second field after it.
-    return readFileSync(`/proc/${processId}/stat`, "utf8").split(") ").at(-1).split(" ")[1];
-  } catch {
-    return "";
-  }
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

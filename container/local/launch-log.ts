@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
 
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -12,7 +12,8 @@ export interface SuiteLog {
 
 export function openLog(dataDir: string): SuiteLog {
   const file = path.join(dataDir, "suite.log");
-  let size = existsSync(file) ? statSync(file).size : 0;
+  appendFileSync(file, "", { mode: 0o600 });
+  let { size } = statSync(file);
   return {
     file,
     write: (who, text) => {

@@ -4,6 +4,7 @@ import { LaunchProblem } from "./launch-problem.ts";
 /** Where a suite listens: this machine alone, under each of its loopback addresses. */
 export interface Listening {
   readonly port: number;
+  /** `[::1]` in brackets. */
   readonly addresses: readonly string[];
 }
 

@@ -1,7 +1,9 @@
+import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseEnv } from "node:util";
 import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
+import { newSecret } from "./launch-data.ts";
 import { LaunchProblem } from "./launch-problem.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -9,10 +11,60 @@ const ROOT = path.resolve(import.meta.dirname, "../..");
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
 const USERS_OWN = /^(MODEL|AI_GATEWAY)_/;
 
+/** What the suite is started with, but for what is known only when the parts run. */
+export type LocalSettings = Awaited<ReturnType<typeof makeSettings>>;
+
+interface Facts {
+  readonly url: string;
+  readonly allowedHosts: readonly string[];
+  readonly signingSecret: string;
+}
+
+export async function makeSettings({ url, allowedHosts, signingSecret }: Facts) {
+  const own: Readonly<Record<string, string>> = await readUserSettings();
+  return {
+    ...own,
+    PUBLIC_URL: url,
+    IDENTITY: "local",
+    LOCAL_SIGN_IN_CODE: newSignInCode(),
+    LOCAL_ADMIN_SECRET: newSecret(),
+    SIGNING_SECRET: signingSecret,
+    SANDBOX_DRIVER: "local",
+    LOCAL_RUNTIME_SECRET: newSecret(),
+    ALLOWED_HOSTS: allowedHosts.join(","),
+  };
+}
+
+/** Refuses to start a Worker that would refuse every request. */
+export function checkSettings(settings: Readonly<Record<string, string>>): void {
+  try {
+    parseSettings(settings);
+  } catch (error) {
+    if (error instanceof SettingsError) throw new LaunchProblem(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** For the banner. */
+export function describeModel(settings: Readonly<Record<string, string>>): string {
+  const { AI_GATEWAY_ID: gateway, MODEL_BASE_URL: baseUrl } = settings;
+  if (baseUrl !== undefined) return new URL(baseUrl).host;
+  return gateway === undefined ? "no model: set MODEL_BASE_URL and MODEL_API_KEY, see the README" : `AI Gateway ${gateway}`;
+}
+
+/** No vowels, no digits that look like letters: easy to copy by eye, and it spells nothing. */
+const CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ2456789";
+
+function newSignInCode(): string {
+  const letter = (): string => CODE_ALPHABET.charAt(randomInt(CODE_ALPHABET.length));
+  const group = (): string => Array.from({ length: 4 }, letter).join("");
+  return `${group()}-${group()}`;
+}
+
 /** The user's settings from `.dev.vars` and, before it, the environment. */
-export async function readUserSettings(environment: NodeJS.ProcessEnv): Promise<Record<string, string>> {
+async function readUserSettings(): Promise<Record<string, string>> {
   const settings: Record<string, string> = {};
-  for (const source of [await readDevVars(), environment]) {
+  for (const source of [await readDevVars(), process.env]) {
     for (const [name, value] of Object.entries(source)) {
       if (USERS_OWN.test(name) && value !== undefined) settings[name] = value;
     }
@@ -27,15 +79,5 @@ async function readDevVars(): Promise<NodeJS.Dict<string>> {
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return {};
     throw new LaunchProblem(`${file} cannot be read; make it readable, or remove it.`, { cause });
-  }
-}
-
-/** Refuses to start a Worker that would refuse every request. */
-export function checkSettings(settings: Readonly<Record<string, string>>): void {
-  try {
-    parseSettings(settings);
-  } catch (error) {
-    if (error instanceof SettingsError) throw new LaunchProblem(error.message, { cause: error });
-    throw error;
   }
 }

@@ -1,18 +1,17 @@
-import { randomInt } from "node:crypto";
 import path from "node:path";
+import * as z from "zod";
 import { startEgressProxy } from "./egress-proxy.ts";
-import { prepareBrowser } from "./launch-browser.ts";
-import { type DataFolder, newSecret, openDataFolder } from "./launch-data.ts";
-import { openLog } from "./launch-log.ts";
+import { type LocalBrowser, prepareBrowser } from "./launch-browser.ts";
+import { type Child, startChild } from "./launch-child.ts";
+import { openDataFolder } from "./launch-data.ts";
+import { type SuiteLog, openLog } from "./launch-log.ts";
 import type { LaunchOptions } from "./launch-options.ts";
-import { findPort } from "./launch-port.ts";
+import { type Listening, findPort } from "./launch-port.ts";
 import { LaunchProblem } from "./launch-problem.ts";
-import { startSandboxRuntime } from "./launch-runtime.ts";
-import { checkSettings, readUserSettings } from "./launch-settings.ts";
+import { type LocalSettings, checkSettings, describeModel, makeSettings } from "./launch-settings.ts";
 import { openTempFolder } from "./launch-temp.ts";
 import { isServing } from "./running-suite.ts";
-import { loadWorker } from "./worker-host-bundle.ts";
-import { startWorker } from "./worker-host.ts";
+import type { WorkerConfig } from "./worker-host-miniflare.ts";
 
 export interface RunningSuite {
   readonly url: string;
@@ -24,13 +23,31 @@ export interface RunningSuite {
   readonly logFile: string;
 }
 
-/** What has been started and must be ended, in that order. */
+/** How to end what has been started. */
 export interface Closers {
   add(close: () => Promise<void>): void;
 }
 
+/** What every part of the suite is started with. */
+interface Ground {
+  readonly dataDir: string;
+  readonly tempDir: string;
+  readonly network: { readonly allowedHosts: readonly string[]; readonly suiteOrigin: string };
+  readonly log: SuiteLog;
+  readonly report: (line: string) => void;
+  readonly closers: Closers;
+}
+
+const RUNTIME_TIMEOUT_MS = 20_000;
+/** A first start bundles the Worker. */
+const WORKER_TIMEOUT_MS = 60_000;
+
 /** Starts every part on the data folder and resolves when the suite answers. */
-export async function startSuite(options: LaunchOptions, closers: Closers, report: (line: string) => void): Promise<RunningSuite> {
+export async function startSuite(
+  options: LaunchOptions,
+  closers: Closers,
+  report: (line: string) => void,
+): Promise<RunningSuite> {
   const data = await openDataFolder(options.dataDir);
   closers.add(data.close);
   const log = openLog(data.path);
@@ -38,93 +55,94 @@ export async function startSuite(options: LaunchOptions, closers: Closers, repor
   const url = `http://localhost:${listening.port}`;
   const temp = await openTempFolder(data.path);
   closers.add(temp.close);
-  process.env["TMPDIR"] = temp.path;
 
   const { allowedHosts } = options;
   const network = { allowedHosts, suiteOrigin: url };
-  const runtimeSecret = newSecret();
-  const startRuntime = async () => {
-    const proxy = await startEgressProxy({
-      ...network,
-      mode: "sandbox",
-      socketPath: path.join(temp.path, "sandbox.sock"),
-      log: (line) => log.write("sandbox", line),
-    });
-    closers.add(proxy.close);
-    const runtime = await startSandboxRuntime(
-      { dataDir: data.path, secret: runtimeSecret, allowedHosts, egressSocket: proxy.socketPath },
-      log,
-    );
-    closers.add(runtime.close);
-    return runtime;
-  };
-  const [worker, runtime, browser] = await Promise.all([
-    loadWorker(report),
-    startRuntime(),
-    prepareBrowser({ ...network, dataDir: data.path, tempDir: temp.path, report, log }),
-  ]);
-  closers.add(browser.close);
-
-  const settings = await makeSettings(data, { url, allowedHosts, runtimeUrl: runtime.url, runtimeSecret });
-  const host = await startWorker({
-    worker,
-    settings,
-    listening,
-    log,
-    stateDir: path.join(data.path, "state"),
-    env: browser.env,
-    hasBrowser: browser.isReady,
-  });
-  closers.add(host.close);
+  const ground: Ground = { dataDir: data.path, tempDir: temp.path, network, log, report, closers };
+  const settings = await makeSettings({ url, allowedHosts, signingSecret: data.secrets.signingSecret });
+  // The parts start side by side; the Worker is told about the others when they are there.
+  const browser = startBrowser(ground);
+  const runtime = startRuntime(ground, settings);
+  await Promise.all([browser, runtime, startWorker(ground, { settings, listening, browser, runtime })]);
   if (!(await isServing(url))) throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);
+
   const { LOCAL_ADMIN_SECRET: adminSecret, LOCAL_SIGN_IN_CODE: signInCode } = settings;
   await data.announce({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() });
+  const { description } = await browser;
   return {
     url,
     signInCode,
-    driver: "local",
-    browser: browser.description,
+    driver: "local (bubblewrap)",
+    browser: description,
     model: describeModel(settings),
     dataDir: data.path,
     logFile: log.file,
   };
 }
 
-interface Facts {
-  readonly url: string;
-  readonly allowedHosts: readonly string[];
-  readonly runtimeUrl: string;
-  readonly runtimeSecret: string;
+async function startBrowser({ dataDir, tempDir, network, log, report, closers }: Ground): Promise<LocalBrowser> {
+  const browser = await prepareBrowser({ ...network, dataDir, tempDir, report, log });
+  closers.add(browser.close);
+  return browser;
 }
 
-async function makeSettings(data: DataFolder, { url, allowedHosts, runtimeUrl, runtimeSecret }: Facts) {
-  const settings = {
-    ...(await readUserSettings(process.env)),
-    PUBLIC_URL: url,
-    IDENTITY: "local",
-    LOCAL_SIGN_IN_CODE: newSignInCode(),
-    LOCAL_ADMIN_SECRET: newSecret(),
-    SIGNING_SECRET: data.secrets.signingSecret,
-    SANDBOX_DRIVER: "local",
-    LOCAL_RUNTIME_URL: runtimeUrl,
-    LOCAL_RUNTIME_SECRET: runtimeSecret,
-    ALLOWED_HOSTS: allowedHosts.join(","),
-  };
-  checkSettings(settings);
-  return settings;
+const runtimeReadySchema = z.object({ url: z.url() });
+
+type SandboxRuntime = Child<z.output<typeof runtimeReadySchema>>;
+
+async function startRuntime(ground: Ground, settings: LocalSettings): Promise<SandboxRuntime> {
+  const { dataDir, tempDir, network, log, report, closers } = ground;
+  const proxy = await startEgressProxy({
+    ...network,
+    mode: "sandbox",
+    socketPath: path.join(tempDir, "sandbox.sock"),
+    log: (line) => log.write("sandbox", line),
+  });
+  closers.add(async () => await proxy.close());
+  const runtime = await startChild({
+    script: "runtime.ts",
+    name: "The sandbox runtime",
+    config: async (first) => ({
+      dataDir,
+      secret: settings.LOCAL_RUNTIME_SECRET,
+      allowedHosts: network.allowedHosts,
+      egressSocket: proxy.socketPath,
+      // The Worker knows one address.
+      ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
+    }),
+    ready: runtimeReadySchema,
+    startTimeoutMs: RUNTIME_TIMEOUT_MS,
+    env: { ...process.env, TMPDIR: tempDir },
+    log,
+    report,
+  });
+  closers.add(async () => await runtime.close());
+  return runtime;
 }
 
-/** No vowels, no digits that look like letters: easy to copy by eye, and it spells nothing. */
-const CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ2456789";
-
-function newSignInCode(): string {
-  const letter = (): string => CODE_ALPHABET.charAt(randomInt(CODE_ALPHABET.length));
-  const group = (): string => Array.from({ length: 4 }, letter).join("");
-  return `${group()}-${group()}`;
+interface WorkerParts {
+  readonly settings: LocalSettings;
+  readonly listening: Listening;
+  readonly browser: Promise<LocalBrowser>;
+  readonly runtime: Promise<SandboxRuntime>;
 }
 
-function describeModel(settings: Readonly<Record<string, string>>): string {
-  if (settings["AI_GATEWAY_ID"] !== undefined) return `AI Gateway ${settings["AI_GATEWAY_ID"]}`;
-  const { MODEL_BASE_URL: baseUrl } = settings;
-  return baseUrl === undefined ? "none: set MODEL_BASE_URL and MODEL_API_KEY (see the README)" : new URL(baseUrl).host;
+async function startWorker(ground: Ground, { settings, listening, browser, runtime }: WorkerParts): Promise<void> {
+  const { dataDir, tempDir, log, report, closers } = ground;
+  const worker = await startChild({
+    script: "worker-host.ts",
+    name: "The Worker",
+    config: async (): Promise<WorkerConfig> => {
+      const [{ isReady: hasBrowser, env }, { ready }] = await Promise.all([browser, runtime]);
+      const all = { ...settings, LOCAL_RUNTIME_URL: ready.url };
+      checkSettings(all);
+      return { ...listening, settings: all, env, hasBrowser, stateDir: path.join(dataDir, "state") };
+    },
+    ready: z.object({ isReady: z.literal(true) }),
+    startTimeoutMs: WORKER_TIMEOUT_MS,
+    env: { ...process.env, TMPDIR: tempDir },
+    log,
+    report,
+  });
+  closers.add(async () => await worker.close());
 }
