@@ -10,6 +10,8 @@ const NETWORK_FLAGS = [
   "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
   "--disable-background-networking",
   "--disable-component-update",
+  // On-device models are fetched all the same, gigabytes of them: from a port that Chrome itself will not connect to.
+  "--component-updater=url-source=http://127.0.0.1:1/",
   "--disable-domain-reliability",
   "--disable-sync",
   "--no-pings",

@@ -68,7 +68,7 @@ const METADATA_ADDRESSES: ReadonlySet<string> = new Set([
  * out. Takes every spelling that a URL parser takes (`0x7f.1`, `[::FFFF:127.0.0.1]`); undefined for anything else.
  */
 export function normalizeAddress(address: string): string | undefined {
-  const bare = address.replace(/^\[|\]$/g, "");
+  const bare = address.replace(/^\[(.*)\]$/, "$1");
   const url = bare.includes(":") ? `http://[${bare}]/` : `http://${bare}/`;
   if (/[/?#@\\\s%]/.test(bare) || !URL.canParse(url)) return undefined;
   const { hostname, port } = new URL(url);

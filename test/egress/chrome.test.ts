@@ -4,6 +4,8 @@ import { mkdtemp, readFile, readdir, readlink, rm, stat, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
 import { findChrome, type Chrome } from "../../container/local/chrome.ts";
@@ -25,6 +27,9 @@ interface Setup extends AsyncDisposable {
   readonly chrome: Chrome;
   readonly script: string;
   readonly logged: string[];
+  /** Every name that Chrome wanted to reach. */
+  readonly resolved: string[];
+  readonly env: Readonly<Record<string, string>>;
 }
 
 async function prepare(origin: Chrome["origin"], allowedHosts: readonly string[] = []): Promise<Setup> {
@@ -32,12 +37,17 @@ async function prepare(origin: Chrome["origin"], allowedHosts: readonly string[]
   if (!found.found) throw new Error(found.problem);
   const folder = await mkdtemp(join(tmpdir(), "egress-"));
   const logged: string[] = [];
+  const resolved: string[] = [];
   const proxy = await startEgressProxy({
     mode: "browser",
     allowedHosts,
     suiteOrigin: "http://localhost:8717",
     socketPath: join(folder, "browser.sock"),
     log: (line) => logged.push(line),
+    resolve: async (name) => {
+      resolved.push(name);
+      return name === "localhost" ? ["127.0.0.1"] : [];
+    },
   });
   const prepared = await prepareBrowserBinding({ dataDir, chrome: found.chrome, egressSocket: proxy.socketPath });
   if (!prepared.ready) throw new Error(prepared.problem);
@@ -46,6 +56,8 @@ async function prepare(origin: Chrome["origin"], allowedHosts: readonly string[]
   return {
     chrome: found.chrome,
     logged,
+    resolved,
+    env: prepared.env,
     script: join(versions, version, "chrome-linux64/chrome"),
     [Symbol.asyncDispose]: async () => {
       await proxy.close();
@@ -180,6 +192,38 @@ test("a Chrome that is asked to end takes its folder with it", { timeout: 60_000
   await running[Symbol.asyncDispose]();
   expect(await survivorsOf(pids, 3_000)).toEqual([]);
   expect(await readdir(beside)).toEqual(["browser.sock"]);
+});
+
+test("Miniflare's browser binding starts it, and it asks the outside for nothing of its own accord", { timeout: 60_000 }, async () => {
+  await using setup = await prepare("system");
+  const before = process.env.XDG_CACHE_HOME;
+  Object.assign(process.env, setup.env);
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: `export default { fetch: (request, env) => env.BROWSER.fetch(request) }`,
+      compatibilityDate: "2026-11-01",
+      browserRendering: { binding: "BROWSER" },
+      telemetry: { enabled: false },
+      cf: false,
+    }),
+  );
+  try {
+    const acquired = await miniflare.dispatchFetch("http://binding/v1/acquire");
+    expect(await acquired.json()).toEqual({ sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    const pids = await treeOf(process.pid);
+    const commands = await Promise.all(pids.map(commandOf));
+    expect(commands.filter((command) => command.startsWith(setup.chrome.executable))).not.toEqual([]);
+    await pause(5_000);
+    expect(setup.resolved).toEqual([]);
+    expect(setup.logged).toEqual([]);
+    await miniflare.dispose();
+    expect(await survivorsOf(pids.filter((_pid, at) => /chrom/.test(commands[at] ?? "")), 6_000)).toEqual([]);
+  } finally {
+    await miniflare.dispose();
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+  }
 });
 
 test("the bundled Chrome is unpacked once", { timeout: 60_000 }, async () => {

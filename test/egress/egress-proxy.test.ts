@@ -217,10 +217,13 @@ test.each([
   expect(await askProxy(outside.proxy, "http://site.test/")).toMatchObject({ status: 200, body: "fine" });
 });
 
-test("a request whose head never ends is cut off", async () => {
+test.each([
+  ["never ends", "GET http://site.test/ HTTP/1.1\r\nHost: x\r\nX: "],
+  ["never begins", ""],
+])("a request whose head %s is cut off", async (_how, bytes) => {
   await using outside = await startTestProxy({ timeouts: { headersMs: 200 } });
   const socket = connect(outside.proxy.socketPath);
-  socket.write("GET http://site.test/ HTTP/1.1\r\nHost: x\r\nX: ");
+  socket.write(bytes);
   expect(await readUntil(socket, "\r\n\r\n")).toMatch(/^HTTP\/1\.1 408 /);
 });
 
