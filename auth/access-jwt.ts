@@ -56,13 +56,13 @@ export function createAssertionVerifier(options: AccessOptions): (assertion: str
   };
 }
 
+/** jose follows no redirect, so no other host chooses the keys. */
 function teamKeys({ teamDomain, fetch }: AccessOptions): JWTVerifyGetKey {
   return createRemoteJWKSet(new URL(`${teamDomain}/cdn-cgi/access/certs`), {
     timeoutDuration: 5_000,
     cooldownDuration: 30_000,
     cacheMaxAge: 10 * 60 * 1000,
-    // A redirect would let another host choose the keys.
-    [customFetch]: async (url, init) => await fetch(url, { ...init, redirect: "manual" }),
+    [customFetch]: async (url, init) => await fetch(url, init),
   });
 }
 

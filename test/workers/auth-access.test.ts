@@ -178,6 +178,36 @@ test("the form is refused without the assertion that the page was opened with", 
   expect((await press(suite, form)).status).toBe(403);
 });
 
+test("a form that another origin's page sends is refused, whoever is signed in", async () => {
+  const { suite, keys } = await startAccess();
+  const headers = withAssertion(await assertion().sign(keys.privateKey));
+  const form = await openConsent(suite, await register(suite), {}, headers);
+  for (const origin of ["https://evil.example", "null", "http://localhost:9999"]) {
+    expect((await press(suite, form, { headers: { ...headers, Origin: origin } })).status).toBe(403);
+  }
+  expect((await press(suite, form, { headers })).status).toBe(302);
+});
+
+test("a refresh does not make a grant live longer than its day", async () => {
+  const { suite, keys } = await startAccess();
+  const headers = withAssertion(await assertion().sign(keys.privateKey));
+  const { client, refresh_token: refreshToken } = await signIn(suite, {}, headers);
+  const expiryOf = async (): Promise<number | undefined> =>
+    (await env.OAUTH_KV.list({ prefix: "grant:" })).keys[0]?.expiration;
+  const before = await expiryOf();
+  const refreshed = await suite.fetch("/oauth/token", {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "refresh_token",
+      client_id: client.clientId,
+      refresh_token: refreshToken,
+    }),
+  });
+  expect(refreshed.status).toBe(200);
+  expect(before).toBeDefined();
+  expect(await expiryOf()).toBe(before);
+});
+
 test("where the team's keys cannot be fetched nobody gets in", async () => {
   const keys = await generateKeyPair("RS256");
   const jwt = await assertion().sign(keys.privateKey);

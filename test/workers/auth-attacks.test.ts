@@ -307,6 +307,7 @@ test("truncated, altered, foreign and absurd tokens are refused with a challenge
     "::",
     "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.",
     "x".repeat(100_000),
+    `${"x".repeat(600)}:y:z`,
     "../../token:x:y",
   ];
   for (const candidate of bad) {

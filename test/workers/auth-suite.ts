@@ -1,7 +1,6 @@
 import { createExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
-import type { Caller } from "../../auth/caller.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import type { Account } from "../../servers/account/account.ts";
@@ -73,18 +72,23 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   };
 }
 
-const answer = z.object({
-  caller: z.object({ userId: z.string(), role: z.string(), scopes: z.array(z.string()), clientId: z.string() }),
+const callerSchema = z.object({
+  userId: z.string(),
+  role: z.string(),
+  scopes: z.array(z.string()),
+  clientId: z.string(),
 });
 
-/** Who the suite takes the bearer of `token` for; `undefined` where it refuses. */
+/** Who the suite takes the bearer of `token` for; `undefined` where it answers with the challenge. */
 export async function callerOf(
   suite: Suite,
   endpoint: string,
   token: string,
-): Promise<(Pick<Caller, "userId"> & { role: string; scopes: string[]; clientId: string }) | undefined> {
+): Promise<z.output<typeof callerSchema> | undefined> {
   const response = await suite.fetch(endpoint, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
-  return response.status === 200 ? answer.parse(await response.json()).caller : undefined;
+  if (response.status === 401) return undefined;
+  if (response.status !== 200) throw new Error(`The guard answered ${response.status}.`);
+  return z.object({ caller: callerSchema }).parse(await response.json()).caller;
 }
 
 export interface Client {
