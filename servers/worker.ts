@@ -2,7 +2,7 @@ import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
-import { Sandbox } from "../container/sandbox.ts";
+import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
@@ -17,7 +17,7 @@ import { SHARE_ROUTE, serveShareLink } from "./files/share-link.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createPipeline } from "./suite.ts";
 
-export { Account, BrowserSession, Sandbox };
+export { Account, BrowserSession, ContainerProxy, Sandbox };
 
 type Env = Bindings & AuthEnv;
 
