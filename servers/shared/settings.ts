@@ -17,7 +17,10 @@ const settingsSchema = z.object({
   /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
   IDENTITY: z.enum(["local", "access-edge"]),
   /** Local mode: the code that the consent page asks for. */
-  LOCAL_SIGN_IN_CODE: z.string().min(8).optional(),
+  LOCAL_SIGN_IN_CODE: z
+    .string()
+    .refine((code) => code.replace(/[^a-z0-9]/gi, "").length >= 8, "needs at least 8 letters and digits")
+    .optional(),
   /** Local mode: what `npm run token` shows to be given a personal access token. */
   LOCAL_ADMIN_SECRET: z.string().min(32).optional(),
   /** `https://<team>.cloudflareaccess.com`. */

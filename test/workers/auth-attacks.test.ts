@@ -72,6 +72,11 @@ test("of forty parallel guesses five are compared", async () => {
   expect([count(403), count(429)]).toEqual([5, 35]);
 });
 
+test("a code of dashes, which would match no code at all, stops the Worker", () => {
+  const settings = { ...LOCAL_SETTINGS, LOCAL_SIGN_IN_CODE: "---- ----" };
+  expect(() => startSuite({ bindings: env, settings })).toThrow("needs at least 8 letters and digits");
+});
+
 test("a code printed anew starts with a clean slate", async () => {
   const suite = startSuite({ bindings: env });
   const client = await register(suite);
