@@ -87,7 +87,7 @@ function quote(word: string): string {
 }
 
 async function hasSetpriv(): Promise<boolean> {
-  return promisify(execFile)("setpriv", ["--pdeathsig", "KILL", "true"]).then(
+  return promisify(execFile)("setpriv", ["--pdeathsig", "KILL", "/bin/true"]).then(
     () => true,
     () => false,
   );

@@ -33,15 +33,15 @@ export function portOf(server: Server): number {
 }
 
 /**
- * Whether the process at the other end of a connection on 127.0.0.1 belongs to this process's user. A loopback port
- * is open to everybody on the machine; the kernel's table says whose socket is knocking.
+ * Whether the process at the other end of a connection on 127.0.0.1 belongs to this process's user, or to root. A
+ * loopback port is open to everybody on the machine; the kernel's table says whose socket is knocking.
  */
 export async function isOwnPeer(peer: Socket): Promise<boolean> {
   const own = process.getuid?.();
   const ends = `0100007F:${hexPort(peer.remotePort)} 0100007F:${hexPort(peer.localPort)}`;
   const table = await readFile("/proc/net/tcp", "latin1").catch(() => "");
   const row = table.split("\n").find((line) => line.includes(ends));
-  return own !== undefined && row !== undefined && Number(row.trim().split(/\s+/)[7]) === own;
+  return row !== undefined && [own, 0].includes(Number(row.trim().split(/\s+/)[7]));
 }
 
 function hexPort(port: number | undefined): string {

@@ -20,7 +20,7 @@ const ARCHIVES = ["al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br"];
 
 /**
  * Unpacks the Chrome of `@sparticuz/chromium` below `parent`, once for each version: some 220 MB and three seconds.
- * Undefined where the package is missing, or is for another machine.
+ * Undefined where the package is missing, or is for another machine; rejects where the disk does not take it.
  */
 export async function unpackBundledChrome(parent: string, report: (line: string) => void): Promise<BundledChrome | undefined> {
   const home = packageFolder();
@@ -54,7 +54,7 @@ async function unpack(archives: string, target: string, report: (line: string) =
     // tar may close its end before the padding after an archive is written; its exit code tells whether all is well.
     await pipeline(createReadStream(join(archives, name)), createBrotliDecompress(), tar.stdin).catch(() => {});
     const [code] = await ended;
-    if (code !== 0) throw new Error(`tar could not unpack ${name}; check that the disk has 300 MB free.`);
+    if (code !== 0) throw new Error(`tar could not unpack ${name}.`);
   }
   const source = join(archives, "chromium.br");
   const packed = createReadStream(source);
@@ -92,7 +92,7 @@ async function versionIn(home: string): Promise<string> {
   if (typeof parsed === "object" && parsed !== null && "version" in parsed && /^[\w.-]+$/.test(String(parsed.version))) {
     return String(parsed.version);
   }
-  throw new Error("The package @sparticuz/chromium is damaged; remove node_modules and start again.");
+  throw new Error("The package @sparticuz/chromium names no version.");
 }
 
 async function exists(path: string): Promise<boolean> {

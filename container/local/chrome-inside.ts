@@ -15,8 +15,14 @@ chrome.on("error", (error) => {
 });
 chrome.on("exit", (code) => process.exit(code ?? 1));
 
+// What Chrome says until it is up explains why it is not; what it says later is noise.
+let isUp = false;
 for await (const line of createInterface({ input: chrome.stderr })) {
+  if (isUp) continue;
   const port = /^DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//.exec(line)?.[1];
-  if (port !== undefined) await startBridge({ path: devtoolsSocket }, { host: "127.0.0.1", port: Number(port) });
+  if (port !== undefined) {
+    await startBridge({ path: devtoolsSocket }, { host: "127.0.0.1", port: Number(port) });
+    isUp = true;
+  }
   console.error(line);
 }

@@ -34,7 +34,7 @@ const PROBE_TIMEOUT_MS = 10_000;
  * (root, inside, would make Chrome refuse its own sandbox), `/usr` to read, and memory to write.
  */
 export async function jailArguments({ folders, env }: JailOptions): Promise<string[]> {
-  const variables = { HOME: dirname(JAIL.profile), LANG: "C.UTF-8", PATH: "/usr/bin:/bin", ...env };
+  const variables = { HOME: dirname(JAIL.profile), LANG: "C.UTF-8", PATH: "/usr/local/bin:/usr/bin:/bin", ...env };
   return [
     ...["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL"],
     ...["--die-with-parent", "--new-session", "--clearenv", "--hostname", "chrome"],
@@ -60,12 +60,11 @@ export async function probeJail(options: JailOptions): Promise<JailProbe> {
   const jail = await jailArguments(options);
   const run = (program: readonly string[]) => promisify(execFile)("bwrap", [...jail, ...program], { timeout: PROBE_TIMEOUT_MS });
   try {
-    await run(["/usr/bin/true"]);
+    await run(["/bin/true"]);
   } catch (error) {
     return { works: false, problem: bwrapProblem(error) };
   }
-  const nested = ["/usr/bin/bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "/usr/bin/true"];
-  const allowsOwnSandbox = await run(nested).then(
+  const allowsOwnSandbox = await run(["unshare", "--user", "--pid", "--net", "--fork", "/bin/true"]).then(
     () => true,
     () => false,
   );

@@ -48,12 +48,15 @@ chrome.on("exit", (code) => {
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => chrome.kill("SIGKILL"));
 
 if (chrome.stderr === null) throw new Error("Chrome was started without a way to hear from it.");
+let isUp = false;
 for await (const line of createInterface({ input: chrome.stderr })) {
+  if (isUp) continue;
   const named = /^(DevTools listening on ws:\/\/127\.0\.0\.1:)(\d+)(\/.*)$/.exec(line);
   if (named === null) {
     console.error(line);
     continue;
   }
+  isUp = true;
   clearTimeout(slow);
   const devtools = await startBridge(LOOPBACK, devtoolsAt(Number(named[2])), isOwnPeer);
   console.error(`${named[1]}${portOf(devtools)}${named[3]}`);

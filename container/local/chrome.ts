@@ -48,11 +48,16 @@ export async function findChrome({ dataDir, report, path, origin }: FindOptions)
   if (process.platform !== "linux") {
     return { found: false, problem: "The local browser runs on Linux only; everything else works without it." };
   }
-  const chrome =
-    (origin === "bundled" ? undefined : await findSystemChrome(path)) ??
-    (origin === "system" ? undefined : await findBundledChrome(dataDir, report));
-  if (chrome === undefined) return { found: false, problem: `No Chrome runs here; ${INSTALL}` };
-  return { found: true, chrome };
+  const system = origin === "bundled" ? undefined : await findSystemChrome(path);
+  if (system !== undefined) return { found: true, chrome: system };
+  const folder = join(dataDir, "chrome");
+  try {
+    const bundled = origin === "system" ? undefined : await findBundledChrome(folder, report);
+    if (bundled !== undefined) return { found: true, chrome: bundled };
+  } catch {
+    return { found: false, problem: `The bundled Chrome could not be unpacked to ${folder}; see that 300 MB are free there and start again.` };
+  }
+  return { found: false, problem: `No Chrome runs here; ${INSTALL}` };
 }
 
 async function findSystemChrome(path: string): Promise<Chrome | undefined> {
@@ -70,8 +75,8 @@ async function findSystemChrome(path: string): Promise<Chrome | undefined> {
   return undefined;
 }
 
-async function findBundledChrome(dataDir: string, report: (line: string) => void): Promise<Chrome | undefined> {
-  const bundled = await unpackBundledChrome(join(dataDir, "chrome"), report);
+async function findBundledChrome(parent: string, report: (line: string) => void): Promise<Chrome | undefined> {
+  const bundled = await unpackBundledChrome(parent, report);
   if (bundled === undefined) return undefined;
   const { executable, folder, librariesEnv, fontsEnv } = bundled;
   // The libraries that it carries are for systems that lack them: the system's own get security updates.

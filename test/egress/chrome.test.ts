@@ -1,10 +1,11 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, readdir, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { chown, mkdtemp, readFile, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
@@ -26,6 +27,7 @@ afterAll(async () => {
 interface Setup extends AsyncDisposable {
   readonly chrome: Chrome;
   readonly script: string;
+  readonly socketPath: string;
   readonly logged: string[];
   /** Every name that Chrome wanted to reach. */
   readonly resolved: string[];
@@ -55,6 +57,7 @@ async function prepare(origin: Chrome["origin"], allowedHosts: readonly string[]
   const [version = ""] = await readdir(versions);
   return {
     chrome: found.chrome,
+    socketPath: proxy.socketPath,
     logged,
     resolved,
     env: prepared.env,
@@ -166,18 +169,23 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
     page.close();
   });
 
-  test("ends whole when who started it is killed, and leaves no folder", { timeout: 60_000 }, async () => {
+  test("ends whole when who started it is killed", { timeout: 60_000 }, async () => {
     await using setup = await prepare(origin);
     const parent = spawn(
       process.execPath,
       ["-e", `require("node:child_process").spawn(process.argv[1], ["--headless=new", "--remote-debugging-port=0"], { stdio: ["ignore", "ignore", "inherit"], detached: true })`, setup.script],
       { stdio: ["ignore", "ignore", "pipe"], env: { PATH } },
     );
-    await endpointOf(parent);
-    const pids = await treeOf(pidOf(parent));
-    const commands = await Promise.all(pids.map(commandOf));
+    let pids: number[] = [];
+    let commands: string[] = [];
+    try {
+      await endpointOf(parent);
+      pids = await treeOf(pidOf(parent));
+      commands = await Promise.all(pids.map(commandOf));
+    } finally {
+      parent.kill("SIGKILL");
+    }
     expect(commands.filter((command) => command.includes("--type=zygote"))).not.toEqual([]);
-    parent.kill("SIGKILL");
     expect(await survivorsOf(pids, 3_000)).toEqual([]);
   });
 });
@@ -186,8 +194,7 @@ test("a Chrome that is asked to end takes its folder with it", { timeout: 60_000
   await using setup = await prepare("system");
   const running = await start(setup.script);
   const pids = await treeOf(running.pid);
-  const egress = (await readFile(setup.script, "utf8")).match(/'--egress' '([^']+)'/)?.[1] ?? "";
-  const beside = join(egress, "..");
+  const beside = join(setup.socketPath, "..");
   expect(await readdir(beside)).toHaveLength(2);
   await running[Symbol.asyncDispose]();
   expect(await survivorsOf(pids, 3_000)).toEqual([]);
@@ -241,6 +248,77 @@ test("the bundled Chrome is unpacked once", { timeout: 60_000 }, async () => {
     expect(await readdir(join(folder, "chrome"))).toHaveLength(1);
   } finally {
     await rm(folder, { recursive: true });
+  }
+});
+
+test("a data folder that takes nothing is a sentence, not a crash", async () => {
+  const file = join(dataDir, "a-file");
+  await writeFile(file, "");
+  expect(await findChrome({ dataDir: file, report: () => {}, path: "", origin: "bundled" })).toEqual({
+    found: false,
+    problem: `The bundled Chrome could not be unpacked to ${file}/chrome; see that 300 MB are free there and start again.`,
+  });
+});
+
+test("without bubblewrap root gets no Chrome, and everybody else Chrome's own sandbox", async () => {
+  const found = await findChrome({ dataDir, report: () => {}, path: PATH });
+  if (!found.found) throw new Error(found.problem);
+  const { stdout: setpriv } = await promisify(execFile)("sh", ["-c", "command -v setpriv"]);
+  const programs = await mkdtemp(join(tmpdir(), "programs-"));
+  await symlink(setpriv.trim(), join(programs, "setpriv"));
+  process.env.PATH = programs;
+  try {
+    const prepared = await prepareBrowserBinding({ dataDir, chrome: found.chrome, egressSocket: "/tmp/egress/browser.sock" });
+    if (process.getuid?.() === 0) {
+      expect(prepared).toEqual({
+        ready: false,
+        problem: "Root's Chrome runs inside bubblewrap only, and bubblewrap is missing; install bubblewrap 0.8 or newer and start again.",
+      });
+    } else {
+      expect(prepared).toMatchObject({ ready: true, isolation: "its own sandbox" });
+    }
+  } finally {
+    process.env.PATH = PATH;
+    await rm(programs, { recursive: true });
+  }
+});
+
+test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else", { timeout: 60_000 }, async (context) => {
+  const isRoot = process.getuid?.() === 0;
+  const become = isRoot ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
+  await using open = await serve((_request, response) => response.end("open page"));
+  await using closed = await serve((_request, response) => response.end("closed page"));
+  await using setup = await prepare("system", [`localhost:${open.port}`]);
+  const folder = await mkdtemp(join(tmpdir(), "profile-"));
+  const launch = join(import.meta.dirname, "../../container/local/chrome-launch.ts");
+  const [program = "", ...words] = [...become, process.execPath, launch];
+  if (isRoot) {
+    for (const path of [folder, setup.socketPath, join(setup.socketPath, "..")]) await chown(path, 65_534, 65_534);
+    const canRead = await promisify(execFile)(program, [...words.slice(0, -1), "-e", `require("node:fs").accessSync(${JSON.stringify(launch)})`]).then(
+      () => true,
+      () => false,
+    );
+    if (!canRead) context.skip("root's checkout cannot be read by another user");
+  }
+  const flags = ["--headless=new", "--no-sandbox", "about:blank", "--remote-debugging-port=0", `--user-data-dir=${folder}/chrome`];
+  const child = spawn(program, [...words, "--isolation", "chrome", "--egress", setup.socketPath, "--executable", setup.chrome.executable, "--", ...flags], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { PATH, HOME: folder },
+  });
+  try {
+    const page = await openPage(await endpointOf(child));
+    const pids = await treeOf(pidOf(child));
+    const commands = await Promise.all(pids.map(commandOf));
+    expect(await page.open(`http://localhost:${open.port}/`)).toBe("open page");
+    expect(await page.open(`http://localhost:${closed.port}/`)).toContain("--allow-host");
+    expect(closed.seen).toEqual([]);
+    expect(commands.filter((command) => / --no-sandbox( |$)/.test(command) && command.startsWith(setup.chrome.executable))).toEqual([]);
+    page.close();
+    child.kill("SIGKILL");
+    expect(await survivorsOf(pids, 3_000)).toEqual([]);
+  } finally {
+    child.kill("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
   }
 });
 

@@ -19,7 +19,8 @@ export interface Page {
 /** `endpoint` is what Chrome prints, `ws://127.0.0.1:PORT/devtools/browser/…`. */
 export async function openPage(endpoint: string): Promise<Page> {
   const socket = new WebSocket(endpoint);
-  await once(socket, "open");
+  const failed = once(socket, "error").then(() => Promise.reject(new Error("The DevTools do not answer.")));
+  await Promise.race([once(socket, "open"), failed]);
   let lastId = 0;
   const send = async (method: string, params: object, sessionId?: string) => {
     lastId += 1;
