@@ -93,7 +93,7 @@ async function runOnPinnedNode(script, args) {
     stdio: ["inherit", "inherit", "inherit", "ipc"],
     env: { ...process.env, PINCER_BOOTSTRAP_PID: String(process.pid) },
   });
-  const watch = watchNpm(() => child.kill("SIGTERM"));
+  const watch = watchParent(() => child.kill("SIGTERM"));
   const code = await ended(child);
   clearInterval(watch);
   return code;
@@ -115,12 +115,13 @@ function ended(child) {
   });
 }
 
-/** npm passes no SIGKILL on: where npm started this process, its end is noticed by the parent changing. */
-function watchNpm(onGone) {
-  if (process.env.npm_lifecycle_event === undefined) return undefined;
-  const npm = process.ppid;
+/** Nobody passes SIGKILL on. Where npm or a test started this process, its end is noticed by the parent changing. */
+function watchParent(onGone) {
+  const { npm_lifecycle_event: underNpm, PINCER_END_WITH_PARENT: underTest } = process.env;
+  if (underNpm === undefined && underTest === undefined) return undefined;
+  const parent = process.ppid;
   return setInterval(() => {
-    if (process.ppid !== npm) onGone();
+    if (process.ppid !== parent) onGone();
   }, PARENT_CHECK_MS).unref();
 }
 

@@ -89,7 +89,9 @@ async function lock(folder: string): Promise<() => void> {
       const where = running === undefined ? "is starting" : `runs at ${running.url}`;
       throw new LaunchProblem(`A suite ${where} with ${folder} already; end it first, or choose another --data DIR.`);
     }
-    throw new LaunchProblem(`${file} is damaged or cannot be written; remove it, or choose another --data DIR.`, { cause });
+    throw new LaunchProblem(`${file} is damaged or cannot be written; remove it, or choose another --data DIR.`, {
+      cause,
+    });
   }
 }
 

@@ -69,6 +69,7 @@ function parsePort(text: string): number {
 
 function parseHost(text: string): string {
   const isHost = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.test(text) && URL.canParse(`http://${text}`);
-  if (!isHost) throw new LaunchProblem(`--allow-host ${text} is no host; give HOST or HOST:PORT, such as api.example.com:443.`);
+  if (!isHost)
+    throw new LaunchProblem(`--allow-host ${text} is no host; give HOST or HOST:PORT, such as api.example.com:443.`);
   return text.toLowerCase();
 }

@@ -40,7 +40,9 @@ async function tryPort(host: string, port: number): Promise<Trial> {
     });
     server.listen({ host, port, exclusive: true }, () => {
       const address = server.address();
-      server.close(() => resolve({ free: true, port: typeof address === "object" && address !== null ? address.port : port }));
+      server.close(() =>
+        resolve({ free: true, port: typeof address === "object" && address !== null ? address.port : port }),
+      );
     });
   });
 }

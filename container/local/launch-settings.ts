@@ -49,7 +49,9 @@ export function checkSettings(settings: Readonly<Record<string, string>>): void 
 export function describeModel(settings: Readonly<Record<string, string>>): string {
   const { AI_GATEWAY_ID: gateway, MODEL_BASE_URL: baseUrl } = settings;
   if (baseUrl !== undefined) return new URL(baseUrl).host;
-  return gateway === undefined ? "no model: set MODEL_BASE_URL and MODEL_API_KEY, see the README" : `AI Gateway ${gateway}`;
+  return gateway === undefined
+    ? "no model: set MODEL_BASE_URL and MODEL_API_KEY, see the README"
+    : `AI Gateway ${gateway}`;
 }
 
 /** No vowels, no digits that look like letters: easy to copy by eye, and it spells nothing. */

@@ -98,5 +98,8 @@ async function agrees(question: string): Promise<boolean> {
 }
 
 async function isExecutable(file: string): Promise<boolean> {
-  return await access(file, constants.X_OK).then(() => true, () => false);
+  return await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }

@@ -27,7 +27,9 @@ export async function readSuiteFile(dataDir: string): Promise<SuiteFile | undefi
 export async function readSuite(dataDir: string): Promise<SuiteFile> {
   const suite = await readSuiteFile(dataDir);
   if (suite === undefined || !(await isServing(suite.url))) {
-    throw new Error(`No suite runs with ${path.resolve(dataDir)}; run npm start first, or name its folder with --data DIR.`);
+    throw new Error(
+      `No suite runs with ${path.resolve(dataDir)}; run npm start first, or name its folder with --data DIR.`,
+    );
   }
   return suite;
 }

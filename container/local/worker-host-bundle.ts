@@ -42,7 +42,7 @@ export async function loadWorker(report: (line: string) => void): Promise<V4Work
 async function hashSources(): Promise<string> {
   const hash = createHash("sha256");
   const files = await Promise.all(SOURCES.map(listFiles));
-  for (const file of files.flat().sort()) {
+  for (const file of files.flat().toSorted()) {
     hash.update(`${file}\0`);
     hash.update(await readFile(path.join(ROOT, file)));
     hash.update("\0");
@@ -122,5 +122,8 @@ async function removeStale(): Promise<void> {
 }
 
 async function exists(file: string): Promise<boolean> {
-  return await stat(file).then(() => true, () => false);
+  return await stat(file).then(
+    () => true,
+    () => false,
+  );
 }

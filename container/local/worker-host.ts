@@ -1,6 +1,4 @@
-import { once } from "node:events";
 import { createInterface } from "node:readline";
-import * as z from "zod";
 import { LaunchProblem } from "./launch-problem.ts";
 import { loadWorker } from "./worker-host-bundle.ts";
 import { startWorker, workerConfigSchema } from "./worker-host-miniflare.ts";
@@ -15,18 +13,17 @@ function say(message: { report: string } | { problem: string } | { isReady: true
 }
 
 async function main(): Promise<void> {
-  const stdin = createInterface({ input: process.stdin });
-  const gone = once(stdin, "close");
-  const configured = once(stdin, "line");
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   // The bundle is looked up while the launcher still prepares the rest.
   const worker = loadWorker((line) => say({ report: line }));
   worker.catch(() => undefined);
-  const [line] = await Promise.race([configured, gone]);
-  if (line === undefined) return;
-  const config = workerConfigSchema.parse(JSON.parse(z.string().parse(line)));
+  const first = await lines.next();
+  if (first.done === true) return;
+  const config = workerConfigSchema.parse(JSON.parse(first.value));
   const host = await startWorker(await worker, config);
   say({ isReady: true });
-  await gone;
+  // The launcher says nothing more: what comes next is its end.
+  await lines.next();
   await host.close();
 }
 
