@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import * as z from "zod";
+import { findChrome } from "../../container/local/chrome.ts";
+import { type RunningSuite, startSuite } from "../../container/local/launch-suite.ts";
+import { type Page, openPage } from "../egress/devtools.ts";
+import { serve } from "../egress/loopback.ts";
+
+// A suite of its own: wrong codes lock sign-in for everyone who shares it.
+const closers: (() => Promise<void>)[] = [];
+let suite: RunningSuite;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "sign-in-"));
+  const options = { port: 0, dataDir: path.join(folder, "data"), mayInstall: false, allowedHosts: [] };
+  suite = await startSuite(options, { add: (close) => closers.push(close) }, () => undefined);
+});
+
+afterAll(async () => {
+  for (const close of closers.toReversed()) await close();
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+interface Chrome extends AsyncDisposable {
+  readonly page: Page;
+}
+
+/** A Chrome with a fresh profile and the width of a phone, as a person would hold it. It meets our own pages alone. */
+async function startChrome(): Promise<Chrome> {
+  const profile = await mkdtemp(path.join(folder, "profile-"));
+  const found = await findChrome({ dataDir: profile, report: () => undefined, path: process.env["PATH"] ?? "" });
+  if (!found.found) throw new Error(found.problem);
+  const flags = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--window-size=390,844",
+    "--remote-debugging-port=0",
+  ];
+  const child = spawn(found.chrome.executable, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
+    env: { ...process.env, ...found.chrome.env },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const page = await openPage(await endpointOf(child));
+  return {
+    page,
+    [Symbol.asyncDispose]: async () => {
+      page.close();
+      child.kill();
+      await once(child, "exit");
+    },
+  };
+}
+
+async function endpointOf({ stderr }: ChildProcess): Promise<string> {
+  if (stderr === null) throw new Error("Chrome has no stderr.");
+  for await (const line of createInterface(stderr)) {
+    const [endpoint] = /ws:\/\/\S+/.exec(line) ?? [];
+    if (endpoint !== undefined) {
+      stderr.resume();
+      return endpoint;
+    }
+  }
+  throw new Error("Chrome ended before it listened.");
+}
+
+/** Types the code, presses Allow, and waits until another page has come. */
+async function allow(page: Page, code: string): Promise<string> {
+  const mark = "document.documentElement.dataset.isOld";
+  await page.evaluate(`${mark} = "yes"; document.querySelector("#code").value = ${JSON.stringify(code)}`);
+  await page.evaluate(`document.querySelector("button.primary").click() ?? ""`);
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await pause(50)) {
+    const text = await page
+      .evaluate(`${mark} === undefined && document.readyState === "complete" ? document.body.innerText : ""`)
+      .catch(() => "");
+    if (typeof text === "string" && text !== "") return text;
+  }
+  throw new Error("No page came after Allow.");
+}
+
+/** A client that has registered and waits for its code at a loopback address, as desktop clients do. */
+async function startClient(resource: string) {
+  const codes: string[] = [];
+  const server = await serve((request, response) => {
+    const code = new URL(request.url ?? "/", "http://localhost").searchParams.get("code");
+    if (code !== null) codes.push(code);
+    response.end("You may close this window.");
+  });
+  const redirectUri = `http://localhost:${server.port}/callback`;
+  const verifier = randomBytes(32).toString("hex");
+  const registered = await fetch(`${suite.url}/oauth/register`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({
+      client_name: "Sign-in test",
+      redirect_uris: [redirectUri],
+      token_endpoint_auth_method: "none",
+    }),
+  });
+  const { client_id: clientId } = z.object({ client_id: z.string() }).parse(await registered.json());
+  const query = new URLSearchParams({
+    response_type: "code",
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+    code_challenge_method: "S256",
+    resource,
+  });
+  return {
+    authorizeUrl: `${suite.url}/authorize?${query}`,
+    exchange: async (): Promise<string> => {
+      const response = await fetch(`${suite.url}/oauth/token`, {
+        method: "POST",
+        body: new URLSearchParams({
+          grant_type: "authorization_code",
+          client_id: clientId,
+          redirect_uri: redirectUri,
+          code: codes.at(-1) ?? "",
+          code_verifier: verifier,
+        }),
+      });
+      return z.object({ access_token: z.string() }).parse(await response.json()).access_token;
+    },
+    [Symbol.asyncDispose]: async () => await server[Symbol.asyncDispose](),
+  };
+}
+
+test("a person signs a client in through the page, and the client works with what they allowed", async () => {
+  const endpoint = `${suite.url}/mcp/files`;
+  await using chrome = await startChrome();
+  await using client = await startClient(endpoint);
+  const shown = await chrome.page.open(client.authorizeUrl);
+  expect(shown).toContain("Allow “Sign-in test” to use Pincer for you?");
+  expect(await chrome.page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+
+  expect(await allow(chrome.page, "AAAA-AAAA")).toContain("That is not the sign-in code.");
+  expect(await chrome.page.evaluate("document.activeElement.id")).toBe("code");
+  await chrome.page.evaluate(`document.querySelector("[value='files:write']").click() ?? ""`);
+  expect(await allow(chrome.page, suite.signInCode)).toContain("You may close this window.");
+
+  const token = await client.exchange();
+  const mcp = new Client({ name: "sign-in-test", version: "1.0.0" });
+  const transport = new StreamableHTTPClientTransport(new URL(endpoint), {
+    requestInit: { headers: { Authorization: `Bearer ${token}` } },
+  });
+  await mcp.connect(transport);
+  expect((await mcp.listTools()).tools.map(({ name }) => name)).toContain("files_read");
+  expect((await mcp.callTool({ name: "files_list", arguments: {} })).isError ?? false).toBe(false);
+  await mcp.close();
+  const write = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "files_write", arguments: {} } };
+  const refused = await fetch(endpoint, {
+    method: "POST",
+    headers: {
+      Authorization: `Bearer ${token}`,
+      "Content-Type": "application/json",
+      Accept: "application/json, text/event-stream",
+    },
+    body: JSON.stringify(write),
+  });
+  expect(refused.status).toBe(403);
+  expect(refused.headers.get("WWW-Authenticate")).toContain(
+    'error="insufficient_scope", scope="files:read files:write"',
+  );
+});
+
+test("five wrong codes lock the page for the right one too", async () => {
+  await using chrome = await startChrome();
+  await using client = await startClient(`${suite.url}/mcp`);
+  await chrome.page.open(client.authorizeUrl);
+  for (let guess = 1; guess <= 5; guess += 1) {
+    expect(await allow(chrome.page, `AAAA-AAA${guess}`)).toContain("That is not the sign-in code.");
+  }
+  expect(await allow(chrome.page, suite.signInCode)).toContain("Too many wrong codes. Wait 15 minutes");
+});
