@@ -139,6 +139,22 @@ test("a run whose Worker is killed while the model thinks asks again, and both c
   expect(report.unreportedTokens).toBeGreaterThan(0);
 });
 
+test("a run that is cut off again and again while the model thinks fails rather than spend without end", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script({ kind: "hang" }, { kind: "hang" }, { kind: "hang" }, say("Never asked."));
+  const { runId } = await suite.report({ task: "Think.", waitMs: 0 });
+  for (const asked of [1, 2, 3]) {
+    await until(() => gateway.requests.length === asked);
+    await suite.killAndRestart();
+  }
+  expect(await suite.report({ runId })).toMatchObject({
+    state: "failed",
+    error: "unavailable: The run was cut off again and again while the model worked; start it anew.",
+  });
+  expect(gateway.requests).toHaveLength(3);
+});
+
 test("a model that never stops is told that its last step has come, and ends", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
