@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Chrome } from "./chrome.ts";
 import { probeJail } from "./chrome-jail.ts";
@@ -42,12 +41,22 @@ const MAX_FOLDER_BYTES = 107 - "/c-123456/socket".length;
  * Makes Miniflare's browser binding use that Chrome: puts a launcher script where Miniflare looks for its own. Each
  * start gets a private profile, no network but the egress proxy, and a sandbox; it ends with whoever started it.
  */
-export async function prepareBrowserBinding({ dataDir, chrome, egressSocket }: BindingOptions): Promise<PreparedBinding> {
-  if (Buffer.byteLength(dirname(egressSocket)) > MAX_FOLDER_BYTES) {
-    return { ready: false, problem: `${dirname(egressSocket)} is too long a path for sockets; set TMPDIR to a shorter one.` };
+export async function prepareBrowserBinding({
+  dataDir,
+  chrome,
+  egressSocket,
+}: BindingOptions): Promise<PreparedBinding> {
+  if (new TextEncoder().encode(dirname(egressSocket)).length > MAX_FOLDER_BYTES) {
+    return {
+      ready: false,
+      problem: `${dirname(egressSocket)} is too long a path for sockets; set TMPDIR to a shorter one.`,
+    };
   }
   if (!(await hasSetpriv())) {
-    return { ready: false, problem: "Chrome is not started without setpriv, which ends it with us; install util-linux and start again." };
+    return {
+      ready: false,
+      problem: "Chrome is not started without setpriv, which ends it with us; install util-linux and start again.",
+    };
   }
   const chosen = await chooseIsolation(chrome);
   if (!chosen.possible) return { ready: false, problem: chosen.problem };
@@ -55,23 +64,30 @@ export async function prepareBrowserBinding({ dataDir, chrome, egressSocket }: B
   const platform = process.arch === "arm64" ? "linux_arm" : "linux";
   const folder = join(cache, ".wrangler", "chrome", `${platform}-${MINIFLARE_CHROME}`);
   await mkdir(join(folder, "chrome-linux64"), { recursive: true });
-  await writeFile(join(folder, "chrome-linux64", "chrome"), launcherScript(chrome, egressSocket, chosen.isolation), { mode: 0o755 });
+  await writeFile(join(folder, "chrome-linux64", "chrome"), launcherScript(chrome, egressSocket, chosen.isolation), {
+    mode: 0o755,
+  });
   await writeFile(join(folder, ".miniflare-install-complete"), "");
   return { ready: true, env: { XDG_CACHE_HOME: cache }, isolation: ISOLATION_TEXT[chosen.isolation] };
 }
 
 async function chooseIsolation(
   chrome: Chrome,
-): Promise<{ readonly possible: true; readonly isolation: Isolation } | { readonly possible: false; readonly problem: string }> {
+): Promise<
+  { readonly possible: true; readonly isolation: Isolation } | { readonly possible: false; readonly problem: string }
+> {
   const jail = await probeJail(chrome);
   if (jail.works) return { possible: true, isolation: jail.allowsOwnSandbox ? "both" : "bubblewrap" };
   // Chrome has no sandbox of its own for root, and it would rather not start than run without one for anybody else.
   if (process.getuid?.() !== 0) return { possible: true, isolation: "chrome" };
-  return { possible: false, problem: `Root's Chrome runs inside bubblewrap only, and ${jail.problem}; install bubblewrap 0.8 or newer and start again.` };
+  return {
+    possible: false,
+    problem: `Root's Chrome runs inside bubblewrap only, and ${jail.problem}; install bubblewrap 0.8 or newer and start again.`,
+  };
 }
 
 function launcherScript(chrome: Chrome, egressSocket: string, isolation: Isolation): string {
-  const launch = fileURLToPath(new URL("./chrome-launch.ts", import.meta.url));
+  const launch = join(import.meta.dirname, "chrome-launch.ts");
   const words = [
     ...["setpriv", "--pdeathsig", "KILL", process.execPath, launch],
     ...["--isolation", isolation, "--egress", egressSocket, "--executable", chrome.executable],

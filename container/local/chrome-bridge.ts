@@ -9,17 +9,23 @@ export type Endpoint = { readonly path: string } | { readonly host: string; read
  * Listens at one end and carries every connection to the other. Chrome has no network of its own: a bridge inside
  * its namespace leads to the egress proxy's socket, and one outside leads to its DevTools.
  */
-export async function startBridge(listenAt: Endpoint, leadTo: Endpoint, admits?: (peer: Socket) => Promise<boolean>): Promise<Server> {
-  // Both ends may go on after the other has ended, as the proxy's tunnels may.
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, async (peer) => {
-    peer.on("error", () => {});
+export async function startBridge(
+  listenAt: Endpoint,
+  leadTo: Endpoint,
+  admits?: (peer: Socket) => Promise<boolean>,
+): Promise<Server> {
+  const carry = async (peer: Socket) => {
     if (admits !== undefined && !(await admits(peer))) {
       peer.destroy();
       return;
     }
-    const far = connect({ ...leadTo, allowHalfOpen: true });
-    pipeBothWays(peer, far);
+    pipeBothWays(peer, connect({ ...leadTo, allowHalfOpen: true }));
     peer.resume();
+  };
+  // Both ends may go on after the other has ended, as the proxy's tunnels may.
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (peer) => {
+    peer.on("error", () => peer.destroy());
+    carry(peer).catch(() => peer.destroy());
   });
   server.listen(listenAt);
   await once(server, "listening");

@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -22,7 +21,10 @@ const ARCHIVES = ["al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br"];
  * Unpacks the Chrome of `@sparticuz/chromium` below `parent`, once for each version: some 220 MB and three seconds.
  * Undefined where the package is missing, or is for another machine; rejects where the disk does not take it.
  */
-export async function unpackBundledChrome(parent: string, report: (line: string) => void): Promise<BundledChrome | undefined> {
+export async function unpackBundledChrome(
+  parent: string,
+  report: (line: string) => void,
+): Promise<BundledChrome | undefined> {
   const home = packageFolder();
   if (process.arch !== "x64" || home === undefined) return undefined;
   const folder = join(parent, await versionIn(home));
@@ -50,11 +52,10 @@ export async function unpackBundledChrome(parent: string, report: (line: string)
 async function unpack(archives: string, target: string, report: (line: string) => void): Promise<void> {
   for (const name of ARCHIVES) {
     const tar = spawn("tar", ["-x", "-C", target, "--no-same-owner"], { stdio: ["pipe", "ignore", "ignore"] });
-    const ended = once(tar, "close");
+    const ended = new Promise((resolve, reject) => tar.once("close", resolve).once("error", reject));
     // tar may close its end before the padding after an archive is written; its exit code tells whether all is well.
     await pipeline(createReadStream(join(archives, name)), createBrotliDecompress(), tar.stdin).catch(() => {});
-    const [code] = await ended;
-    if (code !== 0) throw new Error(`tar could not unpack ${name}.`);
+    if ((await ended) !== 0) throw new Error(`tar could not unpack ${name}.`);
   }
   const source = join(archives, "chromium.br");
   const packed = createReadStream(source);
@@ -65,7 +66,7 @@ async function unpack(archives: string, target: string, report: (line: string) =
 function reportProgress(packed: Readable, totalBytes: number, report: (line: string) => void): void {
   let readBytes = 0;
   let reported = -1;
-  packed.on("data", (chunk: Buffer) => {
+  packed.on("data", (chunk: Uint8Array) => {
     readBytes += chunk.length;
     const quarter = Math.floor((4 * readBytes) / totalBytes);
     if (quarter > reported) report(`Unpacking the browser, once: ${25 * quarter} %`);
@@ -74,7 +75,9 @@ function reportProgress(packed: Readable, totalBytes: number, report: (line: str
 }
 
 function fontsConf(folder: string): string {
-  const dirs = [join(folder, "fonts"), "/usr/share/fonts"].map((dir) => `<dir>${dir.replace(/[&<]/g, (c) => `&#${c.charCodeAt(0)};`)}</dir>`);
+  const dirs = [join(folder, "fonts"), "/usr/share/fonts"].map(
+    (dir) => `<dir>${dir.replace(/[&<]/g, (c) => `&#${c.charCodeAt(0)};`)}</dir>`,
+  );
   return `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${dirs.join("")}<cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n`;
 }
 
@@ -89,7 +92,12 @@ function packageFolder(): string | undefined {
 
 async function versionIn(home: string): Promise<string> {
   const parsed: unknown = JSON.parse(await readFile(join(home, "package.json"), "utf8"));
-  if (typeof parsed === "object" && parsed !== null && "version" in parsed && /^[\w.-]+$/.test(String(parsed.version))) {
+  if (
+    typeof parsed === "object" &&
+    parsed !== null &&
+    "version" in parsed &&
+    /^[\w.-]+$/.test(String(parsed.version))
+  ) {
     return String(parsed.version);
   }
   throw new Error("The package @sparticuz/chromium names no version.");

@@ -28,7 +28,15 @@ const HOUSE_FLAGS = [
   "--disk-cache-size=67108864",
 ];
 
-const DISABLED_FEATURES = ["DnsOverHttps", "AsyncDns", "NetworkTimeServiceQuerying", "OptimizationHints", "MediaRouter", "DialMediaRouteProvider", "Translate"];
+const DISABLED_FEATURES = [
+  "DnsOverHttps",
+  "AsyncDns",
+  "NetworkTimeServiceQuerying",
+  "OptimizationHints",
+  "MediaRouter",
+  "DialMediaRouteProvider",
+  "Translate",
+];
 
 /** What a launcher may not decide: where traffic goes, and whether pages are in a sandbox (CI sets `--no-sandbox`). */
 const OURS =

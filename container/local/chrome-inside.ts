@@ -4,7 +4,8 @@ import { createInterface } from "node:readline";
 import { portOf, startBridge } from "./chrome-bridge.ts";
 import { chromeFlags } from "./chrome-flags.ts";
 
-const [egressSocket = "", devtoolsSocket = "", profile = "", sandbox = "", executable = "", ...given] = process.argv.slice(2);
+const [egressSocket = "", devtoolsSocket = "", profile = "", sandbox = "", executable = "", ...given] =
+  process.argv.slice(2);
 
 const proxy = await startBridge({ host: "127.0.0.1", port: 0 }, { path: egressSocket });
 const flags = chromeFlags(given, { proxyPort: portOf(proxy), profile, hasOwnSandbox: sandbox === "own" });

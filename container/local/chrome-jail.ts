@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { lstat, readlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /** What is seen inside: the rest of the machine's files, processes and network is not there. */
@@ -21,7 +20,7 @@ export const JAIL = {
   program: "/run/pincer/chrome-inside.ts",
 } as const;
 
-const HERE = dirname(fileURLToPath(import.meta.url));
+const HERE = import.meta.dirname;
 const PROGRAM_FILES = ["chrome-inside.ts", "chrome-bridge.ts", "chrome-flags.ts", "pipe-both-ways.ts"];
 /** A page that writes without end fills these, not the machine. */
 const TMP_BYTES = 1024 * 1024 * 1024;
@@ -39,12 +38,23 @@ export async function jailArguments({ folders, env }: JailOptions): Promise<stri
     ...["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL"],
     ...["--die-with-parent", "--new-session", "--clearenv", "--hostname", "chrome"],
     ...["--ro-bind", "/usr", "/usr", ...(await mergedFolders())],
-    ...["/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"].flatMap((path) => ["--ro-bind-try", path, path]),
+    ...["/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"].flatMap((path) => [
+      "--ro-bind-try",
+      path,
+      path,
+    ]),
     ...["--proc", "/proc", "--dev", "/dev"],
     ...["--size", `${TMP_BYTES}`, "--tmpfs", "/tmp", "--size", `${PROFILE_BYTES}`, "--tmpfs", dirname(JAIL.profile)],
     // After /tmp: the data folder may lie there.
     ...folders.flatMap((folder) => ["--ro-bind", folder, folder]),
-    ...["--ro-bind", process.execPath, JAIL.node, "--ro-bind", join(HERE, "../../package.json"), "/run/pincer/package.json"],
+    ...[
+      "--ro-bind",
+      process.execPath,
+      JAIL.node,
+      "--ro-bind",
+      join(HERE, "../../package.json"),
+      "/run/pincer/package.json",
+    ],
     ...PROGRAM_FILES.flatMap((name) => ["--ro-bind", join(HERE, name), join(dirname(JAIL.program), name)]),
     ...Object.entries(variables).flatMap(([name, value]) => ["--setenv", name, value]),
     ...["--chdir", "/"],
@@ -52,13 +62,17 @@ export async function jailArguments({ folders, env }: JailOptions): Promise<stri
 }
 
 export type JailProbe =
-  | { readonly works: true; /** Whether Chrome can sandbox its pages in there as well. */ readonly allowsOwnSandbox: boolean }
+  | {
+      readonly works: true;
+      /** Whether Chrome can sandbox its pages in there as well. */ readonly allowsOwnSandbox: boolean;
+    }
   | { readonly works: false; readonly problem: string };
 
 /** Tries what a start will do: a jail, and in it a user namespace such as Chrome makes for its own sandbox. */
 export async function probeJail(options: JailOptions): Promise<JailProbe> {
   const jail = await jailArguments(options);
-  const run = (program: readonly string[]) => promisify(execFile)("bwrap", [...jail, ...program], { timeout: PROBE_TIMEOUT_MS });
+  const run = (program: readonly string[]) =>
+    promisify(execFile)("bwrap", [...jail, ...program], { timeout: PROBE_TIMEOUT_MS });
   try {
     await run(["/bin/true"]);
   } catch (error) {

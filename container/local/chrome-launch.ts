@@ -22,7 +22,9 @@ const { values, positionals: given } = parseArgs({
     env: { type: "string", multiple: true, default: [] },
   },
 });
-const env = Object.fromEntries(values.env.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+const env = Object.fromEntries(
+  values.env.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+);
 
 interface Started {
   readonly chrome: ChildProcess;
@@ -72,7 +74,16 @@ async function startJailed(): Promise<Started> {
     "bwrap",
     [
       ...jail,
-      ...["--bind", values.egress, JAIL.egressSocket, "--bind", folder, dirname(JAIL.devtoolsSocket), "--remount-ro", "/"],
+      ...[
+        "--bind",
+        values.egress,
+        JAIL.egressSocket,
+        "--bind",
+        folder,
+        dirname(JAIL.devtoolsSocket),
+        "--remount-ro",
+        "/",
+      ],
       ...["--", ...program, sandbox, values.executable, ...given],
     ],
     { stdio: ["ignore", "ignore", "pipe"] },

@@ -41,7 +41,8 @@ const SYSTEM_EXECUTABLES = [
   "/usr/lib/chromium-browser/chromium-browser",
 ];
 const PROGRAM_NAMES = ["google-chrome-stable", "google-chrome", "chromium", "chromium-browser", "chrome"];
-const INSTALL = "install one (on Debian: apt install chromium) and start again; everything but the browser works without it.";
+const INSTALL =
+  "install one (on Debian: apt install chromium) and start again; everything but the browser works without it.";
 
 /** The system's Chrome, else the one that `@sparticuz/chromium` carries, else one sentence that says what to do. */
 export async function findChrome({ dataDir, report, path, origin }: FindOptions): Promise<FoundChrome> {
@@ -55,7 +56,10 @@ export async function findChrome({ dataDir, report, path, origin }: FindOptions)
     const bundled = origin === "system" ? undefined : await findBundledChrome(folder, report);
     if (bundled !== undefined) return { found: true, chrome: bundled };
   } catch {
-    return { found: false, problem: `The bundled Chrome could not be unpacked to ${folder}; see that 300 MB are free there and start again.` };
+    return {
+      found: false,
+      problem: `The bundled Chrome could not be unpacked to ${folder}; see that 300 MB are free there and start again.`,
+    };
   }
   return { found: false, problem: `No Chrome runs here; ${INSTALL}` };
 }
@@ -100,8 +104,8 @@ async function versionOf(executable: string, env: Readonly<Record<string, string
 async function isProgram(path: string): Promise<boolean> {
   try {
     await using file = await open(path);
-    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return buffer.toString("latin1") === "\x7fELF";
+    const { buffer } = await file.read(new Uint8Array(4), 0, 4, 0);
+    return String.fromCharCode(...buffer) === "\x7fELF";
   } catch {
     return false;
   }

@@ -46,7 +46,9 @@ export async function connectTo(hostname: string, port: number, rules: EgressRul
   const host = normalizeHost(hostname);
   if (host === undefined) return refused("That is not a host and a port; give one such as example.com:443.");
   if (rules.mode === "sandbox" && !isListed(host, port, rules.policy)) {
-    return refused(`The sandbox may not reach ${host}:${port}; to open it, start Pincer with --allow-host ${host}:${port}.`);
+    return refused(
+      `The sandbox may not reach ${host}:${port}; to open it, start Pincer with --allow-host ${host}:${port}.`,
+    );
   }
   const target = checkTarget(host, port, rules.policy);
   if (!target.allowed) return refused(target.reason);
@@ -74,7 +76,12 @@ async function addressesOf(host: string, rules: EgressRules): Promise<readonly s
   return Promise.race([rules.resolve(host).catch(() => []), expired]);
 }
 
-async function dialFirst(host: string, addresses: readonly string[], port: number, rules: EgressRules): Promise<Connection> {
+async function dialFirst(
+  host: string,
+  addresses: readonly string[],
+  port: number,
+  rules: EgressRules,
+): Promise<Connection> {
   if (addresses.length === 0) return unreachable(`${host} has no address; check its spelling.`);
   for (const address of addresses.slice(0, MAX_DIALS)) {
     const socket = await dialOne(address, port, rules);

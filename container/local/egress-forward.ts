@@ -39,7 +39,10 @@ export function forward(request: IncomingMessage, response: ServerResponse, upst
   });
   passed.on("error", () => {
     if (response.headersSent) response.destroy();
-    else response.writeHead(502, { "content-type": "text/plain; charset=utf-8" }).end("The server broke off without an answer; try again.\n");
+    else
+      response
+        .writeHead(502, { "content-type": "text/plain; charset=utf-8" })
+        .end("The server broke off without an answer; try again.\n");
   });
   response.on("close", () => upstream.socket.destroy());
   if (response.destroyed) upstream.socket.destroy();
@@ -48,7 +51,7 @@ export function forward(request: IncomingMessage, response: ServerResponse, upst
 }
 
 /** Passes a WebSocket's opening request on, then its bytes. */
-export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: Buffer, upstream: Upstream): void {
+export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: Uint8Array, upstream: Upstream): void {
   const { socket } = upstream;
   const passed = httpRequest({
     ...requestOptions(upstream),
@@ -57,7 +60,9 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: B
   });
   socket.setTimeout(upstream.idleMs, () => passed.destroy());
   passed.on("upgrade", (answered, _socket, first) => {
-    client.write(writtenHead(101, ["Connection", "Upgrade", "Upgrade", "websocket", ...forwardResponseHeaders(answered)]));
+    client.write(
+      writtenHead(101, ["Connection", "Upgrade", "Upgrade", "websocket", ...forwardResponseHeaders(answered)]),
+    );
     client.write(first);
     socket.write(head);
     socket.setTimeout(0);
@@ -78,7 +83,14 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: B
 export function answer(client: Duplex, status: number, sentence: string): void {
   if (!client.writable) return;
   const body = `${sentence}\n`;
-  const headers = ["Connection", "close", "Content-Type", "text/plain; charset=utf-8", "Content-Length", `${Buffer.byteLength(body)}`];
+  const headers = [
+    "Connection",
+    "close",
+    "Content-Type",
+    "text/plain; charset=utf-8",
+    "Content-Length",
+    `${new TextEncoder().encode(body).length}`,
+  ];
   client.end(`${writtenHead(status, headers)}${body}`);
 }
 

@@ -20,7 +20,11 @@ export type RawHeaders = string[];
  * A request's headers as they go on to `host`. A body keeps its framing, since only Node's own parser has decided
  * where it ends.
  */
-export function forwardRequestHeaders(request: IncomingMessage, host: string, connection: "close" | "Upgrade"): RawHeaders {
+export function forwardRequestHeaders(
+  request: IncomingMessage,
+  host: string,
+  connection: "close" | "Upgrade",
+): RawHeaders {
   const headers = ["Host", host, "Connection", connection, ...endToEnd(request, ["host", "expect"])];
   if (connection === "Upgrade") headers.push("Upgrade", "websocket");
   else if (request.headers["transfer-encoding"] !== undefined) headers.push("Transfer-Encoding", "chunked");

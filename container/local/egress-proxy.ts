@@ -1,10 +1,17 @@
 import { once } from "node:events";
 import { chmod, mkdir, rm } from "node:fs/promises";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { checkUrl, isSuite, type NetworkPolicy } from "../../servers/shared/network-policy.ts";
-import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./egress-connect.ts";
+import {
+  connectTo,
+  connectToSuite,
+  dialTcp,
+  resolveWithSystem,
+  type Connection,
+  type EgressRules,
+} from "./egress-connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./egress-forward.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
 
@@ -45,8 +52,10 @@ const MAX_CONNECTIONS = 512;
  */
 export async function startEgressProxy(options: EgressOptions): Promise<EgressProxy> {
   const { socketPath, log, mode } = options;
-  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
-    throw new Error(`The egress socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter --data folder.`);
+  if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
+    throw new Error(
+      `The egress socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter --data folder.`,
+    );
   }
   const timeouts: EgressTimeouts = { headersMs: 10_000, idleMs: 600_000, ...options.timeouts };
   const rules: EgressRules = {
@@ -68,46 +77,56 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     socket.once("close", () => open.delete(socket));
   });
 
-  const note = (method: string, target: string, verdict: string) => log(`egress ${mode}: ${verdict} ${method} ${target}`);
+  const note = (method: string, target: string, verdict: string) =>
+    log(`egress ${mode}: ${verdict} ${method} ${target}`);
 
-  server.on("request", async (request, response) => {
+  const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
     const route = await routeOf(request, rules);
-    if (route.connection.outcome !== "connected") {
-      note(request.method ?? "", route.target, route.connection.outcome);
-      const status = route.connection.outcome === "refused" ? 403 : 502;
-      response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
-      response.end(`${route.connection.reason}\n`);
-      request.resume();
+    if (route.connection.outcome === "connected") {
+      forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
       return;
     }
-    forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
-  });
+    note(request.method ?? "", route.target, route.connection.outcome);
+    const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+    response.writeHead(statusFor(route.connection), headers).end(`${route.connection.reason}\n`);
+    request.resume();
+  };
 
-  server.on("connect", async (request, client, head) => {
-    client.on("error", () => client.destroy());
+  const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
     const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
     const connection = await connectTo(host, Number(port), rules);
-    if (connection.outcome !== "connected") {
-      note("CONNECT", printable(request.url), connection.outcome);
-      answer(client, connection.outcome === "refused" ? 403 : 502, connection.reason);
+    if (connection.outcome === "connected") {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      connection.socket.write(head);
+      pipeBothWays(client, connection.socket, timeouts.idleMs);
       return;
     }
-    client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
-    connection.socket.write(head);
-    pipeBothWays(client, connection.socket, timeouts.idleMs);
-  });
+    note("CONNECT", printable(request.url), connection.outcome);
+    answer(client, statusFor(connection), connection.reason);
+  };
 
-  server.on("upgrade", async (request, client, head) => {
-    client.on("error", () => client.destroy());
+  const onUpgrade = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
     const route = await routeOf(request, rules);
-    if (route.connection.outcome !== "connected") {
-      note("upgrade", route.target, route.connection.outcome);
-      answer(client, route.connection.outcome === "refused" ? 403 : 502, route.connection.reason);
+    if (route.connection.outcome === "connected") {
+      forwardUpgrade(request, client, head, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
       return;
     }
-    forwardUpgrade(request, client, head, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
-  });
+    note("upgrade", route.target, route.connection.outcome);
+    answer(client, statusFor(route.connection), route.connection.reason);
+  };
 
+  // A defect of ours costs one connection, not the proxy.
+  server.on("request", (request, response) => {
+    onRequest(request, response).catch(() => response.destroy());
+  });
+  server.on("connect", (request, client, head) => {
+    client.on("error", () => client.destroy());
+    onConnect(request, client, head).catch(() => client.destroy());
+  });
+  server.on("upgrade", (request, client, head) => {
+    client.on("error", () => client.destroy());
+    onUpgrade(request, client, head).catch(() => client.destroy());
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, client) => {
     const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400;
     answer(client, status, "This is not a request that a proxy understands.");
@@ -128,6 +147,10 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       await closed;
     },
   };
+}
+
+function statusFor(failed: Exclude<Connection, { readonly outcome: "connected" }>): number {
+  return failed.outcome === "refused" ? 403 : 502;
 }
 
 interface Route {

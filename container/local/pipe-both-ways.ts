@@ -10,7 +10,10 @@ export function pipeBothWays(left: Duplex, right: Duplex, idleMs?: number): void
     right.destroy();
   };
   const idle = idleMs === undefined ? undefined : setTimeout(end, idleMs);
-  for (const [from, to] of [[left, right], [right, left]] as const) {
+  for (const [from, to] of [
+    [left, right],
+    [right, left],
+  ] as const) {
     from.on("data", () => idle?.refresh());
     from.on("error", end);
     from.on("close", () => {

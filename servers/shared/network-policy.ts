@@ -15,7 +15,12 @@ export const SHARE_PATH = "/s/";
 
 const ALLOWED: NetworkVerdict = { allowed: true };
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "ws:": 80, "https:": 443, "wss:": 443 };
-const METADATA_NAMES = ["metadata.google.internal", "metadata.goog", "metadata.azure.internal", "instance-data.ec2.internal"];
+const METADATA_NAMES = [
+  "metadata.google.internal",
+  "metadata.goog",
+  "metadata.azure.internal",
+  "instance-data.ec2.internal",
+];
 /** RFC 6761, RFC 6762, RFC 8375 and ICANN's reservation of `.internal`. */
 const PRIVATE_SUFFIXES = [".localhost", ".local", ".internal", ".home.arpa"];
 
@@ -27,8 +32,10 @@ export function checkUrl(url: string, policy: NetworkPolicy): NetworkVerdict {
   const parsed = parseUrl(url);
   if (parsed === undefined) return refuse("That is not a URL; give one such as https://example.com/.");
   const defaultPort = DEFAULT_PORTS[parsed.protocol];
-  if (defaultPort === undefined) return refuse("Only http and https pages can be opened; give a URL that starts with https://.");
-  if (parsed.username !== "" || parsed.password !== "") return refuse("Leave the user name and password out of the URL.");
+  if (defaultPort === undefined)
+    return refuse("Only http and https pages can be opened; give a URL that starts with https://.");
+  if (parsed.username !== "" || parsed.password !== "")
+    return refuse("Leave the user name and password out of the URL.");
   const host = hostOf(parsed);
   const port = parsed.port === "" ? defaultPort : Number(parsed.port);
   if (!isSuite(host, port, policy)) return checkTarget(host, port, policy);
@@ -42,8 +49,10 @@ export function checkUrl(url: string, policy: NetworkPolicy): NetworkVerdict {
  */
 export function checkTarget(hostname: string, port: number, policy: NetworkPolicy): NetworkVerdict {
   const host = normalizeHost(hostname);
-  if (host === undefined || !isPort(port)) return refuse("That is not a host and a port; give one such as example.com:443.");
-  if (isSuite(host, port, policy)) return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
+  if (host === undefined || !isPort(port))
+    return refuse("That is not a host and a port; give one such as example.com:443.");
+  if (isSuite(host, port, policy))
+    return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
   if (normalizeAddress(host) !== undefined) return checkAddress(host, port, policy);
   if (METADATA_NAMES.includes(host)) return refuseMetadata(host);
   if (hasEntry(host, port, policy)) return ALLOWED;
@@ -56,9 +65,11 @@ export function checkTarget(hostname: string, port: number, policy: NetworkPolic
  */
 export function checkAddress(ip: string, port: number, policy: NetworkPolicy, name?: string): NetworkVerdict {
   const address = normalizeAddress(ip);
-  if (address === undefined || !isPort(port)) return refuse("That is not an address and a port; give one such as 93.184.216.34:443.");
+  if (address === undefined || !isPort(port))
+    return refuse("That is not an address and a port; give one such as 93.184.216.34:443.");
   if (isMetadataAddress(address)) return refuseMetadata(name ?? address);
-  if (isSuite(address, port, policy)) return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
+  if (isSuite(address, port, policy))
+    return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
   const kind = addressKind(address);
   if (kind === "public") return ALLOWED;
   if (kind === "unspecified") return refuse(`${address} names no machine; give the address of one.`);
@@ -109,7 +120,8 @@ function hasEntry(host: string, port: number | undefined, policy: NetworkPolicy)
   return policy.allowedHosts.some((entry) => {
     const withPort = /^(.+):(\d{1,5})$/.exec(entry);
     const isBareIpv6 = !entry.startsWith("[") && entry.split(":").length > 2;
-    const [entryHost, entryPort] = withPort === null || isBareIpv6 ? [entry, undefined] : [withPort[1], Number(withPort[2])];
+    const [entryHost, entryPort] =
+      withPort === null || isBareIpv6 ? [entry, undefined] : [withPort[1], Number(withPort[2])];
     return entryPort === port && normalizeHost(entryHost ?? "") === host;
   });
 }
@@ -141,5 +153,7 @@ function refuseMetadata(host: string): NetworkVerdict {
 
 function refuseUnlisted(shown: string, host: string, kind: string, port: number): NetworkVerdict {
   const entry = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-  return refuse(`${shown} is ${kind}; to open it, start Pincer with --allow-host ${entry} (in a deployment, list it in ALLOWED_HOSTS).`);
+  return refuse(
+    `${shown} is ${kind}; to open it, start Pincer with --allow-host ${entry} (in a deployment, list it in ALLOWED_HOSTS).`,
+  );
 }

@@ -41,22 +41,24 @@ test("a bridge whose far end is gone closes, and goes on", async () => {
   }
 });
 
-test.skipIf(process.getuid?.() !== 0)("another user of the machine is not let in (needs root, to become one)", async () => {
-  await using web = await serve((_request, response) => response.end("inside"));
-  const bridge = await startBridge(LOOPBACK, { host: "127.0.0.1", port: web.port }, isOwnPeer);
-  const ask = async (...become: readonly string[]) => {
-    const script = `exec 3<>/dev/tcp/127.0.0.1/${portOf(bridge)}; printf '${REQUEST}' >&3; cat <&3`;
-    const [program = "", ...words] = [...become, "bash", "-c", script];
-    return await promisify(execFile)(program, words).then(
-      ({ stdout }) => stdout,
-      () => "",
-    );
-  };
-  try {
-    expect(await ask("setpriv", "--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups")).toBe("");
-    expect(web.seen).toEqual([]);
-    expect(await ask("setpriv")).toContain("inside");
-  } finally {
-    bridge.close();
-  }
-});
+test.skipIf(process.getuid?.() !== 0)(
+  "another user of the machine is not let in (needs root, to become one)",
+  async () => {
+    await using web = await serve((_request, response) => response.end("inside"));
+    const bridge = await startBridge(LOOPBACK, { host: "127.0.0.1", port: web.port }, isOwnPeer);
+    const ask = async (...become: readonly string[]) => {
+      const script = `exec 3<>/dev/tcp/127.0.0.1/${portOf(bridge)}; printf '${REQUEST}' >&3; cat <&3`;
+      return await promisify(execFile)("setpriv", [...become, "bash", "-c", script]).then(
+        ({ stdout }) => stdout,
+        () => "",
+      );
+    };
+    try {
+      expect(await ask("--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups")).toBe("");
+      expect(web.seen).toEqual([]);
+      expect(await ask("--no-new-privs")).toContain("inside");
+    } finally {
+      bridge.close();
+    }
+  },
+);

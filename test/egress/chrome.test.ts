@@ -74,9 +74,12 @@ interface Running extends AsyncDisposable {
   readonly endpoint: string;
 }
 
-/** Starts Chrome as Miniflare does: its arguments, a profile folder, `--no-sandbox` as under CI. */
+/** Some of Miniflare's arguments; it adds `--no-sandbox` under CI. */
+const FLAGS = ["--headless=new", "--no-sandbox", "about:blank", "--remote-debugging-port=0"];
+
+/** Starts Chrome as Miniflare does. */
 async function start(script: string): Promise<Running> {
-  const child = spawn(script, ["--headless=new", "--no-sandbox", "about:blank", "--remote-debugging-port=0", "--user-data-dir=/nowhere"], {
+  const child = spawn(script, [...FLAGS, "--user-data-dir=/nowhere"], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { PATH },
   });
@@ -109,7 +112,7 @@ function pidOf(child: ChildProcess): number {
 }
 
 describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
-  test("loads an allow-listed loopback page, and no other", { timeout: 60_000 }, async () => {
+  test("loads an allow-listed loopback page, and no other", async () => {
     await using open = await serve((_request, response) => response.end("open page"));
     await using closed = await serve((_request, response) => response.end("closed page"));
     await using setup = await prepare(origin, [`localhost:${open.port}`]);
@@ -126,20 +129,32 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
     page.close();
   });
 
-  test("cannot reach its own DevTools, nor a loopback WebSocket, from a page", { timeout: 60_000 }, async () => {
-    await using open = await serve((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end("page"));
+  test("cannot reach its own DevTools, nor a loopback WebSocket, from a page", async () => {
+    await using open = await serve((_request, response) =>
+      response.writeHead(200, { "content-type": "text/html" }).end("page"),
+    );
     await using setup = await prepare(origin, [`localhost:${open.port}`]);
     await using running = await start(setup.script);
     const page = await openPage(running.endpoint);
     await page.open(`http://localhost:${open.port}/`);
     const { host } = new URL(running.endpoint);
-    expect(await page.evaluate(`fetch("http://${host}/json/version", { mode: "no-cors" }).then((r) => r.type, (e) => e.name)`)).toBe("opaque");
-    expect(await page.evaluate(`new Promise((done) => { const ws = new WebSocket("ws://${host}/"); ws.onopen = () => done("open"); ws.onerror = () => done("refused"); })`)).toBe("refused");
-    expect(setup.logged).toEqual(expect.arrayContaining([`egress browser: refused GET ${host}`, `egress browser: refused CONNECT ${host}`]));
+    expect(
+      await page.evaluate(
+        `fetch("http://${host}/json/version", { mode: "no-cors" }).then((r) => r.type, (e) => e.name)`,
+      ),
+    ).toBe("opaque");
+    expect(
+      await page.evaluate(
+        `new Promise((done) => { const ws = new WebSocket("ws://${host}/"); ws.onopen = () => done("open"); ws.onerror = () => done("refused"); })`,
+      ),
+    ).toBe("refused");
+    expect(setup.logged).toEqual(
+      expect.arrayContaining([`egress browser: refused GET ${host}`, `egress browser: refused CONNECT ${host}`]),
+    );
     page.close();
   });
 
-  test("sees none of the machine's files and has a network with nobody in it", { timeout: 60_000 }, async () => {
+  test("sees none of the machine's files and has a network with nobody in it", async () => {
     const secret = join(dataDir, "secret.txt");
     await writeFile(secret, "secret");
     await using setup = await prepare(origin);
@@ -157,7 +172,12 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
     expect(chromes.length).toBeGreaterThan(4);
     for (const { pid, command } of chromes) {
       const interfaces = (await readFile(`/proc/${pid}/net/dev`, "utf8")).match(/^ *\S+:/gm) ?? [];
-      expect.soft(interfaces.map((name) => name.trim()), command).toEqual(["lo:"]);
+      expect
+        .soft(
+          interfaces.map((name) => name.trim()),
+          command,
+        )
+        .toEqual(["lo:"]);
       expect.soft(await readlink(`/proc/${pid}/ns/net`), command).not.toBe(await readlink("/proc/self/ns/net"));
     }
     const renderer = chromes.find(({ command }) => command.includes("--type=renderer"))?.pid;
@@ -169,11 +189,15 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
     page.close();
   });
 
-  test("ends whole when who started it is killed", { timeout: 60_000 }, async () => {
+  test("ends whole when who started it is killed", async () => {
     await using setup = await prepare(origin);
     const parent = spawn(
       process.execPath,
-      ["-e", `require("node:child_process").spawn(process.argv[1], ["--headless=new", "--remote-debugging-port=0"], { stdio: ["ignore", "ignore", "inherit"], detached: true })`, setup.script],
+      [
+        "-e",
+        `require("node:child_process").spawn(process.argv[1], ["--headless=new", "--remote-debugging-port=0"], { stdio: ["ignore", "ignore", "inherit"], detached: true })`,
+        setup.script,
+      ],
       { stdio: ["ignore", "ignore", "pipe"], env: { PATH } },
     );
     let pids: number[] = [];
@@ -190,7 +214,7 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
   });
 });
 
-test("a Chrome that is asked to end takes its folder with it", { timeout: 60_000 }, async () => {
+test("a Chrome that is asked to end takes its folder with it", async () => {
   await using setup = await prepare("system");
   const running = await start(setup.script);
   const pids = await treeOf(running.pid);
@@ -201,7 +225,7 @@ test("a Chrome that is asked to end takes its folder with it", { timeout: 60_000
   expect(await readdir(beside)).toEqual(["browser.sock"]);
 });
 
-test("Miniflare's browser binding starts it, and it asks the outside for nothing of its own accord", { timeout: 60_000 }, async () => {
+test("Miniflare's browser binding starts it, and it asks the outside for nothing of its own accord", async () => {
   await using setup = await prepare("system");
   const before = process.env.XDG_CACHE_HOME;
   Object.assign(process.env, setup.env);
@@ -225,7 +249,12 @@ test("Miniflare's browser binding starts it, and it asks the outside for nothing
     expect(setup.resolved).toEqual([]);
     expect(setup.logged).toEqual([]);
     await miniflare.dispose();
-    expect(await survivorsOf(pids.filter((_pid, at) => /chrom/.test(commands[at] ?? "")), 6_000)).toEqual([]);
+    expect(
+      await survivorsOf(
+        pids.filter((_pid, at) => /chrom/.test(commands[at] ?? "")),
+        6_000,
+      ),
+    ).toEqual([]);
   } finally {
     await miniflare.dispose();
     if (before === undefined) delete process.env.XDG_CACHE_HOME;
@@ -233,7 +262,7 @@ test("Miniflare's browser binding starts it, and it asks the outside for nothing
   }
 });
 
-test("the bundled Chrome is unpacked once", { timeout: 60_000 }, async () => {
+test("the bundled Chrome is unpacked once", async () => {
   const reported: string[] = [];
   const report = (line: string) => reported.push(line);
   const folder = await mkdtemp(join(tmpdir(), "unpack-"));
@@ -268,11 +297,16 @@ test("without bubblewrap root gets no Chrome, and everybody else Chrome's own sa
   await symlink(setpriv.trim(), join(programs, "setpriv"));
   process.env.PATH = programs;
   try {
-    const prepared = await prepareBrowserBinding({ dataDir, chrome: found.chrome, egressSocket: "/tmp/egress/browser.sock" });
+    const prepared = await prepareBrowserBinding({
+      dataDir,
+      chrome: found.chrome,
+      egressSocket: "/tmp/egress/browser.sock",
+    });
     if (process.getuid?.() === 0) {
       expect(prepared).toEqual({
         ready: false,
-        problem: "Root's Chrome runs inside bubblewrap only, and bubblewrap is missing; install bubblewrap 0.8 or newer and start again.",
+        problem:
+          "Root's Chrome runs inside bubblewrap only, and bubblewrap is missing; install bubblewrap 0.8 or newer and start again.",
       });
     } else {
       expect(prepared).toMatchObject({ ready: true, isolation: "its own sandbox" });
@@ -283,25 +317,27 @@ test("without bubblewrap root gets no Chrome, and everybody else Chrome's own sa
   }
 });
 
-test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else", { timeout: 60_000 }, async (context) => {
+test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else", async (context) => {
   const isRoot = process.getuid?.() === 0;
-  const become = isRoot ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
+  const become = isRoot ? ["--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
   await using open = await serve((_request, response) => response.end("open page"));
   await using closed = await serve((_request, response) => response.end("closed page"));
   await using setup = await prepare("system", [`localhost:${open.port}`]);
   const folder = await mkdtemp(join(tmpdir(), "profile-"));
   const launch = join(import.meta.dirname, "../../container/local/chrome-launch.ts");
-  const [program = "", ...words] = [...become, process.execPath, launch];
+  const node = ["--pdeathsig", "KILL", ...become, process.execPath];
   if (isRoot) {
     for (const path of [folder, setup.socketPath, join(setup.socketPath, "..")]) await chown(path, 65_534, 65_534);
-    const canRead = await promisify(execFile)(program, [...words.slice(0, -1), "-e", `require("node:fs").accessSync(${JSON.stringify(launch)})`]).then(
+    const read = [...node, "-e", `require("node:fs").accessSync(${JSON.stringify(launch)})`];
+    const canRead = await promisify(execFile)("setpriv", read).then(
       () => true,
       () => false,
     );
     if (!canRead) context.skip("root's checkout cannot be read by another user");
   }
-  const flags = ["--headless=new", "--no-sandbox", "about:blank", "--remote-debugging-port=0", `--user-data-dir=${folder}/chrome`];
-  const child = spawn(program, [...words, "--isolation", "chrome", "--egress", setup.socketPath, "--executable", setup.chrome.executable, "--", ...flags], {
+  const options = ["--isolation", "chrome", "--egress", setup.socketPath, "--executable", setup.chrome.executable];
+  const flags = [...FLAGS, `--user-data-dir=${folder}/chrome`];
+  const child = spawn("setpriv", [...node, launch, ...options, "--", ...flags], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { PATH, HOME: folder },
   });
@@ -312,7 +348,9 @@ test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else
     expect(await page.open(`http://localhost:${open.port}/`)).toBe("open page");
     expect(await page.open(`http://localhost:${closed.port}/`)).toContain("--allow-host");
     expect(closed.seen).toEqual([]);
-    expect(commands.filter((command) => / --no-sandbox( |$)/.test(command) && command.startsWith(setup.chrome.executable))).toEqual([]);
+    expect(
+      commands.filter((command) => / --no-sandbox( |$)/.test(command) && command.startsWith(setup.chrome.executable)),
+    ).toEqual([]);
     page.close();
     child.kill("SIGKILL");
     expect(await survivorsOf(pids, 3_000)).toEqual([]);

@@ -39,9 +39,15 @@ export async function openPage(endpoint: string): Promise<Page> {
     return await answered;
   };
   const { targetId } = await send("Target.createTarget", { url: "about:blank" });
-  const { sessionId } = z.object({ sessionId: z.string() }).parse(await send("Target.attachToTarget", { targetId, flatten: true }));
+  const { sessionId } = z
+    .object({ sessionId: z.string() })
+    .parse(await send("Target.attachToTarget", { targetId, flatten: true }));
   const evaluate = async (expression: string) => {
-    const evaluated = await send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }, sessionId);
+    const evaluated = await send(
+      "Runtime.evaluate",
+      { expression, awaitPromise: true, returnByValue: true },
+      sessionId,
+    );
     return z.object({ result: z.object({ value: z.unknown() }) }).parse(evaluated).result.value;
   };
   return {

@@ -12,13 +12,26 @@ test("a public page comes through with its headers, and hop-by-hop ones stay beh
     response.writeHead(201, { "set-cookie": ["a=1", "b=2"], connection: "x-hop", "x-hop": "1", "x-kept": "yes" });
     request.pipe(response);
   });
-  await using outside = await startTestProxy({ names: { "site.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
   const answer = await askProxy(outside.proxy, "http://site.test/a/../b?q=1", {
     method: "POST",
     body: "hello",
-    headers: { "proxy-authorization": "Basic x", connection: "x-secret", "x-secret": "1", te: "trailers", accept: "text/html" },
+    headers: {
+      "proxy-authorization": "Basic x",
+      connection: "x-secret",
+      "x-secret": "1",
+      te: "trailers",
+      accept: "text/html",
+    },
   });
-  expect(answer).toMatchObject({ status: 201, body: "hello", headers: { "set-cookie": ["a=1", "b=2"], "x-kept": "yes" } });
+  expect(answer).toMatchObject({
+    status: 201,
+    body: "hello",
+    headers: { "set-cookie": ["a=1", "b=2"], "x-kept": "yes" },
+  });
   expect(answer.headers).not.toHaveProperty("x-hop");
   const [seen] = web.seen;
   expect(seen?.url).toBe("/b?q=1");
@@ -51,8 +64,13 @@ test("a name with one private address among public ones is refused whole", async
 });
 
 test("a redirect to a private address is refused when it is followed", async () => {
-  await using web = await serve((_request, response) => response.writeHead(302, { location: "http://192.168.1.1/admin" }).end());
-  await using outside = await startTestProxy({ names: { "site.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
+  await using web = await serve((_request, response) =>
+    response.writeHead(302, { location: "http://192.168.1.1/admin" }).end(),
+  );
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
   const redirect = await askProxy(outside.proxy, "http://site.test/");
   expect(redirect).toMatchObject({ status: 302, headers: { location: "http://192.168.1.1/admin" } });
   expect(await askProxy(outside.proxy, redirect.headers.location ?? "")).toMatchObject({ status: 403 });
@@ -80,7 +98,9 @@ test.each([
   "user@127.0.0.1:443",
   "127.0.0.1:443/x:443",
 ])("CONNECT %s is refused and nothing is connected to", async (target) => {
-  await using outside = await startTestProxy({ names: { "rebound.test": [["::ffff:172.16.0.1"]], localhost: [["127.0.0.1"]] } });
+  await using outside = await startTestProxy({
+    names: { "rebound.test": [["::ffff:172.16.0.1"]], localhost: [["127.0.0.1"]] },
+  });
   const { head, socket } = await openTunnel(outside.proxy, target);
   expect(head).toMatch(/^HTTP\/1\.1 403 Forbidden\r\n/);
   if (!socket.closed) await once(socket, "close");
@@ -101,9 +121,12 @@ test("an allow-listed loopback port is open, and its neighbour is not", async ()
 });
 
 test("a tunnel carries bytes both ways and hands over all of them before it closes", async () => {
-  const megabytes = Buffer.alloc(3_000_000, "x");
+  const megabytes = "x".repeat(3_000_000);
   await using web = await serve((_request, response) => response.end(megabytes));
-  await using outside = await startTestProxy({ names: { "site.test": [[PUBLIC]] }, world: { [`${PUBLIC}:8443`]: web.port } });
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:8443`]: web.port },
+  });
   const { head, socket } = await openTunnel(outside.proxy, "site.test:8443");
   expect(head).toBe("HTTP/1.1 200 Connection Established\r\n\r\n");
   socket.write("GET / HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n");
@@ -114,13 +137,21 @@ test("a tunnel carries bytes both ways and hands over all of them before it clos
 test.each(["tunnel", "absolute form"])("a WebSocket passes through the %s", async (way) => {
   await using web = await serve((_request, response) => response.writeHead(426).end());
   web.server.on("upgrade", (request, socket, head) => {
-    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    const accept = createHash("sha1")
+      .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      .digest("base64");
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+    );
     socket.write(head);
     socket.pipe(socket);
   });
-  await using outside = await startTestProxy({ names: { "chat.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
-  const socket = way === "tunnel" ? (await openTunnel(outside.proxy, "chat.test:80")).socket : connect(outside.proxy.socketPath);
+  await using outside = await startTestProxy({
+    names: { "chat.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
+  const socket =
+    way === "tunnel" ? (await openTunnel(outside.proxy, "chat.test:80")).socket : connect(outside.proxy.socketPath);
   const target = way === "tunnel" ? "/chat" : "http://chat.test/chat";
   socket.write(
     `GET ${target} HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
@@ -143,7 +174,9 @@ test("a WebSocket to a private address is refused", async () => {
 });
 
 test("of the suite itself share links can be read, in every spelling of loopback, and nothing else", async () => {
-  await using suite = await serve((request, response) => response.end(`suite ${request.url} for ${request.headers.host}`));
+  await using suite = await serve((request, response) =>
+    response.end(`suite ${request.url} for ${request.headers.host}`),
+  );
   const { port } = suite;
   await using outside = await startTestProxy({
     suiteOrigin: `http://localhost:${port}`,
@@ -153,7 +186,9 @@ test("of the suite itself share links can be read, in every spelling of loopback
   const shared = `suite /s/abc for localhost:${port}`;
   expect(await askProxy(outside.proxy, `http://localhost:${port}/s/abc`)).toMatchObject({ status: 200, body: shared });
   expect(await askProxy(outside.proxy, `http://127.0.0.1:${port}/s/abc`)).toMatchObject({ status: 200, body: shared });
-  expect(await askProxy(outside.proxy, `http://localhost:${port}/s/abc`, { method: "POST" })).toMatchObject({ status: 403 });
+  expect(await askProxy(outside.proxy, `http://localhost:${port}/s/abc`, { method: "POST" })).toMatchObject({
+    status: 403,
+  });
   for (const path of ["/mcp", "/s", "/s/../mcp", "/s/%2e%2e/mcp", "/s/..%5cmcp/../../mcp", "//s/", "/S/abc"]) {
     const answer = await askProxy(outside.proxy, `http://localhost:${port}${path}`);
     expect.soft(answer, path).toMatchObject({ status: 403 });
@@ -189,7 +224,10 @@ test("in sandbox mode only what is listed is open, with the ports that it is lis
 test("what cannot be reached is told apart from what is refused", async () => {
   const gone = await serve(() => {});
   await gone[Symbol.asyncDispose]();
-  await using outside = await startTestProxy({ names: { "down.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: gone.port } });
+  await using outside = await startTestProxy({
+    names: { "down.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: gone.port },
+  });
   expect(await askProxy(outside.proxy, "http://nowhere.test/")).toMatchObject({
     status: 502,
     body: "nowhere.test has no address; check its spelling.\n",
@@ -204,11 +242,18 @@ test.each([
   ["an origin-form request", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "403"],
   ["another scheme", "GET ftp://site.test/ HTTP/1.1\r\nHost: x\r\n\r\n", "403"],
   ["headers over 64 KB", `GET http://site.test/ HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(70_000)}\r\n\r\n`, "431"],
-  ["two framings of one body", "POST http://site.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"],
+  [
+    "two framings of one body",
+    "POST http://site.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "400",
+  ],
   ["noise", "\x16\x03\x01\x02\x00\x01\r\n\r\n", "400"],
 ])("%s gets an answer, and the next request works", async (_what, bytes, status) => {
   await using web = await serve((_request, response) => response.end("fine"));
-  await using outside = await startTestProxy({ names: { "site.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
   const socket = connect(outside.proxy.socketPath);
   socket.on("error", () => {});
   socket.write(bytes);
@@ -242,14 +287,20 @@ test("a tunnel and an answer in which nothing moves are cut off", async () => {
 
 test("a server that answers nonsense is a 502, and the proxy goes on", async () => {
   await using web = await serve((request) => request.socket.end("HTTP/1.1 000 \x01\r\nX: \x02\r\n\r\n"));
-  await using outside = await startTestProxy({ names: { "odd.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
+  await using outside = await startTestProxy({
+    names: { "odd.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
   expect(await askProxy(outside.proxy, "http://odd.test/")).toMatchObject({ status: 502 });
   expect(await askProxy(outside.proxy, "http://odd.test/")).toMatchObject({ status: 502 });
 });
 
 test("when the client goes away, the server's connection is closed", async () => {
   await using web = await serve((_request, response) => void response.write("first"));
-  await using outside = await startTestProxy({ names: { "slow.test": [[PUBLIC]] }, world: { [`${PUBLIC}:80`]: web.port } });
+  await using outside = await startTestProxy({
+    names: { "slow.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
   const socket = connect(outside.proxy.socketPath);
   socket.write("GET http://slow.test/ HTTP/1.1\r\nHost: x\r\n\r\n");
   await readUntil(socket, "first");

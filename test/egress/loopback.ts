@@ -100,16 +100,30 @@ export interface ProxyAnswer {
 export async function askProxy(
   proxy: EgressProxy,
   url: string,
-  { method = "GET", headers = {}, body = "" }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+  {
+    method = "GET",
+    headers = {},
+    body = "",
+  }: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<ProxyAnswer> {
-  const asked = request({ socketPath: proxy.socketPath, path: url, method, headers: { host: "ignored.test", ...headers } });
+  const asked = request({
+    socketPath: proxy.socketPath,
+    path: url,
+    method,
+    headers: { host: "ignored.test", ...headers },
+  });
   asked.end(body);
-  const [response] = await once(asked, "response");
-  return { status: response.statusCode, headers: response.headers, body: await textOf(response) };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    asked.once("response", resolve).once("error", reject);
+  });
+  return { status: response.statusCode ?? 0, headers: response.headers, body: await textOf(response) };
 }
 
 /** Opens a tunnel; `head` is the proxy's answer up to its empty line, and what else it sent. */
-export async function openTunnel(proxy: EgressProxy, target: string): Promise<{ readonly socket: Socket; readonly head: string }> {
+export async function openTunnel(
+  proxy: EgressProxy,
+  target: string,
+): Promise<{ readonly socket: Socket; readonly head: string }> {
   const socket = connect(proxy.socketPath);
   socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
   return { socket, head: await readUntil(socket, "\r\n\r\n") };
@@ -118,8 +132,8 @@ export async function openTunnel(proxy: EgressProxy, target: string): Promise<{ 
 /** What a socket says until `mark` has come or it ends. */
 export async function readUntil(socket: Socket, mark: string): Promise<string> {
   let text = "";
-  const take = (chunk: Buffer) => {
-    text += chunk.toString("latin1");
+  const take = (chunk: unknown) => {
+    text += String(chunk);
     if (text.includes(mark)) socket.emit("marked");
   };
   socket.on("data", take);

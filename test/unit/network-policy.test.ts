@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { addressKind, normalizeAddress } from "../../servers/shared/ip-address.ts";
-import { checkAddress, checkTarget, checkUrl, isListed, type NetworkPolicy } from "../../servers/shared/network-policy.ts";
+import {
+  checkAddress,
+  checkTarget,
+  checkUrl,
+  isListed,
+  type NetworkPolicy,
+} from "../../servers/shared/network-policy.ts";
 
 const SUITE = "http://localhost:8717";
 
@@ -29,10 +35,31 @@ const CLOSED_IPV4 = [
 
 /** The neighbours of those ranges, and what lies far from them. */
 const OPEN_IPV4 = [
-  "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-  "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "191.255.255.255", "192.0.1.0", "192.0.3.0",
-  "192.88.98.255", "192.88.100.0", "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0",
-  "198.51.99.255", "198.51.101.0", "203.0.112.255", "203.0.114.0", "223.255.255.255",
+  "1.1.1.1",
+  "9.255.255.255",
+  "11.0.0.0",
+  "100.63.255.255",
+  "100.128.0.0",
+  "126.255.255.255",
+  "128.0.0.0",
+  "169.253.255.255",
+  "169.255.0.0",
+  "172.15.255.255",
+  "172.32.0.0",
+  "191.255.255.255",
+  "192.0.1.0",
+  "192.0.3.0",
+  "192.88.98.255",
+  "192.88.100.0",
+  "192.167.255.255",
+  "192.169.0.0",
+  "198.17.255.255",
+  "198.20.0.0",
+  "198.51.99.255",
+  "198.51.101.0",
+  "203.0.112.255",
+  "203.0.114.0",
+  "223.255.255.255",
 ];
 
 /** Every way in which a URL may write an IPv4 address. */
@@ -76,7 +103,8 @@ describe("addresses", () => {
   });
 
   test.each(OPEN_IPV4)("%s is open in every spelling", (address) => {
-    for (const host of spellings(address)) expect.soft(checkUrl(`https://${host}/`, policyOf()), host).toEqual({ allowed: true });
+    for (const host of spellings(address))
+      expect.soft(checkUrl(`https://${host}/`, policyOf()), host).toEqual({ allowed: true });
     expect(checkAddress(address, 443, policyOf(), "name.test")).toEqual({ allowed: true });
   });
 
@@ -87,10 +115,16 @@ describe("addresses", () => {
       const address = [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join(".");
       const [a = 0, b = 0, c = 0] = address.split(".").map(Number);
       const isClosed =
-        a === 0 || a === 10 || a === 127 || a >= 224 ||
-        (a === 100 && b >= 64 && b < 128) || (a === 169 && b === 254) || (a === 172 && b >= 16 && b < 32) ||
+        a === 0 ||
+        a === 10 ||
+        a === 127 ||
+        a >= 224 ||
+        (a === 100 && b >= 64 && b < 128) ||
+        (a === 169 && b === 254) ||
+        (a === 172 && b >= 16 && b < 32) ||
         (a === 192 && (b === 168 || (b === 0 && (c === 0 || c === 2)) || (b === 88 && c === 99))) ||
-        (a === 198 && (b === 18 || b === 19 || (b === 51 && c === 100))) || (a === 203 && b === 0 && c === 113);
+        (a === 198 && (b === 18 || b === 19 || (b === 51 && c === 100))) ||
+        (a === 203 && b === 0 && c === 113);
       if (isClosed) closed += 1;
       if (isClosed === (addressKind(address) === "public")) expect.fail(`${address} is ${addressKind(address)}`);
     }
@@ -98,20 +132,57 @@ describe("addresses", () => {
   });
 
   test.each([
-    "::", "::1", "fe80::1", "febf::1", "fc00::1", "fdff::1", "fec0::1", "ff02::1", "2001:db8::1", "2001::1", "2001:1ff::1",
-    "2002:c000:204::", "2002:7f00:1::", "3fff::1", "3fff:fff::1", "::7f00:1", "::93.184.216.34", "64:ff9b:1::1", "100::1",
-    "4000::1", "5f00::1", "::ffff:0:127.0.0.1",
+    "::",
+    "::1",
+    "fe80::1",
+    "febf::1",
+    "fc00::1",
+    "fdff::1",
+    "fec0::1",
+    "ff02::1",
+    "2001:db8::1",
+    "2001::1",
+    "2001:1ff::1",
+    "2002:c000:204::",
+    "2002:7f00:1::",
+    "3fff::1",
+    "3fff:fff::1",
+    "::7f00:1",
+    "::93.184.216.34",
+    "64:ff9b:1::1",
+    "100::1",
+    "4000::1",
+    "5f00::1",
+    "::ffff:0:127.0.0.1",
   ])("[%s] is refused", (address) => {
     expect(checkUrl(`http://[${address}]/`, policyOf()).allowed).toBe(false);
     expect(checkAddress(address, 443, policyOf()).allowed).toBe(false);
   });
 
-  test.each(["2606:4700::1111", "2a00:1450:4001::200e", "2001:200::1", "2400::1", "64:ff9b::93.184.216.34", "::ffff:93.184.216.34"])("[%s] is open", (address) => {
+  test.each([
+    "2606:4700::1111",
+    "2a00:1450:4001::200e",
+    "2001:200::1",
+    "2400::1",
+    "64:ff9b::93.184.216.34",
+    "::ffff:93.184.216.34",
+  ])("[%s] is open", (address) => {
     expect(checkUrl(`http://[${address}]/`, policyOf())).toEqual({ allowed: true });
     expect(checkAddress(address, 443, policyOf())).toEqual({ allowed: true });
   });
 
-  test.each(["", "example.com", "1.2.3.4:80", "fe80::1%eth0", "1.2.3.4/8", "[::1", "12345::", "999.1.1.1", "1.2.3.4 ", "a@1.2.3.4"])("%j is no address", (text) => {
+  test.each([
+    "",
+    "example.com",
+    "1.2.3.4:80",
+    "fe80::1%eth0",
+    "1.2.3.4/8",
+    "[::1",
+    "12345::",
+    "999.1.1.1",
+    "1.2.3.4 ",
+    "a@1.2.3.4",
+  ])("%j is no address", (text) => {
     expect(normalizeAddress(text)).toBeUndefined();
     expect(checkAddress(text, 80, policyOf()).allowed).toBe(false);
   });
@@ -124,23 +195,47 @@ describe("addresses", () => {
 
 describe("names and URLs", () => {
   test.each([
-    "https://example.com/", "http://example.com:8080/a?b#c", "wss://example.com/chat", "ws://example.com/", "HTTPS://EXAMPLE.COM.",
-    "https://bücher.de/", "https://sub.domain.example.co.uk/", "https://localhost.example.com/", "https://internal.example.com/",
+    "https://example.com/",
+    "http://example.com:8080/a?b#c",
+    "wss://example.com/chat",
+    "ws://example.com/",
+    "HTTPS://EXAMPLE.COM.",
+    "https://bücher.de/",
+    "https://sub.domain.example.co.uk/",
+    "https://localhost.example.com/",
+    "https://internal.example.com/",
   ])("%s is open", (url) => {
     expect(checkUrl(url, policyOf())).toEqual({ allowed: true });
   });
 
   test.each([
-    "http://localhost/", "http://LOCALHOST:3000/", "http://localhost./", "http://ｌｏｃａｌｈｏｓｔ/", "http://a.localhost/", "http://db.internal/",
-    "http://printer.local/", "http://nas.home.arpa./", "http://intranet/", "http://host.docker.internal/", "http://kubernetes/",
-    "http://metadata.goog/", "http://METADATA.google.internal/computeMetadata/v1/",
+    "http://localhost/",
+    "http://LOCALHOST:3000/",
+    "http://localhost./",
+    "http://ｌｏｃａｌｈｏｓｔ/",
+    "http://a.localhost/",
+    "http://db.internal/",
+    "http://printer.local/",
+    "http://nas.home.arpa./",
+    "http://intranet/",
+    "http://host.docker.internal/",
+    "http://kubernetes/",
+    "http://metadata.goog/",
+    "http://METADATA.google.internal/computeMetadata/v1/",
   ])("%s is refused", (url) => {
     expect(checkUrl(url, policyOf()).allowed).toBe(false);
   });
 
   test.each([
-    "file:///etc/passwd", "ftp://example.com/", "chrome://settings", "data:text/html,x", "blob:https://example.com/1", "about:blank",
-    "javascript:alert(1)", "view-source:https://example.com/", "gopher://example.com/",
+    "file:///etc/passwd",
+    "ftp://example.com/",
+    "chrome://settings",
+    "data:text/html,x",
+    "blob:https://example.com/1",
+    "about:blank",
+    "javascript:alert(1)",
+    "view-source:https://example.com/",
+    "gopher://example.com/",
   ])("%s is refused with the schemes that work", (url) => {
     expect(checkUrl(url, policyOf())).toEqual({
       allowed: false,
@@ -148,37 +243,78 @@ describe("names and URLs", () => {
     });
   });
 
-  test.each(["", "example.com", "//example.com", "http://", "http://a b/", "https://exa mple.com", "http://1.2.3.4.5/", "http://[::1"])("%j is no URL", (url) => {
-    expect(checkUrl(url, policyOf())).toEqual({ allowed: false, reason: "That is not a URL; give one such as https://example.com/." });
+  test.each([
+    "",
+    "example.com",
+    "//example.com",
+    "http://",
+    "http://a b/",
+    "https://exa mple.com",
+    "http://1.2.3.4.5/",
+    "http://[::1",
+  ])("%j is no URL", (url) => {
+    expect(checkUrl(url, policyOf())).toEqual({
+      allowed: false,
+      reason: "That is not a URL; give one such as https://example.com/.",
+    });
   });
 
-  test.each(["http://user@example.com/", "http://user:secret@example.com/", "http://example.com@127.0.0.1/"])("%s is refused for its userinfo, without repeating it", (url) => {
-    expect(checkUrl(url, policyOf())).toEqual({ allowed: false, reason: "Leave the user name and password out of the URL." });
-  });
+  test.each(["http://user@example.com/", "http://user:secret@example.com/", "http://example.com@127.0.0.1/"])(
+    "%s is refused for its userinfo, without repeating it",
+    (url) => {
+      expect(checkUrl(url, policyOf())).toEqual({
+        allowed: false,
+        reason: "Leave the user name and password out of the URL.",
+      });
+    },
+  );
 
   test("a refusal names the host and says how to open it, and keeps path and query to itself", () => {
     expect(checkUrl("http://10.1.2.3:8080/secret?token=1", policyOf())).toEqual({
       allowed: false,
-      reason: "10.1.2.3 is a private address; to open it, start Pincer with --allow-host 10.1.2.3:8080 (in a deployment, list it in ALLOWED_HOSTS).",
+      reason:
+        "10.1.2.3 is a private address; to open it, start Pincer with --allow-host 10.1.2.3:8080 (in a deployment, list it in ALLOWED_HOSTS).",
     });
-    expect(checkUrl("http://[::1]:99/", policyOf())).toMatchObject({ reason: expect.stringContaining("--allow-host [::1]:99 ") });
+    expect(checkUrl("http://[::1]:99/", policyOf())).toMatchObject({
+      reason: expect.stringContaining("--allow-host [::1]:99 "),
+    });
     expect(checkAddress("10.1.2.3", 443, policyOf(), "Shop.Example")).toMatchObject({
-      reason: expect.stringMatching(/^shop\.example \(10\.1\.2\.3\) is a private address; .* --allow-host shop\.example:443 /),
+      reason: expect.stringMatching(
+        /^shop\.example \(10\.1\.2\.3\) is a private address; .* --allow-host shop\.example:443 /,
+      ),
     });
   });
 
-  test.each(["a.com/b", "a.com?b", "a.com#b", "u@a.com", "a.com\\b", "a b.com", "", "a.com:1"])("%j is no host to connect to", (host) => {
-    expect(checkTarget(host, 443, policyOf()).allowed).toBe(false);
-  });
+  test.each(["a.com/b", "a.com?b", "a.com#b", "u@a.com", "a.com\\b", "a b.com", "", "a.com:1"])(
+    "%j is no host to connect to",
+    (host) => {
+      expect(checkTarget(host, 443, policyOf()).allowed).toBe(false);
+    },
+  );
 });
 
 describe("the allow list", () => {
   test("a private host is open where it is listed literally, with that port alone", () => {
     const policy = policyOf("localhost:3000", "10.0.0.5:80", "[fd00::1]:99", "nas.local:5000");
-    for (const url of ["http://localhost:3000/", "http://LocalHost.:3000/", "http://10.0.0.5/", "http://0xa000005:80/", "http://[fd00:0::1]:99/", "ws://nas.local:5000/"]) {
+    for (const url of [
+      "http://localhost:3000/",
+      "http://LocalHost.:3000/",
+      "http://10.0.0.5/",
+      "http://0xa000005:80/",
+      "http://[fd00:0::1]:99/",
+      "ws://nas.local:5000/",
+    ]) {
       expect.soft(checkUrl(url, policy), url).toEqual({ allowed: true });
     }
-    for (const url of ["http://localhost:3001/", "http://localhost/", "http://127.0.0.1:3000/", "http://x.localhost:3000/", "https://10.0.0.5/", "http://10.0.0.6/", "http://[fd00::1]/"]) {
+    for (const url of [
+      "http://localhost:3001/",
+      "http://localhost/",
+      "http://127.0.0.1:3000/",
+      "http://x.localhost:3000/",
+      "https://10.0.0.5/",
+      "http://10.0.0.6/",
+      "http://[fd00::1]/",
+    ]) {
       expect.soft(checkUrl(url, policy).allowed, url).toBe(false);
     }
   });
@@ -213,18 +349,41 @@ describe("the allow list", () => {
     expect(isListed("files.pypi.org", 443, policy)).toBe(false);
   });
 
-  test.each(["", ":80", "*", "*:80", "*.local:80", "http://localhost:3000", "localhost:3000/", "localhost:99999", "10.0.0.0/8:80", "u@localhost:3000", "localhost:"])("the entry %j opens nothing", (entry) => {
+  test.each([
+    "",
+    ":80",
+    "*",
+    "*:80",
+    "*.local:80",
+    "http://localhost:3000",
+    "localhost:3000/",
+    "localhost:99999",
+    "10.0.0.0/8:80",
+    "u@localhost:3000",
+    "localhost:",
+  ])("the entry %j opens nothing", (entry) => {
     for (const url of ["http://localhost:3000/", "http://localhost/", "http://10.0.0.5/", "http://a.local/"]) {
       expect.soft(checkUrl(url, policyOf(entry)).allowed, url).toBe(false);
     }
   });
 
   test.each([
-    "169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "[fd00:ec2::254]", "metadata.google.internal",
-    "[::ffff:169.254.169.254]", "2852039166", "metadata.google.internal.",
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "[fd00:ec2::254]",
+    "metadata.google.internal",
+    "[::ffff:169.254.169.254]",
+    "2852039166",
+    "metadata.google.internal.",
   ])("%s stays closed even where it is listed", (host) => {
     const policy = policyOf(`${host}:80`, host, "169.254.169.254:80", "metadata.google.internal:80", "name.test:80");
-    expect(checkUrl(`http://${host}/latest`, policy)).toMatchObject({ allowed: false, reason: expect.stringContaining("cloud metadata address") });
+    expect(checkUrl(`http://${host}/latest`, policy)).toMatchObject({
+      allowed: false,
+      reason: expect.stringContaining("cloud metadata address"),
+    });
     expect(checkTarget(host, 80, policy).allowed).toBe(false);
     if (normalizeAddress(host) !== undefined) expect(checkAddress(host, 80, policy, "name.test").allowed).toBe(false);
   });
@@ -232,9 +391,30 @@ describe("the allow list", () => {
 
 describe("the suite itself", () => {
   test("only its share links are open, in every spelling of its address", () => {
-    for (const host of ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "127.8.8.8", "0.0.0.0", "x.localhost"]) {
+    for (const host of [
+      "localhost",
+      "LOCALHOST.",
+      "127.0.0.1",
+      "2130706433",
+      "[::1]",
+      "[::ffff:127.0.0.1]",
+      "127.8.8.8",
+      "0.0.0.0",
+      "x.localhost",
+    ]) {
       expect.soft(checkUrl(`http://${host}:8717/s/abc?d=1`, policyOf()), host).toEqual({ allowed: true });
-      for (const path of ["", "mcp", "s", "s%2fabc", "S/abc", "s/../mcp", "s/%2E%2e/mcp", "s/./../token", "/s/abc", ".well-known/x"]) {
+      for (const path of [
+        "",
+        "mcp",
+        "s",
+        "s%2fabc",
+        "S/abc",
+        "s/../mcp",
+        "s/%2E%2e/mcp",
+        "s/./../token",
+        "/s/abc",
+        ".well-known/x",
+      ]) {
         expect.soft(checkUrl(`http://${host}:8717/${path}`, policyOf()).allowed, `${host} ${path}`).toBe(false);
       }
     }
