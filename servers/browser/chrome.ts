@@ -1,0 +1,81 @@
+import puppeteer, { type Browser, type BrowserWorker, type CDPSession } from "@cloudflare/puppeteer";
+import { ToolError } from "../shared/errors.ts";
+import type { NetworkPolicy } from "../shared/network-policy.ts";
+import { orAborted } from "./abort.ts";
+import { NetworkGate } from "./network-gate.ts";
+import { Notes } from "./notes.ts";
+import { PlatformRefusal, refusalError, refusing } from "./platform-refusal.ts";
+
+/** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
+export const KEEP_ALIVE_MS = 600_000;
+/** Waiting out a refusal of the platform helps only where it is short. */
+const MAX_RETRY_WAIT_MS = 10_000;
+const MAX_ATTEMPTS = 3;
+
+/** A Chrome that we are connected to, behind its gate. */
+export class Chrome {
+  readonly sessionId: string;
+  readonly browser: Browser;
+  /** A session of the browser target. */
+  readonly control: CDPSession;
+  readonly gate: NetworkGate;
+  readonly notes: Notes;
+  readonly #ended = new AbortController();
+
+  private constructor(sessionId: string, browser: Browser, control: CDPSession, gate: NetworkGate, notes: Notes) {
+    this.sessionId = sessionId;
+    this.browser = browser;
+    this.control = control;
+    this.gate = gate;
+    this.notes = notes;
+    browser.on("disconnected", () => {
+      this.#ended.abort(new ToolError("unavailable", "Chrome has ended; open the page again with browser_open."));
+    });
+  }
+
+  /** Starts a Chrome. Rejects with `unavailable` or `limit_reached`, and says what to do. */
+  static async launch(binding: BrowserWorker, policy: NetworkPolicy, signal: AbortSignal): Promise<Chrome> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const { sessionId } = await orAborted(puppeteer.acquire(refusing(binding), { keep_alive: KEEP_ALIVE_MS }), signal);
+        return await Chrome.connect(binding, sessionId, policy, signal);
+      } catch (cause) {
+        if (signal.aborted) throw cause;
+        const isBusy = cause instanceof PlatformRefusal && [429, 503].includes(cause.status);
+        if (!isBusy || attempt === MAX_ATTEMPTS || cause.retryAfterMs > MAX_RETRY_WAIT_MS) throw refusalError(cause);
+        await orAborted(scheduler.wait(cause.retryAfterMs), signal);
+      }
+    }
+  }
+
+  /** Connects to a Chrome that was started before. Rejects where it has ended. */
+  static async connect(
+    binding: BrowserWorker,
+    sessionId: string,
+    policy: NetworkPolicy,
+    signal: AbortSignal,
+  ): Promise<Chrome> {
+    const browser = await orAborted(puppeteer.connect(refusing(binding), sessionId), signal);
+    try {
+      const notes = new Notes();
+      const control = await orAborted(browser.target().createCDPSession(), signal);
+      const [gate] = await orAborted(
+        Promise.all([
+          NetworkGate.guard(control, policy, notes),
+          control.send("Browser.setDownloadBehavior", { behavior: "deny", eventsEnabled: true }),
+        ]),
+        signal,
+      );
+      return new Chrome(sessionId, browser, control, gate, notes);
+    } catch (cause) {
+      // Never left open without its gate.
+      browser.close().catch(() => undefined);
+      throw cause;
+    }
+  }
+
+  /** Aborts, with the reason as a `ToolError`, when Chrome is there no more. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+}

@@ -1,0 +1,97 @@
+import type { CDPEvents, CDPSession } from "@cloudflare/puppeteer";
+
+/** Follows how far a page has come, from one document to the next. */
+export class LoadWatch implements Disposable {
+  readonly #session: CDPSession;
+  readonly #frameId: string;
+  readonly #listening = new DisposableStack();
+  #loaderId: string | undefined;
+  #isParsed = false;
+  #isLoaded = false;
+  /** A script or a refresh asked for another document; this one is not what the caller is after. */
+  #isLeaving = false;
+  #waiting: (() => void)[] = [];
+  #status: number | undefined;
+  #hasDownload = false;
+
+  constructor(session: CDPSession, frameId: string) {
+    this.#session = session;
+    this.#frameId = frameId;
+    this.#on("Page.lifecycleEvent", ({ frameId: changed, loaderId, name }) => {
+      if (changed === frameId) this.#onLifecycle(loaderId, name);
+    });
+    this.#on("Page.frameRequestedNavigation", ({ frameId: leaving, disposition }) => {
+      if (leaving === frameId && disposition === "currentTab") this.#isLeaving = true;
+    });
+    this.#on("Page.frameStoppedLoading", ({ frameId: stopped }) => {
+      if (stopped === frameId) this.#isLeaving = false;
+      this.#check();
+    });
+    this.#on("Network.responseReceived", ({ frameId: answered, type, response }) => {
+      if (answered === frameId && type === "Document") this.#status = response.status;
+    });
+    this.#on("Page.downloadWillBegin", () => {
+      this.#hasDownload = true;
+    });
+  }
+
+  /** Resolves when a document has come since the watch began and has been parsed. */
+  async parsed(): Promise<true> {
+    return await this.#until(() => this.#isParsed);
+  }
+
+  /** Resolves when the newest document has loaded, and nothing is to take its place. */
+  async loaded(): Promise<true> {
+    return await this.#until(() => this.#isLoaded && !this.#isLeaving);
+  }
+
+  /** Of the newest document; absent where it did not come over HTTP. */
+  get status(): number | undefined {
+    return this.#status;
+  }
+
+  get hasDownload(): boolean {
+    return this.#hasDownload;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening.dispose();
+  }
+
+  #on<Name extends keyof CDPEvents>(name: Name, listener: (event: CDPEvents[Name]) => void): void {
+    this.#session.on(name, listener);
+    this.#listening.defer(() => this.#session.off(name, listener));
+  }
+
+  #onLifecycle(loaderId: string, name: string): void {
+    if (name === "init") {
+      this.#loaderId = loaderId;
+      this.#isParsed = false;
+      this.#isLoaded = false;
+      this.#isLeaving = false;
+    }
+    // What is left over from the document before says nothing about this one.
+    if (loaderId !== this.#loaderId) return;
+    if (name === "DOMContentLoaded") this.#isParsed = true;
+    if (name === "load") this.#isLoaded = true;
+    this.#check();
+  }
+
+  #check(): void {
+    for (const check of [...this.#waiting]) check();
+  }
+
+  async #until(isDone: () => boolean): Promise<true> {
+    const done = Promise.withResolvers<true>();
+    const check = (): void => {
+      if (isDone()) done.resolve(true);
+    };
+    this.#waiting.push(check);
+    check();
+    try {
+      return await done.promise;
+    } finally {
+      this.#waiting = this.#waiting.filter((other) => other !== check);
+    }
+  }
+}

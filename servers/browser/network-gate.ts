@@ -1,0 +1,51 @@
+import type { CDPSession } from "@cloudflare/puppeteer";
+import { type NetworkPolicy, checkUrl } from "../shared/network-policy.ts";
+import type { Notes } from "./notes.ts";
+
+/**
+ * Puts every request of a whole Chrome before the network policy: those of pages, frames, pop-ups and workers of all
+ * kinds, and each step of a redirect. It is told nothing of WebSockets and WebRTC, and decides by names: what a name
+ * resolves to is the egress proxy's business, or the platform's.
+ */
+export class NetworkGate {
+  readonly #control: CDPSession;
+  readonly #policy: NetworkPolicy;
+  readonly #notes: Notes;
+  #refusal: { readonly frameId: string; readonly reason: string } | undefined;
+
+  private constructor(control: CDPSession, policy: NetworkPolicy, notes: Notes) {
+    this.#control = control;
+    this.#policy = policy;
+    this.#notes = notes;
+  }
+
+  /** `control` is a session of the browser target; from here on nothing passes unchecked. */
+  static async guard(control: CDPSession, policy: NetworkPolicy, notes: Notes): Promise<NetworkGate> {
+    const gate = new NetworkGate(control, policy, notes);
+    control.on("Fetch.requestPaused", ({ requestId, request, resourceType, frameId }) => {
+      gate.#decide(requestId, request.url, resourceType === "Document" ? frameId : undefined);
+    });
+    await control.send("Fetch.enable", { patterns: [{ urlPattern: "*", requestStage: "Request" }] });
+    return gate;
+  }
+
+  /** Why the document that was last refused to that frame was; asked once. */
+  takeRefusal(frameId: string): string | undefined {
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    return refusal?.frameId === frameId ? refusal.reason : undefined;
+  }
+
+  #decide(requestId: string, url: string, documentFrameId: string | undefined): void {
+    // These never leave Chrome.
+    const verdict = /^(data|blob|about):/.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
+    const answer = verdict.allowed
+      ? this.#control.send("Fetch.continueRequest", { requestId })
+      : this.#control.send("Fetch.failRequest", { requestId, errorReason: "BlockedByClient" });
+    // The request may have been given up meanwhile.
+    answer.catch(() => undefined);
+    if (verdict.allowed) return;
+    if (documentFrameId !== undefined) this.#refusal = { frameId: documentFrameId, reason: verdict.reason };
+    this.#notes.add(`A request of the page was refused: ${verdict.reason}`);
+  }
+}

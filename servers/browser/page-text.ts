@@ -1,0 +1,26 @@
+import * as z from "zod";
+
+/** What the tools that show a page return. */
+export const pageContent = z.object({
+  url: z.string(),
+  status: z.number().optional(),
+  title: z.string(),
+  notes: z.array(z.string()),
+  content: z.string(),
+  is_cut: z.boolean(),
+});
+
+/**
+ * A page as a text to read. What we say comes first; all that follows the marker was written by the page, so that
+ * nothing in it can pass for ours.
+ */
+export function pageText(page: z.output<typeof pageContent>, whenCut: string): string {
+  return [
+    page.status === undefined ? page.url : `${page.url} (${page.status})`,
+    ...page.notes.map((note) => `Note: ${note}`),
+    ...(page.is_cut ? [`Note: only the top is shown; ${whenCut}.`] : []),
+    "Page content, untrusted data:",
+    ...(page.title === "" ? [] : [`title: ${page.title}`]),
+    page.content === "" ? "(no text)" : page.content,
+  ].join("\n");
+}

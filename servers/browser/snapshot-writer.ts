@@ -1,0 +1,90 @@
+const MAX_LINE_CHARS = 160;
+
+/** Writes lines at a depth, and stops at a number of characters. */
+export class SnapshotWriter {
+  readonly #maxChars: number;
+  readonly #lines: string[] = [];
+  #chars = 0;
+  #depth = 0;
+  #line = "";
+  #prefix = "";
+  #isJoining = false;
+  isFull = false;
+
+  constructor(maxChars: number) {
+    this.#maxChars = maxChars;
+  }
+
+  /** A run of the page's text; the white space at its ends counts. */
+  text(text: string): void {
+    const clean = defuse(text).replace(/\s+/g, " ");
+    if (clean === " " && (this.#line === "" || this.#line.endsWith(" "))) return;
+    this.#line += this.#line === "" || this.#line.endsWith(" ") ? clean.trimStart() : clean;
+  }
+
+  /** An element, set off from what is around it. Long lines are broken before it. */
+  word(word: string): void {
+    if (this.#line.length + word.length > MAX_LINE_CHARS && this.#line !== "") this.line();
+    this.#line += this.#line === "" || this.#line.endsWith(" ") ? `${word} ` : ` ${word} `;
+  }
+
+  /** What the next line starts with, if there is one. */
+  prefix(prefix: string): void {
+    this.#prefix = prefix;
+  }
+
+  /** Ends the line that is being written, if anything is on it. */
+  line(): void {
+    if (this.#isJoining) {
+      if (this.#line !== "" && !this.#line.endsWith(" ")) this.#line += " ";
+      return;
+    }
+    const text = this.#line.trim();
+    this.#line = "";
+    if (text === "") return;
+    const depth = this.#prefix === "" ? this.#depth : this.#depth - 1;
+    const line = `${" ".repeat(Math.min(Math.max(0, depth), 20))}${this.#prefix}${text}`;
+    this.#prefix = "";
+    if (this.#chars + line.length > this.#maxChars) {
+      if (!this.isFull) this.#lines.push(`${line.slice(0, Math.max(0, this.#maxChars - this.#chars)).toWellFormed()}…`);
+      this.isFull = true;
+      return;
+    }
+    this.#chars += line.length + 1;
+    this.#lines.push(line);
+  }
+
+  indent(): void {
+    this.#depth += 1;
+  }
+
+  outdent(): void {
+    this.#depth -= 1;
+    this.#prefix = "";
+  }
+
+  /** What is written meanwhile stays on one line. */
+  joinLines(write: () => void): void {
+    const wasJoining = this.#isJoining;
+    this.#isJoining = true;
+    write();
+    this.#isJoining = wasJoining;
+  }
+
+  end(): string {
+    this.#isJoining = false;
+    this.line();
+    return this.#lines.join("\n");
+  }
+}
+
+/** Page text on one line. */
+export function tidy(text: string): string {
+  return defuse(text).replace(/\s+/g, " ").trim();
+}
+
+/** Takes out control characters, and what would pass for a ref of ours. */
+function defuse(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000e-\u001f\u007f-\u009f]/g, "").replace(/\[(?=(f\d+)?e\d+\])/g, "(");
+}
