@@ -2,16 +2,7 @@ import path from "node:path";
 import { prepareBrowserBinding } from "./chrome-binding.ts";
 import { findChrome } from "./chrome.ts";
 import { startEgressProxy } from "./egress-proxy.ts";
-import type { SuiteLog } from "./launch-log.ts";
-
-export interface BrowserOptions {
-  readonly dataDir: string;
-  readonly tempDir: string;
-  readonly allowedHosts: readonly string[];
-  readonly suiteOrigin: string;
-  readonly report: (line: string) => void;
-  readonly log: SuiteLog;
-}
+import type { Ground } from "./launch-ground.ts";
 
 /** A browser that Miniflare can start, or the reason why there is none: everything else works without. */
 export interface LocalBrowser {
@@ -19,11 +10,10 @@ export interface LocalBrowser {
   /** For the banner. */
   readonly description: string;
   readonly env: Readonly<Record<string, string>>;
-  close(): Promise<void>;
 }
 
-export async function prepareBrowser(options: BrowserOptions): Promise<LocalBrowser> {
-  const { dataDir, allowedHosts, suiteOrigin, report, log } = options;
+export async function prepareBrowser(ground: Ground): Promise<LocalBrowser> {
+  const { dataDir, tempDir, allowedHosts, suiteOrigin, report, log, closers } = ground;
   const found = await findChrome({ dataDir, report, path: process.env["PATH"] ?? "" });
   if (!found.found) return noBrowser(found.problem);
   const { chrome } = found;
@@ -31,22 +21,19 @@ export async function prepareBrowser(options: BrowserOptions): Promise<LocalBrow
     mode: "browser",
     allowedHosts,
     suiteOrigin,
-    socketPath: path.join(options.tempDir, "browser.sock"),
-    log: (line) => log.write("browser", line),
+    socketPath: path.join(tempDir, "browser.sock"),
+    log: (line) => log.write("browser egress", line),
   });
+  closers.add(async () => await proxy.close());
   const binding = await prepareBrowserBinding({ dataDir, chrome, egressSocket: proxy.socketPath });
-  if (!binding.ready) {
-    await proxy.close();
-    return noBrowser(binding.problem);
-  }
+  if (!binding.ready) return noBrowser(binding.problem);
   return {
     isReady: true,
     description: `Chrome ${chrome.version} (${chrome.origin}; ${binding.isolation})`,
     env: binding.env,
-    close: async () => await proxy.close(),
   };
 }
 
 function noBrowser(problem: string): LocalBrowser {
-  return { isReady: false, description: `none: ${problem}`, env: {}, close: async () => undefined };
+  return { isReady: false, description: `none: ${problem}`, env: {} };
 }

@@ -1,13 +1,14 @@
 import path from "node:path";
 import * as z from "zod";
-import { startEgressProxy } from "./egress-proxy.ts";
 import { type LocalBrowser, prepareBrowser } from "./launch-browser.ts";
-import { type Child, startChild } from "./launch-child.ts";
+import { startChild } from "./launch-child.ts";
 import { openDataFolder } from "./launch-data.ts";
-import { type SuiteLog, openLog } from "./launch-log.ts";
+import type { Closers, Ground } from "./launch-ground.ts";
+import { openLog } from "./launch-log.ts";
 import type { LaunchOptions } from "./launch-options.ts";
 import { type Listening, findPort } from "./launch-port.ts";
 import { LaunchProblem } from "./launch-problem.ts";
+import { type LocalRuntime, startSandboxRuntime } from "./launch-runtime.ts";
 import { type LocalSettings, checkSettings, describeModel, makeSettings } from "./launch-settings.ts";
 import { openTempFolder } from "./launch-temp.ts";
 import { isServing } from "./running-suite.ts";
@@ -23,22 +24,6 @@ export interface RunningSuite {
   readonly logFile: string;
 }
 
-/** How to end what has been started. */
-export interface Closers {
-  add(close: () => Promise<void>): void;
-}
-
-/** What every part of the suite is started with. */
-interface Ground {
-  readonly dataDir: string;
-  readonly tempDir: string;
-  readonly network: { readonly allowedHosts: readonly string[]; readonly suiteOrigin: string };
-  readonly log: SuiteLog;
-  readonly report: (line: string) => void;
-  readonly closers: Closers;
-}
-
-const RUNTIME_TIMEOUT_MS = 20_000;
 /** A first start bundles the Worker. */
 const WORKER_TIMEOUT_MS = 60_000;
 
@@ -57,74 +42,32 @@ export async function startSuite(
   closers.add(temp.close);
 
   const { allowedHosts } = options;
-  const network = { allowedHosts, suiteOrigin: url };
-  const ground: Ground = { dataDir: data.path, tempDir: temp.path, network, log, report, closers };
+  const ground = { dataDir: data.path, tempDir: temp.path, allowedHosts, suiteOrigin: url, log, report, closers };
   const settings = await makeSettings({ url, allowedHosts, signingSecret: data.secrets.signingSecret });
   // The parts start side by side; the Worker is told about the others when they are there.
-  const browser = startBrowser(ground);
-  const runtime = startRuntime(ground, settings);
+  const browser = prepareBrowser(ground);
+  const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET);
   await Promise.all([browser, runtime, startWorker(ground, { settings, listening, browser, runtime })]);
   if (!(await isServing(url))) throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);
 
   const { LOCAL_ADMIN_SECRET: adminSecret, LOCAL_SIGN_IN_CODE: signInCode } = settings;
   await data.announce({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() });
-  const { description } = await browser;
   return {
     url,
     signInCode,
-    driver: "local (bubblewrap)",
-    browser: description,
+    driver: (await runtime).description,
+    browser: (await browser).description,
     model: describeModel(settings),
     dataDir: data.path,
     logFile: log.file,
   };
 }
 
-async function startBrowser({ dataDir, tempDir, network, log, report, closers }: Ground): Promise<LocalBrowser> {
-  const browser = await prepareBrowser({ ...network, dataDir, tempDir, report, log });
-  closers.add(browser.close);
-  return browser;
-}
-
-const runtimeReadySchema = z.object({ url: z.url() });
-
-type SandboxRuntime = Child<z.output<typeof runtimeReadySchema>>;
-
-async function startRuntime(ground: Ground, settings: LocalSettings): Promise<SandboxRuntime> {
-  const { dataDir, tempDir, network, log, report, closers } = ground;
-  const proxy = await startEgressProxy({
-    ...network,
-    mode: "sandbox",
-    socketPath: path.join(tempDir, "sandbox.sock"),
-    log: (line) => log.write("sandbox", line),
-  });
-  closers.add(async () => await proxy.close());
-  const runtime = await startChild({
-    script: "runtime.ts",
-    name: "The sandbox runtime",
-    config: async (first) => ({
-      dataDir,
-      secret: settings.LOCAL_RUNTIME_SECRET,
-      allowedHosts: network.allowedHosts,
-      egressSocket: proxy.socketPath,
-      // The Worker knows one address.
-      ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
-    }),
-    ready: runtimeReadySchema,
-    startTimeoutMs: RUNTIME_TIMEOUT_MS,
-    env: { ...process.env, TMPDIR: tempDir },
-    log,
-    report,
-  });
-  closers.add(async () => await runtime.close());
-  return runtime;
-}
-
 interface WorkerParts {
   readonly settings: LocalSettings;
   readonly listening: Listening;
   readonly browser: Promise<LocalBrowser>;
-  readonly runtime: Promise<SandboxRuntime>;
+  readonly runtime: Promise<LocalRuntime>;
 }
 
 async function startWorker(ground: Ground, { settings, listening, browser, runtime }: WorkerParts): Promise<void> {
@@ -133,8 +76,8 @@ async function startWorker(ground: Ground, { settings, listening, browser, runti
     script: "worker-host.ts",
     name: "The Worker",
     config: async (): Promise<WorkerConfig> => {
-      const [{ isReady: hasBrowser, env }, { ready }] = await Promise.all([browser, runtime]);
-      const all = { ...settings, LOCAL_RUNTIME_URL: ready.url };
+      const [{ isReady: hasBrowser, env }, { url }] = await Promise.all([browser, runtime]);
+      const all = { ...settings, LOCAL_RUNTIME_URL: url };
       checkSettings(all);
       return { ...listening, settings: all, env, hasBrowser, stateDir: path.join(dataDir, "state") };
     },

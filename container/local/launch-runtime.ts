@@ -1,0 +1,60 @@
+import path from "node:path";
+import * as z from "zod";
+import { startEgressProxy } from "./egress-proxy.ts";
+import { startChild } from "./launch-child.ts";
+import type { Ground } from "./launch-ground.ts";
+
+export interface LocalRuntime {
+  /** The same after a restart. */
+  readonly url: string;
+  /** For the banner: the driver, or why no command can run. */
+  readonly description: string;
+}
+
+const START_TIMEOUT_MS = 20_000;
+
+const readySchema = z.object({ url: z.url() });
+const healthSchema = z.object({ problem: z.string().optional() });
+
+/**
+ * The sandbox runtime, and the egress proxy that is the only way out of its sandboxes. The Worker shows the secret
+ * with each request.
+ */
+export async function startSandboxRuntime(ground: Ground, secret: string): Promise<LocalRuntime> {
+  const { dataDir, tempDir, allowedHosts, suiteOrigin, report, log, closers } = ground;
+  const proxy = await startEgressProxy({
+    mode: "sandbox",
+    allowedHosts,
+    suiteOrigin,
+    socketPath: path.join(tempDir, "sandbox.sock"),
+    log: (line) => log.write("sandbox egress", line),
+  });
+  closers.add(async () => await proxy.close());
+  const runtime = await startChild({
+    script: "runtime.ts",
+    name: "The sandbox runtime",
+    config: async (first) => ({
+      dataDir,
+      secret,
+      allowedHosts,
+      egressSocket: proxy.socketPath,
+      // The Worker knows one address.
+      ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
+    }),
+    ready: readySchema,
+    startTimeoutMs: START_TIMEOUT_MS,
+    env: { ...process.env, TMPDIR: tempDir },
+    log,
+    report,
+  });
+  closers.add(async () => await runtime.close());
+  const { url } = runtime.ready;
+  return { url, description: await describe(url, secret) };
+}
+
+async function describe(url: string, secret: string): Promise<string> {
+  const headers = { Authorization: `Bearer ${secret}` };
+  const response = await fetch(new URL("/health", url), { headers, signal: AbortSignal.timeout(START_TIMEOUT_MS) });
+  const { problem } = healthSchema.parse(await response.json());
+  return problem === undefined ? "local (bubblewrap on this machine)" : `none: ${problem}`;
+}
