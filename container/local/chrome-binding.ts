@@ -52,7 +52,7 @@ export async function prepareBrowserBinding({
       problem: `${dirname(egressSocket)} is too long a path for sockets; set TMPDIR to a shorter one.`,
     };
   }
-  if (!(await hasSetpriv())) {
+  if (!(await runs("setpriv", ["--pdeathsig", "KILL", "/bin/true"]))) {
     return {
       ready: false,
       problem: "Chrome is not started without setpriv, which ends it with us; install util-linux and start again.",
@@ -61,29 +61,41 @@ export async function prepareBrowserBinding({
   const chosen = await chooseIsolation(chrome);
   if (!chosen.possible) return { ready: false, problem: chosen.problem };
   const cache = join(dataDir, "browser");
-  const platform = process.arch === "arm64" ? "linux_arm" : "linux";
-  const folder = join(cache, ".wrangler", "chrome", `${platform}-${MINIFLARE_CHROME}`);
-  await mkdir(join(folder, "chrome-linux64"), { recursive: true });
-  await writeFile(join(folder, "chrome-linux64", "chrome"), launcherScript(chrome, egressSocket, chosen.isolation), {
-    mode: 0o755,
-  });
-  await writeFile(join(folder, ".miniflare-install-complete"), "");
+  try {
+    await writeLauncher(cache, launcherScript(chrome, egressSocket, chosen.isolation));
+  } catch {
+    return { ready: false, problem: `${cache} cannot be written; make it yours, or choose another --data folder.` };
+  }
   return { ready: true, env: { XDG_CACHE_HOME: cache }, isolation: ISOLATION_TEXT[chosen.isolation] };
 }
 
-async function chooseIsolation(
-  chrome: Chrome,
-): Promise<
-  { readonly possible: true; readonly isolation: Isolation } | { readonly possible: false; readonly problem: string }
-> {
+async function writeLauncher(cache: string, script: string): Promise<void> {
+  const platform = process.arch === "arm64" ? "linux_arm" : "linux";
+  const folder = join(cache, ".wrangler", "chrome", `${platform}-${MINIFLARE_CHROME}`);
+  await mkdir(join(folder, "chrome-linux64"), { recursive: true });
+  await writeFile(join(folder, "chrome-linux64", "chrome"), script, { mode: 0o755 });
+  // Without it, Miniflare takes a Chrome that does not start for a broken download, removes it and fetches its own.
+  await writeFile(join(folder, ".miniflare-install-complete"), "");
+}
+
+type Choice =
+  | { readonly possible: true; readonly isolation: Isolation }
+  | { readonly possible: false; readonly problem: string };
+
+async function chooseIsolation(chrome: Chrome): Promise<Choice> {
   const jail = await probeJail(chrome);
   if (jail.works) return { possible: true, isolation: jail.allowsOwnSandbox ? "both" : "bubblewrap" };
+  const remedy = "get bubblewrap (0.8 or newer) to run here and start again.";
   // Chrome has no sandbox of its own for root, and it would rather not start than run without one for anybody else.
-  if (process.getuid?.() !== 0) return { possible: true, isolation: "chrome" };
-  return {
-    possible: false,
-    problem: `Root's Chrome runs inside bubblewrap only, and ${jail.problem}; install bubblewrap 0.8 or newer and start again.`,
-  };
+  if (process.getuid?.() === 0) {
+    return { possible: false, problem: `Root's Chrome runs inside bubblewrap only, and ${jail.problem}; ${remedy}` };
+  }
+  // A packaged Chrome may have a permission of its own where others may make no user namespaces (Ubuntu's AppArmor).
+  if (chrome.origin === "bundled" && !(await runs("unshare", ["--user", "/bin/true"]))) {
+    const problem = `The bundled Chrome cannot make a sandbox here, and ${jail.problem}; install Google Chrome's own package, or allow user namespaces, and start again.`;
+    return { possible: false, problem };
+  }
+  return { possible: true, isolation: "chrome" };
 }
 
 function launcherScript(chrome: Chrome, egressSocket: string, isolation: Isolation): string {
@@ -102,8 +114,8 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-async function hasSetpriv(): Promise<boolean> {
-  return promisify(execFile)("setpriv", ["--pdeathsig", "KILL", "/bin/true"]).then(
+async function runs(program: string, words: readonly string[]): Promise<boolean> {
+  return promisify(execFile)(program, [...words]).then(
     () => true,
     () => false,
   );

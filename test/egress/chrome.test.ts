@@ -306,7 +306,7 @@ test("without bubblewrap root gets no Chrome, and everybody else Chrome's own sa
       expect(prepared).toEqual({
         ready: false,
         problem:
-          "Root's Chrome runs inside bubblewrap only, and bubblewrap is missing; install bubblewrap 0.8 or newer and start again.",
+          "Root's Chrome runs inside bubblewrap only, and bubblewrap is missing; get bubblewrap (0.8 or newer) to run here and start again.",
       });
     } else {
       expect(prepared).toMatchObject({ ready: true, isolation: "its own sandbox" });
@@ -358,6 +358,19 @@ test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else
     child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   }
+});
+
+test("a data folder that cannot be written is said, not thrown", async () => {
+  const found = await findChrome({ dataDir, report: () => {}, path: PATH });
+  if (!found.found) throw new Error(found.problem);
+  const file = join(dataDir, "no-folder");
+  await writeFile(file, "");
+  expect(
+    await prepareBrowserBinding({ dataDir: file, chrome: found.chrome, egressSocket: "/tmp/egress/browser.sock" }),
+  ).toEqual({
+    ready: false,
+    problem: `${file}/browser cannot be written; make it yours, or choose another --data folder.`,
+  });
 });
 
 test("a socket folder whose path is too long is refused with what to do", async () => {
