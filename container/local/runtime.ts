@@ -1,0 +1,75 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import * as z from "zod";
+import { answer } from "./sandbox/api.ts";
+import { isAllowed } from "./sandbox/gate.ts";
+import { Sandboxes, type SandboxesOptions } from "./sandbox/sandboxes.ts";
+
+const configSchema = z.object({
+  dataDir: z.string().min(1),
+  secret: z.string().min(32),
+  /** The egress proxy knows them; here they are not needed. */
+  allowedHosts: z.array(z.string()).default([]),
+  egressSocket: z.string().exactOptional(),
+  /** Where it listened before, when it is started again. */
+  port: z.int().min(0).max(65_535).default(0),
+});
+
+export interface RuntimeOptions extends SandboxesOptions {
+  readonly secret: string;
+  readonly port?: number;
+}
+
+export interface Runtime {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const CLOSE_MS = 2_000;
+
+/** Serves sandboxes on loopback to whoever knows the secret. */
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const sandboxes = await Sandboxes.open({ ...options, dataDir: resolve(options.dataDir) });
+  if (sandboxes.problem !== undefined) options.log(sandboxes.problem);
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
+    if (isAllowed(request, options.secret)) void answer(request, response, sandboxes);
+    else response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("Forbidden\n");
+  });
+  server.listen(options.port ?? 0, "127.0.0.1");
+  await once(server, "listening");
+  const address = z.object({ port: z.int() }).parse(server.address());
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: async () => {
+      server.close();
+      await sandboxes.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Reads its settings from the first line of standard input, and ends when standard input does. */
+async function main(): Promise<void> {
+  const input = createInterface({ input: process.stdin });
+  const closed = once(input, "close");
+  const [line] = await once(input, "line");
+  const { egressSocket, ...config } = configSchema.parse(JSON.parse(String(line)));
+  const runtime = await startRuntime({
+    ...config,
+    ...(egressSocket !== undefined && { egressSocket }),
+    log: (text) => process.stderr.write(`${text}\n`),
+  });
+  process.stdout.write(`${JSON.stringify({ url: runtime.url })}\n`);
+  const end = async (): Promise<void> => {
+    setTimeout(() => process.exit(1), CLOSE_MS).unref();
+    await runtime.close();
+    process.exit(0);
+  };
+  void closed.then(end);
+  process.once("SIGTERM", () => void end());
+  process.once("SIGINT", () => void end());
+}
+
+if (import.meta.main) await main();

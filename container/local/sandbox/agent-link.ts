@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import * as z from "zod";
+import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
+
+/** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
+export interface CallHandlers {
+  onFrame(kind: number, content: Buffer): void;
+  /** The sandbox ended; nothing more comes. */
+  onLost(reason: string): void;
+}
+
+/** Why the agent could not do what it was asked; `code` is an errno name or one of its own. */
+export class AgentRefusal extends Error {
+  readonly code: string;
+
+  constructor(code: string) {
+    super(`The agent refused: ${code}`);
+    this.code = code;
+  }
+}
+
+export const refusalSchema = z.object({ code: z.string().max(64) });
+
+const READY_TIMEOUT_MS = 20_000;
+const MAX_LOG_CHARS = 2_000;
+
+/** One running sandbox: a bubblewrap process with the agent in it, and the frames that go in and out. */
+export class AgentLink {
+  readonly pid: number;
+  /** Resolves when everything in the sandbox is gone. */
+  readonly ended: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #input: Writable;
+  readonly #calls = new Map<number, CallHandlers>();
+  #nextCall = 1;
+  #reason = "The sandbox ended.";
+  #isOpen = true;
+  #ready: () => void = () => undefined;
+
+  private constructor(child: ChildProcess, input: Writable, output: Readable, log: (line: string) => void) {
+    this.#child = child;
+    this.#input = input;
+    this.pid = child.pid ?? 0;
+    const read = frameReader((kind, call, content) => {
+      if (kind === FROM_AGENT.ready) this.#ready();
+      else this.#calls.get(call)?.onFrame(kind, content);
+    });
+    output.on("data", (chunk: Buffer) => {
+      try {
+        read(chunk);
+      } catch (error) {
+        log(`agent: ${String(error)}`);
+        this.kill("Something inside disturbed the sandbox; it was started afresh.");
+      }
+    });
+    input.on("error", () => undefined);
+    let logged = 0;
+    child.stderr?.on("data", (chunk: Buffer) => {
+      const text = JSON.stringify(chunk.toString("utf8").slice(0, MAX_LOG_CHARS));
+      if ((logged += text.length) < 20 * MAX_LOG_CHARS) log(`agent: ${text}`);
+    });
+    this.ended = once(child, "exit").then(
+      () => this.#lose(),
+      () => this.#lose(),
+    );
+  }
+
+  /** Starts the program that `jailCommand` made. Rejects when the agent does not come up. */
+  static async start(command: readonly string[], log: (line: string) => void): Promise<AgentLink> {
+    const [program = "", ...args] = command;
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { PATH: "/usr/local/bin:/usr/bin:/bin" } });
+    const link = new AgentLink(child, child.stdin, child.stdout, log);
+    const ready = new Promise<boolean>((resolve) => {
+      link.#ready = () => resolve(true);
+      void link.ended.then(() => resolve(false));
+      setTimeout(() => resolve(false), READY_TIMEOUT_MS).unref();
+    });
+    if (await ready) return link;
+    link.kill("The sandbox did not start.");
+    throw new Error("The sandbox's agent did not come up.");
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Begins a call. Its handlers hear of it until `close`. */
+  open(kind: number, content: object, handlers: CallHandlers): number {
+    const call = this.#nextCall++;
+    if (!this.#isOpen) {
+      queueMicrotask(() => handlers.onLost(this.#reason));
+      return call;
+    }
+    this.#calls.set(call, handlers);
+    this.#input.write(frame(kind, call, JSON.stringify(content)));
+    return call;
+  }
+
+  /** Sends bytes, or nothing as their end; resolves when there is room for more. */
+  async send(kind: number, call: number, content: Uint8Array): Promise<void> {
+    if (this.#isOpen && !this.#input.write(frame(kind, call, content))) {
+      await Promise.race([once(this.#input, "drain"), this.ended]);
+    }
+  }
+
+  close(call: number): void {
+    this.#calls.delete(call);
+  }
+
+  /** One question, one answer. */
+  async ask(kind: number, content: object, timeoutMs: number): Promise<unknown> {
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => finish(() => reject(new AgentRefusal("ETIMEDOUT"))), timeoutMs);
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        this.close(call);
+        settle();
+      };
+      const call = this.open(kind, content, {
+        onFrame: (answer, bytes) => {
+          if (answer === FROM_AGENT.done) finish(() => resolve(parseJson(bytes)));
+          else if (answer === FROM_AGENT.failed) finish(() => reject(refusal(bytes)));
+        },
+        onLost: (reason) => finish(() => reject(new Error(reason))),
+      });
+    });
+  }
+
+  /** Kills everything that a call started. False where something was left. */
+  async killTree(call: number): Promise<boolean> {
+    const answer = await this.ask(TO_AGENT.kill, { call, signal: "SIGKILL", isTree: true }, 3_000).catch(() => undefined);
+    return z.object({ isDone: z.literal(true) }).safeParse(answer).success;
+  }
+
+  /** Ends the sandbox with everything in it. Calls that are under way hear `reason`. */
+  kill(reason: string): void {
+    if (!this.#isOpen) return;
+    this.#reason = reason;
+    this.#child.kill("SIGKILL");
+  }
+
+  #lose(): void {
+    this.#isOpen = false;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.onLost(this.#reason);
+  }
+}
+
+/** JSON of a frame that came from inside; whoever asks parses what is in it. */
+export function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+export function refusal(bytes: Buffer): AgentRefusal {
+  const parsed = refusalSchema.safeParse(parseJson(bytes));
+  return new AgentRefusal(parsed.success ? parsed.data.code : "EUNKNOWN");
+}

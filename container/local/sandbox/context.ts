@@ -1,0 +1,296 @@
+import { randomBytes } from "node:crypto";
+import * as z from "zod";
+import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
+import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
+import { type CapturedText, type LiveOutput, Output } from "./output.ts";
+import { Problem } from "./problem.ts";
+
+export const codeSchema = z.object({
+  code: z.string().max(2_000_000),
+  language: z.enum(["python", "javascript"]),
+  context: z.string().min(1).max(200),
+  timeoutMs: z.int().min(1).max(2_147_483_647),
+  maxChars: z.int().min(1).max(10_000_000),
+});
+
+export type CodeRequest = z.output<typeof codeSchema>;
+
+const form = z.string().exactOptional();
+const formsSchema = z.object({
+  ...{ text: form, html: form, markdown: form, latex: form },
+  ...{ svg: form, json: form, png: form, jpeg: form },
+});
+const errorSchema = z.object({
+  name: z.string().max(1_000),
+  message: z.string().max(100_000),
+  traceback: z.string().max(100_000),
+});
+
+type CodeError = z.output<typeof errorSchema>;
+
+/** As `CodeResult` of the driver. */
+export interface CodeRunResult {
+  readonly stdout: CapturedText;
+  readonly stderr: CapturedText;
+  readonly results: readonly z.output<typeof formsSchema>[];
+  readonly error?: CodeError;
+  readonly durationMs: number;
+}
+
+const messageSchema = z.union([
+  z.object({ ready: z.literal(true) }),
+  z.object({ result: formsSchema }),
+  z.object({ done: z.string(), error: errorSchema.nullable(), resultCount: z.int() }),
+]);
+
+const PROGRAMS = {
+  python: "export MPLBACKEND=module://matplotlib_inline.backend_inline IPYTHONDIR=/tmp/ipython; exec python3 -u /opt/pincer/kernel.py",
+  javascript: "exec node --no-warnings --no-force-async-hooks-checks /opt/pincer/kernel.mjs",
+} as const;
+
+const START_TIMEOUT_MS = 30_000;
+/** How long interrupted code may take to stop before its context is ended. */
+const GRACE_MS = 3_000;
+const AFTER_KILL_MS = 3_000;
+/** Output that comes later than this after the end of a run has lost its way. */
+const MARK_TIMEOUT_MS = 1_000;
+const MAX_LINE_BYTES = 12_000_000;
+const MAX_RESULTS_BYTES = 24_000_000;
+const MAX_STARTUP_BYTES = 4_000;
+
+interface Run {
+  readonly mark: string;
+  readonly streams: Readonly<Record<"stdout" | "stderr", MarkedStream>>;
+  readonly live: LiveOutput;
+  readonly results: z.output<typeof formsSchema>[];
+  resultBytes: number;
+  readonly finish: (error: CodeError | undefined) => void;
+}
+
+/** One interpreter with its variables. Runs one piece of code at a time. */
+export class CodeContext {
+  readonly #link: AgentLink;
+  readonly #language: CodeRequest["language"];
+  readonly #call: number;
+  readonly #ready: Promise<void>;
+  #queue: Promise<unknown> = Promise.resolve();
+  #run: Run | undefined;
+  #line: Buffer[] = [];
+  #lineBytes = 0;
+  #startup = "";
+  #end: string | undefined;
+  #settleReady: (failure?: Problem) => void = () => undefined;
+
+  constructor(link: AgentLink, language: CodeRequest["language"]) {
+    this.#link = link;
+    this.#language = language;
+    this.#ready = new Promise((resolve, reject) => {
+      this.#settleReady = (failure) => (failure === undefined ? resolve() : reject(failure));
+    });
+    this.#ready.catch(() => undefined);
+    const request = { command: PROGRAMS[language], cwd: "/workspace", env: {}, hasStdin: false, hasControl: true };
+    this.#call = link.open(TO_AGENT.spawn, request, {
+      onFrame: (kind, content) => this.#onFrame(kind, content),
+      onLost: (reason) => this.#crash(reason),
+    });
+    setTimeout(() => this.#settleReady(new Problem("unavailable", "The code context did not start; try again.")), START_TIMEOUT_MS).unref();
+  }
+
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  get isBusy(): boolean {
+    return this.#run !== undefined;
+  }
+
+  /** Runs code when what was asked before has ended. `isAborted` answers when its caller has gone. */
+  async run(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
+    const turn = this.#queue.then(() => this.#runNow(request, live, signal));
+    this.#queue = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async kill(): Promise<void> {
+    if (!(await this.#link.killTree(this.#call))) this.#link.kill("A code context could not be ended; the sandbox was started afresh.");
+  }
+
+  async #runNow(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
+    if (signal.aborted) throw new Problem("cancelled", "The call was cancelled.");
+    await this.#ready;
+    const startedMs = performance.now();
+    const mark = randomBytes(16).toString("hex");
+    const output = (): MarkedStream => new MarkedStream(mark, request.maxChars);
+    const streams = { stdout: output(), stderr: output() };
+    const results: z.output<typeof formsSchema>[] = [];
+    let wasStopped = false;
+
+    const finished = new Promise<CodeError | undefined>((finish) => {
+      this.#run = { mark, streams, live, results, resultBytes: 0, finish };
+    });
+    if (this.#end !== undefined) this.#run?.finish(crashed(this.#end));
+    void this.#send({ mark, code: request.code });
+
+    const stop = (): void => {
+      wasStopped = true;
+      void this.#stop(mark);
+    };
+    const timer = setTimeout(stop, request.timeoutMs);
+    signal.addEventListener("abort", stop, { once: true });
+    const error = await finished;
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    if (this.#end === undefined) await Promise.race([Promise.all([streams.stdout.marked, streams.stderr.marked]), delay(MARK_TIMEOUT_MS)]);
+    this.#run = undefined;
+    live.stop();
+    for (const stream of [streams.stdout, streams.stderr]) stream.end();
+
+    const told = wasStopped && error !== undefined ? stopped(error, this.#end === undefined, request.timeoutMs) : error;
+    return {
+      stdout: streams.stdout.output.read(),
+      stderr: streams.stderr.output.read(),
+      results,
+      ...(told !== undefined && { error: told }),
+      durationMs: performance.now() - startedMs,
+    };
+  }
+
+  /** Interrupts the code, or ends the context where that does not help. */
+  async #stop(mark: string): Promise<void> {
+    if (this.#language === "python") {
+      await this.#link.ask(TO_AGENT.kill, { call: this.#call, signal: "SIGINT", isTree: false }, GRACE_MS).catch(() => undefined);
+    } else {
+      await this.#send({ stop: true });
+    }
+    await delay(GRACE_MS);
+    if (this.#run?.mark !== mark) return;
+    await this.kill();
+    await delay(AFTER_KILL_MS);
+    if (this.#run?.mark === mark) this.#link.kill("A code context could not be ended; the sandbox was started afresh.");
+  }
+
+  async #send(message: object): Promise<void> {
+    await this.#link.send(TO_AGENT.control, this.#call, Buffer.from(`${JSON.stringify(message)}\n`));
+  }
+
+  #onFrame(kind: number, content: Buffer): void {
+    if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr) this.#onOutput(kind === FROM_AGENT.stdout ? "stdout" : "stderr", content);
+    else if (kind === FROM_AGENT.control) this.#onControl(content);
+    else if (kind === FROM_AGENT.exit) this.#crash(exitReason(content));
+    else if (kind === FROM_AGENT.failed) this.#crash(`The sandbox could not start it (${refusal(content).code}).`);
+  }
+
+  #onOutput(stream: "stdout" | "stderr", content: Buffer): void {
+    if (this.#run === undefined) this.#startup = (this.#startup + content.toString("utf8")).slice(-MAX_STARTUP_BYTES);
+    else if (this.#run.streams[stream].push(content)) this.#run.live.push(content);
+  }
+
+  #onControl(content: Buffer): void {
+    let start = 0;
+    for (let end = content.indexOf(10); end !== -1; end = content.indexOf(10, start)) {
+      const line = Buffer.concat([...this.#line, content.subarray(start, end)]);
+      this.#line = [];
+      this.#lineBytes = 0;
+      start = end + 1;
+      this.#onMessage(line);
+    }
+    this.#line.push(Buffer.from(content.subarray(start)));
+    this.#lineBytes += content.length - start;
+    if (this.#lineBytes > MAX_LINE_BYTES) void this.kill();
+  }
+
+  #onMessage(line: Buffer): void {
+    const message = messageSchema.safeParse(parseJson(line));
+    const run = this.#run;
+    // Something inside speaks in the interpreter's name: nothing that it says can be believed any more.
+    if (!message.success) void this.kill();
+    else if ("ready" in message.data) this.#settleReady();
+    else if (run === undefined) return;
+    else if ("result" in message.data) {
+      run.resultBytes += line.length;
+      if (run.resultBytes <= MAX_RESULTS_BYTES) run.results.push(message.data.result);
+    } else if (message.data.done === run.mark) {
+      const missing = message.data.resultCount - run.results.length;
+      if (missing > 0) run.results.push({ text: `${missing} more results were left out.` });
+      run.finish(message.data.error ?? undefined);
+    }
+  }
+
+  #crash(reason: string): void {
+    if (this.#end !== undefined) return;
+    this.#end = reason;
+    const missing = /ModuleNotFoundError: No module named '(IPython|traitlets)|python3: (command )?not found/.test(this.#startup);
+    this.#settleReady(
+      missing
+        ? new Problem("unavailable", "Python code needs IPython: install it (on Debian and Ubuntu, apt install python3-ipython) and run the code again.")
+        : new Problem("unavailable", `The code context did not start; try again. ${reason}`),
+    );
+    this.#run?.finish(crashed(reason));
+    this.#link.close(this.#call);
+  }
+}
+
+function crashed(reason: string): CodeError {
+  return { name: "ContextCrashed", message: `${reason} The context's variables are lost; the next run starts it afresh.`, traceback: "" };
+}
+
+function stopped(error: CodeError, isKept: boolean, timeoutMs: number): CodeError {
+  const after = `The code was interrupted after ${timeoutMs} ms`;
+  if (!isKept) {
+    return { name: "Interrupted", message: `${after} and did not stop, so that its context was ended: its variables are lost.`, traceback: "" };
+  }
+  if (error.name !== "KeyboardInterrupt" && error.name !== "Interrupted") return error;
+  const message = `${after}; variables that it has set are kept.`;
+  return { name: "Interrupted", message, traceback: `${error.traceback}\nInterrupted: ${message}`.trim() };
+}
+
+function exitReason(content: Buffer): string {
+  const parsed = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() }).safeParse(parseJson(content));
+  const { code, signal } = parsed.success ? parsed.data : { code: null, signal: null };
+  return code === null ? `The code's process was ended by ${signal ?? "a signal"}.` : `The code's process ended with exit code ${code}.`;
+}
+
+async function delay(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+/** One output of a context, up to the mark that ends a run. */
+class MarkedStream {
+  readonly output: Output;
+  readonly marked: Promise<void>;
+  readonly #mark: Buffer;
+  #held: Buffer = Buffer.alloc(0);
+  #isOver = false;
+  #settle: () => void = () => undefined;
+
+  constructor(mark: string, maxChars: number) {
+    this.#mark = Buffer.from(`\0${mark}`);
+    this.output = new Output({ spoolPath: "", maxChars, maxSpoolBytes: 0, budget: { leftBytes: 0 } });
+    this.marked = new Promise((resolve) => (this.#settle = resolve));
+  }
+
+  /** Nothing more comes; what looked like the beginning of a mark was none. */
+  end(): void {
+    if (!this.#isOver) this.output.push(this.#held);
+    this.#isOver = true;
+  }
+
+  /** False where the run's output is over. */
+  push(content: Buffer): boolean {
+    if (this.#isOver) return false;
+    const bytes = this.#held.length === 0 ? content : Buffer.concat([this.#held, content]);
+    const at = bytes.indexOf(this.#mark);
+    if (at !== -1) {
+      this.#isOver = true;
+      this.output.push(bytes.subarray(0, at));
+      this.#settle();
+      return true;
+    }
+    // The mark begins with a NUL: only what follows one may be its beginning.
+    const maybe = bytes.lastIndexOf(0);
+    const split = maybe !== -1 && bytes.length - maybe < this.#mark.length ? maybe : bytes.length;
+    this.output.push(bytes.subarray(0, split));
+    this.#held = Buffer.from(bytes.subarray(split));
+    return true;
+  }
+}

@@ -1,0 +1,175 @@
+import { createHash, randomBytes } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { chmod, lstat, mkdir, open, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+import { FROM_AGENT } from "./frames.mjs";
+import { isOurTemporary, scan, stampOf, TEMPORARY } from "./scan.mjs";
+
+/** @typedef {import("./process.mjs").Outbox} Outbox */
+
+const CHUNK_BYTES = 256 * 1024;
+
+/** A refusal that the runtime knows by its code. @param {string} code */
+function refuse(code) {
+  return Object.assign(new Error(code), { code });
+}
+
+/** @type {Map<number, ReturnType<typeof writer>>} */
+const writers = new Map();
+
+/** How many more pieces each reader may send before it is told to go on. @type {Map<number, { credit: number, wake: () => void, isWanted: boolean }>} */
+const readers = new Map();
+const FIRST_CREDIT = 4;
+
+/** @param {number} call @param {any} request @param {Outbox} outbox */
+export async function answerFile(call, request, outbox) {
+  const done = (/** @type {object} */ result) => outbox.send(FROM_AGENT.done, call, result);
+  switch (request.op) {
+    case "read":
+      return done(await read(call, request, outbox));
+    case "write":
+      writers.set(call, writer(request.path, done));
+      return undefined;
+    case "hash":
+      return done(await hash(request.path));
+    case "remove":
+      return done(await remove(request.path, request.root));
+    case "rename":
+      await rename(request.from, request.to);
+      return done({});
+    case "scan":
+      return done(await scanFolder(call, request, outbox));
+    default:
+      throw refuse("EUNKNOWN");
+  }
+}
+
+/** The file's bytes so far are on disk before the next are taken. @param {number} call @param {Buffer} bytes */
+export async function feedFile(call, bytes) {
+  const reader = readers.get(call);
+  if (reader !== undefined) {
+    reader.credit += 1;
+    reader.wake();
+  }
+  const writing = writers.get(call);
+  if (writing === undefined) return;
+  if (bytes.length === 0) writers.delete(call);
+  try {
+    await writing(Buffer.from(bytes));
+  } catch (error) {
+    writers.delete(call);
+    throw error;
+  }
+}
+
+/** Nobody wants the rest. @param {number} call */
+export function forgetFile(call) {
+  const reader = readers.get(call);
+  if (reader === undefined) return;
+  reader.isWanted = false;
+  reader.wake();
+}
+
+/** @param {number} call @param {{ path: string, maxBytes: number, isExact: boolean }} request @param {Outbox} outbox */
+async function read(call, { path, maxBytes, isExact }, outbox) {
+  // Without O_NONBLOCK a named pipe would be waited on for ever.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const info = await file.stat({ bigint: true });
+  if (info.isDirectory()) throw refuse("EISDIR");
+  if (!info.isFile()) throw refuse("ENOTFILE");
+  if (info.size > BigInt(maxBytes)) throw refuse("EFBIG");
+  const sizeBytes = Number(info.size);
+  outbox.send(FROM_AGENT.bytes, call, Buffer.from(JSON.stringify({ sizeBytes })));
+  const reader = { credit: FIRST_CREDIT, wake: () => {}, isWanted: true };
+  readers.set(call, reader);
+  try {
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (let sent = 0; reader.isWanted && !(isExact && sent === sizeBytes); ) {
+      const { bytesRead } = await file.read(buffer, 0, isExact ? Math.min(CHUNK_BYTES, sizeBytes - sent) : CHUNK_BYTES);
+      if (bytesRead === 0 && isExact) throw refuse("ECHANGED");
+      if (bytesRead === 0) break;
+      sent += bytesRead;
+      // Files of /proc say that they are empty; others may grow while they are read.
+      if (sent > maxBytes) throw refuse("EFBIG");
+      outbox.send(FROM_AGENT.bytes, call, buffer.subarray(0, bytesRead));
+      reader.credit -= 1;
+      while (reader.credit <= 0 && reader.isWanted) await new Promise((resolve) => (reader.wake = () => resolve(undefined)));
+    }
+  } finally {
+    readers.delete(call);
+  }
+  return {};
+}
+
+/** The whole file or nothing: it takes its place when its last byte is written. */
+function writer(/** @type {string} */ path, /** @type {(result: object) => void} */ done) {
+  const temporary = `${dirname(path)}/${TEMPORARY.prefix}${randomBytes(8).toString("hex")}`;
+  const opened = (async () => {
+    const before = await stat(path).catch(() => undefined);
+    if (before !== undefined && !before.isFile()) throw refuse(before.isDirectory() ? "EISDIR" : "ENOTFILE");
+    await mkdir(dirname(path), { recursive: true });
+    TEMPORARY.inUse.add(temporary);
+    const file = await open(temporary, "wx", 0o644);
+    if (before !== undefined) await chmod(temporary, before.mode & 0o777);
+    return file;
+  })();
+  let turn = opened.then(() => {});
+  const abandon = async () => {
+    TEMPORARY.inUse.delete(temporary);
+    await opened.then((file) => file.close()).catch(() => {});
+    await rm(temporary, { force: true }).catch(() => {});
+  };
+  return (/** @type {Buffer} */ bytes) => {
+    turn = turn.then(async () => {
+      const file = await opened;
+      if (bytes.length > 0) return file.writeFile(bytes);
+      await file.close();
+      await rename(temporary, path);
+      TEMPORARY.inUse.delete(temporary);
+      return done({ stamp: stampOf(await lstat(path, { bigint: true })) });
+    });
+    turn = turn.catch(async (error) => {
+      await abandon();
+      throw error;
+    });
+    return turn;
+  };
+}
+
+/** @param {string} path */
+async function hash(path) {
+  const info = await lstat(path, { bigint: true });
+  if (!info.isFile()) throw refuse("ENOTFILE");
+  const md5 = createHash("md5");
+  for await (const chunk of createReadStream(path)) md5.update(chunk);
+  return { md5: md5.digest("hex"), stamp: stampOf(info) };
+}
+
+/** Removes a file and the folders that it leaves empty below `root`. @param {string} path @param {string} root */
+async function remove(path, root) {
+  await unlink(path).catch((error) => {
+    if (error.code !== "ENOENT") throw error;
+  });
+  try {
+    for (let folder = dirname(path); folder.startsWith(`${root}/`); folder = dirname(folder)) await rmdir(folder);
+  } catch {
+    // The first folder that still holds something ends it.
+  }
+  return {};
+}
+
+/** @param {number} call @param {{ root: string, maxFiles: number, wantsList: boolean }} request @param {Outbox} outbox */
+async function scanFolder(call, request, outbox) {
+  const found = scan(request.root, request.maxFiles);
+  if (request.wantsList) {
+    for (let start = 0; start < found.files.length; start += 1_000) {
+      const page = found.files.slice(start, start + 1_000);
+      outbox.send(FROM_AGENT.bytes, call, Buffer.from(JSON.stringify(page)));
+      await new Promise((resolve) => outbox.whenClear(() => resolve(undefined)));
+    }
+  }
+  for (const path of found.leftovers.filter((path) => isOurTemporary(path) && !TEMPORARY.inUse.has(path))) {
+    await rm(path, { force: true });
+  }
+  return { digest: found.digest, leftOut: found.leftOut, isFull: found.isFull };
+}

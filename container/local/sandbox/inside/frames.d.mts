@@ -1,0 +1,15 @@
+export const TO_AGENT: Readonly<Record<"spawn" | "stdin" | "control" | "kill" | "forget" | "file" | "bytes", number>>;
+export const FROM_AGENT: {
+  readonly ready: 16;
+  readonly stdout: 17;
+  readonly stderr: 18;
+  readonly control: 19;
+  readonly exit: 20;
+  readonly done: 21;
+  readonly failed: 22;
+  readonly bytes: 23;
+  readonly started: 24;
+};
+export const MAX_FRAME_BYTES: number;
+export function frame(kind: number, call: number, content?: Uint8Array | string): Buffer;
+export function frameReader(onFrame: (kind: number, call: number, content: Buffer) => void): (chunk: Buffer) => void;

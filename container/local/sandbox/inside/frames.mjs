@@ -1,0 +1,88 @@
+/**
+ * The wire between the runtime and the agent inside a sandbox: a length, a kind, the number of the call that it
+ * belongs to, and bytes. Both sides use this file; the runtime trusts nothing that comes through it.
+ */
+
+export const TO_AGENT = /** @type {const} */ ({
+  /** JSON: start a process. */
+  spawn: 1,
+  /** Bytes for its standard input; none ends it. */
+  stdin: 2,
+  /** Bytes for its control channel. */
+  control: 3,
+  /** JSON: signal a process, or everything that its call started. */
+  kill: 4,
+  /** Nobody wants the process's output any more. */
+  forget: 5,
+  /** JSON: one file operation. */
+  file: 6,
+  /** Bytes of a file that is being written; none ends it. */
+  bytes: 7,
+});
+
+export const FROM_AGENT = /** @type {const} */ ({
+  /** JSON: the agent is up. */
+  ready: 16,
+  stdout: 17,
+  stderr: 18,
+  control: 19,
+  /** JSON: how a process ended. */
+  exit: 20,
+  /** JSON: a call's answer. */
+  done: 21,
+  /** JSON: why a call failed. */
+  failed: 22,
+  /** Bytes of a file that is being read. */
+  bytes: 23,
+  /** A process is there. */
+  started: 24,
+});
+
+const HEADER_BYTES = 9;
+/** A whole frame. Whoever sends more is broken or hostile. */
+export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+/**
+ * @param {number} kind
+ * @param {number} call
+ * @param {Uint8Array | string} content
+ */
+export function frame(kind, call, content = "") {
+  const size = typeof content === "string" ? Buffer.byteLength(content) : content.length;
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + size);
+  bytes.writeUInt32BE(size, 0);
+  bytes.writeUInt8(kind, 4);
+  bytes.writeUInt32BE(call, 5);
+  if (typeof content === "string") bytes.write(content, HEADER_BYTES);
+  else bytes.set(content, HEADER_BYTES);
+  return bytes;
+}
+
+/**
+ * Cuts a byte stream into frames. Throws where a frame says that it is too long.
+ * @param {(kind: number, call: number, content: Buffer) => void} onFrame
+ */
+export function frameReader(onFrame) {
+  /** @type {Buffer[]} */
+  let pieces = [];
+  let have = 0;
+  let need = HEADER_BYTES;
+  return (/** @type {Buffer} */ chunk) => {
+    pieces.push(chunk);
+    have += chunk.length;
+    if (have < need) return;
+    let rest = pieces.length === 1 ? chunk : Buffer.concat(pieces, have);
+    need = HEADER_BYTES;
+    while (rest.length >= HEADER_BYTES) {
+      const size = rest.readUInt32BE(0);
+      if (size > MAX_FRAME_BYTES) throw new Error(`A frame of ${size} bytes is too long.`);
+      need = HEADER_BYTES + size;
+      if (rest.length < need) break;
+      onFrame(rest.readUInt8(4), rest.readUInt32BE(5), rest.subarray(HEADER_BYTES, need));
+      rest = rest.subarray(need);
+      need = HEADER_BYTES;
+    }
+    pieces = rest.length === 0 ? [] : [rest];
+    have = rest.length;
+  };
+}

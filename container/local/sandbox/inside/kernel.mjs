@@ -1,0 +1,166 @@
+import { writeSync } from "node:fs";
+import inspector from "node:inspector";
+import { createRequire } from "node:module";
+import { Socket } from "node:net";
+import { inspect, stripVTControlCharacters } from "node:util";
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { withImports } from "./imports.mjs";
+
+/**
+ * A JavaScript code context. The code runs on the main thread as in V8's own REPL (`const` may be declared again,
+ * `await` works anywhere); a worker speaks with the runtime on file descriptor 3, so that code which never yields
+ * can be stopped without losing its variables. At the end of a run a mark is written to both outputs.
+ */
+
+const MAX_TEXT_CHARS = 1_000_000;
+const MAX_TRACEBACK_CHARS = 4_000;
+/** After this without an answer, stopped code is waiting for something; the run ends without it. */
+const STOP_MS = 200;
+/** Code that cannot be stopped in this time sits in a system call; then the runtime ends the context. */
+const ALIVE_MS = 1_000;
+
+if (isMainThread) runCode();
+else serve();
+
+function runCode() {
+  const require = createRequire("/workspace/");
+  Object.assign(globalThis, { require });
+  Object.defineProperty(globalThis, "$import", {
+    value: (/** @type {string} */ name, /** @type {ImportCallOptions} */ options) => import(/^\.{0,2}\//.test(name) ? require.resolve(name) : resolve(name), options),
+  });
+  /** A package of the workspace; what cannot be found there is left to Node to say. */
+  function resolve(/** @type {string} */ name) {
+    try {
+      return require.resolve(name);
+    } catch {
+      return name;
+    }
+  }
+  process.on("uncaughtException", (error) => console.error(error));
+  process.on("unhandledRejection", (error) => console.error(error));
+
+  const session = new inspector.Session();
+  session.connect();
+  /** @param {string} method @param {object} params @returns {Promise<any>} */
+  const post = (method, params) =>
+    new Promise((done) => session.post(method, params, (error, answer) => done(error === null ? answer : { error })));
+  /** Values stay on this thread: the worker is told what they look like. */
+  const held = Symbol.for("pincer.value");
+  const valueOf = async (/** @type {any} */ remote) => {
+    if (remote.objectId === undefined) return "unserializableValue" in remote ? globalThis.eval(remote.unserializableValue) : remote.value;
+    await post("Runtime.callFunctionOn", {
+      objectId: remote.objectId,
+      functionDeclaration: "function () { globalThis[Symbol.for('pincer.value')] = this; }",
+    });
+    const value = Reflect.get(globalThis, held);
+    Reflect.deleteProperty(globalThis, held);
+    return remote.type === "symbol" || remote.type === "bigint" ? value.valueOf() : value;
+  };
+
+  const worker = new Worker(new URL(import.meta.url));
+  worker.on("exit", () => process.exit(0));
+  worker.on("message", async ({ run, code }) => {
+    if (code === undefined) return worker.postMessage({ run, isAlive: true });
+    const answer = await post("Runtime.evaluate", { expression: withImports(code), replMode: true, awaitPromise: true });
+    let outcome;
+    try {
+      outcome = await describe(answer, valueOf);
+    } catch (error) {
+      outcome = { error: describeError(error) };
+    }
+    await post("Runtime.releaseObjectGroup", { objectGroup: "" });
+    worker.postMessage({ run, outcome });
+  });
+}
+
+/** @param {any} answer @param {(remote: any) => Promise<unknown>} valueOf */
+async function describe({ result, exceptionDetails, error }, valueOf) {
+  if (exceptionDetails !== undefined) return { error: describeError(await valueOf(exceptionDetails.exception)) };
+  if (result === undefined) return { error: { name: "Interrupted", message: error?.message ?? "The code was stopped.", traceback: "" } };
+  if (result.type === "undefined") return {};
+  const value = await valueOf(result);
+  return { text: inspect(value, { depth: 4, breakLength: 100, maxArrayLength: 200, maxStringLength: 100_000 }).slice(0, MAX_TEXT_CHARS) };
+}
+
+/** @param {unknown} error */
+function describeError(error) {
+  if (!(error instanceof Error)) return { name: "Thrown", message: inspect(error).slice(0, MAX_TRACEBACK_CHARS), traceback: "" };
+  const lines = stripVTControlCharacters(String(error.stack)).split("\n");
+  // What lies below the code's own frames is this file and Node.
+  const own = lines.filter((line) => !/^\s+at (.*(node:|\/opt\/pincer\/)|new Promise \(<anonymous>\))/.test(line));
+  return {
+    name: String(error.name),
+    message: String(error.message).slice(0, MAX_TRACEBACK_CHARS),
+    traceback: own.join("\n").slice(-MAX_TRACEBACK_CHARS),
+  };
+}
+
+function serve() {
+  const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
+  const runtime = new Socket({ fd: 3, readable: true, writable: true });
+  /** @type {{ mark: string, isStopped: boolean } | undefined} */
+  let current;
+  let onAlive = () => {};
+
+  const send = (/** @type {object} */ message) => runtime.write(`${JSON.stringify(message)}\n`);
+  const finish = (/** @type {any} */ outcome) => {
+    if (current === undefined) return;
+    const { mark } = current;
+    current = undefined;
+    if (outcome.text !== undefined) send({ result: { text: outcome.text } });
+    for (const fd of [1, 2]) writeWhole(fd, `\0${mark}`);
+    send({ done: mark, error: outcome.error ?? null, resultCount: outcome.text === undefined ? 0 : 1 });
+  };
+  const stop = async () => {
+    if (current === undefined) return;
+    const stopped = current;
+    stopped.isStopped = true;
+    // Connected all the time, it would hold up the code's own process.exit().
+    const main = new inspector.Session();
+    main.connectToMainThread();
+    main.post("Runtime.terminateExecution");
+    await new Promise((resolve) => setTimeout(resolve, STOP_MS));
+    main.disconnect();
+    if (current !== stopped) return;
+    const isAlive = new Promise((resolve) => {
+      onAlive = () => resolve(true);
+      setTimeout(() => resolve(false), ALIVE_MS);
+    });
+    port.postMessage({ run: stopped.mark });
+    if ((await isAlive) && current === stopped) finish({ error: { name: "Interrupted", message: "The code was stopped.", traceback: "" } });
+  };
+
+  port.on("message", ({ run, outcome, isAlive }) => {
+    if (isAlive === true) onAlive();
+    if (outcome === undefined || run !== current?.mark) return;
+    finish(current?.isStopped ? { error: { name: "Interrupted", message: "The code was stopped.", traceback: "" } } : outcome);
+  });
+  let pending = "";
+  runtime.setEncoding("utf8");
+  runtime.on("data", (/** @type {string} */ text) => {
+    const lines = (pending + text).split("\n");
+    pending = lines.pop() ?? "";
+    for (const line of lines) {
+      const request = JSON.parse(line);
+      if (request.stop === true) void stop();
+      else {
+        current = { mark: request.mark, isStopped: false };
+        port.postMessage({ run: request.mark, code: request.code });
+      }
+    }
+  });
+  runtime.on("close", () => process.exit(0));
+  send({ ready: true });
+}
+
+/** The pipe may be full, and does not block. @param {number} fd @param {string} text */
+function writeWhole(fd, text) {
+  for (let rest = Buffer.from(text); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      if (error.code !== "EAGAIN") return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { lstatSync, readdirSync } from "node:fs";
+import { basename } from "node:path";
+
+/** Files that are being written; they are no part of what the folder holds. */
+export const TEMPORARY = { prefix: ".pincer-write-", /** @type {Set<string>} */ inUse: new Set() };
+
+/** @param {string} path */
+export function isOurTemporary(path) {
+  return /^\.pincer-write-[0-9a-f]{16}$/.test(basename(path));
+}
+
+/**
+ * A file that changed this short a time ago may change again without its times telling: kernels before 6.13 count
+ * them in steps of up to 10 ms.
+ */
+const RACY_NS = 25_000_000n;
+
+/** Differs whenever the file was written, replaced or renamed over. @param {import("node:fs").BigIntStats} info */
+export function stampOf(info) {
+  const isRacy = BigInt(Date.now()) * 1_000_000n - info.ctimeNs < RACY_NS;
+  return `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}${isRacy ? "?" : ""}`;
+}
+
+/**
+ * Every regular file below `root`, by name, and a digest of all of it. Links, devices and the like are counted, not
+ * followed.
+ * @param {string} root
+ * @param {number} maxFiles
+ */
+export function scan(root, maxFiles) {
+  /** @type {[path: string, sizeBytes: number, stamp: string][]} */
+  const files = [];
+  const leftovers = [];
+  const digest = createHash("sha256");
+  let leftOut = 0;
+  let isFull = false;
+  const folders = [""];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    let entries;
+    try {
+      entries = readdirSync(root + (folder && `/${folder}`), { withFileTypes: true });
+    } catch {
+      leftOut += 1;
+      continue;
+    }
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      if (isOurTemporary(path)) leftovers.push(`${root}/${path}`);
+      else if (entry.isDirectory()) folders.push(path);
+      else if (!entry.isFile()) leftOut += 1;
+      else if (files.length >= maxFiles) isFull = true;
+      else {
+        const info = lstatSync(`${root}/${path}`, { bigint: true, throwIfNoEntry: false });
+        if (info === undefined || !info.isFile()) continue;
+        const stamp = stampOf(info);
+        files.push([path, Number(info.size), stamp]);
+        digest.update(`${path}\0${stamp}\n`);
+      }
+    }
+  }
+  digest.update(`${leftOut}`);
+  return { files, leftovers, digest: digest.digest("hex"), leftOut, isFull };
+}

@@ -1,0 +1,82 @@
+import { createHash } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import * as z from "zod";
+
+const schema = z.object({
+  /** The folder that this is about; another one means that the disk was changed behind our back. */
+  rootInode: z.number(),
+  /** What the last scan found, where everything in it is accounted for. */
+  scanDigest: z.string().exactOptional(),
+  files: z.record(
+    z.string(),
+    z.object({
+      /** What the caller's files hold under that name. */
+      etag: z.string(),
+      /** What lies in the sandbox; absent for a file that was left out. */
+      stamp: z.string().exactOptional(),
+    }),
+  ),
+});
+
+type Stored = z.output<typeof schema>;
+
+/** What the caller's files and the sandbox's folder held when they were last the same, kept across restarts. */
+export class Manifest {
+  readonly files: Map<string, { readonly etag: string; readonly stamp?: string }>;
+  scanDigest: string | undefined;
+  readonly #path: string;
+  readonly #rootInode: number;
+  #digest: string | undefined;
+
+  private constructor(path: string, rootInode: number, stored: Stored | undefined) {
+    this.#path = path;
+    this.#rootInode = rootInode;
+    this.files = new Map(Object.entries(stored?.files ?? {}));
+    this.scanDigest = stored?.scanDigest;
+  }
+
+  /** An unreadable manifest, or one of another folder, is none: then nothing is taken for removed. */
+  static async load(path: string, rootInode: number): Promise<Manifest> {
+    const text = await readFile(path, "utf8").catch(() => "null");
+    const parsed = schema.safeParse(tryJson(text));
+    return new Manifest(path, rootInode, parsed.success && parsed.data.rootInode === rootInode ? parsed.data : undefined);
+  }
+
+  /** The same for the same files as `listingDigest` in `servers/sandbox/mount.ts`. */
+  get digest(): string {
+    if (this.#digest === undefined) {
+      const hash = createHash("sha256");
+      for (const path of [...this.files.keys()].sort()) hash.update(`${path}\0${this.files.get(path)?.etag}\n`);
+      this.#digest = hash.digest("hex");
+    }
+    return this.#digest;
+  }
+
+  set(path: string, entry: { readonly etag: string; readonly stamp?: string }): void {
+    this.files.set(path, entry);
+    this.#digest = undefined;
+  }
+
+  delete(path: string): void {
+    this.files.delete(path);
+    this.#digest = undefined;
+  }
+
+  async save(): Promise<void> {
+    const stored: Stored = {
+      rootInode: this.#rootInode,
+      ...(this.scanDigest !== undefined && { scanDigest: this.scanDigest }),
+      files: Object.fromEntries(this.files),
+    };
+    await writeFile(`${this.#path}.new`, JSON.stringify(stored), { mode: 0o600 });
+    await rename(`${this.#path}.new`, this.#path);
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

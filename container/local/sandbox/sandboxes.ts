@@ -1,0 +1,107 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { removeStaleCgroups } from "./cgroups.ts";
+import { jailProblem, makeSandboxFolder, openSocketToSandbox, prepareEtc } from "./jail.ts";
+import { defaultLimits, type Limits } from "./limits.ts";
+import { Problem } from "./problem.ts";
+import { LocalSandbox } from "./sandbox.ts";
+
+export interface SandboxesOptions {
+  readonly dataDir: string;
+  readonly egressSocket?: string;
+  readonly limits?: Partial<Limits>;
+  /** Off where a test must see what holds without them. */
+  readonly hasCgroups?: boolean;
+  readonly idleMs?: number;
+  readonly log: (line: string) => void;
+}
+
+const IDLE_MS = 15 * 60_000;
+const MAX_STARTED = 32;
+
+/** All sandboxes of this machine, by id. */
+export class Sandboxes {
+  /** Why none can be started, in a sentence that says what to do. */
+  readonly problem: string | undefined;
+  readonly limits: Limits;
+  readonly #options: SandboxesOptions;
+  readonly #sandboxes = new Map<string, LocalSandbox>();
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
+    this.#options = options;
+    this.limits = limits;
+    this.problem = problem;
+    const idleMs = options.idleMs ?? IDLE_MS;
+    this.#timer = setInterval(() => void this.#stopIdle(idleMs), Math.max(50, idleMs / 4));
+    this.#timer.unref();
+  }
+
+  /** Tries what this machine allows. Leftovers of a runtime that was killed are removed. */
+  static async open(options: SandboxesOptions): Promise<Sandboxes> {
+    const { dataDir, egressSocket } = options;
+    const limits = { ...defaultLimits(), ...options.limits };
+    const all = join(dataDir, "sandboxes");
+    await mkdir(all, { recursive: true, mode: 0o700 });
+    removeStaleCgroups();
+    for (const name of await readdir(all)) await LocalSandbox.clearSpools(join(all, name));
+    const etcDir = join(dataDir, "sandbox-etc");
+    await prepareEtc(etcDir);
+    if (egressSocket !== undefined) await openSocketToSandbox(egressSocket);
+    const probeDir = join(dataDir, "sandbox-probe");
+    for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
+    const problem = await jailProblem({
+      workspaceDir: probeDir,
+      filesDir: join(probeDir, "files"),
+      etcDir,
+      limits,
+      cgroupProcsFiles: [],
+      ...(egressSocket !== undefined && { egressSocket }),
+    });
+    return new Sandboxes(options, limits, problem);
+  }
+
+  async get(id: string): Promise<LocalSandbox> {
+    if (this.problem !== undefined) throw new Problem("unavailable", this.problem);
+    const known = this.#sandboxes.get(id);
+    if (known !== undefined) return known;
+    const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
+    await this.#makeRoom();
+    const sandbox = new LocalSandbox({
+      id,
+      dir: join(dataDir, "sandboxes", id),
+      etcDir: join(dataDir, "sandbox-etc"),
+      limits: this.limits,
+      hasCgroups,
+      ...(egressSocket !== undefined && { egressSocket }),
+      log,
+    });
+    // Another call may have made it while there was no room.
+    const won = this.#sandboxes.get(id) ?? sandbox;
+    this.#sandboxes.set(id, won);
+    return won;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#sandboxes.values()].map(async (sandbox) => await sandbox.stop("Pincer is being stopped.")));
+  }
+
+  async #stopIdle(idleMs: number): Promise<void> {
+    for (const [id, sandbox] of this.#sandboxes) if (sandbox.idleMs > idleMs) await this.#stop(id, sandbox);
+  }
+
+  async #makeRoom(): Promise<void> {
+    const idle = [...this.#sandboxes].filter(([, sandbox]) => sandbox.idleMs > 0).sort(([, a], [, b]) => b.idleMs - a.idleMs);
+    if (this.#sandboxes.size < MAX_STARTED) return;
+    const [oldest] = idle;
+    if (oldest === undefined) throw new Problem("limit_reached", `${MAX_STARTED} sandboxes are busy on this machine; try again later.`);
+    await this.#stop(...oldest);
+  }
+
+  async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
+    this.#sandboxes.delete(id);
+    this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
+    await sandbox.stop("The sandbox was ended because nothing was asked of it for a while.");
+  }
+}

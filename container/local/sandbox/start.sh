@@ -1,0 +1,30 @@
+#!/bin/bash
+# Starts one sandbox: start.sh CGROUPS cgroup.procs... SOURCES path... -- COMMAND...
+#
+# Enters the cgroups, so that everything after this line is counted, and asks the kernel to kill it first when the
+# machine runs out of memory. As root, the sources are mounted in a mount namespace of its own at /mnt/0, /mnt/1, ...:
+# COMMAND drops to an ordinary user, who may not walk through root's folders.
+set -euo pipefail
+
+count=$1
+shift
+for ((; count > 0; count--)); do
+  echo $$ > "$1"
+  shift
+done
+echo 1000 > /proc/self/oom_score_adj || true
+
+count=$1
+shift
+if ((EUID == 0)); then
+  mount -t tmpfs -o mode=755,size=64k pincer /mnt
+  for ((i = 0; i < count; i++)); do
+    if [[ -d $1 ]]; then mkdir "/mnt/$i"; else : > "/mnt/$i"; fi
+    mount --bind "$1" "/mnt/$i"
+    shift
+  done
+else
+  shift "$count"
+fi
+shift
+exec "$@"
