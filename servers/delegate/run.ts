@@ -59,11 +59,12 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   protected abstract toolboxFor(caller: Caller, runId: string): Toolbox;
 
   async start({ runId, caller, task, model, budget }: RunStart): Promise<void> {
+    const subAgent = asSubAgent(caller);
     this.#transcript.create(
       {
         version: 1,
         runId,
-        caller: { ...asSubAgent(caller), scopes: [...asSubAgent(caller).scopes] },
+        caller: { ...subAgent, scopes: [...subAgent.scopes] },
         model,
         budget,
         limitField: "max_tokens",
@@ -114,7 +115,8 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
       const settings = parseSettings(this.env);
       const labels = { user: run.caller.userId, client: run.caller.clientId, run: run.runId };
       const endpoint = modelEndpoint(settings, labels);
-      if (endpoint === undefined) throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
+      if (endpoint === undefined)
+        throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
       return await takeStep({
         transcript: this.#transcript,
         toolbox: this.toolboxFor(run.caller, run.runId),

@@ -13,8 +13,16 @@ export const delegateRun = defineTool({
   input: z
     .strictObject({
       task: z.string().min(1).max(100_000).optional().describe("All it must know; it cannot ask"),
-      run_id: z.string().regex(/^run-[0-9a-f]{16}$/).optional().describe("Wait for this run instead"),
-      model: z.string().regex(/^[\w@./:-]{1,200}$/).optional().describe("Model name at the endpoint"),
+      run_id: z
+        .string()
+        .regex(/^run-[0-9a-f]{16}$/)
+        .optional()
+        .describe("Wait for this run instead"),
+      model: z
+        .string()
+        .regex(/^[\w@./:-]{1,200}$/)
+        .optional()
+        .describe("Model name at the endpoint"),
       budget: budgetInput.prefault({}).describe("Whichever ends first ends the run"),
       wait_ms: z.int().min(0).max(50_000).default(30_000).describe("Wait for the end"),
     })

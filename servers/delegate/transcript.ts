@@ -37,6 +37,8 @@ const runRecord = z.object({
   error: z.string().optional(),
 });
 
+const storedMessage = z.object({ message: z.string() });
+
 export type RunRecord = Readonly<z.output<typeof runRecord>>;
 
 /** A call that the model asked for and nobody has answered yet. */
@@ -91,7 +93,7 @@ export class Transcript {
 
   messages(): ModelMessage[] {
     const rows = this.#storage.sql.exec("SELECT message FROM messages ORDER BY number").toArray();
-    return rows.map((row) => modelMessageSchema.parse(JSON.parse(String(row["message"]))));
+    return rows.map((row) => modelMessageSchema.parse(JSON.parse(storedMessage.parse(row).message)));
   }
 
   #append(messages: readonly ModelMessage[]): void {
@@ -107,11 +109,13 @@ export function openRequests(messages: readonly ModelMessage[]): ToolRequest[] {
   const reply = messages[last];
   if (reply?.role !== "assistant" || typeof reply.content === "string") return [];
   const answered = new Set(
-    messages.slice(last + 1).flatMap((message) =>
-      message.role === "tool"
-        ? message.content.flatMap((part) => (part.type === "tool-result" ? [part.toolCallId] : []))
-        : [],
-    ),
+    messages
+      .slice(last + 1)
+      .flatMap((message) =>
+        message.role === "tool"
+          ? message.content.flatMap((part) => (part.type === "tool-result" ? [part.toolCallId] : []))
+          : [],
+      ),
   );
   return reply.content.flatMap((part) =>
     part.type === "tool-call" && !answered.has(part.toolCallId)

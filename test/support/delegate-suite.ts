@@ -101,7 +101,12 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     );
   let miniflare = start();
 
-  const send = async ({ userId = "u".repeat(32), scopes = ALL_SCOPES, waitMs = 20_000, ...order }: DelegateOrder): Promise<DelegateAnswer> => {
+  const send = async ({
+    userId = "u".repeat(32),
+    scopes = ALL_SCOPES,
+    waitMs = 20_000,
+    ...order
+  }: DelegateOrder): Promise<DelegateAnswer> => {
     const body = JSON.stringify({ ...order, userId, scopes, waitMs });
     const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body });
     const text = await response.text();

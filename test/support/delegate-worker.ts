@@ -67,12 +67,16 @@ function done(text: string): CallEnd {
 
 export class DelegateRun extends DelegateRunObject<Env> {
   protected override toolboxFor(_caller: Caller, runId: string): Toolbox {
-    const effects = { note: async (text: string) => void (await this.env.EFFECTS.put(`${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`)) };
+    const effects = {
+      note: async (text: string) =>
+        void (await this.env.EFFECTS.put(`${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`)),
+    };
     return {
       tools: TOOLS.map(({ tool }) => tool),
       callTool: async (tool, input, signal) => {
         const parsed = tool.input.safeParse(input);
-        if (!parsed.success) return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
+        if (!parsed.success)
+          return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
         const { work } = TOOLS.find(({ tool: known }) => known === tool) ?? {};
         if (work === undefined) throw new Error("No such tool.");
         return await work(parsed.data, effects, signal);

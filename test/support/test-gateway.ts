@@ -1,12 +1,23 @@
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import * as z from "zod";
 
 /** What the gateway does with one request. */
 export type ScriptedReply =
   | { readonly kind: "text"; readonly text: string; readonly usage?: unknown; readonly finishReason?: string }
-  | { readonly kind: "calls"; readonly calls: readonly ScriptedCall[]; readonly text?: string; readonly usage?: unknown }
-  | { readonly kind: "status"; readonly status: number; readonly headers?: Record<string, string>; readonly body?: unknown }
+  | {
+      readonly kind: "calls";
+      readonly calls: readonly ScriptedCall[];
+      readonly text?: string;
+      readonly usage?: unknown;
+    }
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly headers?: Record<string, string>;
+      readonly body?: unknown;
+    }
   /** A body that is sent as it stands, with status 200. */
   | { readonly kind: "raw"; readonly body: string }
   /** Announces a whole answer and hangs up in the middle of it. */
@@ -54,8 +65,9 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
   const script: ScriptStep[] = [];
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const text = await readText(incoming);
-    if (incoming.method !== "POST" || !incoming.url?.endsWith("/chat/completions")) return sendStatus(response, 404, {});
+    const sent = await text(incoming);
+    if (incoming.method !== "POST" || !incoming.url?.endsWith("/chat/completions"))
+      return sendStatus(response, 404, {});
     const bearer = incoming.headers.authorization;
     if (key !== undefined && bearer !== `Bearer ${key}`) {
       return sendStatus(response, 401, {}, { error: { message: `Incorrect API key provided: ${bearer}` } });
@@ -63,8 +75,8 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
     const request: RecordedRequest = {
       path: incoming.url,
       headers: incoming.headers,
-      bytes: Buffer.byteLength(text),
-      body: chatRequest.parse(JSON.parse(text)),
+      bytes: new TextEncoder().encode(sent).length,
+      body: chatRequest.parse(JSON.parse(sent)),
     };
     requests.push(request);
     const next: ScriptStep = script.shift() ?? { kind: "status", status: 501 };
@@ -91,7 +103,11 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
 function play(reply: ScriptedReply, request: RecordedRequest, response: ServerResponse): void {
   switch (reply.kind) {
     case "text":
-      return sendJson(response, request, completion(request, { content: reply.text }, reply.finishReason ?? "stop", reply));
+      return sendJson(
+        response,
+        request,
+        completion(request, { content: reply.text }, reply.finishReason ?? "stop", reply),
+      );
     case "calls": {
       const toolCalls = reply.calls.map(({ name, input, id }, index) => ({
         id: id ?? `call_${crypto.randomUUID()}_${index}`,
@@ -155,12 +171,6 @@ function sendJson(response: ServerResponse, request: RecordedRequest, body: unkn
 function sendStatus(response: ServerResponse, status: number, headers: Record<string, string>, body?: unknown): void {
   const shown = body ?? { error: { message: `Scripted status ${status}.`, type: "test" } };
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(shown));
-}
-
-async function readText(incoming: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function portOf(address: string | AddressInfo | null): number {

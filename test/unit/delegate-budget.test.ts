@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { EMPTY_LEDGER, type Usage, budgetInput, charge, overrun, plan, release, settle } from "../../servers/delegate/budget.ts";
+import {
+  EMPTY_LEDGER,
+  type Usage,
+  budgetInput,
+  charge,
+  overrun,
+  plan,
+  release,
+  settle,
+} from "../../servers/delegate/budget.ts";
 
 test("a budget that nobody states has sane limits", () => {
   expect(budgetInput.parse({})).toEqual({ tokens: 200_000, steps: 20, seconds: 600 });

@@ -57,7 +57,12 @@ test("AI Gateway is asked at its own address, with its token and labels, and the
 });
 
 test("the gateway's token is never sent to MODEL_BASE_URL", () => {
-  const both = { AI_GATEWAY_ACCOUNT_ID: "acc", AI_GATEWAY_ID: "gw", AI_GATEWAY_TOKEN: "tok", MODEL_BASE_URL: "http://localhost:11434/v1/" };
+  const both = {
+    AI_GATEWAY_ACCOUNT_ID: "acc",
+    AI_GATEWAY_ID: "gw",
+    AI_GATEWAY_TOKEN: "tok",
+    MODEL_BASE_URL: "http://localhost:11434/v1/",
+  };
   expect(modelEndpoint(settings(both), LABELS)).toEqual({ baseUrl: "http://localhost:11434/v1", headers: {} });
 });
 
@@ -66,7 +71,11 @@ test("a question carries model, messages, tools and what the answer may take, an
   gateway.script({ kind: "text", text: "hello", usage: { prompt_tokens: 12, completion_tokens: 3, cost: 0.001 } });
   const endpoint: ModelEndpoint = { baseUrl: gateway.baseUrl, headers: { authorization: "Bearer secret-key" } };
   let reserved = 0;
-  const reply = await ask(endpoint, question({ reserve: (bytes) => ((reserved = bytes), { tokens: bytes + 77, answerTokens: 77 }) }), fetch);
+  const reply = await ask(
+    endpoint,
+    question({ reserve: (bytes) => ((reserved = bytes), { tokens: bytes + 77, answerTokens: 77 }) }),
+    fetch,
+  );
   expect(reply).toEqual({
     kind: "reply",
     messages: [{ role: "assistant", content: [{ type: "text", text: "hello", providerOptions: undefined }] }],
@@ -79,7 +88,10 @@ test("a question carries model, messages, tools and what the answer may take, an
   expect(asked?.body).toMatchObject({
     model: "test-model",
     max_tokens: 77,
-    messages: [{ role: "system", content: "Be brief." }, { role: "user", content: "Say hello." }],
+    messages: [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "Say hello." },
+    ],
     tools: [{ type: "function", function: { name: "greet", description: "Greets" } }],
   });
   expect(reserved).toBeGreaterThanOrEqual(asked?.bytes ?? Infinity);
@@ -120,7 +132,12 @@ test.each([
   [302, { code: "unavailable", mayHaveCost: false, isRetryable: false }],
 ])("status %i is told by its number, without the endpoint's own words", async (status, expected) => {
   const body = { error: { message: "sk-very-secret" } };
-  const reply = await askOnce({ kind: "status", status, body, headers: status === 302 ? { location: "http://127.0.0.1:1/" } : {} });
+  const reply = await askOnce({
+    kind: "status",
+    status,
+    body,
+    headers: status === 302 ? { location: "http://127.0.0.1:1/" } : {},
+  });
   expect(reply).toMatchObject({ kind: "failure", status, ...expected });
   expect(JSON.stringify(reply)).not.toContain("sk-very-secret");
   expect(JSON.stringify(reply)).toContain(`status ${status}`);
@@ -135,8 +152,16 @@ test("Retry-After is understood in seconds and as a date", async () => {
 });
 
 test("an endpoint that wants max_completion_tokens is told so the next time", async () => {
-  const body = { error: { message: "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", param: "max_tokens" } };
-  expect(await askOnce({ kind: "status", status: 400, body })).toMatchObject({ isRetryable: true, limitField: "max_completion_tokens" });
+  const body = {
+    error: {
+      message: "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+      param: "max_tokens",
+    },
+  };
+  expect(await askOnce({ kind: "status", status: 400, body })).toMatchObject({
+    isRetryable: true,
+    limitField: "max_completion_tokens",
+  });
   await using gateway = await startTestGateway();
   gateway.script({ kind: "text", text: "hello" });
   await ask({ baseUrl: gateway.baseUrl, headers: {} }, question({ limitField: "max_completion_tokens" }), fetch);
@@ -157,12 +182,17 @@ test("an endpoint that cannot be reached is a failure that may be tried again", 
 
 test("a question that is given up ends at once, though the endpoint hangs", async () => {
   const startedAt = performance.now();
-  await expect(askOnce({ kind: "hang" }, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ name: "TimeoutError" });
+  await expect(askOnce({ kind: "hang" }, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({
+    name: "TimeoutError",
+  });
   expect(performance.now() - startedAt).toBeLessThan(2_000);
 });
 
 test("a call of an unknown tool and arguments that are no JSON come back with their answers", async () => {
-  const calls = [{ name: "no_such_tool", input: {}, id: "a" }, { name: "greet", input: "{not json", id: "b" }];
+  const calls = [
+    { name: "no_such_tool", input: {}, id: "a" },
+    { name: "greet", input: "{not json", id: "b" },
+  ];
   const reply = await askOnce({ kind: "calls", calls });
   if (reply.kind !== "reply") throw new Error(reply.message);
   const answered = reply.messages.flatMap((message) => (message.role === "tool" ? message.content : []));
@@ -170,10 +200,22 @@ test("a call of an unknown tool and arguments that are no JSON come back with th
 });
 
 test.each([
-  [{ prompt_tokens: 5, completion_tokens: 2 }, { inputTokens: 5, outputTokens: 2 }],
-  [{ prompt_tokens: 5, completion_tokens: 2, total_tokens: 30 }, { inputTokens: 5, outputTokens: 25 }],
-  [{ prompt_tokens: 5, completion_tokens: 2, cost: 0.25 }, { inputTokens: 5, outputTokens: 2, costUsd: 0.25 }],
-  [{ prompt_tokens: 5, completion_tokens: 2, cost: -1 }, { inputTokens: 5, outputTokens: 2 }],
+  [
+    { prompt_tokens: 5, completion_tokens: 2 },
+    { inputTokens: 5, outputTokens: 2 },
+  ],
+  [
+    { prompt_tokens: 5, completion_tokens: 2, total_tokens: 30 },
+    { inputTokens: 5, outputTokens: 25 },
+  ],
+  [
+    { prompt_tokens: 5, completion_tokens: 2, cost: 0.25 },
+    { inputTokens: 5, outputTokens: 2, costUsd: 0.25 },
+  ],
+  [
+    { prompt_tokens: 5, completion_tokens: 2, cost: -1 },
+    { inputTokens: 5, outputTokens: 2 },
+  ],
   [{ prompt_tokens: -5, completion_tokens: 2 }, undefined],
   [{ prompt_tokens: 5 }, undefined],
   [{}, undefined],

@@ -213,7 +213,10 @@ test("a run ends when its seconds are over, though the endpoint hangs", async ()
   const { gateway, suite } = both;
   gateway.script({ kind: "hang" }, { kind: "hang" });
   const report = await suite.report({ task: "Think.", budget: { seconds: 1 } });
-  expect(report).toMatchObject({ state: "budget_exhausted", error: "limit_reached: budget.seconds is used up; give more." });
+  expect(report).toMatchObject({
+    state: "budget_exhausted",
+    error: "limit_reached: budget.seconds is used up; give more.",
+  });
 });
 
 test("a limited request is sent again when the endpoint said, and costs nothing", async () => {
@@ -272,9 +275,15 @@ test("an endpoint that is not there is named in the error", async () => {
 
 test("a refused key is told once, and neither it nor the endpoint's words are shown or logged", async () => {
   await using gateway = await startTestGateway({ key: "another" });
-  await using suite = await startDelegateSuite({ MODEL_BASE_URL: gateway.baseUrl, MODEL_API_KEY: KEY, MODEL_DEFAULT: "m" });
+  await using suite = await startDelegateSuite({
+    MODEL_BASE_URL: gateway.baseUrl,
+    MODEL_API_KEY: KEY,
+    MODEL_DEFAULT: "m",
+  });
   const sent = await suite.send({ task: "Ask." });
-  expect(sent).toMatchObject({ report: { state: "failed", error: expect.stringContaining("refused the key (status 401)") } });
+  expect(sent).toMatchObject({
+    report: { state: "failed", error: expect.stringContaining("refused the key (status 401)") },
+  });
   expect(suite.logs()).toContain("model call failed");
   expect(JSON.stringify(sent) + suite.logs()).not.toContain(KEY);
   expect(JSON.stringify(sent) + suite.logs()).not.toContain("Incorrect API key");
@@ -295,7 +304,10 @@ test("a sub-agent is offered what its caller may use, and never administration o
 test("wrong arguments are the model's to correct", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
-  const calls = [{ name: "note", input: { txt: "x" } }, { name: "note", input: "{broken" }];
+  const calls = [
+    { name: "note", input: { txt: "x" } },
+    { name: "note", input: "{broken" },
+  ];
   gateway.script({ kind: "calls", calls }, note("right"), say("Corrected."));
   expect(await suite.report({ task: "Note." })).toMatchObject({ state: "completed", answer: "Corrected." });
   expect(await suite.effects()).toEqual(["right"]);
@@ -325,7 +337,10 @@ test("of a reply with too many calls the first sixteen are run", async () => {
 });
 
 test.each([
-  [{ kind: "text", text: "half an ans", finishReason: "length", usage: USAGE }, { state: "budget_exhausted", answer: "half an ans" }],
+  [
+    { kind: "text", text: "half an ans", finishReason: "length", usage: USAGE },
+    { state: "budget_exhausted", answer: "half an ans" },
+  ],
   [{ kind: "text", text: "", usage: USAGE }, { state: "failed" }],
   [{ kind: "text", text: "no", finishReason: "content_filter", usage: USAGE }, { state: "failed" }],
 ] as const)("the last word %j leaves the run as %j", async (reply, expected) => {
