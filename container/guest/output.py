@@ -11,9 +11,16 @@ LIVE_BYTES = 2_000
 UTF8_MAX_BYTES = 4
 
 
-def emit(frame):
+def encode(frame):
     """One line of ASCII JSON: whoever reads may split it anywhere without breaking a character."""
-    data = (json.dumps(frame) + "\n").encode("ascii")
+    return (json.dumps(frame) + "\n").encode("ascii")
+
+
+def emit(frame):
+    write_whole(encode(frame))
+
+
+def write_whole(data):
     while data:
         data = data[os.write(1, data) :]
 
@@ -21,18 +28,18 @@ def emit(frame):
 class Capture:
     """Memory stays flat however much comes."""
 
-    def __init__(self, max_chars, spool_path):
+    def __init__(self, max_chars, spool_path=None):
         self._max_chars = max_chars
         self._head_limit = max_chars * UTF8_MAX_BYTES
         self._head = bytearray()
         self._tail = bytearray()
-        self._spool = open(spool_path, "wb", buffering=0)
+        self._spool = None if spool_path is None else open(spool_path, "wb", buffering=0)
         self._spooled = 0
         self.total_bytes = 0
 
     def feed(self, data):
         self.total_bytes += len(data)
-        if self._spooled < SPOOL_BYTES:
+        if self._spool is not None and self._spooled < SPOOL_BYTES:
             self._spooled += self._spool.write(data[: SPOOL_BYTES - self._spooled])
         if len(self._head) < self._head_limit:
             self._head += data[: self._head_limit - len(self._head)]
@@ -55,7 +62,8 @@ class Capture:
 class Live:
     """Passes on the newest output a few times a second, and says nothing once nobody waits."""
 
-    def __init__(self):
+    def __init__(self, send):
+        self._send = send
         self._pending = bytearray()
         self._next_at = 0.0
         self.is_on = True
@@ -70,6 +78,6 @@ class Live:
 
     def flush(self):
         if self.is_on and self._pending and time.monotonic() >= self._next_at:
-            emit({"output": self._pending.decode("utf-8", "replace")})
+            self._send({"output": self._pending.decode("utf-8", "replace")})
             self._pending.clear()
             self._next_at = time.monotonic() + LIVE_EVERY_SECONDS

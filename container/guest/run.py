@@ -7,7 +7,6 @@ names; frames leave on standard output, the last one being the result. Started a
 nobody reads any more.
 """
 
-import fcntl
 import json
 import os
 import selectors
@@ -16,11 +15,9 @@ import sys
 import time
 
 from output import Capture, Live, emit
-from processes import become_subreaper, kill_descendants
+from processes import become_subreaper, kill_descendants, make_pipe, signal_name, spawn
 from request import STATE, files_are_mounted, read_request
 
-F_SETPIPE_SZ = 1031
-PIPE_BYTES = 1024 * 1024
 READ_BYTES = 256 * 1024
 #: The longest argument that Linux takes is 128 KiB.
 MAX_ARGUMENT_BYTES = 120_000
@@ -38,7 +35,7 @@ class Run:
         self.captures = {
             name: Capture(request["maxChars"], os.path.join(self.folder, name)) for name in ("stdout", "stderr")
         }
-        self.live = Live()
+        self.live = Live(emit)
         self.selector = selectors.DefaultSelector()
         self.pending_stdin = memoryview(request.get("stdin", "").encode())
         self.started_at = time.monotonic()
@@ -47,54 +44,24 @@ class Run:
         self.has_timed_out = False
 
     def start(self):
-        stdout, stderr, stdin = self._pipe(), self._pipe(), os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._become_command(stdin[0], stdout[1], stderr[1])
-        for fd in (stdin[0], stdout[1], stderr[1]):
-            os.close(fd)
-        for name, fd in (("stdout", stdout[0]), ("stderr", stderr[0])):
-            os.set_blocking(fd, False)
-            self.selector.register(fd, selectors.EVENT_READ, name)
-        os.set_blocking(stdin[1], False)
-        self.selector.register(stdin[1], selectors.EVENT_WRITE, "stdin")
-
-    def _pipe(self):
-        reader, writer = os.pipe()
-        try:
-            fcntl.fcntl(reader, F_SETPIPE_SZ, PIPE_BYTES)
-        except OSError:
-            pass  # A smaller pipe is only slower.
-        return reader, writer
-
-    def _become_command(self, stdin, stdout, stderr):
-        try:
-            os.setsid()
-            for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2)):
-                os.dup2(fd, number)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
-            with open("/proc/self/oom_score_adj", "w") as score:
-                score.write("500")  # Of all processes, the one to die when memory runs out.
-            os.chdir(self.request["cwd"])
-            os.execve("/bin/bash", self._arguments(), self._environment())
-        except OSError as error:
-            os.write(2, f"{error}\n".encode())
-        os._exit(126)
+        stdin, stdin_writer = os.pipe()
+        os.set_blocking(stdin_writer, False)
+        fds = [stdin]
+        for name in self.captures:
+            reader, writer = make_pipe()
+            self.selector.register(reader, selectors.EVENT_READ, name)
+            fds.append(writer)
+        self.selector.register(stdin_writer, selectors.EVENT_WRITE, "stdin")
+        self.pid = spawn(self._arguments(), fds, self.request["cwd"], self.request.get("env", {}))
 
     def _arguments(self):
         command = self.request["command"]
         if len(command.encode()) <= MAX_ARGUMENT_BYTES:
-            return ["bash", "-c", command]
+            return ["/bin/bash", "-c", command]
         path = os.path.join(self.folder, "command")
         with open(path, "w") as script:
             script.write(command)
-        return ["bash", path]
-
-    def _environment(self):
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PINCER_", "SANDBOX_"))}
-        return inherited | self.request.get("env", {})
+        return ["/bin/bash", path]
 
     def watch(self):
         """Emits the result when the command ends or the wait is over, and stays until both have happened."""
@@ -187,16 +154,17 @@ class Run:
         self.live.is_on = False
 
     def _result(self):
-        ended = {"isRunning": True}
-        if self.status is not None:
-            number = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
-            ended = {"isRunning": False, "exitCode": 128 + number if number else os.WEXITSTATUS(self.status)}
-            if number:
-                ended["signal"] = signal.Signals(number).name
-        return ended | {
+        result = {
+            "isRunning": self.status is None,
             "hasTimedOut": self.has_timed_out,
             "durationMs": round(1000 * ((self.ended_at or time.monotonic()) - self.started_at)),
         } | {name: capture.snapshot() for name, capture in self.captures.items()}
+        if self.status is not None:
+            code = os.waitstatus_to_exitcode(self.status)
+            result["exitCode"] = code if code >= 0 else 128 - code
+            if code < 0:
+                result["signal"] = signal_name(self.status)
+        return result
 
 
 def main():

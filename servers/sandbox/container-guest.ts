@@ -12,7 +12,8 @@ export const FILES_AT = "/workspace/files";
 const GUEST = "python3 -ESs /opt/pincer";
 /** The binding, not the bucket: `mountBucket` looks it up on the Durable Object's `env`. */
 const FILES_BINDING = "FILES";
-const S3FS_OPTIONS: string[] = [];
+/** Whatever s3fs remembers of names and sizes would hide what was stored since, for a minute by the SDK's choice. */
+const S3FS_OPTIONS = ["stat_cache_expire=0"];
 /** With the default session a command that timed out is not killed, and parallel commands wait for each other. */
 const SDK_OPTIONS = { enableDefaultSession: false } as const;
 /** Linux takes 128 KiB for one variable. */

@@ -8,7 +8,7 @@ import { ToolError } from "../shared/errors.ts";
 export const frame = z.union([
   z.object({ output: z.string() }),
   z.object({ result: z.unknown() }),
-  z.object({ refused: z.object({ code: z.enum(["invalid_input", "not_found"]), message: z.string().max(1_000) }) }),
+  z.object({ refused: z.object({ code: z.enum(["invalid_input", "limit_reached"]), message: z.string().max(1_000) }) }),
   z.object({ unmounted: z.literal(true) }),
 ]);
 

@@ -254,6 +254,19 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       expect(text(await run(sandbox, "cat files/c.txt; stat -c %s files/c.txt"))).toBe("new\n4\n");
     });
 
+    test("nothing that was seen before hides what is there now", async () => {
+      const { sandbox, files } = await subject.open();
+      await files.write("same-size.txt", "one\n");
+      await files.write("gone.txt", "gone soon\n");
+      const look = "cat files/same-size.txt files/new.txt files/folder/new.txt files/gone.txt 2>/dev/null";
+      expect(text(await run(sandbox, look))).toBe("one\ngone soon\n");
+      await files.write("same-size.txt", "two\n");
+      await files.write("new.txt", "new\n");
+      await files.write("folder/new.txt", "in a folder\n");
+      await files.remove("gone.txt");
+      expect(text(await run(sandbox, look))).toBe("two\nnew\nin a folder\n");
+    });
+
     test("what a command removes or renames is removed or renamed in the store", async () => {
       const { sandbox, files } = await subject.open();
       await files.write("old.txt", "kept\n");

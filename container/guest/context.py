@@ -1,0 +1,80 @@
+"""
+Runs code in a named context for the container driver. A context is a kernel that keeps its state and a host that
+watches over it; this program starts them where they are missing, asks, and passes the answer on.
+"""
+
+import fcntl
+import os
+import re
+import socket
+
+from context_host import ContextHost
+from output import emit, encode, write_whole
+from request import STATE, files_are_mounted, read_request
+
+CONTEXTS = os.path.join(STATE, "contexts")
+#: Each holds some 100 MB; the container has 4 GB.
+MAX_CONTEXTS = 16
+
+
+def connect(language, name, cwd):
+    """A connection to the context's host, which is started on first use; nothing where there are too many."""
+    os.makedirs(CONTEXTS, mode=0o700, exist_ok=True)
+    path = os.path.join(CONTEXTS, f"{language}-{name}")
+    with open(os.path.join(STATE, "contexts.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(path)
+            return connection
+        except FileNotFoundError:
+            if len(os.listdir(CONTEXTS)) >= MAX_CONTEXTS:
+                return None
+        except ConnectionRefusedError:
+            os.unlink(path)  # Its host was killed.
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        if os.fork() == 0:
+            lock.close()  # Else the lock would be held as long as the host lives.
+            connection.close()
+            become_host(language, cwd, listener)
+        listener.close()
+        connection.connect(path)
+        return connection
+
+
+def become_host(language, cwd, listener):
+    """Leaves this program's session and outputs, so that the program can end without it."""
+    try:
+        os.setsid()
+        nowhere = os.open("/dev/null", os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
+        ContextHost(language, cwd, listener).serve()
+    finally:
+        os._exit(1)
+
+
+def main():
+    request = read_request()
+    if not files_are_mounted(request):
+        return emit({"unmounted": True})
+    if not re.fullmatch(r"[\w-]{1,64}", request["context"], re.ASCII):
+        return emit({"refused": {"code": "invalid_input", "message": "Name the context with letters and digits."}})
+    folder = os.path.join(STATE, "commands", request["id"])
+    os.makedirs(folder, mode=0o700)
+    with open(os.path.join(folder, "pid"), "w") as pid:
+        pid.write(str(os.getpid()))  # Killed by it, the host sees the connection end and interrupts the code.
+    connection = connect(request["language"], request["context"], request["cwd"])
+    if connection is None:
+        message = f"There are {MAX_CONTEXTS} code contexts already; use one of them."
+        return emit({"refused": {"code": "limit_reached", "message": message}})
+    connection.sendall(encode(request))
+    with connection.makefile("rb") as answer:
+        for line in answer:
+            write_whole(line)
+
+
+if __name__ == "__main__":
+    main()
