@@ -41,7 +41,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/{e2e,conformance}/**/*.test.ts"],
           globalSetup: ["test/support/suite-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -25,7 +25,9 @@ export const PROMPTS: readonly FixturePrompt[] = [
     name: "test_prompt_with_arguments",
     description: "A prompt with two arguments",
     args: ["arg1", "arg2"],
-    messages: ({ arg1, arg2 }) => [user({ type: "text", text: `Prompt with arguments: arg1='${arg1}', arg2='${arg2}'` })],
+    messages: ({ arg1, arg2 }) => [
+      user({ type: "text", text: `Prompt with arguments: arg1='${arg1}', arg2='${arg2}'` }),
+    ],
   },
   {
     name: "test_prompt_with_embedded_resource",
@@ -66,7 +68,12 @@ export const RESOURCES: readonly Resource[] = [
 ];
 
 export const RESOURCE_TEMPLATES: readonly ResourceTemplateType[] = [
-  { uriTemplate: "test://template/{id}/data", name: "Template", description: "Data by id", mimeType: "application/json" },
+  {
+    uriTemplate: "test://template/{id}/data",
+    name: "Template",
+    description: "Data by id",
+    mimeType: "application/json",
+  },
 ];
 
 type ResourceContents = { uri: string; mimeType: string } & ({ text: string } | { blob: string });

@@ -21,7 +21,10 @@ export async function startFixture(): Promise<FixtureHost> {
     await promisify(execFile)(
       process.execPath,
       [wrangler, "deploy", "--dry-run", "--config", config, "--outdir", folder],
-      { env: { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_LOG_PATH: path.join(folder, "log") }, timeout: 60_000 },
+      {
+        env: { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_LOG_PATH: path.join(folder, "log") },
+        timeout: 60_000,
+      },
     );
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({

@@ -32,7 +32,9 @@ const confirm = inputRequired.elicit({
 export const INPUT_TOOLS: readonly FixtureTool[] = [
   tool("test_input_required_result_elicitation", async ({ mcpReq }) => {
     const name = acceptedContent(mcpReq.inputResponses, "user_name")?.["name"];
-    return typeof name === "string" ? text(`Hello, ${name}!`) : inputRequired({ inputRequests: { user_name: askForName } });
+    return typeof name === "string"
+      ? text(`Hello, ${name}!`)
+      : inputRequired({ inputRequests: { user_name: askForName } });
   }),
   tool("test_input_required_result_sampling", async ({ mcpReq }) => {
     const answer = inputResponse(mcpReq.inputResponses, "capital_question");
@@ -65,7 +67,10 @@ export const INPUT_TOOLS: readonly FixtureTool[] = [
     const name = acceptedContent(mcpReq.inputResponses, "step1")?.["name"];
     if (state === "asked for the name" && typeof name === "string") {
       const requestState = await inputState.mint(`name ${name}`);
-      return inputRequired({ inputRequests: { step2: askFor("Step 2: What is your favorite color?", "color") }, requestState });
+      return inputRequired({
+        inputRequests: { step2: askFor("Step 2: What is your favorite color?", "color") },
+        requestState,
+      });
     }
     const requestState = await inputState.mint("asked for the name");
     return inputRequired({ inputRequests: { step1: askFor("Step 1: What is your name?", "name") }, requestState });

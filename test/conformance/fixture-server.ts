@@ -1,4 +1,10 @@
-import { type CallToolResult, ProtocolError, ProtocolErrorCode, ResourceNotFoundError, Server } from "@modelcontextprotocol/server";
+import {
+  type CallToolResult,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceNotFoundError,
+  Server,
+} from "@modelcontextprotocol/server";
 import { INPUT_TOOLS, answerInputPrompt, inputState } from "./fixture-input.ts";
 import { PROMPTS, RESOURCES, RESOURCE_TEMPLATES, readResource } from "./fixture-content.ts";
 import { TOOLS } from "./fixture-tools.ts";
@@ -37,12 +43,15 @@ export function createFixtureServer(): Server {
   }));
   server.setRequestHandler("prompts/get", ({ params }, context) => {
     const prompt = PROMPTS.find(({ name }) => name === params.name);
-    if (prompt === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${params.name}`);
+    if (prompt === undefined)
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${params.name}`);
     return prompt.messages === "asks for input"
       ? answerInputPrompt(context)
       : { messages: prompt.messages(params.arguments ?? {}) };
   });
-  server.setRequestHandler("completion/complete", () => ({ completion: { values: ["test value"], total: 1, hasMore: false } }));
+  server.setRequestHandler("completion/complete", () => ({
+    completion: { values: ["test value"], total: 1, hasMore: false },
+  }));
 
   server.setRequestHandler("resources/list", () => ({ resources: [...RESOURCES] }));
   server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: [...RESOURCE_TEMPLATES] }));
@@ -55,5 +64,8 @@ export function createFixtureServer(): Server {
 }
 
 function failed(failure: unknown): CallToolResult {
-  return { content: [{ type: "text", text: failure instanceof Error ? failure.message : String(failure) }], isError: true };
+  return {
+    content: [{ type: "text", text: failure instanceof Error ? failure.message : String(failure) }],
+    isError: true,
+  };
 }

@@ -22,7 +22,11 @@ export const TOOLS: readonly FixtureTool[] = [
   answering("test_embedded_resource", [
     {
       type: "resource",
-      resource: { uri: "test://embedded-resource", mimeType: "text/plain", text: "This is an embedded resource content." },
+      resource: {
+        uri: "test://embedded-resource",
+        mimeType: "text/plain",
+        text: "This is an embedded resource content.",
+      },
     },
   ]),
   answering("test_multiple_content_types", [
@@ -70,7 +74,11 @@ export const TOOLS: readonly FixtureTool[] = [
 ];
 
 function answering(name: string, content: ContentBlock[]): FixtureTool {
-  return { name, description: `Answers with ${content.map(({ type }) => type).join(", ")}`, call: async () => ({ content }) };
+  return {
+    name,
+    description: `Answers with ${content.map(({ type }) => type).join(", ")}`,
+    call: async () => ({ content }),
+  };
 }
 
 function logging(name: string): FixtureTool {

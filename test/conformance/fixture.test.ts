@@ -97,7 +97,11 @@ afterAll(async () => {
 describeRevision("2026-07-28", STATELESS, []);
 describeRevision("2025-11-25", STATEFUL, NEEDS_A_SESSION);
 
-function describeRevision(revision: Revision, scenarios: Readonly<Record<string, string>>, left: readonly string[]): void {
+function describeRevision(
+  revision: Revision,
+  scenarios: Readonly<Record<string, string>>,
+  left: readonly string[],
+): void {
   describe(`revision ${revision} on the fixture`, () => {
     let found: ReadonlyMap<string, Checks>;
 

@@ -61,7 +61,11 @@ export async function connectMcpRemote(mcpUrl: URL, options: McpRemoteOptions): 
   const { configDir, token, onAuthorizationUrl } = options;
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [packageFile("mcp-remote", "dist/proxy.js"), mcpUrl.href, ...(token === undefined ? [] : ["--header", `Authorization:Bearer ${token}`])],
+    args: [
+      packageFile("mcp-remote", "dist/proxy.js"),
+      mcpUrl.href,
+      ...(token === undefined ? [] : ["--header", `Authorization:Bearer ${token}`]),
+    ],
     env: { PATH: process.env["PATH"] ?? "", HOME: configDir, MCP_REMOTE_CONFIG_DIR: configDir, DISPLAY: "" },
     stderr: "pipe",
   });
@@ -99,12 +103,21 @@ export interface InspectorRun {
 }
 
 /** The Inspector's command line, for one method. */
-export async function runInspector(mcpUrl: URL, token: string, configDir: string, args: readonly string[]): Promise<InspectorRun> {
+export async function runInspector(
+  mcpUrl: URL,
+  token: string,
+  configDir: string,
+  args: readonly string[],
+): Promise<InspectorRun> {
   const inspector = packageFile("@modelcontextprotocol/inspector", "clients/launcher/build/index.js");
   const given = ["--cli", mcpUrl.href, "--header", `Authorization: Bearer ${token}`, ...args];
   const env = { PATH: process.env["PATH"] ?? "", HOME: configDir };
   try {
-    const ended = await promisify(execFile)(process.execPath, [inspector, ...given], { env, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 });
+    const ended = await promisify(execFile)(process.execPath, [inspector, ...given], {
+      env,
+      timeout: 60_000,
+      maxBuffer: 16 * 1024 * 1024,
+    });
     return { exitCode: 0, ...ended };
   } catch (failure) {
     return { ...endSchema.parse(failure) };
