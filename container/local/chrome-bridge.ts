@@ -19,11 +19,11 @@ export async function startBridge(
       peer.destroy();
       return;
     }
-    pipeBothWays(peer, connect({ ...leadTo, allowHalfOpen: true }));
+    pipeBothWays(peer, connect({ ...leadTo, allowHalfOpen: true, noDelay: true }));
     peer.resume();
   };
   // Both ends may go on after the other has ended, as the proxy's tunnels may.
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (peer) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (peer) => {
     peer.on("error", () => peer.destroy());
     carry(peer).catch(() => peer.destroy());
   });
