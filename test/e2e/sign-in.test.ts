@@ -10,23 +10,23 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { findChrome } from "../../container/local/chrome.ts";
-import { type RunningSuite, startSuite } from "../../container/local/launch-suite.ts";
 import { type Page, openPage } from "../egress/devtools.ts";
 import { serve } from "../egress/loopback.ts";
+import { type OwnSuite, startSuite } from "../support/suite.ts";
 
 // A suite of its own: wrong codes lock sign-in for everyone who shares it.
-const closers: (() => Promise<void>)[] = [];
-let suite: RunningSuite;
+let suite: OwnSuite;
+let signInCode: string;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "sign-in-"));
-  const options = { port: 0, dataDir: path.join(folder, "data"), mayInstall: false, allowedHosts: [] };
-  suite = await startSuite(options, { add: (close) => closers.push(close) }, () => undefined);
+  suite = await startSuite();
+  signInCode = /Sign-in code\W+(\S+)/i.exec(suite.output())?.[1] ?? "";
 });
 
 afterAll(async () => {
-  for (const close of closers.toReversed()) await close();
+  await suite[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
@@ -145,7 +145,7 @@ test("a person signs a client in through the page, and the client works with wha
   expect(await allow(chrome.page, "AAAA-AAAA")).toContain("That is not the sign-in code.");
   expect(await chrome.page.evaluate("document.activeElement.id")).toBe("code");
   await chrome.page.evaluate(`document.querySelector("[value='files:write']").click() ?? ""`);
-  expect(await allow(chrome.page, suite.signInCode)).toContain("You may close this window.");
+  expect(await allow(chrome.page, signInCode)).toContain("You may close this window.");
 
   const token = await client.exchange();
   const mcp = new Client({ name: "sign-in-test", version: "1.0.0" });
@@ -179,5 +179,5 @@ test("five wrong codes lock the page for the right one too", async () => {
   for (let guess = 1; guess <= 5; guess += 1) {
     expect(await allow(chrome.page, `AAAA-AAA${guess}`)).toContain("That is not the sign-in code.");
   }
-  expect(await allow(chrome.page, suite.signInCode)).toContain("Too many wrong codes. Wait 15 minutes");
+  expect(await allow(chrome.page, signInCode)).toContain("Too many wrong codes. Wait 15 minutes");
 });
