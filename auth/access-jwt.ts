@@ -4,7 +4,7 @@ import * as z from "zod";
 /** The header in which Access hands over its assertion. A bare e-mail header is never believed. */
 export const ASSERTION_HEADER = "Cf-Access-Jwt-Assertion";
 
-export interface AccessPerson {
+interface AccessPerson {
   readonly issuer: string;
   readonly subject: string;
   readonly email: string;

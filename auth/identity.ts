@@ -8,7 +8,7 @@ export const grantOwner = z.discriminatedUnion("identity", [
   z.object({ identity: z.literal("access-edge"), email: z.string() }),
 ]);
 
-export type GrantOwner = z.output<typeof grantOwner>;
+type GrantOwner = z.output<typeof grantOwner>;
 
 export interface Person {
   readonly userId: string;
@@ -17,12 +17,12 @@ export interface Person {
   readonly owner: GrantOwner;
 }
 
-export type Identified =
+type Identified =
   | { readonly kind: "person"; readonly person: Person }
   /** `reason` is for the log; `message` is shown. */
   | { readonly kind: "refused"; readonly reason: string; readonly message: string };
 
-export type Proof =
+type Proof =
   | { readonly kind: "proven" }
   | { readonly kind: "wrong-code" }
   | { readonly kind: "locked"; readonly retryAtMs: number };
