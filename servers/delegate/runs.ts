@@ -38,6 +38,9 @@ export interface DelegateRunsContext {
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
+/** That a client has gone away is noticed only while it is being told something. */
+const HEARTBEAT_MS = 3_000;
+
 const NO_ENDPOINT =
   "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.";
 
@@ -54,8 +57,9 @@ export function createDelegateRuns({ namespace, caller, settings, waitUntil }: D
       let seen: RunReport | undefined;
       for (;;) {
         const leftMs = Math.max(0, endsAtMs - Date.now());
-        const report = await reportOf(run, seen?.version ?? 0, leftMs, runId);
-        if (report.activity !== seen?.activity) onProgress(report.activity);
+        const sinceMs = Date.now();
+        const report = await reportOf(run, seen?.version ?? 0, Math.min(leftMs, HEARTBEAT_MS), runId);
+        if (report.activity !== seen?.activity || Date.now() - sinceMs >= HEARTBEAT_MS) onProgress(report.activity);
         if (report.state !== "running" || leftMs === 0) return report;
         seen = report;
       }
