@@ -26,6 +26,8 @@ export interface RunningSuite {
 
 /** A first start bundles the Worker. */
 const WORKER_TIMEOUT_MS = 60_000;
+/** Long, for a machine that is busy with something else. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 /** Starts every part on the data folder and resolves when the suite answers. */
 export async function startSuite(
@@ -48,7 +50,8 @@ export async function startSuite(
   const browser = prepareBrowser(ground);
   const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET);
   await Promise.all([browser, runtime, startWorker(ground, { settings, listening, browser, runtime })]);
-  if (!(await isServing(url))) throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);
+  if (!(await isServing(url, ANSWER_TIMEOUT_MS)))
+    throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);
 
   const { LOCAL_ADMIN_SECRET: adminSecret, LOCAL_SIGN_IN_CODE: signInCode } = settings;
   await data.announce({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() });

@@ -34,10 +34,10 @@ export async function readSuite(dataDir: string): Promise<SuiteFile> {
   return suite;
 }
 
-/** A suite that was killed leaves its announcement behind. */
-export async function isServing(url: string): Promise<boolean> {
+/** Asks; a suite that was killed leaves its announcement behind. */
+export async function isServing(url: string, timeoutMs = 5_000): Promise<boolean> {
   try {
-    const response = await fetch(new URL("/health", url), { signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(new URL("/health", url), { signal: AbortSignal.timeout(timeoutMs) });
     await response.body?.cancel();
     return response.ok;
   } catch {

@@ -1,0 +1,250 @@
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { readSuite, requestToken } from "../../container/local/running-suite.ts";
+import { commandOf, survivorsOf, treeOf } from "../egress/processes.ts";
+import { sharedSuite, spawnSuite, startSuite } from "../support/suite.ts";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "pincer-launcher-"));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A data folder that no other test uses. */
+async function newDataDir(): Promise<string> {
+  return await mkdtemp(path.join(folder, "data-"));
+}
+
+/** Leaves a background command, a code context and a page behind. */
+async function keepBusy(client: Client): Promise<void> {
+  const call = async (name: string, input: Record<string, unknown>): Promise<unknown> => {
+    const { isError, content, structuredContent } = await client.callTool({ name, arguments: input });
+    expect([name, isError ?? false, content]).toEqual([name, false, expect.anything()]);
+    return structuredContent;
+  };
+  await call("sandbox_exec", { command: "sleep 1000 & exec sleep 1000", wait_ms: 100 });
+  await call("interpreter_run", { code: "x = 1", language: "python", context: "left" });
+  await call("files_write", { path: "page.html", content: "<title>Page</title>" });
+  await call("browser_open", { url: linkSchema.parse(await call("files_share", { path: "page.html" })).url });
+}
+
+const linkSchema = z.object({ url: z.url() });
+
+/** The launcher on its way to fail: its exit code and what it says. */
+async function failToStart(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  const suite = spawnSuite(args, environment);
+  const code = await suite.ended;
+  return { code, said: suite.output().trim() };
+}
+
+async function connect(url: string, token: string): Promise<Client> {
+  const client = new Client({ name: "launcher-test", version: "1.0.0" });
+  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp", url), { requestInit }));
+  return client;
+}
+
+describe("a suite that runs", () => {
+  test("answers on every loopback address of this machine, and nowhere else", async () => {
+    const { url } = sharedSuite();
+    const { port } = new URL(url);
+    for (const host of ["localhost", "127.0.0.1", ...((await hasIpv6()) ? ["[::1]"] : [])]) {
+      const response = await fetch(`http://${host}:${port}/health`);
+      expect([host, response.status, await response.json()]).toEqual([host, 200, { ok: true }]);
+    }
+    const open = (await readFile("/proc/net/tcp", "utf8")).split("\n").filter((line) => line.includes(" 0A "));
+    const everywhere = `00000000:${Number(port).toString(16).toUpperCase().padStart(4, "0")}`;
+    expect(open.filter((line) => line.includes(everywhere))).toEqual([]);
+  });
+
+  test("keeps its secrets from other users of the machine", async () => {
+    const { dataDir } = sharedSuite();
+    const modes = await Promise.all(
+      ["", "secrets.json", "suite.json", "suite.log"].map(async (name) => (await stat(path.join(dataDir, name))).mode),
+    );
+    expect(modes.map((mode) => (mode & 0o777).toString(8))).toEqual(["700", "600", "600", "600"]);
+  });
+
+  test("says last that it is ready, after what to paste into each client", async () => {
+    await using suite = await startSuite();
+    const endpoint = `${suite.url}/mcp`;
+    const said = suite.output();
+    expect(said.trimEnd().split("\n").at(-1)).toBe(`ready ${suite.url}`);
+    expect(said.match(/^ready /gm)).toHaveLength(1);
+    expect(said).toMatch(/^ {2}sign-in code {2}[A-Z0-9]{4}-[A-Z0-9]{4}$/m);
+    expect(said).toContain(`claude mcp add --transport http pincer ${endpoint}`);
+    expect(said).toContain(`"args":["-y","mcp-remote","${endpoint}"]`);
+    expect(said).toContain(`{"mcpServers":{"pincer":{"url":"${endpoint}"}}}`);
+    expect(said).toContain(`code --add-mcp '{"name":"pincer","type":"http","url":"${endpoint}"}'`);
+  });
+
+  test("is the only one on its data folder: the second names the first and ends", async () => {
+    const { url, dataDir } = sharedSuite();
+    const second = await failToStart(["--data", dataDir]);
+    expect(second).toEqual({
+      code: 1,
+      said: `A suite runs at ${url} with ${dataDir} already; end it first, or choose another --data DIR.`,
+    });
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  });
+});
+
+describe("data", () => {
+  test("is there after a restart, for the token from before", async () => {
+    const dataDir = await newDataDir();
+    const first = spawnSuite(["--data", dataDir]);
+    const url = await first.ready;
+    const token = await requestToken(await readSuite(dataDir), { name: "test" });
+    const before = await connect(url, token);
+    await before.callTool({ name: "files_write", arguments: { path: "kept.txt", content: "still here" } });
+    await before.close();
+    await first.end();
+    expect(await readSuite(dataDir).catch((error: unknown) => String(error))).toContain("No suite runs");
+
+    const second = spawnSuite(["--data", dataDir, "--port", new URL(url).port]);
+    expect(await second.ready).toBe(url);
+    const after = await connect(url, token);
+    const { content } = await after.callTool({ name: "files_read", arguments: { path: "kept.txt" } });
+    expect(JSON.stringify(content)).toContain("still here");
+    await after.close();
+    await second.end();
+  });
+});
+
+describe("nothing is left running", () => {
+  // Bootstrap and launcher: whichever is hit, everything ends.
+  test.each([
+    ["SIGINT", "the bootstrap"],
+    ["SIGTERM", "the bootstrap"],
+    ["SIGKILL", "the bootstrap"],
+    ["SIGTERM", "the launcher"],
+    ["SIGKILL", "the launcher"],
+  ] as const)("after %s of %s", async (signal, target) => {
+    const dataDir = await newDataDir();
+    const suite = spawnSuite(["--data", dataDir]);
+    const url = await suite.ready;
+    const client = await connect(url, await requestToken(await readSuite(dataDir), { name: "test" }));
+    await keepBusy(client);
+    await client.close();
+
+    const { pid = 0 } = suite.process;
+    const started = await treeOf(pid);
+    const commands = await Promise.all(started.map(commandOf));
+    for (const part of ["launch.ts", "worker-host.ts", "workerd", "runtime.ts", "bwrap", "sleep 1000", "--headless"]) {
+      expect(commands.join("\n")).toContain(part);
+    }
+    const launcher = started[commands.findIndex((command) => command.includes("/launch.ts"))];
+    process.kill(target === "the launcher" ? (launcher ?? 0) : pid, signal);
+    const left = await survivorsOf(started, 8_000);
+    expect(await Promise.all(left.map(commandOf))).toEqual([]);
+
+    // A lock or a half-written file of the killed suite does not stand in the way of the next.
+    const next = spawnSuite(["--data", dataDir]);
+    await next.ready;
+    await next.end();
+  });
+
+  test("also where the suite fails to start half-way", async () => {
+    const dataDir = await newDataDir();
+    const suite = spawnSuite(["--data", dataDir], { MODEL_BASE_URL: "not a URL" });
+    const { pid = 0 } = suite.process;
+    expect(await suite.ended).toBe(1);
+    expect(suite.output()).toContain("Settings are wrong: MODEL_BASE_URL");
+    expect(await survivorsOf(await treeOf(pid), 5_000)).toEqual([]);
+  });
+});
+
+describe("what cannot work is one sentence that says what to do", () => {
+  test("a port that another program has", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const failure = await failToStart(["--data", await newDataDir(), "--port", String(port)]);
+    server.close();
+    expect(failure).toEqual({
+      code: 1,
+      said: `Port ${port} is taken by another program; choose another with --port N, or --port 0 for any free one.`,
+    });
+  });
+
+  test("a data folder that is a file", async () => {
+    const file = path.join(await newDataDir(), "file");
+    await writeFile(file, "");
+    const failure = await failToStart(["--data", file]);
+    expect(failure).toEqual({
+      code: 1,
+      said: `${file} cannot be used as the data folder; choose one that you own with --data DIR.`,
+    });
+  });
+
+  test("a folder with something else in it, which stays as it was", async () => {
+    const dataDir = await newDataDir();
+    await writeFile(path.join(dataDir, "novel.txt"), "It was a dark night.");
+    await chmod(dataDir, 0o755);
+    const failure = await failToStart(["--data", dataDir]);
+    expect(failure.code).toBe(1);
+    expect(failure.said).toBe(
+      `${dataDir} holds something else than a suite's data; choose a new folder with --data DIR.`,
+    );
+    expect((await stat(dataDir)).mode & 0o777).toBe(0o755);
+  });
+
+  test.each([
+    ["garbage", "�\u0000 not JSON"],
+    ["JSON of another shape", '{"signingSecret":"short"}'],
+    ["nothing", ""],
+  ])("secrets that are %s", async (_kind, content) => {
+    const dataDir = await newDataDir();
+    await writeFile(path.join(dataDir, "suite.lock"), "");
+    const file = path.join(dataDir, "secrets.json");
+    await writeFile(file, content);
+    const failure = await failToStart(["--data", dataDir]);
+    expect(failure).toEqual({
+      code: 1,
+      said: `${file} is damaged; restore it, or remove it to get new secrets, which ends all tokens and share links.`,
+    });
+    expect(await readFile(file, "utf8")).toBe(content);
+  });
+
+  test("a lock that is no lock", async () => {
+    const dataDir = await newDataDir();
+    await mkdir(path.join(dataDir, "suite.lock"));
+    const failure = await failToStart(["--data", dataDir]);
+    expect(failure.code).toBe(1);
+    expect(failure.said).toMatch(/suite\.lock is damaged or cannot be written; remove it, or choose another/);
+  });
+
+  test.each([
+    [["--prot", "1"], "Unknown option '--prot'; npm start -- --help lists the options."],
+    [["--port", "99999"], "--port 99999 is no port; give a number from 0 to 65535."],
+    [["--driver", "warp"], "There is no warp driver on this machine yet; use --driver local."],
+    [
+      ["--allow-host", "http://x/"],
+      "--allow-host http://x/ is no host; give HOST or HOST:PORT, such as api.example.com:443.",
+    ],
+  ])("the command line %j", async (args, sentence) => {
+    expect(await failToStart(["--data", await newDataDir(), ...args])).toEqual({ code: 1, said: sentence });
+  });
+
+  test("settings that contradict each other", async () => {
+    const failure = await failToStart(["--data", await newDataDir()], { AI_GATEWAY_ID: "gateway" });
+    expect(failure.code).toBe(1);
+    expect(failure.said).toContain("AI_GATEWAY_TOKEN is missing while part of AI_GATEWAY_* is set.");
+  });
+});
+
+async function hasIpv6(): Promise<boolean> {
+  const server = createServer();
+  return await new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(0, "::1", () => server.close(() => resolve(true)));
+  });
+}
