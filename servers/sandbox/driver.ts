@@ -73,6 +73,8 @@ export interface CommandResult {
   readonly stdout: CapturedOutput;
   readonly stderr: CapturedOutput;
   readonly durationMs: number;
+  /** Sentences for the reader: files that were left out, a sandbox that was started afresh. */
+  readonly notes?: readonly string[];
 }
 
 export interface CapturedOutput {
@@ -105,6 +107,8 @@ export interface CodeResult {
   readonly results: readonly CodeOutput[];
   readonly error?: CodeError;
   readonly durationMs: number;
+  /** As in `CommandResult`. */
+  readonly notes?: readonly string[];
 }
 
 /** One displayed value in every form the language offered. */

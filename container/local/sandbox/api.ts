@@ -44,6 +44,8 @@ const ROUTES: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   "GET output": readOutput,
   "GET file": readFile,
   "PUT file": writeFile,
+  "POST mount/check": checkMount,
+  "POST mount/changes": async ({ response, sandbox }) => sendJson(response, { changes: await (await sandbox.mount()).changes() }),
   "POST mount/begin": async ({ response, sandbox }) => sendJson(response, { lease: await (await sandbox.mount()).leases.take() }),
   "POST mount/plan": planMount,
   "PUT mount/file": putMountFile,
@@ -81,7 +83,7 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
   if (signal.aborted) return;
   const changes = await mount.changes();
   signal.removeEventListener("abort", kill);
-  lines.end({ result: withNotes(process.result(), changes.notes), ...("lease" in changes && { changes }) });
+  lines.end({ result: withNotes(process.result(), changes.notes), changes });
 }
 
 /** Time that ending a command may take once its own time is up. */
@@ -102,22 +104,22 @@ async function runCode({ request, response, sandbox }: Call): Promise<void> {
   const result = await run.result;
   if (signal.aborted) return;
   const changes = await mount.changes();
-  lines.end({ result: withNotes(result, changes.notes), ...("lease" in changes && { changes }) });
+  lines.end({ result: withNotes(result, changes.notes), changes });
 }
 
 /** Begins work on the files as the driver saw them, or says that they have to be brought in line first. */
 async function withFiles<Result>(mount: FilesMount, files: z.output<typeof filesSchema>, begin: () => Promise<Result>): Promise<Result> {
-  if ("lease" in files) {
-    try {
-      return await mount.leases.use(files.lease, begin);
-    } finally {
-      mount.leases.release(files.lease);
-    }
+  const lease = "lease" in files ? files.lease : await mount.leases.take();
+  try {
+    return await mount.leases.use(lease, async () => {
+      if ("digest" in files && !mount.isCurrent(files.digest)) {
+        throw new Problem("stale_files", "The files have to be brought in line first.");
+      }
+      return await begin();
+    });
+  } finally {
+    mount.leases.release(lease);
   }
-  if (!mount.leases.isFree || !mount.isCurrent(files.digest)) {
-    throw new Problem("stale_files", "The files have to be brought in line first.");
-  }
-  return await begin();
 }
 
 function withNotes(result: ProcessResult | CodeRunResult, more: readonly string[]): object {
@@ -144,6 +146,12 @@ async function readFile({ response, query, sandbox }: Call): Promise<void> {
 async function writeFile({ request, response, query, sandbox }: Call): Promise<void> {
   const path = absolute(pathSchema.parse(query.get("path")));
   await (await sandbox.guest()).write(path, readBytes(request, MAX_FILE_BYTES));
+  sendJson(response, {});
+}
+
+async function checkMount({ request, response, sandbox }: Call): Promise<void> {
+  const { files } = await readJson(request, z.object({ files: filesSchema }), MAX_COMMAND_BODY_BYTES);
+  await withFiles(await sandbox.mount(), files, async () => undefined);
   sendJson(response, {});
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync, readdirSync, existsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Limits } from "./limits.ts";
@@ -6,13 +6,17 @@ import type { Limits } from "./limits.ts";
 /** Kernel accounting for one sandbox. What is written to `procsFiles` is in it, with all its children. */
 export interface SandboxCgroup {
   readonly procsFiles: readonly string[];
-  readonly limitsMemory: boolean;
-  /** How many threads are in it; nothing where they are not limited. */
-  processes(): number | undefined;
+  /** Whether the kernel holds its memory, processes and share of the processor down. */
+  readonly limits: Readonly<Record<Controller, boolean>>;
+  /** How many threads are in it; 0 where they are not counted. */
+  processes(): number;
   /** How often the kernel killed something in it because its memory was used up. */
   outOfMemoryKills(): number;
   remove(): Promise<void>;
 }
+
+const CONTROLLERS = ["memory", "pids", "cpu"] as const;
+type Controller = (typeof CONTROLLERS)[number];
 
 const PREFIX = "pincer-";
 const REMOVE_TRIES = 40;
@@ -22,19 +26,25 @@ const REMOVE_TRIES = 40;
  * met, ordinary users mostly get neither. `undefined` where nothing can be limited.
  */
 export function createCgroup(name: string, limits: Limits): SandboxCgroup | undefined {
-  const folders = { memory: makeFolder("memory", name), pids: makeFolder("pids", name) };
-  const memory = folders.memory !== undefined && limitMemory(folders.memory, limits.memoryBytes);
-  const pids = folders.pids !== undefined && limit(folders.pids, "pids.max", limits.maxProcesses);
-  const used = [...new Set([...(memory ? [folders.memory] : []), ...(pids ? [folders.pids] : [])])].filter(
-    (folder) => folder !== undefined,
-  );
-  for (const folder of [folders.memory, folders.pids]) if (folder !== undefined && !used.includes(folder)) removeNow(folder);
-  if (used.length === 0) return undefined;
+  const folders = new Map<Controller, string>();
+  for (const controller of CONTROLLERS) {
+    const folder = makeFolder(controller, PREFIX + name);
+    if (folder === undefined) continue;
+    if (applyLimit(controller, folder, limits)) folders.set(controller, folder);
+    else removeNow(folder);
+  }
+  if (folders.size === 0) return undefined;
+  // In version 2 one folder is all of them.
+  const used = [...new Set(folders.values())];
   return {
     procsFiles: used.map((folder) => join(folder, "cgroup.procs")),
-    limitsMemory: memory,
-    processes: () => (pids && folders.pids !== undefined ? readNumber(join(folders.pids, "pids.current")) : undefined),
-    outOfMemoryKills: () => (memory && folders.memory !== undefined ? countOutOfMemory(folders.memory) : 0),
+    limits: { memory: folders.has("memory"), pids: folders.has("pids"), cpu: folders.has("cpu") },
+    processes: () => Number(read(folders.get("pids"), "pids.current") ?? 0),
+    outOfMemoryKills: () => {
+      const folder = folders.get("memory");
+      const events = read(folder, "memory.events") ?? read(folder, "memory.oom_control") ?? "";
+      return Number(/^oom_kill (\d+)/m.exec(events)?.[1] ?? 0);
+    },
     remove: async () => {
       for (const folder of used) {
         // The processes are dead but may not have been reaped yet.
@@ -46,60 +56,52 @@ export function createCgroup(name: string, limits: Limits): SandboxCgroup | unde
 
 /** Removes what a runtime that was killed has left; a group in use cannot be removed. */
 export function removeStaleCgroups(): void {
-  for (const controller of ["memory", "pids"] as const) {
+  for (const controller of CONTROLLERS) {
     const parent = findParent(controller);
     if (parent === undefined) continue;
     for (const name of readdirSync(parent)) if (name.startsWith(PREFIX)) removeNow(join(parent, name));
   }
 }
 
-function limitMemory(folder: string, bytes: number): boolean {
-  if (existsSync(join(folder, "memory.max"))) {
-    limit(folder, "memory.swap.max", 0);
-    limit(folder, "memory.oom.group", 0);
-    return limit(folder, "memory.max", bytes);
+function applyLimit(controller: Controller, folder: string, limits: Limits): boolean {
+  switch (controller) {
+    case "memory":
+      // Swap is limited where it is counted; elsewhere the first limit is all there is.
+      if (write(folder, "memory.max", limits.memoryBytes)) return write(folder, "memory.swap.max", 0) || true;
+      if (!write(folder, "memory.limit_in_bytes", limits.memoryBytes)) return false;
+      return write(folder, "memory.memsw.limit_in_bytes", limits.memoryBytes) || true;
+    case "pids":
+      return write(folder, "pids.max", limits.maxProcesses);
+    case "cpu":
+      // Half of what any other process of the machine gets when all want to run.
+      return write(folder, "cpu.weight", 50) || write(folder, "cpu.shares", 512);
   }
-  if (!limit(folder, "memory.limit_in_bytes", bytes)) return false;
-  // Fails where the kernel does not count swap; there the limit above is all there is.
-  limit(folder, "memory.memsw.limit_in_bytes", bytes);
-  return true;
 }
 
-function limit(folder: string, file: string, value: number): boolean {
+function write(folder: string, file: string, value: number): boolean {
   try {
-    writeFileSync(join(folder, file), String(value));
+    // Without O_CREAT: a file that the kernel did not make is a limit that it does not know.
+    writeFileSync(join(folder, file), String(value), { flag: "r+" });
     return true;
   } catch {
     return false;
   }
 }
 
-function readNumber(file: string): number {
+function read(folder: string | undefined, file: string): string | undefined {
   try {
-    return Number(readFileSync(file, "latin1"));
+    return folder === undefined ? undefined : readFileSync(join(folder, file), "latin1");
   } catch {
-    return 0;
+    return undefined;
   }
 }
 
-function countOutOfMemory(folder: string): number {
-  for (const file of ["memory.events", "memory.oom_control"]) {
-    try {
-      return Number(/^oom_kill (\d+)/m.exec(readFileSync(join(folder, file), "latin1"))?.[1] ?? 0);
-    } catch {
-      // The other version's file.
-    }
-  }
-  return 0;
-}
-
-function makeFolder(controller: "memory" | "pids", name: string): string | undefined {
+function makeFolder(controller: Controller, name: string): string | undefined {
   const parent = findParent(controller);
   if (parent === undefined) return undefined;
-  const folder = join(parent, PREFIX + name);
   try {
-    mkdirSync(folder, { recursive: true });
-    return folder;
+    mkdirSync(join(parent, name), { recursive: true });
+    return join(parent, name);
   } catch {
     return undefined;
   }
@@ -114,26 +116,28 @@ function removeNow(folder: string): boolean {
   }
 }
 
-/** Where groups with that controller may be made: the runtime's own group, or the top where that is forbidden. */
-function findParent(controller: "memory" | "pids"): string | undefined {
+/** Where groups with that controller may be made: below the runtime's own group, or at the top. */
+function findParent(controller: Controller): string | undefined {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n").map((line) => line.split(" "));
-  const own = readFileSync("/proc/self/cgroup", "utf8").split("\n").map((line) => line.split(":"));
   const first = mounts.find(([, , type, options]) => type === "cgroup" && options?.split(",").includes(controller))?.[1];
   if (first !== undefined) {
-    const path = own.find(([, controllers]) => controllers?.split(",").includes(controller))?.[2] ?? "/";
+    const own = readFileSync("/proc/self/cgroup", "utf8").split("\n").map((line) => line.split(":"));
+    const path = own.find(([, names]) => names?.split(",").includes(controller))?.[2] ?? "/";
     return [join(first, path), first].find((folder) => existsSync(folder));
   }
   const second = mounts.find(([, , type]) => type === "cgroup2")?.[1];
-  if (second === undefined) return undefined;
   // A group with processes of its own cannot hand controllers on, so that the top is what is left.
-  return enables(second, controller) ? second : undefined;
+  return second !== undefined && isEnabled(second, controller) ? second : undefined;
 }
 
-function enables(folder: string, controller: string): boolean {
-  const file = join(folder, "cgroup.subtree_control");
+function isEnabled(folder: string, controller: Controller): boolean {
+  const enabled = (): boolean => read(folder, "cgroup.subtree_control")?.trim().split(" ").includes(controller) === true;
+  return enabled() || (writeText(join(folder, "cgroup.subtree_control"), `+${controller}`) && enabled());
+}
+
+function writeText(file: string, text: string): boolean {
   try {
-    if (readFileSync(file, "latin1").split(/\s+/).includes(controller)) return true;
-    writeFileSync(file, `+${controller}`);
+    writeFileSync(file, text);
     return true;
   } catch {
     return false;

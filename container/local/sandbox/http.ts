@@ -64,7 +64,9 @@ export function sendProblem(response: ServerResponse, error: unknown): void {
 
 function unexpected(error: unknown): { code: Problem["code"]; message: string } {
   if (error instanceof z.ZodError) return { code: "invalid_input", message: "The sandbox runtime does not understand the request." };
-  process.stderr.write(`sandbox runtime: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  // Whoever went away in the middle of an answer knows that it is not whole.
+  const isGone = error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
+  if (!isGone) process.stderr.write(`sandbox runtime: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return { code: "internal", message: "The sandbox runtime failed; its log says why." };
 }
 

@@ -23,6 +23,8 @@ export interface JailOptions {
   readonly etcDir: string;
   readonly limits: Limits;
   readonly cgroupProcsFiles: readonly string[];
+  /** Yields to the machine's other processes; for where no cgroup sees to that. */
+  readonly isNice: boolean;
   /** The egress proxy's socket; without one there is no way out. */
   readonly egressSocket?: string;
 }
@@ -43,7 +45,8 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...(isRoot
       ? ["/usr/bin/setpriv", "--reuid", String(SANDBOX_UID), "--regid", String(SANDBOX_UID), "--clear-groups"]
       : []),
-    ...["/usr/bin/nice", "-n", "5", "bwrap"],
+    ...(options.isNice ? ["/usr/bin/nice", "-n", "5"] : []),
+    "bwrap",
     ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", UID_INSIDE, "--gid", UID_INSIDE],
     ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"],
     ...["--ro-bind", "/usr", "/usr", ...(await mergedFolders())],

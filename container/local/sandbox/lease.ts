@@ -19,10 +19,6 @@ export class Leases {
     return lease;
   }
 
-  get isFree(): boolean {
-    return this.#holder === undefined;
-  }
-
   /** Runs `work` for the holder; while it runs, the lease does not end. */
   async use<Result>(lease: string, work: () => Promise<Result>): Promise<Result> {
     if (this.#holder !== lease) {

@@ -114,9 +114,9 @@ export class Output {
   }
 }
 
-/** Text that every client can take: no invalid sequences, and no NUL. */
+/** Text, with a mark where the bytes are none. */
 export function decode(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes).replaceAll("\0", "\ufffd");
+  return new TextDecoder("utf-8", { ignoreBOM: true, fatal: false }).decode(bytes);
 }
 
 const LIVE_EVERY_MS = 250;

@@ -170,6 +170,7 @@ export class LocalSandbox {
           etcDir,
           limits,
           cgroupProcsFiles: cgroup?.procsFiles ?? [],
+          isNice: cgroup?.limits.cpu !== true,
           ...(egressSocket !== undefined && { egressSocket }),
         },
         AGENT,

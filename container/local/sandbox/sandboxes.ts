@@ -56,6 +56,7 @@ export class Sandboxes {
       etcDir,
       limits,
       cgroupProcsFiles: [],
+      isNice: false,
       ...(egressSocket !== undefined && { egressSocket }),
     });
     return new Sandboxes(options, limits, problem);

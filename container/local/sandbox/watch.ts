@@ -114,11 +114,10 @@ async function measure(folders: readonly string[]): Promise<{ bytes: number; fil
 
 /** What a sandbox uses now, of what its cgroup does not limit. */
 function usage(pid: number, cgroup: SandboxCgroup | undefined): { processes: number; memoryBytes: number } {
-  const counted = cgroup?.processes();
-  if (cgroup?.limitsMemory === true && counted !== undefined) return { processes: counted, memoryBytes: 0 };
+  if (cgroup !== undefined && cgroup.limits.memory && cgroup.limits.pids) return { processes: cgroup.processes(), memoryBytes: 0 };
   const seen = descendants(pid);
   const processes = seen.reduce((total, process) => total + process.threads, 0);
-  if (cgroup?.limitsMemory === true) return { processes, memoryBytes: 0 };
+  if (cgroup?.limits.memory === true) return { processes, memoryBytes: 0 };
   const memory = seen.map((process) => memoryOf(process.pid));
   const own = memory.reduce((total, { ownBytes }) => total + ownBytes, 0);
   // What is shared is shared among them: the largest share is counted, once.

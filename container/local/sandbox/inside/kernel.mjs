@@ -17,7 +17,9 @@ const MAX_TRACEBACK_CHARS = 4_000;
 /** After this without an answer, stopped code is waiting for something; the run ends without it. */
 const STOP_MS = 200;
 /** Code that cannot be stopped in this time sits in a system call; then the runtime ends the context. */
-const ALIVE_MS = 1_000;
+const ALIVE_MS = 500;
+const STOP_TRIES = 3;
+const INTERRUPTED = { name: "Interrupted", message: "The code was stopped.", traceback: "" };
 
 if (isMainThread) runCode();
 else serve();
@@ -76,7 +78,7 @@ function runCode() {
 /** @param {any} answer @param {(remote: any) => Promise<unknown>} valueOf */
 async function describe({ result, exceptionDetails, error }, valueOf) {
   if (exceptionDetails !== undefined) return { error: describeError(await valueOf(exceptionDetails.exception)) };
-  if (result === undefined) return { error: { name: "Interrupted", message: error?.message ?? "The code was stopped.", traceback: "" } };
+  if (result === undefined) return { error: { ...INTERRUPTED, message: error?.message ?? INTERRUPTED.message } };
   if (result.type === "undefined") return {};
   const value = await valueOf(result);
   return { text: inspect(value, { depth: 4, breakLength: 100, maxArrayLength: 200, maxStringLength: 100_000 }).slice(0, MAX_TEXT_CHARS) };
@@ -112,28 +114,37 @@ function serve() {
     send({ done: mark, error: outcome.error ?? null, resultCount: outcome.text === undefined ? 0 : 1 });
   };
   const stop = async () => {
-    if (current === undefined) return;
     const stopped = current;
+    if (stopped === undefined) return;
     stopped.isStopped = true;
+    for (let tries = 0; tries < STOP_TRIES && current === stopped; tries++) {
+      await terminate();
+      if (current !== stopped || !(await isMainAlive(stopped.mark)) || current !== stopped) continue;
+      // The main thread is free, so that the code only waits: the run ends without it.
+      finish({ error: INTERRUPTED });
+    }
+  };
+  const terminate = async () => {
     // Connected all the time, it would hold up the code's own process.exit().
     const main = new inspector.Session();
     main.connectToMainThread();
     main.post("Runtime.terminateExecution");
     await new Promise((resolve) => setTimeout(resolve, STOP_MS));
     main.disconnect();
-    if (current !== stopped) return;
+  };
+  const isMainAlive = async (/** @type {string} */ run) => {
     const isAlive = new Promise((resolve) => {
       onAlive = () => resolve(true);
       setTimeout(() => resolve(false), ALIVE_MS);
     });
-    port.postMessage({ run: stopped.mark });
-    if ((await isAlive) && current === stopped) finish({ error: { name: "Interrupted", message: "The code was stopped.", traceback: "" } });
+    port.postMessage({ run });
+    return await isAlive;
   };
 
   port.on("message", ({ run, outcome, isAlive }) => {
     if (isAlive === true) onAlive();
     if (outcome === undefined || run !== current?.mark) return;
-    finish(current?.isStopped ? { error: { name: "Interrupted", message: "The code was stopped.", traceback: "" } } : outcome);
+    finish(current?.isStopped ? { error: INTERRUPTED } : outcome);
   });
   let pending = "";
   runtime.setEncoding("utf8");

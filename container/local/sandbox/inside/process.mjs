@@ -82,7 +82,7 @@ function asArgument(call, text) {
   if (Buffer.byteLength(text) <= MAX_ARGUMENT_BYTES) return text;
   const path = `/run/pincer/command-${call}`;
   writeFileSync(path, text);
-  return `eval "$(< ${path}; rm ${path})"`;
+  return `eval "$(cat ${path}; rm ${path})"`;
 }
 
 /**

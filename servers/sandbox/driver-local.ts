@@ -1,0 +1,116 @@
+import * as z from "zod";
+import type { FileStore } from "../files/store.ts";
+import { ToolError } from "../shared/errors.ts";
+import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
+import { codeResult, commandResult } from "./guest.ts";
+import { connectRuntime, type Fetch, type LocalRuntimeSettings, parseRuntime, readLines, type RuntimeSandbox, StaleFiles } from "./local-runtime.ts";
+import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
+
+const FILES = "/workspace/files";
+
+const notes = z.array(z.string().max(2_000)).max(100);
+const outputLine = z.object({ output: z.string() });
+const execResult = commandResult.extend({ processId: z.string().max(64), notes });
+const runResult = codeResult.extend({ notes });
+const lastLine = z.object({ result: z.unknown(), changes: changesSchema });
+
+/** Sandboxes of the runtime that the launcher starts on this machine. */
+export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
+  return {
+    kind: "local",
+    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files),
+  };
+}
+
+function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
+  return {
+    exec: async (command, watch) => await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
+    runCode: async (code, watch) => await run(runtime, files, { route: "code", body: { code }, result: runResult }, watch),
+    readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
+    readFile: async (path, maxBytes) => {
+      if (isMounted(path)) await refresh(runtime, files);
+      const response = await runtime.request("file", { query: { path, max: String(maxBytes) } });
+      return new Uint8Array(await response.arrayBuffer());
+    },
+    writeFile: async (path, bytes) => {
+      if (isMounted(path)) await refresh(runtime, files);
+      await runtime.request("file", { method: "PUT", query: { path }, body: bytes });
+      if (isMounted(path)) await publish(runtime, files);
+    },
+  };
+}
+
+interface Call<Result> {
+  readonly route: string;
+  readonly body: object;
+  readonly result: z.ZodType<Result>;
+}
+
+/** One request where the files are the same on both sides, before and after. */
+async function run<Result extends { readonly notes: readonly string[] }>(
+  runtime: RuntimeSandbox,
+  files: FileStore,
+  call: Call<Result>,
+  { signal, onOutput }: Watch,
+): Promise<Result> {
+  const begun = await begin(runtime, files, async (held) => await runtime.post(call.route, { ...call.body, files: held }, signal));
+  for await (const line of readLines(begun.response, signal)) {
+    const output = outputLine.safeParse(line);
+    if (output.success) {
+      onOutput?.(output.data.output);
+      continue;
+    }
+    const { result: raw, changes } = parseRuntime(lastLine, line);
+    const result = parseRuntime(call.result, raw);
+    const after = await bringOut(runtime, files, changes);
+    const said = [...new Set([...begun.notes, ...(result.notes ?? []), ...after])];
+    const { notes: _, ...told } = result;
+    return said.length === 0 ? told : { ...told, notes: said };
+  }
+  throw new ToolError("unavailable", "The sandbox did not answer; try again.");
+}
+
+type Held = { readonly digest: string } | { readonly lease: string };
+
+/** Sends a call that needs the files in place, and brings them there where they are not. */
+async function begin(
+  runtime: RuntimeSandbox,
+  files: FileStore,
+  send: (held: Held) => Promise<Response>,
+): Promise<{ response: Response; notes: readonly string[] }> {
+  try {
+    return { response: await send({ digest: listingDigest(await listFiles(files)) }), notes: [] };
+  } catch (error) {
+    if (!(error instanceof StaleFiles)) throw error;
+  }
+  const { lease, notes: said } = await bringIn(runtime, files);
+  try {
+    return { response: await send({ lease }), notes: said };
+  } catch (error) {
+    await endLease(runtime, lease);
+    throw error;
+  }
+}
+
+async function refresh(runtime: RuntimeSandbox, files: FileStore): Promise<void> {
+  await begin(runtime, files, async (held) => await runtime.post("mount/check", { files: held }));
+}
+
+async function publish(runtime: RuntimeSandbox, files: FileStore): Promise<void> {
+  const answer = z.object({ changes: changesSchema });
+  const { changes } = parseRuntime(answer, await (await runtime.post("mount/changes", {})).json());
+  await bringOut(runtime, files, changes);
+}
+
+async function readOutput(runtime: RuntimeSandbox, process: string, stream: "stdout" | "stderr"): Promise<StoredOutput> {
+  const response = await runtime.request("output", { query: { process, stream } });
+  const sizeBytes = Number(response.headers.get("content-length") ?? Number.NaN);
+  if (!Number.isSafeInteger(sizeBytes)) throw new ToolError("unavailable", "The sandbox did not say how long the output is; try again.");
+  return { body: response.body ?? new Blob([]).stream(), sizeBytes };
+}
+
+/** Links can lead there from elsewhere too; what is changed through them is seen with the next call. */
+function isMounted(path: string): boolean {
+  const absolute = path.startsWith("/") ? path : `/workspace/${path}`;
+  return absolute.startsWith(`${FILES}/`);
+}
