@@ -30,8 +30,9 @@ class Problem extends Error {}
 async function installDependencies() {
   const state = dependencyState();
   if (state === "current") return;
-  // A stale tree is brought up to date in place: another process may be running from it.
-  const command = state === "missing" ? ["ci"] : ["install", "--no-save"];
+  // Not `npm ci`: it fails on the lock where a registry lacks the builds of optional packages for other platforms, and
+  // it removes a tree that another process may be running from. Both install what is locked.
+  const command = ["install", "--no-save"];
   const startedAt = Date.now();
   console.error(`Dependencies are ${state}: running npm ${command.join(" ")}, which takes a minute or two.`);
   const heartbeat = setInterval(() => {
