@@ -29,6 +29,8 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
   return new OAuthAuthorizationServer<AuthEnv>({
     issuer: publicUrl,
     resources,
+    // Clients from before RFC 8707 name no resource; the suite's endpoint is the first.
+    ...(resources[0] === undefined ? {} : { defaultResource: resources[0] }),
     authorizeEndpoint: AUTHORIZE_ROUTE,
     tokenEndpoint: "/oauth/token",
     clientRegistrationEndpoint: "/oauth/register",

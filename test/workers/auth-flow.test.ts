@@ -5,6 +5,7 @@ import {
   ENDPOINTS,
   ORIGIN,
   REDIRECT,
+  authorizeUrl,
   callerOf,
   codeOf,
   exchange,
@@ -40,6 +41,18 @@ test("a client registers, is allowed, and calls with what was ticked", async () 
     scopes: ["files:read", "browser:read"],
     clientId: client.clientId,
   });
+});
+
+test("a client that names no resource signs in to the suite's own endpoint", async () => {
+  const suite = startSuite({ bindings: env });
+  const client = await register(suite);
+  const url = new URL(await authorizeUrl(client), ORIGIN);
+  url.searchParams.delete("resource");
+  const form = await readForm(await suite.fetch(`${url.pathname}${url.search}`));
+  const answer = await exchange(suite, client, codeOf(await press(suite, form)));
+  const { access_token: token } = tokenAnswer.parse(await answer.json());
+  expect(await callerOf(suite, "/mcp", token)).toBeDefined();
+  expect(await callerOf(suite, "/mcp/files", token)).toBeUndefined();
 });
 
 test("each endpoint says where its metadata is, and the metadata leads to the one issuer", async () => {
