@@ -4,22 +4,53 @@ import { parseSettings } from "../servers/shared/settings.ts";
 
 type Env = Readonly<Record<string, unknown>>;
 
+/** What the programs of `container/guest` are called with, inside. */
+export const GUEST = "python3 -ESs /opt/pincer";
+export const FILES_AT = "/workspace/files";
+
+/** The binding, not the bucket: `mountBucket` looks it up on `env`. */
+const FILES_BINDING = "FILES";
+/** Whatever s3fs remembers of names and sizes would hide what was stored since, for a minute by the SDK's choice. */
+const S3FS_OPTIONS = ["stat_cache_expire=0"];
 /** The name that the SDK gives the bucket inside the container; only its own handler ever answers it. */
 const MOUNT_HOST = "r2.internal";
 /** Refused by the platform's own list too, before any code of ours is asked. */
 const NEVER_ALLOWED = ["169.254.*", "fd00:ec2::*", "100.100.100.200", "metadata.google.internal", "metadata.goog"];
 
-/** One caller's container: without internet but for the hosts that the operator lists, asleep when nobody calls. */
+/** One caller's container: without internet but for the hosts that the operator lists, asleep when nothing runs. */
 export class Sandbox extends SdkSandbox<Env> {
   override sleepAfter = "15m";
   override enableInternet = false;
   override deniedHosts = NEVER_ALLOWED;
   override labels = { product: "pincer" };
+  #mounting: Promise<void> | undefined;
 
   constructor(ctx: DurableObjectState<{}>, env: Env) {
     super(ctx, env);
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
     this.interceptHttps = parseSettings(env).ALLOWED_HOSTS.length > 0;
+  }
+
+  /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
+  async mountFiles(prefix: string): Promise<void> {
+    this.#mounting ??= this.#mount(prefix).finally(() => (this.#mounting = undefined));
+    await this.#mounting;
+  }
+
+  async #mount(prefix: string): Promise<void> {
+    const options = { prefix: `/${prefix}`, s3fsOptions: S3FS_OPTIONS };
+    try {
+      await this.mountBucket(FILES_BINDING, FILES_AT, options);
+    } catch {
+      await this.unmountBucket(FILES_AT);
+      await this.mountBucket(FILES_BINDING, FILES_AT, options);
+    }
+  }
+
+  /** A command that still runs has until its timeout, whether anybody calls or not. */
+  override async onActivityExpired(): Promise<void> {
+    const { exitCode } = await this.exec(`${GUEST}/busy.py`);
+    if (exitCode !== 0) await super.onActivityExpired();
   }
 }
 
@@ -35,12 +66,13 @@ export class ContainerProxy extends SdkContainerProxy {
     const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
     if (!isListed(url.hostname, port, policy)) {
-      return new Response(`The sandbox may not reach ${url.hostname}; ask the operator to list it in ALLOWED_HOSTS.\n`, {
-        status: 403,
-      });
+      return refuse(`The sandbox may not reach ${url.hostname}; ask the operator to list it in ALLOWED_HOSTS.`);
     }
     const verdict = checkUrl(request.url, policy);
-    if (!verdict.allowed) return new Response(`${verdict.reason}\n`, { status: 403 });
-    return await fetch(request, { redirect: "manual" });
+    return verdict.allowed ? await fetch(request, { redirect: "manual" }) : refuse(verdict.reason);
   }
+}
+
+function refuse(reason: string): Response {
+  return new Response(`${reason}\n`, { status: 403 });
 }

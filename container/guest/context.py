@@ -6,11 +6,12 @@ watches over it; this program starts them where they are missing, asks, and pass
 import fcntl
 import os
 import re
+import shutil
 import socket
 
 from context_host import ContextHost
 from output import emit, encode, write_whole
-from request import STATE, files_are_mounted, read_request
+from request import STATE, files_are_mounted, read_request, sign_in
 
 CONTEXTS = os.path.join(STATE, "contexts")
 #: Each holds some 100 MB; the container has 4 GB.
@@ -62,10 +63,7 @@ def main():
         return emit({"unmounted": True})
     if not re.fullmatch(r"[\w-]{1,64}", request["context"], re.ASCII):
         return emit({"refused": {"code": "invalid_input", "message": "Name the context with letters and digits."}})
-    folder = os.path.join(STATE, "commands", request["id"])
-    os.makedirs(folder, mode=0o700)
-    with open(os.path.join(folder, "pid"), "w") as pid:
-        pid.write(str(os.getpid()))  # Killed by it, the host sees the connection end and interrupts the code.
+    folder = sign_in(request["id"])  # Killed by it, the host sees the connection end and interrupts the code.
     connection = connect(request["language"], request["context"], request["cwd"])
     if connection is None:
         message = f"There are {MAX_CONTEXTS} code contexts already; use one of them."
@@ -74,6 +72,7 @@ def main():
     with connection.makefile("rb") as answer:
         for line in answer:
             write_whole(line)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
 
 #: Only root may look inside; it is gone when the container sleeps.
 STATE = os.environ.get("PINCER_STATE", "/var/lib/pincer")
+COMMANDS = os.path.join(STATE, "commands")
+#: Two outputs of at most 64 MB each; the container's disk has 8 GB.
+MAX_KEPT_COMMANDS = 30
 
 
 def read_request():
@@ -21,3 +25,16 @@ def read_request():
 def files_are_mounted(request):
     """A container that woke from sleep has an empty disk and no mount; the driver mounts and asks again."""
     return request.get("filesAt") is None or os.path.ismount(request["filesAt"])
+
+
+def sign_in(request_id):
+    """Makes the folder of a run, which says whom to signal, and lets the oldest ended ones go."""
+    folder = os.path.join(COMMANDS, request_id)
+    os.makedirs(folder, mode=0o700)
+    with open(os.path.join(folder, "pid"), "w") as pid:
+        pid.write(str(os.getpid()))
+    kept = sorted(os.scandir(COMMANDS), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for entry in kept[MAX_KEPT_COMMANDS:]:
+        if os.path.exists(os.path.join(entry.path, "result.json")):
+            shutil.rmtree(entry.path, ignore_errors=True)
+    return folder

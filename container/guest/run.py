@@ -16,7 +16,7 @@ import time
 
 from output import Capture, Live, emit
 from processes import become_subreaper, kill_descendants, make_pipe, signal_name, spawn
-from request import STATE, files_are_mounted, read_request
+from request import files_are_mounted, read_request, sign_in
 
 READ_BYTES = 256 * 1024
 #: The longest argument that Linux takes is 128 KiB.
@@ -28,10 +28,7 @@ DRAIN_SECONDS = 0.05
 class Run:
     def __init__(self, request):
         self.request = request
-        self.folder = os.path.join(STATE, "commands", request["id"])
-        os.makedirs(self.folder, mode=0o700)
-        with open(os.path.join(self.folder, "pid"), "w") as pid:
-            pid.write(str(os.getpid()))
+        self.folder = sign_in(request["id"])
         self.captures = {
             name: Capture(request["maxChars"], os.path.join(self.folder, name)) for name in ("stdout", "stderr")
         }

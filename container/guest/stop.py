@@ -4,14 +4,14 @@ import os
 import signal
 import time
 
-from request import STATE, read_request
+from request import COMMANDS, read_request
 
 #: A run that was cancelled as it began has not said yet who it is.
 APPEARS_WITHIN_SECONDS = 2.0
 
 
 def main():
-    path = os.path.join(STATE, "commands", read_request()["id"], "pid")
+    path = os.path.join(COMMANDS, read_request()["id"], "pid")
     deadline = time.monotonic() + APPEARS_WITHIN_SECONDS
     while time.monotonic() < deadline:
         try:

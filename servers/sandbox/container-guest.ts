@@ -1,19 +1,13 @@
 import { getSandbox, parseSSEStream } from "@cloudflare/sandbox";
 import * as z from "zod";
-import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
+import { FILES_AT, GUEST, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Watch } from "./driver.ts";
 import { type Frame, FrameReader, parseFrame, parseGuest } from "./guest.ts";
 
 /** What the guest's programs keep: requests too long for the environment, parts of files, outputs of commands. */
 export const STATE = "/var/lib/pincer";
-export const FILES_AT = "/workspace/files";
 
-const GUEST = "python3 -ESs /opt/pincer";
-/** The binding, not the bucket: `mountBucket` looks it up on the Durable Object's `env`. */
-const FILES_BINDING = "FILES";
-/** Whatever s3fs remembers of names and sizes would hide what was stored since, for a minute by the SDK's choice. */
-const S3FS_OPTIONS = ["stat_cache_expire=0"];
 /** With the default session a command that timed out is not killed, and parallel commands wait for each other. */
 const SDK_OPTIONS = { enableDefaultSession: false } as const;
 /** Linux takes 128 KiB for one variable. */
@@ -50,21 +44,17 @@ export async function connectGuest(
 ): Promise<Guest> {
   const sandbox = getSandbox(namespace, await containerName(sandboxId), SDK_OPTIONS);
 
-  /** Runs `attempt` until it finds the files: after a sleep the disk is empty and nothing is mounted. */
+  /** Mounts the files and tries once more where they are missing: after a sleep the disk is empty. */
   async function withFiles<Result>(attempt: () => Promise<Result | "unmounted">): Promise<Result> {
-    let mountError: unknown;
-    for (let tries = 0; tries < 3; tries += 1) {
-      const result = await attempt();
-      if (result !== "unmounted") return result;
-      // A mount that broke has to go first. A call beside this one may have mounted meanwhile: the next try tells.
-      if (tries === 1) await sandbox.unmountBucket(FILES_AT).catch(() => undefined);
-      mountError = await sandbox
-        .mountBucket(FILES_BINDING, FILES_AT, { prefix: `/${prefix}`, s3fsOptions: S3FS_OPTIONS })
-        .then(() => undefined, (error: unknown) => error);
-    }
-    throw new ToolError("unavailable", "Your files cannot be mounted in the sandbox; try again in a minute.", {
-      cause: mountError,
-    });
+    const result = await attempt();
+    if (result !== "unmounted") return result;
+    let cause: unknown;
+    await sandbox.mountFiles(prefix).catch((error: unknown) => (cause = error));
+    // A call beside this one may have mounted them meanwhile: the second try tells.
+    const second = await attempt();
+    if (second !== "unmounted") return second;
+    await sandbox.destroy();
+    throw new ToolError("unavailable", `Your files could not be mounted, and the sandbox was ended; ${FRESH_NEXT}.`, { cause });
   }
 
   async function environment(id: string, request: Readonly<Record<string, unknown>>): Promise<Record<string, string>> {
@@ -80,8 +70,13 @@ export async function connectGuest(
   }
 
   async function listen({ program, id, request, answersWithinMs }: Talk, watch: Watch): Promise<unknown> {
+    const stop = async (): Promise<void> => {
+      const env = { PINCER_REQUEST: JSON.stringify({ id }) };
+      await sandbox.exec(`${GUEST}/stop.py`, { env }).catch(() => undefined);
+    };
+    const started = sandbox.execStream(`exec ${GUEST}/${program}`, { env: await environment(id, request) });
+    const stream = await orAborted(started, watch.signal, stop);
     const deadline = AbortSignal.timeout(answersWithinMs + GRACE_MS);
-    const stream = await sandbox.execStream(`exec ${GUEST}/${program}`, { env: await environment(id, request) });
     const frames = new FrameReader();
     let complaint = "";
     try {
@@ -96,23 +91,19 @@ export async function connectGuest(
       }
     } catch (error) {
       if (watch.signal.aborted) {
-        await sandbox.exec(`${GUEST}/stop.py`, { env: { PINCER_REQUEST: JSON.stringify({ id }) } }).catch(() => undefined);
-        throw new ToolError("cancelled", "The call was cancelled; what it had started was ended.", { cause: error });
+        await stop();
+        throw cancelled(error);
       }
       if (!deadline.aborted) throw error;
       await sandbox.destroy();
-      throw new ToolError(
-        "unavailable",
-        "The sandbox no longer answered and was ended; the next call starts a fresh one with only /workspace/files.",
-        { cause: error },
-      );
+      throw new ToolError("unavailable", `The sandbox no longer answered and was ended; ${FRESH_NEXT}.`, { cause: error });
     }
     throw new ToolError("unavailable", "The sandbox ended the call; try again.", { cause: complaint });
   }
 
   return {
     run: async (talk, watch) => {
-      if (watch.signal.aborted) throw new ToolError("cancelled", "The call was cancelled before it began.");
+      if (watch.signal.aborted) throw cancelled();
       return await translated(async () => await withFiles(async () => await listen(talk, watch)));
     },
     ask: async (request) =>
@@ -130,6 +121,34 @@ export async function connectGuest(
       await translated(async () => await sandbox.writeFile(path, bytes.toBase64(), { encoding: "base64" }));
     },
   };
+}
+
+const FRESH_NEXT = "the next call starts a fresh one with only /workspace/files";
+
+/** A container takes seconds to start: who is cancelled meanwhile does not wait, and what starts late is ended. */
+async function orAborted(
+  started: Promise<ReadableStream<Uint8Array>>,
+  signal: AbortSignal,
+  stop: () => Promise<void>,
+): Promise<ReadableStream<Uint8Array>> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    reject(cancelled());
+    started.then(
+      async (stream) => await Promise.all([stream.cancel(), stop()]),
+      () => undefined,
+    );
+  };
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([started, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function cancelled(cause?: unknown): ToolError {
+  return new ToolError("cancelled", "The call was cancelled; what it had started was ended.", { cause });
 }
 
 /** What the SDK says of a stream: output in pieces, then its end. */
@@ -150,13 +169,15 @@ async function containerName(sandboxId: string): Promise<string> {
   return new Uint8Array(hash).toHex().slice(0, 32);
 }
 
+const FULL = /CONTAINER_UNAVAILABLE|ContainerUnavailable|no container instance|max_?instances/i;
+
 /** An error that crossed the Durable Object has kept its name and message, not its code. */
 async function translated<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof ToolError) throw error;
-    const isFull = error instanceof Error && /CONTAINER_UNAVAILABLE|no container instance|max_?instances/i.test(`${error.name} ${error.message}`);
+    const isFull = error instanceof Error && FULL.test(`${error.name} ${error.message}`);
     const message = isFull
       ? "All sandboxes are in use; try again in a few minutes."
       : "The sandbox cannot be reached; try again in a minute.";

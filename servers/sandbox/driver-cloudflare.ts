@@ -1,13 +1,12 @@
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
-import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import { type Guest, STATE, connectGuest } from "./container-guest.ts";
 import type { Code, CodeResult, Command, CommandResult, Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
 import { codeResult, commandResult, fileInfo, fileSlice, parseGuest } from "./guest.ts";
 
 const WORKSPACE = "/workspace";
-/** A value that crosses into a Durable Object may have 32 MiB; base64 takes a third more. */
-const SLICE_BYTES = 16 * 1024 * 1024;
+/** A value that crosses into a Durable Object may have 32 MiB; an isolate has 128 MB for all copies of it. */
+const SLICE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Sandboxes in Cloudflare Containers. All work goes to small programs in the image, which the SDK starts: its own

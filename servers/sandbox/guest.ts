@@ -44,7 +44,7 @@ export const fileInfo = z.object({ kind: z.enum(["file", "none", "other"]), size
 export const fileSlice = z.string();
 
 /** Enough for the largest result; a guest that says more without ending the line has been tampered with. */
-const MAX_LINE_CHARS = 96 * 1024 * 1024;
+const MAX_LINE_CHARS = 40_000_000;
 
 /** Puts lines together from pieces that were cut anywhere. */
 export class FrameReader {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Sandbox } from "../../servers/sandbox/driver.ts";
+import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
 import { codeResult, commandResult } from "../../servers/sandbox/guest.ts";
 import { type ErrorCode, ToolError } from "../../servers/shared/errors.ts";
 import type { ContractFiles } from "../support/sandbox-contract.ts";
@@ -7,23 +7,27 @@ import { type RemoteCall, answerSchema, errorSchema } from "./wire.ts";
 
 type WithoutTarget<Call> = Call extends unknown ? Omit<Call, "userId" | "sandboxId"> : never;
 
-const bytesAnswer = z.object({ base64: z.string() });
-
 /** A sandbox and its caller's files behind the test Worker at that URL. */
 export function remoteSandbox(url: string, userId: string): { readonly sandbox: Sandbox; readonly files: ContractFiles } {
-  const post = async (what: WithoutTarget<RemoteCall>, signal: AbortSignal | undefined): Promise<Response> =>
-    await fetch(url, {
-      method: "POST",
-      body: JSON.stringify({ ...what, userId, sandboxId: userId }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+  const post = async (what: WithoutTarget<RemoteCall>, signal?: AbortSignal, bytes?: Uint8Array): Promise<Response> => {
+    const form = new FormData();
+    form.set("call", JSON.stringify({ ...what, userId, sandboxId: userId }));
+    if (bytes !== undefined) form.set("bytes", new Blob([new Uint8Array(bytes)]), "bytes");
+    return await fetch(url, { method: "POST", body: form, ...(signal === undefined ? {} : { signal }) });
+  };
+
+  const read = async (what: WithoutTarget<RemoteCall>): Promise<Response> => {
+    const response = await post(what);
+    if (!response.ok) throw errorOf(errorSchema.parse(await response.json()));
+    return response;
+  };
 
   const call = async (
     what: WithoutTarget<RemoteCall>,
-    watch?: { readonly signal: AbortSignal; readonly onOutput?: (text: string) => void },
+    { watch, bytes }: { readonly watch?: Watch; readonly bytes?: Uint8Array } = {},
   ): Promise<unknown> => {
-    const response = await post(what, watch?.signal);
     try {
+      const response = await post(what, watch?.signal, bytes);
       for await (const line of linesOf(response)) {
         const answer = answerSchema.parse(JSON.parse(line));
         if ("output" in answer) watch?.onOutput?.(answer.output);
@@ -34,31 +38,28 @@ export function remoteSandbox(url: string, userId: string): { readonly sandbox: 
       if (watch?.signal.aborted === true) throw new ToolError("cancelled", "The test ended the call.", { cause: error });
       throw error;
     }
-    throw new Error(`The test Worker ended its answer early (${response.status}).`);
+    throw new Error("The test Worker ended its answer early.");
   };
 
   return {
     sandbox: {
       exec: async (command, watch) =>
-        commandResult.extend({ processId: z.string() }).parse(await call({ do: "exec", command }, watch)),
-      runCode: async (code, watch) => codeResult.parse(await call({ do: "runCode", code }, watch)),
+        commandResult.extend({ processId: z.string() }).parse(await call({ do: "exec", command }, { watch })),
+      runCode: async (code, watch) => codeResult.parse(await call({ do: "runCode", code }, { watch })),
       readOutput: async (processId, stream) => {
-        const response = await post({ do: "readOutput", processId, stream }, undefined);
-        if (!response.ok || response.body === null) throw errorOf(errorSchema.parse(await response.json()));
-        return { body: response.body, sizeBytes: Number(response.headers.get("x-size-bytes")) };
+        const { body, headers } = await read({ do: "readOutput", processId, stream });
+        return { body: body ?? new Blob([]).stream(), sizeBytes: Number(headers.get("x-size-bytes")) };
       },
-      readFile: async (path, maxBytes) =>
-        Buffer.from(bytesAnswer.parse(await call({ do: "readFile", path, maxBytes })).base64, "base64"),
+      readFile: async (path, maxBytes) => await (await read({ do: "readFile", path, maxBytes })).bytes(),
       writeFile: async (path, bytes) => {
-        await call({ do: "writeFile", path, base64: Buffer.from(bytes).toString("base64") });
+        await call({ do: "writeFile", path }, { bytes });
       },
     },
     files: {
       write: async (path, text) => {
-        await call({ do: "storeWrite", path, base64: Buffer.from(text).toString("base64") });
+        await call({ do: "storeWrite", path }, { bytes: new TextEncoder().encode(text) });
       },
-      read: async (path) =>
-        Buffer.from(bytesAnswer.parse(await call({ do: "storeRead", path })).base64, "base64").toString(),
+      read: async (path) => await (await read({ do: "storeRead", path })).text(),
       remove: async (path) => {
         await call({ do: "storeRemove", path });
       },

@@ -18,14 +18,14 @@ const code = z.object({
   maxChars: z.number(),
 });
 
-/** One call of the sandbox, or of the caller's files, as the test Worker takes it. */
+/** One call of the sandbox, or of the caller's files: the form field `call`; what is written is the field `bytes`. */
 export const callSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("exec"), command, ...target }),
   z.object({ do: z.literal("runCode"), code, ...target }),
   z.object({ do: z.literal("readOutput"), processId: z.string(), stream: z.enum(["stdout", "stderr"]), ...target }),
   z.object({ do: z.literal("readFile"), path: z.string(), maxBytes: z.number(), ...target }),
-  z.object({ do: z.literal("writeFile"), path: z.string(), base64: z.string(), ...target }),
-  z.object({ do: z.literal("storeWrite"), path: z.string(), base64: z.string(), ...target }),
+  z.object({ do: z.literal("writeFile"), path: z.string(), ...target }),
+  z.object({ do: z.literal("storeWrite"), path: z.string(), ...target }),
   z.object({ do: z.literal("storeRead"), path: z.string(), ...target }),
   z.object({ do: z.literal("storeRemove"), path: z.string(), ...target }),
 ]);

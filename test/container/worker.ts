@@ -1,5 +1,7 @@
+import type * as z from "zod";
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
-import { createFileStore } from "../../servers/files/store.ts";
+import { type FileStore, createFileStore } from "../../servers/files/store.ts";
+import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { callSchema, type RemoteAnswer } from "./wire.ts";
@@ -14,13 +16,16 @@ interface Env {
 /** Test-only: the container driver behind plain HTTP, so that the contract's cases run in Node against every driver. */
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const call = callSchema.parse(await request.json());
+    const form = await request.formData();
+    const [json, field] = [form.get("call"), form.get("bytes")];
+    const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
+    const bytes = field instanceof File ? await field.bytes() : new Uint8Array();
     const files = createFileStore(env.FILES, call.userId);
     const sandbox = createContainerDriver(env.SANDBOX).open(call.sandboxId, files);
-    if (call.do === "readOutput") {
-      const stored = await sandbox.readOutput(call.processId, call.stream).catch(describeError);
-      if ("error" in stored) return Response.json(stored, { status: 400 });
-      return new Response(stored.body, { headers: { "x-size-bytes": String(stored.sizeBytes) } });
+    if (call.do === "readOutput" || call.do === "readFile" || call.do === "storeRead") {
+      return await readBytes(call, sandbox, files).catch((error: unknown) =>
+        Response.json(describeError(error), { status: 400 }),
+      );
     }
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const writer = writable.getWriter();
@@ -41,14 +46,10 @@ export default {
           return await sandbox.exec(call.command, watch);
         case "runCode":
           return await sandbox.runCode(call.code, watch);
-        case "readFile":
-          return { base64: (await sandbox.readFile(call.path, call.maxBytes)).toBase64() };
         case "writeFile":
-          return await sandbox.writeFile(call.path, Uint8Array.fromBase64(call.base64));
+          return await sandbox.writeFile(call.path, bytes);
         case "storeWrite":
-          return await files.write(call.path, Uint8Array.fromBase64(call.base64));
-        case "storeRead":
-          return { base64: (await new Response((await files.read(call.path)).body).bytes()).toBase64() };
+          return await files.write(call.path, bytes);
         case "storeRemove":
           return await files.remove(call.path);
       }
@@ -66,6 +67,23 @@ export default {
     return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
   },
 };
+
+async function readBytes(
+  call: Extract<z.output<typeof callSchema>, { do: "readOutput" | "readFile" | "storeRead" }>,
+  sandbox: Sandbox,
+  files: FileStore,
+): Promise<Response> {
+  switch (call.do) {
+    case "readOutput": {
+      const { body, sizeBytes } = await sandbox.readOutput(call.processId, call.stream);
+      return new Response(body, { headers: { "x-size-bytes": String(sizeBytes) } });
+    }
+    case "readFile":
+      return new Response(await sandbox.readFile(call.path, call.maxBytes));
+    case "storeRead":
+      return new Response((await files.read(call.path)).body);
+  }
+}
 
 function describeError(error: unknown): Extract<RemoteAnswer, { readonly error: unknown }> {
   if (!(error instanceof Error)) return { error: { code: "internal", message: String(error), cause: "" } };

@@ -1,0 +1,90 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { describeSandbox } from "../support/sandbox-contract.ts";
+import { remoteSandbox } from "./remote-sandbox.ts";
+
+/** Building the image and fetching its base. */
+const START_MS = 15 * 60_000;
+const TEST_MS = 120_000;
+
+const engine = findEngine();
+
+if (engine.isThere) {
+  let dev: DevServer;
+  beforeAll(async () => (dev = await startDev()), START_MS);
+  afterAll(async () => await dev.stop(), TEST_MS);
+  describeSandbox("container", {
+    open: async () => await Promise.resolve(remoteSandbox(dev.url, `u${crypto.randomUUID().replaceAll("-", "")}`)),
+    timeoutMs: TEST_MS,
+  });
+} else {
+  describe("container", () => {
+    test.skip(`keeps the sandbox's promises (skipped: ${engine.reason})`, () => undefined);
+  });
+}
+
+interface DevServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+function findEngine(): { readonly isThere: true } | { readonly isThere: false; readonly reason: string } {
+  const docker = process.env["WRANGLER_DOCKER_BIN"] ?? "docker";
+  try {
+    execFileSync(docker, ["info"], { stdio: "pipe", timeout: 10_000 });
+    return { isThere: true };
+  } catch {
+    return { isThere: false, reason: `no container engine answers \`${docker} info\`` };
+  }
+}
+
+/** `wrangler dev` on the test Worker: it builds the image and runs the containers on the engine. */
+async function startDev(): Promise<DevServer> {
+  const state = await mkdtemp(join(tmpdir(), "container-test-"));
+  const child = spawn(
+    process.execPath,
+    [
+      join(dirname(fileURLToPath(import.meta.resolve("wrangler/package.json"))), "bin/wrangler.js"),
+      "dev",
+      "--config",
+      join(import.meta.dirname, "wrangler.jsonc"),
+      "--port=0",
+      "--inspector-port=0",
+      `--persist-to=${state}`,
+      "--show-interactive-dev-session=false",
+    ],
+    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1" } },
+  );
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    }
+    await rm(state, { recursive: true, force: true });
+  };
+  try {
+    return { url: await readyUrl(child), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function readyUrl(child: ChildProcess): Promise<string> {
+  let said = "";
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const listen = (chunk: unknown): void => {
+    said += String(chunk);
+    const url = /Ready on (http:\/\/\S+)/.exec(said)?.[1];
+    if (url !== undefined) resolve(url);
+  };
+  child.stdout?.on("data", listen);
+  child.stderr?.on("data", listen);
+  child.once("exit", (code) => reject(new Error(`wrangler dev ended with ${code}:\n${said.slice(-4_000)}`)));
+  return await promise;
+}
