@@ -32,13 +32,19 @@ async function installDependencies() {
   if (state === "current") return;
   // Not `npm ci`: it fails on the lock where a registry lacks the builds of optional packages for other platforms, and
   // it removes a tree that another process may be running from. Both install what is locked.
-  const command = ["install", "--no-save"];
   const startedAt = Date.now();
-  console.error(`Dependencies are ${state}: running npm ${command.join(" ")}, which takes a minute or two.`);
+  console.error(`Dependencies are ${state}: running npm install, which takes a minute or two.`);
   const heartbeat = setInterval(() => {
     console.error(`... still installing (${Math.round((Date.now() - startedAt) / 1000)} s)`);
   }, 15_000);
-  const code = await runNpm([...command, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const code = await runNpm([
+    "install",
+    "--no-save",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+  ]);
   clearInterval(heartbeat);
   if (code !== 0) {
     throw new Problem(

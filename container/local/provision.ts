@@ -62,10 +62,11 @@ async function isInstalled(name: string): Promise<boolean> {
   return (await isExecutable(`/usr/bin/${name}`)) || (await isExecutable(`/usr/local/bin/${name}`));
 }
 
-/** Modules are found, not imported: importing pandas takes a second. */
+/** Modules are found, not imported: importing pandas takes a second. A folder without code has no origin. */
 async function missingPythonPackages(): Promise<readonly string[]> {
   const names = Object.keys(PYTHON_MODULES);
-  const script = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if u.find_spec(n) is None])";
+  const script =
+    "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if getattr(u.find_spec(n), 'origin', None) is None])";
   const found = await promisify(execFile)("/usr/bin/python3", ["-I", "-c", script, ...names]).catch(() => undefined);
   const missing = found === undefined ? names : found.stdout.trim().split(" ");
   return Object.entries(PYTHON_MODULES).flatMap(([name, packageName]) => (missing.includes(name) ? [packageName] : []));
