@@ -4,6 +4,9 @@ import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
 import { handleName } from "../shared/handles.ts";
 import type { CommandResult, Sandbox } from "./driver.ts";
 
+const RUNNING_NOTE =
+  "It is still running and goes on until timeout_ms; have a long command write to a file, and look at that with another call.";
+
 export const sandboxExec = defineTool({
   name: "sandbox_exec",
   title: "Run a command",
@@ -53,7 +56,7 @@ export const sandboxExec = defineTool({
         ...(result.signal === undefined ? {} : { signal: result.signal }),
         ...(result.hasTimedOut ? { timed_out: true } : {}),
         ...(result.isRunning
-          ? { process_id: result.processId, note: "It is still running; it goes on in the sandbox until timeout_ms." }
+          ? { process_id: result.processId, note: RUNNING_NOTE }
           : {}),
       },
       attachments: await keepCutOutput(sandbox, result, context),
