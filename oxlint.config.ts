@@ -112,12 +112,17 @@ export default defineConfig({
 
     // tsc and the reader judge these better.
     "eslint/no-shadow": "off",
+    "eslint/no-unmodified-loop-condition": "off",
+    "import/no-named-as-default-member": "off",
     "promise/always-return": "off",
+    "promise/no-callback-in-promise": "off",
     "eslint/no-underscore-dangle": "off",
     "typescript/consistent-return": "off",
     "typescript/unbound-method": "off",
     "unicorn/consistent-function-scoping": "off",
     "unicorn/no-useless-spread": "off",
+    // There are no windows here.
+    "unicorn/require-post-message-target-origin": "off",
   },
   overrides: [
     ...LAYERS,

@@ -2,7 +2,7 @@ import { banner } from "./banner.ts";
 import { USAGE, parseLaunchOptions } from "./launch-options.ts";
 import { LaunchProblem } from "./launch-problem.ts";
 import { startSuite } from "./launch-suite.ts";
-import { aptCommand, provision } from "./provision.ts";
+import { provision } from "./provision.ts";
 
 /** `npm start`: provides what is missing, starts the whole suite on this machine, and ends all of it again. */
 
@@ -29,10 +29,9 @@ async function main(): Promise<void> {
     return;
   }
   const report = (line: string): void => console.error(line);
-  const missing = await provision({ mayInstall: options.mayInstall, report });
+  await provision({ mayInstall: options.mayInstall, report });
   const suite = await startSuite(options, { add: (close) => closers.push(close) }, report);
   console.log(banner(suite));
-  if (missing.length > 0) console.log(`Missing here: ${missing.join(" ")}. ${aptCommand(missing)}\n`);
   console.log(`ready ${suite.url}`);
 }
 

@@ -21,28 +21,27 @@ export interface ProvisionOptions {
 
 /**
  * Installs what this machine lacks: by apt where this is root on a Debian-like system, by sudo where the person at
- * the terminal agrees, else not at all. Gives the packages that are still missing.
+ * the terminal agrees, else not at all. Goes on with what is there.
  */
-export async function provision({ mayInstall, report }: ProvisionOptions): Promise<readonly string[]> {
+export async function provision({ mayInstall, report }: ProvisionOptions): Promise<void> {
   const missing = await missingPackages();
-  if (missing.length === 0 || !mayInstall) return missing;
+  if (missing.length === 0 || !mayInstall) return;
   const names = missing.join(" ");
   if (!(await isExecutable("/usr/bin/apt-get"))) {
-    report(`This machine lacks ${names}: install them with its package manager (those are Debian's names).`);
-    return missing;
+    report(`This machine lacks ${names} (Debian's names): install them with its package manager.`);
+    return;
   }
   if (!isRoot() && !(await agrees(`This machine lacks ${names}. Install them with sudo apt-get?`))) {
-    report(`This machine lacks ${names}: ${aptCommand(missing)}`);
-    return missing;
+    report(`This machine lacks ${names}. To have them: ${aptCommand(missing)}`);
+    return;
   }
   report(`Installing what this machine lacks, by apt: ${names}.`);
   const done = await runApt(missing, isRoot() ? [] : ["sudo"]);
   if (!done) report(`apt could not install everything; when it can, run: ${aptCommand(missing)}`);
-  return await missingPackages();
 }
 
 /** The one command that brings the packages on a Debian-like system. */
-export function aptCommand(packages: readonly string[]): string {
+function aptCommand(packages: readonly string[]): string {
   return `${isRoot() ? "" : "sudo "}apt-get install --no-install-recommends ${packages.join(" ")}`;
 }
 
