@@ -29,7 +29,10 @@ export function serversOf(
 ): { readonly servers: readonly ServerDefinition[]; readonly unknown: readonly string[] } {
   const names =
     endpoint === SUITE_ENDPOINT
-      ? (narrowed ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "")
+      ? (narrowed ?? "")
+          .split(",")
+          .map((name) => name.trim())
+          .filter((name) => name !== "")
       : [endpoint.slice(SUITE_ENDPOINT.length + 1)];
   if (names.length === 0) return { servers: CATALOG, unknown: [] };
   return {

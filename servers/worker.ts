@@ -102,9 +102,12 @@ async function answerMcp(
 ): Promise<Response> {
   const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"));
   if (unknown.length > 0) {
-    return problem(404, `There is no server ${unknown.join(", ")}; servers are ${CATALOG.map(({ name }) => name).join(", ")}.`);
+    return problem(
+      404,
+      `There is no server ${unknown.join(", ")}; servers are ${CATALOG.map(({ name }) => name).join(", ")}.`,
+    );
   }
-  const parsed = request.method === "POST" ? await readJsonRpc(request) : { ok: true, body: undefined } as const;
+  const parsed = request.method === "POST" ? await readJsonRpc(request) : ({ ok: true, body: undefined } as const);
   if (!parsed.ok) return parsed.response;
   const needed = neededScopes(parsed.body, servers);
   if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);

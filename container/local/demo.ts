@@ -151,7 +151,9 @@ async function saveImage(result: CallToolResult, file: string): Promise<void> {
 function indent(text: string): string {
   const lines = text.split("\n");
   const shown = lines.slice(0, 12).map((line) => `   ${line}`);
-  return lines.length > shown.length ? [...shown, `   … ${lines.length - shown.length} more lines`].join("\n") : shown.join("\n");
+  return lines.length > shown.length
+    ? [...shown, `   … ${lines.length - shown.length} more lines`].join("\n")
+    : shown.join("\n");
 }
 
 try {

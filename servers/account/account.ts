@@ -161,7 +161,12 @@ export class Account extends DurableObject<object> {
    * Takes one of `limit` attempts at something that can be guessed, in one step: parallel guesses cannot share one.
    * Once they are used up there are none until `windowMs` after the last.
    */
-  takeAttempt({ name, limit, windowMs, nowMs }: {
+  takeAttempt({
+    name,
+    limit,
+    windowMs,
+    nowMs,
+  }: {
     readonly name: string;
     readonly limit: number;
     readonly windowMs: number;

@@ -4,6 +4,9 @@ import type { McpServerFactory } from "@modelcontextprotocol/server";
 /** The largest request body; larger files come in through links. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
+/** How much of a body that is too large is read, unkept: a client that still sends would lose the answer. */
+const MAX_DRAINED_BYTES = 128 * 1024 * 1024;
+
 export interface Origins {
   /** `https://pincer.example.com`, or the loopback origin of local mode. */
   readonly publicUrl: URL;
@@ -33,15 +36,16 @@ export type ParsedBody =
   | { readonly ok: true; readonly body: unknown }
   | { readonly ok: false; readonly response: Response };
 
-/** Reads a JSON-RPC body within `MAX_BODY_BYTES`, whatever Content-Length claims. */
+/** Reads a JSON-RPC body within `MAX_BODY_BYTES`. */
 export async function readJsonRpc(request: Request): Promise<ParsedBody> {
-  const tooLarge = (): ParsedBody => ({
-    ok: false,
-    response: rpcProblem(413, -32600, `The body is over ${MAX_BODY_BYTES} bytes; send large files in parts.`),
-  });
-  if (Number(request.headers.get("Content-Length") ?? 0) > MAX_BODY_BYTES) return tooLarge();
-  const text = await readText(request, MAX_BODY_BYTES);
-  if (text === undefined) return tooLarge();
+  const declared = request.headers.get("Content-Length");
+  const isTooLarge = declared !== null && Number(declared) > MAX_BODY_BYTES;
+  // HTTP holds a body to its declared length; only one without is counted while it comes in.
+  const text = isTooLarge ? undefined : declared === null ? await readText(request.body) : await request.text();
+  if (text === undefined || text.length > MAX_BODY_BYTES) {
+    const message = `The body is over ${MAX_BODY_BYTES} bytes; send large files in parts.`;
+    return { ok: false, response: rpcProblem(413, -32600, message) };
+  }
   try {
     return { ok: true, body: JSON.parse(text) };
   } catch {
@@ -49,17 +53,17 @@ export async function readJsonRpc(request: Request): Promise<ParsedBody> {
   }
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string | undefined> {
-  if (request.body === null) return "";
+async function readText(body: Request["body"]): Promise<string | undefined> {
+  if (body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let size = 0;
-  for await (const chunk of request.body) {
+  for await (const chunk of body) {
     size += chunk.byteLength;
-    if (size > maxBytes) return undefined;
-    text += decoder.decode(chunk, { stream: true });
+    if (size > MAX_DRAINED_BYTES) break;
+    text = size > MAX_BODY_BYTES ? "" : text + decoder.decode(chunk, { stream: true });
   }
-  return text + decoder.decode();
+  return size > MAX_BODY_BYTES ? undefined : text + decoder.decode();
 }
 
 /**

@@ -64,7 +64,9 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
 function serveFileResources(server: Server, { caller, capabilities: { files } }: CallPipeline): void {
   const mayRead = caller.scopes.includes("files:read");
   server.setRequestHandler("resources/templates/list", () => ({
-    resourceTemplates: mayRead ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }] : [],
+    resourceTemplates: mayRead
+      ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }]
+      : [],
   }));
   server.setRequestHandler("resources/list", async ({ params }) => {
     const page = mayRead ? await asProtocol(listFileResources(files, params?.cursor)) : { resources: [] };

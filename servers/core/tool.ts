@@ -92,9 +92,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       const answer = await handler(parsed.data, context);
       const data = output.parse(answer.output);
       const attachments = answer.attachments ?? [];
-      return text === undefined
-        ? { data, text: JSON.stringify(data), attachments }
-        : { text: text(data), attachments };
+      return text === undefined ? { data, text: JSON.stringify(data), attachments } : { text: text(data), attachments };
     },
   };
 }

@@ -61,7 +61,8 @@ export async function readFileResource(files: FileStore, uri: string): Promise<R
       ? { ...head, blob: bytes.toBase64() }
       : { ...head, text: new TextDecoder().decode(bytes) };
   } catch (failure) {
-    if (failure instanceof ToolError && (failure.code === "not_found" || failure.code === "invalid_input")) return undefined;
+    if (failure instanceof ToolError && (failure.code === "not_found" || failure.code === "invalid_input"))
+      return undefined;
     throw failure;
   }
 }

@@ -130,7 +130,10 @@ function decodeBase64Url(text: string): Uint8Array {
 }
 
 function fileNameOf(path: string): string {
-  return encodeURIComponent(path.slice(path.lastIndexOf("/") + 1)).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
+  return encodeURIComponent(path.slice(path.lastIndexOf("/") + 1)).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16)}`,
+  );
 }
 
 function withCharset(mimeType: string): string {

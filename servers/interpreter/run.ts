@@ -22,10 +22,12 @@ export const interpreterRun = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["interpreter:run"],
   handler: async ({ code, language, context }, tool) => {
-    const result = await tool.sandbox(DEFAULT_HANDLE).runCode(
-      { code, language, context, timeoutMs: RUN_TIMEOUT_MS, maxChars: MAX_CAPTURED_CHARS },
-      { signal: tool.signal, onOutput: tool.reportProgress },
-    );
+    const result = await tool
+      .sandbox(DEFAULT_HANDLE)
+      .runCode(
+        { code, language, context, timeoutMs: RUN_TIMEOUT_MS, maxChars: MAX_CAPTURED_CHARS },
+        { signal: tool.signal, onOutput: tool.reportProgress },
+      );
     const kept = await Promise.all(result.results.map((output) => keepImages(output, tool)));
     const whole = describeResult(result);
     const { text, isCut } = cutText(whole, MAX_TEXT_CHARS);
@@ -40,7 +42,7 @@ function describeResult(result: CodeResult): string {
     result.stdout.text,
     result.stderr.text === "" ? "" : `stderr:\n${result.stderr.text}`,
     ...result.results.map(describeOutput),
-    result.error === undefined ? "" : (result.error.traceback || `${result.error.name}: ${result.error.message}`),
+    result.error === undefined ? "" : result.error.traceback || `${result.error.name}: ${result.error.message}`,
   ].filter((part) => part !== "");
   return parts.length === 0 ? "(no output)" : parts.join("\n");
 }

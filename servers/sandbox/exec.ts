@@ -15,7 +15,10 @@ export const sandboxExec = defineTool({
   input: z.strictObject({
     command: z.string().min(1).max(1_000_000).describe("For bash -c"),
     cwd: z.string().min(1).max(4_000).optional().describe("Working directory"),
-    env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(100_000)).optional().describe("More variables"),
+    env: z
+      .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(100_000))
+      .optional()
+      .describe("More variables"),
     stdin: z.string().max(10_000_000).optional().describe("Standard input"),
     timeout_ms: z.int().min(100).max(86_400_000).default(600_000).describe("Then it is killed"),
     wait_ms: z.int().min(0).max(50_000).default(30_000).describe("Wait for the end"),
@@ -55,9 +58,7 @@ export const sandboxExec = defineTool({
         duration_ms: Math.round(result.durationMs),
         ...(result.signal === undefined ? {} : { signal: result.signal }),
         ...(result.hasTimedOut ? { timed_out: true } : {}),
-        ...(result.isRunning
-          ? { process_id: result.processId, note: RUNNING_NOTE }
-          : {}),
+        ...(result.isRunning ? { process_id: result.processId, note: RUNNING_NOTE } : {}),
       },
       attachments: await keepCutOutput(sandbox, result, context),
     };

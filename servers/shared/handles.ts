@@ -4,4 +4,7 @@ import * as z from "zod";
 export const DEFAULT_HANDLE = "main";
 
 /** The name of a sandbox, code context or browser: part of an id, so short and plain. */
-export const handleName = z.string().regex(/^[\w-]{1,40}$/).default(DEFAULT_HANDLE);
+export const handleName = z
+  .string()
+  .regex(/^[\w-]{1,40}$/)
+  .default(DEFAULT_HANDLE);

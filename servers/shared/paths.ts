@@ -10,7 +10,8 @@ const encoder = new TextEncoder();
 export function normalizePath(input: string): string {
   const path = input.normalize("NFC").replace(/^\/+/, "");
   const refusal = pathRefusal(path);
-  if (refusal !== undefined) throw new ToolError("invalid_input", `${refusal} Give a path such as reports/summary.html.`);
+  if (refusal !== undefined)
+    throw new ToolError("invalid_input", `${refusal} Give a path such as reports/summary.html.`);
   return path;
 }
 

@@ -3,7 +3,12 @@ import * as z from "zod";
 const flagHosts = z
   .string()
   .default("")
-  .transform((list) => list.split(",").map((host) => host.trim()).filter((host) => host !== ""));
+  .transform((list) =>
+    list
+      .split(",")
+      .map((host) => host.trim())
+      .filter((host) => host !== ""),
+  );
 
 const baseUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
@@ -51,7 +56,11 @@ const settingsSchema = z.object({
 export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
 /** Settings that go together: each name on the left needs those on the right. */
-const NEEDS: readonly (readonly [when: (settings: Settings) => boolean, needed: readonly (keyof Settings)[], why: string])[] = [
+const NEEDS: readonly (readonly [
+  when: (settings: Settings) => boolean,
+  needed: readonly (keyof Settings)[],
+  why: string,
+])[] = [
   [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
   [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
   [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],

@@ -37,7 +37,11 @@ test("a complete local or deployed environment has no problems, and bindings bes
 });
 
 test("a slash at the end of an address is dropped and host lists are split", () => {
-  const settings = parseSettings({ ...LOCAL, PUBLIC_URL: "http://localhost:8717/", ALLOWED_HOSTS: "a.example, b:80 ," });
+  const settings = parseSettings({
+    ...LOCAL,
+    PUBLIC_URL: "http://localhost:8717/",
+    ALLOWED_HOSTS: "a.example, b:80 ,",
+  });
   expect(settings.PUBLIC_URL).toBe("http://localhost:8717");
   expect(settings.ALLOWED_HOSTS).toEqual(["a.example", "b:80"]);
 });

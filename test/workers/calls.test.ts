@@ -37,8 +37,16 @@ function pipelineOf(userId: string, scopes: readonly Scope[]): { pipeline: CallP
 describe("a call", () => {
   test("answers with the fields that the output schema declares, and no others", async () => {
     const { pipeline, entries } = pipelineOf("calls-1", ["files:read"]);
-    const end = await callTool(toolThat(async () => ({ said: "hello", secret: "x" })), {}, pipeline, SILENT);
-    expect(end).toMatchObject({ ok: true, outcome: { data: { said: "hello" }, text: '{"said":"hello"}', attachments: [] } });
+    const end = await callTool(
+      toolThat(async () => ({ said: "hello", secret: "x" })),
+      {},
+      pipeline,
+      SILENT,
+    );
+    expect(end).toMatchObject({
+      ok: true,
+      outcome: { data: { said: "hello" }, text: '{"said":"hello"}', attachments: [] },
+    });
     expect(entries).toHaveLength(1);
     expect(entries[0]).toMatchObject({ tool: "test_tool", outcome: "ok", outputBytes: 16 });
   });
@@ -51,7 +59,10 @@ describe("a call", () => {
       return { said: "" };
     });
     const end = await callTool(tool, {}, pipeline, SILENT);
-    expect(end).toMatchObject({ ok: false, error: { code: "forbidden", message: expect.stringContaining("files:read") } });
+    expect(end).toMatchObject({
+      ok: false,
+      error: { code: "forbidden", message: expect.stringContaining("files:read") },
+    });
     expect([hasRun, entries[0]?.outcome]).toEqual([false, "forbidden"]);
   });
 
@@ -62,8 +73,16 @@ describe("a call", () => {
     ["text", /object/],
   ])("with the input %j is told what is wrong", async (input, sentence) => {
     const { pipeline } = pipelineOf("calls-3", ["files:read"]);
-    const end = await callTool(toolThat(async () => ({ said: "" })), input, pipeline, SILENT);
-    expect(end).toMatchObject({ ok: false, error: { code: "invalid_input", message: expect.stringMatching(sentence) } });
+    const end = await callTool(
+      toolThat(async () => ({ said: "" })),
+      input,
+      pipeline,
+      SILENT,
+    );
+    expect(end).toMatchObject({
+      ok: false,
+      error: { code: "invalid_input", message: expect.stringMatching(sentence) },
+    });
   });
 
   test("that fails as expected keeps its words, and one that breaks shows a reference instead of them", async () => {
@@ -77,7 +96,10 @@ describe("a call", () => {
     const first = await callTool(expected, {}, pipeline, SILENT);
     const second = await callTool(broken, {}, pipeline, SILENT);
     expect(first).toMatchObject({ ok: false, error: { code: "conflict", message: "It has changed; read it again." } });
-    expect(second).toMatchObject({ ok: false, error: { code: "internal", message: expect.stringContaining(String(entries[1]?.id)) } });
+    expect(second).toMatchObject({
+      ok: false,
+      error: { code: "internal", message: expect.stringContaining(String(entries[1]?.id)) },
+    });
     expect(JSON.stringify(second)).not.toContain("hunter2");
   });
 
@@ -99,8 +121,18 @@ describe("the books", () => {
     const caller = { userId: "books-1", role: "member", scopes: ["files:read"], clientId: "c1" } as const;
     const writes: Promise<unknown>[] = [];
     const pipeline = createPipeline(env, parseSettings(env), caller, { waitUntil: (work) => writes.push(work) });
-    await callTool(toolThat(async () => ({ said: "a" })), { word: "abc" }, pipeline, SILENT);
-    await callTool(toolThat(async () => ({ said: "a" })), { word: "too long" }, pipeline, SILENT);
+    await callTool(
+      toolThat(async () => ({ said: "a" })),
+      { word: "abc" },
+      pipeline,
+      SILENT,
+    );
+    await callTool(
+      toolThat(async () => ({ said: "a" })),
+      { word: "too long" },
+      pipeline,
+      SILENT,
+    );
     await Promise.all(writes);
     const account = env.ACCOUNT.get(env.ACCOUNT.idFromName("books-1"));
     const rows = await account.listAudit(10);
@@ -127,6 +159,9 @@ describe("every tool", () => {
   test.each(tools)("%s refuses an argument that it does not know", async (_name, _server, tool) => {
     const { pipeline } = pipelineOf("calls-6", tool.scopes);
     const end = await callTool(tool, { no_such_argument: true }, pipeline, SILENT);
-    expect(end).toMatchObject({ ok: false, error: { code: "invalid_input", message: expect.stringContaining("no_such_argument") } });
+    expect(end).toMatchObject({
+      ok: false,
+      error: { code: "invalid_input", message: expect.stringContaining("no_such_argument") },
+    });
   });
 });

@@ -41,7 +41,12 @@ describe("a caller's files", () => {
     const top = await files.list({ folder: "", recursive: false, limit: 100 });
     expect([top.folders, top.files.map(({ path }) => path)]).toEqual([["a/"], ["c.txt"]]);
     const first = await files.list({ folder: "a", recursive: true, limit: 2 });
-    const second = await files.list({ folder: "a", recursive: true, limit: 2, ...(first.cursor === undefined ? {} : { cursor: first.cursor }) });
+    const second = await files.list({
+      folder: "a",
+      recursive: true,
+      limit: 2,
+      ...(first.cursor === undefined ? {} : { cursor: first.cursor }),
+    });
     expect([...first.files, ...second.files].map(({ path }) => path)).toEqual(["a/1.txt", "a/2.txt", "a/b/3.txt"]);
   });
 
@@ -71,7 +76,8 @@ describe("share links", () => {
     return await createShareLinks(userId, files, SETTINGS).create(path, 60);
   }
 
-  const open = async (url: string, now = SETTINGS.now) => await serveShareLink(new Request(url), env.FILES, { ...SETTINGS, now });
+  const open = async (url: string, now = SETTINGS.now) =>
+    await serveShareLink(new Request(url), env.FILES, { ...SETTINGS, now });
 
   test("an HTML page is served without scripts and without our origin", async () => {
     const { url } = await share("sharer", "page.html", "<script>alert(1)</script>");
