@@ -38,10 +38,9 @@ export type ParsedBody =
 
 /** Reads a JSON-RPC body within `MAX_BODY_BYTES`. */
 export async function readJsonRpc(request: Request): Promise<ParsedBody> {
-  const declared = request.headers.get("Content-Length");
-  const isTooLarge = declared !== null && Number(declared) > MAX_BODY_BYTES;
-  // HTTP holds a body to its declared length; only one without is counted while it comes in.
-  const text = isTooLarge ? undefined : declared === null ? await readText(request.body) : await request.text();
+  const isShort = Number(request.headers.get("Content-Length") ?? Number.NaN) <= MAX_BODY_BYTES;
+  // HTTP holds a body to its declared length: only a long one, or one without a length, is counted as it comes in.
+  const text = isShort ? await request.text() : await readText(request.body);
   if (text === undefined || text.length > MAX_BODY_BYTES) {
     const message = `The body is over ${MAX_BODY_BYTES} bytes; send large files in parts.`;
     return { ok: false, response: rpcProblem(413, -32600, message) };
