@@ -10,9 +10,8 @@ const FILES = "/workspace/files";
 
 const notes = z.array(z.string().max(2_000)).max(100);
 const outputLine = z.object({ output: z.string() });
-const execResult = commandResult.extend({ processId: z.string().max(64), notes });
-const runResult = codeResult.extend({ notes });
-const lastLine = z.object({ result: z.unknown(), changes: changesSchema });
+const execResult = commandResult.extend({ processId: z.string().max(64) });
+const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema });
 
 /** Sandboxes of the runtime that the launcher starts on this machine. */
 export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
@@ -25,7 +24,7 @@ export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch):
 function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
   return {
     exec: async (command, watch) => await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
-    runCode: async (code, watch) => await run(runtime, files, { route: "code", body: { code }, result: runResult }, watch),
+    runCode: async (code, watch) => await run(runtime, files, { route: "code", body: { code }, result: codeResult }, watch),
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
     readFile: async (path, maxBytes) => {
       if (isMounted(path)) await refresh(runtime, files);
@@ -47,12 +46,12 @@ interface Call<Result> {
 }
 
 /** One request where the files are the same on both sides, before and after. */
-async function run<Result extends { readonly notes: readonly string[] }>(
+async function run<Result extends object>(
   runtime: RuntimeSandbox,
   files: FileStore,
   call: Call<Result>,
   { signal, onOutput }: Watch,
-): Promise<Result> {
+): Promise<Result & { readonly notes?: readonly string[] }> {
   const begun = await begin(runtime, files, async (held) => await runtime.post(call.route, { ...call.body, files: held }, signal));
   for await (const line of readLines(begun.response, signal)) {
     const output = outputLine.safeParse(line);
@@ -60,12 +59,11 @@ async function run<Result extends { readonly notes: readonly string[] }>(
       onOutput?.(output.data.output);
       continue;
     }
-    const { result: raw, changes } = parseRuntime(lastLine, line);
+    const { result: raw, changes, notes: during } = parseRuntime(lastLine, line);
     const result = parseRuntime(call.result, raw);
     const after = await bringOut(runtime, files, changes);
-    const said = [...new Set([...begun.notes, ...(result.notes ?? []), ...after])];
-    const { notes: _, ...told } = result;
-    return said.length === 0 ? told : { ...told, notes: said };
+    const said = [...new Set([...begun.notes, ...during, ...after])];
+    return said.length === 0 ? result : { ...result, notes: said };
   }
   throw new ToolError("unavailable", "The sandbox did not answer; try again.");
 }

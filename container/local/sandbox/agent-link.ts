@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import * as z from "zod";
+import { jailEnvironment } from "./jail.ts";
 import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 
 /** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
@@ -70,7 +71,7 @@ export class AgentLink {
   /** Starts the program that `jailCommand` made. Rejects when the agent does not come up. */
   static async start(command: readonly string[], log: (line: string) => void): Promise<AgentLink> {
     const [program = "", ...args] = command;
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { PATH: "/usr/local/bin:/usr/bin:/bin" } });
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: jailEnvironment() });
     const link = new AgentLink(child, child.stdin, child.stdout, log);
     const ready = new Promise<boolean>((resolve) => {
       link.#ready = () => resolve(true);

@@ -3,11 +3,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { Readable } from "node:stream";
 import * as z from "zod";
-import { type CodeRunResult, codeSchema } from "./context.ts";
+import { codeSchema } from "./context.ts";
 import { answerLines, readBytes, readJson, sendJson, sendProblem } from "./http.ts";
 import { type FilesMount, listingSchema } from "./mount.ts";
 import { LiveOutput } from "./output.ts";
-import { absolute, commandSchema, type ProcessResult, type SandboxProcess } from "./process.ts";
+import { absolute, commandSchema, type SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import type { LocalSandbox } from "./sandbox.ts";
 import type { Sandboxes } from "./sandboxes.ts";
@@ -79,11 +79,14 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
   const process = await withFiles(mount, input.files, async () => await sandbox.start(input.command, (output) => lines.send({ output })));
   const kill = (): void => void process.kill();
   signal.addEventListener("abort", kill);
+  // Its reader may have gone while it was started.
+  if (signal.aborted) kill();
   await waitFor(process, Math.min(input.command.waitMs, input.command.timeoutMs + KILL_MS));
   if (signal.aborted) return;
   const changes = await mount.changes();
   signal.removeEventListener("abort", kill);
-  lines.end({ result: withNotes(process.result(), changes.notes), changes });
+  const { notes, ...result } = process.result();
+  lines.end({ result, notes, changes });
 }
 
 /** Time that ending a command may take once its own time is up. */
@@ -104,7 +107,7 @@ async function runCode({ request, response, sandbox }: Call): Promise<void> {
   const result = await run.result;
   if (signal.aborted) return;
   const changes = await mount.changes();
-  lines.end({ result: withNotes(result, changes.notes), changes });
+  lines.end({ result, notes: [], changes });
 }
 
 /** Begins work on the files as the driver saw them, or says that they have to be brought in line first. */
@@ -120,10 +123,6 @@ async function withFiles<Result>(mount: FilesMount, files: z.output<typeof files
   } finally {
     mount.leases.release(lease);
   }
-}
-
-function withNotes(result: ProcessResult | CodeRunResult, more: readonly string[]): object {
-  return { ...result, notes: [...("notes" in result ? result.notes : []), ...more] };
 }
 
 async function readOutput({ response, query, sandbox }: Call): Promise<void> {

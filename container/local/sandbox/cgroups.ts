@@ -59,8 +59,14 @@ export function removeStaleCgroups(): void {
   for (const controller of CONTROLLERS) {
     const parent = findParent(controller);
     if (parent === undefined) continue;
-    for (const name of readdirSync(parent)) if (name.startsWith(PREFIX)) removeNow(join(parent, name));
+    for (const name of readdirSync(parent)) if (isStale(name)) removeNow(join(parent, name));
   }
+}
+
+/** The name begins with the runtime's own process id. */
+function isStale(name: string): boolean {
+  const pid = name.startsWith(PREFIX) ? /^\d+/.exec(name.slice(PREFIX.length))?.[0] : undefined;
+  return pid !== undefined && !existsSync(`/proc/${pid}`);
 }
 
 function applyLimit(controller: Controller, folder: string, limits: Limits): boolean {

@@ -116,8 +116,8 @@ export class CodeContext {
   }
 
   async #runNow(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
-    if (signal.aborted) throw new Problem("cancelled", "The call was cancelled.");
     await this.#ready;
+    if (signal.aborted) throw new Problem("cancelled", "The call was cancelled.");
     const startedMs = performance.now();
     const mark = randomBytes(16).toString("hex");
     const output = (): MarkedStream => new MarkedStream(mark, request.maxChars);
@@ -196,14 +196,19 @@ export class CodeContext {
     }
     this.#line.push(Buffer.from(content.subarray(start)));
     this.#lineBytes += content.length - start;
-    if (this.#lineBytes > MAX_LINE_BYTES) void this.kill();
+    if (this.#lineBytes > MAX_LINE_BYTES) this.#distrust();
+  }
+
+  /** Something inside speaks in the interpreter's name: nothing that it says can be believed any more. */
+  #distrust(): void {
+    this.#crash("The code wrote to the interpreter's own channel.");
+    void this.kill();
   }
 
   #onMessage(line: Buffer): void {
     const message = messageSchema.safeParse(parseJson(line));
     const run = this.#run;
-    // Something inside speaks in the interpreter's name: nothing that it says can be believed any more.
-    if (!message.success) void this.kill();
+    if (!message.success) this.#distrust();
     else if ("ready" in message.data) this.#settleReady();
     else if (run === undefined) return;
     else if ("result" in message.data) {

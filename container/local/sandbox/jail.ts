@@ -61,12 +61,14 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...["--bind", workspace, "/workspace", "--bind", files, "/workspace/files", "--remount-ro", "/"],
     ...Object.entries(environment(egress !== undefined)).flatMap(([name, value]) => ["--setenv", name, value]),
     ...["--chdir", "/workspace", "--"],
-    ...["/usr/bin/prlimit", `--nproc=${limits.maxProcesses}`, `--data=${limits.memoryBytes}`, `--fsize=${limits.fileBytes}`],
+    ...["/usr/bin/prlimit", `--nproc=${limits.maxProcesses}`, `--data=${Math.max(limits.memoryBytes, MIN_DATA_BYTES)}`, `--fsize=${limits.fileBytes}`],
     ...["--core=0", "--memlock=65536", "--"],
     ...program,
   ];
 }
 
+/** Node sets aside more than half of this before it runs a line. */
+const MIN_DATA_BYTES = 1024 * 1024 * 1024;
 const RUN_BYTES = 16 * 1024 * 1024;
 
 /** What programs in `/usr` need beside it; none of it is about this machine's people. */
@@ -98,6 +100,11 @@ const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
     "[user]\n\tname = Pincer sandbox\n\temail = sandbox@pincer.invalid\n[init]\n\tdefaultBranch = main\n[safe]\n\tdirectory = *\n",
   ],
 ];
+
+/** What the programs that start a sandbox see; none of it gets into it. */
+export function jailEnvironment(): Record<string, string> {
+  return { PATH: process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
+}
 
 /** The files of `/etc` that are made for the sandbox and not taken from the machine. */
 export async function prepareEtc(folder: string): Promise<void> {
@@ -152,7 +159,7 @@ async function mergedFolders(): Promise<string[]> {
 export async function jailProblem(options: JailOptions): Promise<string | undefined> {
   const [program = "", ...args] = await jailCommand(options, ["/usr/bin/true"]);
   try {
-    await promisify(execFile)(program, args, { timeout: 10_000 });
+    await promisify(execFile)(program, args, { timeout: 10_000, env: jailEnvironment() });
     return undefined;
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr) : "";

@@ -16,6 +16,9 @@ export interface Limits {
   readonly spoolBytes: number;
   /** What all outputs of a sandbox keep. */
   readonly totalSpoolBytes: number;
+  /** How many of the caller's files are mounted, and how large each may be. */
+  readonly mountedFiles: number;
+  readonly mountedFileBytes: number;
 }
 
 const MIB = 1024 * 1024;
@@ -31,5 +34,7 @@ export function defaultLimits(): Limits {
     diskFiles: 1_000_000,
     spoolBytes: 64 * MIB,
     totalSpoolBytes: 1 * GIB,
+    mountedFiles: 10_000,
+    mountedFileBytes: 100 * MIB,
   };
 }

@@ -4,7 +4,7 @@ import * as z from "zod";
 
 const schema = z.object({
   /** The folder that this is about; another one means that the disk was changed behind our back. */
-  rootInode: z.number(),
+  root: z.string(),
   /** What the last scan found, where everything in it is accounted for. */
   scanDigest: z.string().exactOptional(),
   files: z.record(
@@ -25,21 +25,21 @@ export class Manifest {
   readonly files: Map<string, { readonly etag: string; readonly stamp?: string }>;
   scanDigest: string | undefined;
   readonly #path: string;
-  readonly #rootInode: number;
+  readonly #root: string;
   #digest: string | undefined;
 
-  private constructor(path: string, rootInode: number, stored: Stored | undefined) {
+  private constructor(path: string, root: string, stored: Stored | undefined) {
     this.#path = path;
-    this.#rootInode = rootInode;
+    this.#root = root;
     this.files = new Map(Object.entries(stored?.files ?? {}));
     this.scanDigest = stored?.scanDigest;
   }
 
   /** An unreadable manifest, or one of another folder, is none: then nothing is taken for removed. */
-  static async load(path: string, rootInode: number): Promise<Manifest> {
+  static async load(path: string, root: string): Promise<Manifest> {
     const text = await readFile(path, "utf8").catch(() => "null");
     const parsed = schema.safeParse(tryJson(text));
-    return new Manifest(path, rootInode, parsed.success && parsed.data.rootInode === rootInode ? parsed.data : undefined);
+    return new Manifest(path, root, parsed.success && parsed.data.root === root ? parsed.data : undefined);
   }
 
   /** The same for the same files as `listingDigest` in `servers/sandbox/mount.ts`. */
@@ -64,7 +64,7 @@ export class Manifest {
 
   async save(): Promise<void> {
     const stored: Stored = {
-      rootInode: this.#rootInode,
+      root: this.#root,
       ...(this.scanDigest !== undefined && { scanDigest: this.scanDigest }),
       files: Object.fromEntries(this.files),
     };

@@ -2,10 +2,11 @@ import * as z from "zod";
 import { normalizePath } from "../../../servers/shared/paths.ts";
 import type { Guest } from "./guest-files.ts";
 import { Leases } from "./lease.ts";
+import type { Limits } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { Problem } from "./problem.ts";
 
-export const MOUNT_LIMITS = { maxFiles: 10_000, maxFileBytes: 100 * 1024 * 1024 } as const;
+type MountLimits = Pick<Limits, "mountedFiles" | "mountedFileBytes">;
 
 const ROOT = "/workspace/files";
 const MAX_NAME_BYTES = 255;
@@ -30,13 +31,15 @@ export interface Changes {
 export class FilesMount {
   readonly leases = new Leases();
   readonly #manifest: Manifest;
+  readonly #limits: MountLimits;
   readonly #guest: () => Promise<Guest>;
   /** Stamps of the last scan, for what is being uploaded. */
   #scanned: Found = new Map();
   #pendingDigest: string | undefined;
 
-  constructor(manifest: Manifest, guest: () => Promise<Guest>) {
+  constructor(manifest: Manifest, limits: MountLimits, guest: () => Promise<Guest>) {
     this.#manifest = manifest;
+    this.#limits = limits;
     this.#guest = guest;
   }
 
@@ -51,7 +54,7 @@ export class FilesMount {
    */
   async plan(listing: Listing): Promise<{ download: string[]; notes: string[] }> {
     const { files, guest, manifest } = { files: await this.#scan(), guest: await this.#guest(), manifest: this.#manifest };
-    const { wanted, notes } = selectFiles(listing);
+    const { wanted, notes } = selectFiles(listing, this.#limits);
     const remote = new Map(listing.map(([path, etag]) => [path, etag]));
     manifest.scanDigest = undefined;
 
@@ -108,7 +111,7 @@ export class FilesMount {
     const lease = await this.leases.take();
     try {
       const guest = await this.#guest();
-      const { digest } = await guest.scan(ROOT, MOUNT_LIMITS.maxFiles);
+      const { digest } = await guest.scan(ROOT, this.#limits.mountedFiles);
       if (digest === this.#manifest.scanDigest) return this.#nothing(lease);
       const notes: string[] = [];
       const files = await this.#scan(notes);
@@ -157,7 +160,7 @@ export class FilesMount {
 
   async read(path: string): Promise<{ sizeBytes: number; body: AsyncGenerator<Uint8Array> }> {
     const guest = await this.#guest();
-    return await guest.read(`${ROOT}/${path}`, { maxBytes: MOUNT_LIMITS.maxFileBytes, isExact: true });
+    return await guest.read(`${ROOT}/${path}`, { maxBytes: this.#limits.mountedFileBytes, isExact: true });
   }
 
   async save(): Promise<void> {
@@ -171,14 +174,14 @@ export class FilesMount {
 
   async #scan(notes: string[] = []): Promise<Found> {
     const guest = await this.#guest();
-    const scan = await guest.scanAll(ROOT, MOUNT_LIMITS.maxFiles);
+    const scan = await guest.scanAll(ROOT, this.#limits.mountedFiles);
     this.#pendingDigest = scan.digest;
     const found = new Map<string, { stamp: string; sizeBytes: number }>();
     const large: string[] = [];
     let unnameable = 0;
     for (const [path, sizeBytes, stamp] of scan.files) {
       if (!isPlainPath(path)) unnameable += 1;
-      else if (sizeBytes > MOUNT_LIMITS.maxFileBytes) large.push(path);
+      else if (sizeBytes > this.#limits.mountedFileBytes) large.push(path);
       else found.set(path, { stamp, sizeBytes });
     }
     // A file that is too large now has not been removed.
@@ -186,10 +189,10 @@ export class FilesMount {
       const entry = this.#manifest.files.get(path);
       if (entry !== undefined) this.#manifest.set(path, { etag: entry.etag });
     }
-    if (large.length > 0) notes.push(`Not kept in your files, being over 100 MB: ${shorten(large)}.`);
+    if (large.length > 0) notes.push(`Not kept in your files, being over ${megabytes(this.#limits.mountedFileBytes)}: ${shorten(large)}.`);
     if (scan.leftOut > 0) notes.push(`Not kept in your files: ${scan.leftOut} links, devices or unreadable names in /workspace/files.`);
     if (unnameable > 0) notes.push(`Not kept in your files: ${unnameable} names that files cannot have.`);
-    if (scan.isFull) notes.push(`Only the first ${MOUNT_LIMITS.maxFiles} files in /workspace/files are kept in your files.`);
+    if (scan.isFull) notes.push(`Only the first ${this.#limits.mountedFiles} files in /workspace/files are kept in your files.`);
     if (scan.isFull) this.#forgetRemovals(found);
     this.#scanned = found;
     return found;
@@ -213,19 +216,19 @@ export class FilesMount {
   }
 }
 
-function selectFiles(listing: Listing): { wanted: ReadonlySet<string>; notes: string[] } {
+function selectFiles(listing: Listing, { mountedFiles, mountedFileBytes }: MountLimits): { wanted: ReadonlySet<string>; notes: string[] } {
   const notes: string[] = [];
-  const large = listing.filter(([, , sizeBytes]) => sizeBytes > MOUNT_LIMITS.maxFileBytes).map(([path]) => path);
+  const large = listing.filter(([, , sizeBytes]) => sizeBytes > mountedFileBytes).map(([path]) => path);
   const paths = new Set(listing.map(([path]) => path));
   const impossible = listing.map(([path]) => path).filter((path) => !fitsOnDisk(path, paths));
   const leftOut = new Set([...large, ...impossible]);
   const fitting = listing.map(([path]) => path).filter((path) => !leftOut.has(path));
-  if (large.length > 0) notes.push(`Left out of /workspace/files, being over 100 MB: ${shorten(large)}.`);
+  if (large.length > 0) notes.push(`Left out of /workspace/files, being over ${megabytes(mountedFileBytes)}: ${shorten(large)}.`);
   if (impossible.length > 0) notes.push(`Left out of /workspace/files, having names that no disk takes: ${shorten(impossible)}.`);
-  if (fitting.length > MOUNT_LIMITS.maxFiles) {
-    notes.push(`Only the first ${MOUNT_LIMITS.maxFiles} of your ${fitting.length} files are in /workspace/files.`);
+  if (fitting.length > mountedFiles) {
+    notes.push(`Only the first ${mountedFiles} of your ${fitting.length} files are in /workspace/files.`);
   }
-  return { wanted: new Set(fitting.slice(0, MOUNT_LIMITS.maxFiles)), notes };
+  return { wanted: new Set(fitting.slice(0, mountedFiles)), notes };
 }
 
 /** A name that is too long, or a file that lies below another file, has no place in a folder. */
@@ -241,6 +244,10 @@ function isPlainPath(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MB`;
 }
 
 function shorten(paths: readonly string[]): string {

@@ -143,9 +143,10 @@ export class LocalSandbox {
 
   async #openMount(): Promise<FilesMount> {
     await this.#makeFolders();
-    const { ino } = await stat(this.#folder("files"));
-    const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), ino);
-    return new FilesMount(manifest, async () => await this.guest());
+    // Numbers of folders are used again, so that the time of birth belongs to it.
+    const { ino, birthtimeNs } = await stat(this.#folder("files"), { bigint: true });
+    const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), `${ino}:${birthtimeNs}`);
+    return new FilesMount(manifest, this.#options.limits, async () => await this.guest());
   }
 
   async #running(): Promise<Running> {

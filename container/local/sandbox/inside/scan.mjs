@@ -53,6 +53,8 @@ export function scan(root, maxFiles) {
       else if (files.length >= maxFiles) isFull = true;
       else {
         const info = lstatSync(`${root}/${path}`, { bigint: true, throwIfNoEntry: false });
+        // Gone in the meantime, or a name that is no UTF-8 and cannot be asked for.
+        if (info === undefined && path.includes("\ufffd")) leftOut += 1;
         if (info === undefined || !info.isFile()) continue;
         const stamp = stampOf(info);
         files.push([path, Number(info.size), stamp]);

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
+import { mapFiles } from "./map-files.ts";
+
+/** A command's parent is the agent. */
+const KILL_AGENT = "kill -9 $PPID";
+const RUNTIME = join(import.meta.dirname, "../../container/local/runtime.ts");
+
+test("when the agent is killed, running commands and code are told the truth, and the next call starts afresh", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await run(sandbox, "echo kept > kept");
+  await runCode(sandbox, "x = 1");
+  const waiting = run(sandbox, "echo before; sleep 30");
+  const code = runCode(sandbox, "import time; time.sleep(30)");
+  await sleep(1_000);
+  await run(sandbox, KILL_AGENT);
+  expect(await waiting).toMatchObject({ signal: "SIGKILL", exitCode: 137, hasTimedOut: false, stdout: { text: "before\n" }, notes: ["The sandbox ended."] });
+  expect((await code).error).toMatchObject({ name: "ContextCrashed", message: expect.stringContaining("variables are lost") });
+  expect(await run(sandbox, "cat kept")).toMatchObject({ exitCode: 0, stdout: { text: "kept\n" } });
+  expect((await runCode(sandbox, "'x' in globals()")).results).toEqual([{ text: "False" }]);
+});
+
+test("a killed context leaves the others alone", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await runCode(sandbox, "x = 1", { context: "one" });
+  await runCode(sandbox, "let y = 2", { context: "one", language: "javascript" });
+  expect((await runCode(sandbox, "import os; os._exit(3)", { context: "two" })).error).toMatchObject({
+    name: "ContextCrashed",
+    message: expect.stringContaining("exit code 3"),
+  });
+  expect((await runCode(sandbox, "x", { context: "one" })).results).toEqual([{ text: "1" }]);
+  expect((await runCode(sandbox, "y", { context: "one", language: "javascript" })).results).toEqual([{ text: "2" }]);
+});
+
+test("code that writes to the interpreter's own channel loses its context, and nothing else happens", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const junk = "import os\nfor fd in range(3, 30):\n  try: os.write(fd, b'junk\\n' * 10)\n  except OSError: pass\n";
+  expect((await runCode(sandbox, junk)).error?.name).toBe("ContextCrashed");
+  const flood = "import os\nfor fd in range(3, 30):\n  try:\n    while True: os.write(fd, b'x' * 65536)\n  except OSError: pass\n";
+  expect((await runCode(sandbox, flood, { timeoutMs: 5_000 })).error?.name).toMatch(/ContextCrashed|Interrupted/);
+  expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
+  expect(sandboxes.runtime.url).toMatch(/^http/);
+});
+
+test("code that closes or redirects its outputs harms its own run only", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await runCode(sandbox, "import os, sys; os.close(1); os.close(2); sys.stdout = None");
+  await runCode(sandbox, "sys.stderr.close()");
+  expect(await runCode(sandbox, "print('back'); print('too', file=sys.stderr)")).toMatchObject({
+    stdout: { text: "back\n" },
+    stderr: { text: "too\n" },
+  });
+});
+
+test("code that cannot be interrupted is ended, which is said, and the next run works", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const stubborn = "import time\nwhile True:\n  try: time.sleep(1)\n  except BaseException: pass";
+  const python = await runCode(sandbox, stubborn, { timeoutMs: 500 });
+  expect(python.error).toMatchObject({ name: "Interrupted", message: expect.stringContaining("variables are lost") });
+  const blocked = "require('child_process').execSync('sleep 30')";
+  const javascript = await runCode(sandbox, blocked, { timeoutMs: 500, language: "javascript" });
+  expect(javascript.error).toMatchObject({ name: "Interrupted", message: expect.stringContaining("variables are lost") });
+  expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
+  expect((await runCode(sandbox, "1 + 1", { language: "javascript" })).results).toEqual([{ text: "2" }]);
+  expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 30'")).stdout.text).toBe("0\n");
+});
+
+test("javascript that loops or waits for ever is stopped and keeps its variables", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const javascript = async (code: string, timeoutMs = 10_000) => await runCode(sandbox, code, { language: "javascript", timeoutMs });
+  await javascript("const kept = 5");
+  for (const endless of ["for (;;) {}", "await 0; for (;;) {}", "await new Promise(() => {})", "setTimeout(() => { for (;;) {} }); await new Promise(() => {})"]) {
+    expect((await javascript(endless, 400)).error, endless).toMatchObject({ name: "Interrupted", message: expect.stringContaining("are kept") });
+    expect((await javascript("kept")).results, endless).toEqual([{ text: "5" }]);
+  }
+});
+
+test("a sandbox that nobody uses is ended, and its files wait for the next call", async () => {
+  await using sandboxes = await startLocalSandboxes({ idleMs: 400 });
+  const sandbox = sandboxes.open();
+  await run(sandbox, "echo kept > kept; echo gone > /tmp/gone; (setsid sleep 97 &)");
+  await sleep(1_200);
+  expect(sandboxes.logged.join()).toContain("nothing was asked of it");
+  expect((await run(sandbox, "cat kept; ls /tmp; ps -eo args= | grep -c '[s]leep 97'")).stdout.text).toBe("kept\n0\n");
+});
+
+test.each(["SIGKILL", "end of its input"] as const)("the runtime's end by %s ends everything that it started", async (how) => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const secret = "s".repeat(40);
+  const { child, url } = await startChild({ dataDir, secret });
+  const nap = `9${String(child.pid).slice(-5)}.5`;
+  try {
+    const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+    await run(sandbox, `setsid sleep ${nap} & sleep ${nap}`, { waitMs: 300 });
+    expect(await machineProcesses(`sleep\0${nap}`)).toHaveLength(2);
+    if (how === "SIGKILL") child.kill("SIGKILL");
+    else child.stdin?.end();
+    await once(child, "exit");
+    for (let tries = 0; tries < 40 && (await machineProcesses(`sleep\0${nap}`)).length > 0; tries++) await sleep(50);
+    expect(await machineProcesses(`sleep\0${nap}`)).toEqual([]);
+  } finally {
+    child.kill("SIGKILL");
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+test("without bubblewrap, commands are refused with a sentence that says what to do", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const secret = "s".repeat(40);
+  const tools = join(dataDir, "bin");
+  await mkdir(tools);
+  for (const name of ["mount", "mkdir"]) await symlink(`/usr/bin/${name}`, join(tools, name));
+  const { child, url } = await startChild({ dataDir, secret }, { PATH: tools });
+  try {
+    const health = await fetch(`${url}/health`, { headers: { authorization: `Bearer ${secret}` } });
+    expect(await health.json()).toEqual({ status: "unavailable", problem: expect.stringMatching(/^bubblewrap is missing: install it/) });
+    const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+    await expect(run(sandbox, "true")).rejects.toMatchObject({ code: "unavailable", message: expect.stringMatching(/install it/) });
+  } finally {
+    child.kill("SIGKILL");
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+async function startChild(config: object, env: Record<string, string> = {}): Promise<{ child: ChildProcess; url: string }> {
+  const child = spawn(process.execPath, [RUNTIME], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
+  child.stdin.write(`${JSON.stringify(config)}\n`);
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  return { child, url: JSON.parse(String(line)).url };
+}
+
+/** Processes of this machine whose command line is exactly that. */
+async function machineProcesses(commandLine: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map(async (pid) => [pid, await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")] as const));
+  return lines.filter(([, line]) => line === `${commandLine}\0`).map(([pid]) => pid);
+}

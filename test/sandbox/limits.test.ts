@@ -1,0 +1,92 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
+
+const MIB = 1024 * 1024;
+
+/** Root gets the kernel's accounting, an ordinary user the runtime's own; both have to hold. */
+describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgroups: $hasCgroups", ({ hasCgroups }) => {
+  test("a fork bomb is ended, and the next command works", async () => {
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { maxProcesses: 200 } });
+    const sandbox = sandboxes.open();
+    await run(sandbox, "echo kept > /workspace/kept");
+    await run(sandbox, ":(){ :|:& };: ; sleep 3", { timeoutMs: 10_000 });
+    const next = await run(sandbox, "cat /workspace/kept");
+    expect(next).toMatchObject({ exitCode: 0, stdout: { text: "kept\n" } });
+    expect(Number((await run(sandbox, "ls /proc | grep -c '^[0-9]'")).stdout.text)).toBeLessThan(15);
+  });
+
+  test("a fork bomb in code is ended, and the next run works", async () => {
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { maxProcesses: 200 } });
+    const sandbox = sandboxes.open();
+    const bomb = await runCode(sandbox, "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", { timeoutMs: 8_000 });
+    expect(bomb.error?.name).toMatch(/ContextCrashed|Interrupted/);
+    expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
+  });
+
+  test("many processes that use up the memory are ended, which is said, and the next command works", async () => {
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { memoryBytes: 512 * MIB } });
+    const sandbox = sandboxes.open();
+    const hog = "python3 -c 'import time; x = bytearray(b\"x\") * (200 << 20); time.sleep(3)'";
+    const result = await run(sandbox, `for i in 1 2 3 4 5; do ${hog} & done; wait`);
+    expect(result.notes?.join()).toMatch(/memory/);
+    expect(result.durationMs).toBeLessThan(15_000);
+    expect(await run(sandbox, "echo fine")).toMatchObject({ exitCode: 0, stdout: { text: "fine\n" } });
+  });
+
+  test("one process cannot take more memory than all may have", async () => {
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { memoryBytes: 512 * MIB } });
+    const sandbox = sandboxes.open();
+    expect((await run(sandbox, "python3 -c 'bytearray(1 << 30)'")).exitCode).not.toBe(0);
+    expect((await run(sandbox, "echo fine")).stdout.text).toBe("fine\n");
+  });
+
+  test("a workspace that grows past its limit is stopped, and can be tidied up", async () => {
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { diskBytes: 200 * MIB } });
+    const sandbox = sandboxes.open({ id: "filler" });
+    const filler = "for i in $(seq 60); do head -c 50M /dev/zero > /workspace/big$i; sleep 0.05; done";
+    const result = await run(sandbox, filler);
+    expect(result).toMatchObject({ signal: "SIGKILL", notes: [expect.stringMatching(/grew past 200 MB.*Delete files/)] });
+    const folder = join(sandboxes.dataDir, "sandboxes/filler/workspace");
+    const sizes = await Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_000 * MIB);
+    expect((await run(sandbox, "rm /workspace/big*; ls /workspace")).stdout.text).toBe("files\n");
+  });
+});
+
+test("one file, /tmp, /dev/shm and /run each end at their size", async () => {
+  await using sandboxes = await startLocalSandboxes({ limits: { fileBytes: 20 * MIB, tmpBytes: 10 * MIB } });
+  const sandbox = sandboxes.open();
+  expect((await run(sandbox, "head -c 30M /dev/zero > /workspace/big")).exitCode).not.toBe(0);
+  for (const folder of ["/tmp", "/dev/shm", "/run"]) {
+    const filled = await run(sandbox, `head -c 19M /dev/zero > ${folder}/big`);
+    expect(filled.stderr.text).toContain("No space left on device");
+  }
+  const elsewhere = await run(sandbox, "for f in / /dev /etc /usr /opt/node /opt/pincer /var; do touch $f/new 2>/dev/null && echo $f; done");
+  expect(elsewhere.stdout.text).toBe("");
+  expect((await run(sandbox, "truncate -s 1T /workspace/sparse")).exitCode).not.toBe(0);
+});
+
+test("two hundred commands at once neither mix nor fail", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const results = await Promise.all(
+    Array.from({ length: 200 }, async (_, index) => await run(sandbox, `echo ${index}; cat >&2`, { stdin: `in ${index}` })),
+  );
+  expect(results.map(({ exitCode, stdout, stderr }) => [exitCode, stdout.text, stderr.text])).toEqual(
+    results.map((_, index) => [0, `${index}\n`, `in ${index}`]),
+  );
+});
+
+test("stored outputs are bounded: those of the oldest commands go first", async () => {
+  await using sandboxes = await startLocalSandboxes({ limits: { spoolBytes: 4 * MIB, totalSpoolBytes: 16 * MIB } });
+  const sandbox = sandboxes.open({ id: "spooler" });
+  const ids: string[] = [];
+  for (let index = 0; index < 6; index++) ids.push((await run(sandbox, "head -c 10M /dev/zero")).processId);
+  await expect(sandbox.readOutput(ids[0] ?? "", "stdout")).rejects.toMatchObject({ code: "not_found" });
+  expect((await sandbox.readOutput(ids.at(-1) ?? "", "stdout")).sizeBytes).toBe(4 * MIB);
+  const folder = join(sandboxes.dataDir, "sandboxes/spooler/spool");
+  const sizes = await Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(16 * MIB);
+});
