@@ -1,4 +1,6 @@
 import type { CDPSession, Frame, Page } from "@cloudflare/puppeteer";
+import * as z from "zod";
+import { ToolError } from "../shared/errors.ts";
 import { handleOf } from "./puppeteer-internals.ts";
 
 /** One node of Chrome's accessibility tree, as CDP's `Accessibility.AXNode` gives it. */
@@ -26,10 +28,21 @@ export interface FrameTree {
   readonly isWhole: boolean;
 }
 
-/** Above this many DOM nodes a frame is read from the top as far as needed: 240,000 of them make a 33 MB answer. */
+/**
+ * Above either, a frame is read from the top as far as needed. CDP's messages end at 32 MiB, which a table of 5,000
+ * rows comes up to; a larger one breaks the connection.
+ */
 const MAX_NODES_AT_ONCE = 30_000;
+const MAX_TEXT_AT_ONCE = 1_000_000;
+/** Nothing is read of a frame with more: Chrome may answer for one node with all the rows of its table. */
+const MAX_TEXT = 4_000_000;
+const MAX_ELEMENTS = 60_000;
 const MAX_FRAMES = 40;
+const sizeSchema = z.tuple([z.number(), z.number()]).catch([0, 0]);
 const BATCH = 64;
+const SMALL: ReadonlySet<string> = new Set(["row", "paragraph", "heading", "listitem", "link", "button", "cell", "gridcell"]);
+/** Of a control: its ref, its role and, often, a URL. */
+const CONTROL_CHARS = 25;
 
 /**
  * Reads the page with its frames, those of other processes too; shadow trees are part of it, closed ones as well.
@@ -43,11 +56,11 @@ export async function readAccessibility(
   let framesLeft = MAX_FRAMES;
   const readFrame = async (frame: Frame, frameNumber: number): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
-    const { nodes: domNodes } = await session.send("Memory.getDOMCounters");
+    const isLarge = await checkSize(frame, session);
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      domNodes > MAX_NODES_AT_ONCE ? readTop(session, id, maxChars) : readAll(session, id),
+      isLarge ? readTop(session, id, maxChars) : readAll(session, id),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
@@ -64,6 +77,20 @@ export async function readAccessibility(
     return { frameNumber, url: frame.url(), root, nodes, frames, isWhole };
   };
   return await readFrame(page.mainFrame(), 0);
+}
+
+/** Whether the frame is large. Rejects with `too_large` where it is too large to be read at all. */
+async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
+  const [{ nodes }, counted] = await Promise.all([
+    session.send("Memory.getDOMCounters"),
+    // The page may tell lies here, and harms only itself.
+    frame.evaluate(`[document.documentElement.textContent.length, document.getElementsByTagName("*").length]`).catch(() => undefined),
+  ]);
+  const [chars, elements] = sizeSchema.parse(counted);
+  if (chars > MAX_TEXT || elements > MAX_ELEMENTS) {
+    throw new ToolError("too_large", "The page is too large to be read; take a browser_screenshot, or open another page.");
+  }
+  return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE;
 }
 
 type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
@@ -83,15 +110,12 @@ async function readTop(session: CDPSession, frameId: string, maxChars: number): 
     let chars = 0;
     while (folded.length > 0 && chars < maxChars) {
       const batch = folded.slice(0, BATCH);
-      const unfolded = await Promise.all(
-        batch.map(async (node) => (await session.send("Accessibility.getChildAXNodes", { id: node.nodeId, frameId })).nodes),
-      );
-      for (const child of unfolded.flat()) {
-        if (!nodes.has(child.nodeId)) chars += child.role?.value === "StaticText" ? String(child.name?.value).length : 0;
-        nodes.set(child.nodeId, child);
+      const unfolded = await Promise.all(batch.map(async (node) => await unfold(session, frameId, node)));
+      for (const found of unfolded.flat()) {
+        if (!nodes.has(found.nodeId)) chars += charsOf(found);
+        nodes.set(found.nodeId, found);
       }
-      const next = batch.flatMap((node) => childrenOf(node, nodes)).filter(canUnfold);
-      folded = [...next, ...folded.slice(BATCH)];
+      folded = [...batch.flatMap((node) => foldedIn(node, nodes)), ...folded.slice(BATCH)];
     }
     return { root, nodes, isWhole: folded.length === 0 };
   } finally {
@@ -99,9 +123,26 @@ async function readTop(session: CDPSession, frameId: string, maxChars: number): 
   }
 }
 
-/** Lines within a text say nothing new. */
-function canUnfold(node: AccessibilityNode): boolean {
-  return (node.childIds ?? []).length > 0 && node.role?.value !== "StaticText";
+/** All that is in a node which is usually small, and the children of any other. */
+async function unfold(session: CDPSession, frameId: string, node: AccessibilityNode): Promise<readonly AccessibilityNode[]> {
+  if (SMALL.has(String(node.role?.value)) && node.backendDOMNodeId !== undefined) {
+    return (await session.send("Accessibility.queryAXTree", { backendNodeId: node.backendDOMNodeId })).nodes;
+  }
+  return (await session.send("Accessibility.getChildAXNodes", { id: node.nodeId, frameId })).nodes;
+}
+
+/** What is below a node and has children that were not read. Lines within a text say nothing new. */
+function foldedIn(node: AccessibilityNode, nodes: FrameTree["nodes"]): AccessibilityNode[] {
+  return childrenOf(node, nodes).flatMap((child) => {
+    if ((child.childIds ?? []).length === 0 || child.role?.value === "StaticText") return [];
+    return childrenOf(child, nodes).length === 0 ? [child] : foldedIn(child, nodes);
+  });
+}
+
+/** About as much as the node adds to a snapshot. */
+function charsOf({ role, name, properties = [] }: AccessibilityNode): number {
+  if (role?.value === "StaticText") return String(name?.value).length;
+  return properties.some((property) => property.name === "focusable") ? CONTROL_CHARS : 0;
 }
 
 /** The children of a node that were read. */

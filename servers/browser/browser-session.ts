@@ -27,7 +27,11 @@ const PICTURE_LIMIT_MS = 25_000;
 /** Of a page that has just been opened. */
 const OPEN_CHARS = 2_000;
 const OPEN_READ_LIMIT_MS = 5_000;
+const MAX_FILL_ATTEMPTS = 6;
+const FILL_WAIT_MS = 300;
 const MAX_TITLE_CHARS = 200;
+
+type ReadPage = Pick<PageSnapshot, "title" | "content" | "isCut">;
 
 /** One person's browser of one name: holds the live page from call to call, and ends it after ten minutes unused. */
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
@@ -52,7 +56,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       return await watched(current, signal, async (lostOrAborted) => {
         const { status, hasLoaded } = await navigate(chrome, live, href, lostOrAborted);
         if (!hasLoaded) chrome.notes.add("The page is still loading.");
-        const read = await orAborted(within(this.#read(current, OPEN_CHARS), OPEN_READ_LIMIT_MS), lostOrAborted);
+        const read = await orAborted(within(this.#readFilled(current), OPEN_READ_LIMIT_MS), lostOrAborted);
         if (read === undefined) chrome.notes.add("The page is busy; read it with browser_snapshot in a moment.");
         const page = read ?? { title: "", content: "", isCut: false };
         return { ...page, url: live.page.url(), notes: chrome.notes.take(), ...(status === undefined ? {} : { status }) };
@@ -66,7 +70,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       const { chrome, live } = current;
       return await watched(current, signal, async (lostOrAborted) => {
         const read = await orAborted(within(this.#read(current, maxChars), READ_LIMIT_MS), lostOrAborted);
-        if (read === undefined) throw busy();
+        if (read === undefined) throw await this.#busy();
         return { ...read, url: live.page.url(), notes: chrome.notes.take() };
       });
     });
@@ -78,7 +82,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       const { chrome, live } = current;
       return await watched(current, signal, async (lostOrAborted) => {
         const picture = await orAborted(within(takeScreenshot(live.session, request), PICTURE_LIMIT_MS), lostOrAborted);
-        if (picture === undefined) throw busy();
+        if (picture === undefined) throw await this.#busy();
         return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
       });
     });
@@ -109,7 +113,21 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     }
   }
 
-  async #read(current: Current, maxChars: number): Promise<Pick<PageSnapshot, "title" | "content" | "isCut">> {
+  async #busy(): Promise<ToolError> {
+    await this.#keeper.probe();
+    return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
+  }
+
+  /** The top of a page that has just loaded; scripts are given a moment to put something on it. */
+  async #readFilled(current: Current): Promise<ReadPage> {
+    for (let attempt = 1; ; attempt += 1) {
+      const page = await this.#read(current, OPEN_CHARS);
+      if (page.content !== "" || attempt === MAX_FILL_ATTEMPTS) return page;
+      await scheduler.wait(FILL_WAIT_MS);
+    }
+  }
+
+  async #read(current: Current, maxChars: number): Promise<ReadPage> {
     const { live, frames } = current;
     const numbered = frames.ids.length;
     const tree = await readAccessibility(live.page, (frameId) => frames.numberOf(frameId), maxChars);
@@ -128,10 +146,6 @@ async function watched<T>({ live }: Current, signal: AbortSignal, work: (signal:
     live.lost.throwIfAborted();
     throw failure;
   }
-}
-
-function busy(): ToolError {
-  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
 }
 
 function titleOf(name: unknown): string {

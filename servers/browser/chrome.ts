@@ -33,21 +33,6 @@ export class Chrome {
     });
   }
 
-  /** Starts a Chrome. Rejects with `unavailable` or `limit_reached`, and says what to do. */
-  static async launch(binding: BrowserWorker, policy: NetworkPolicy, signal: AbortSignal): Promise<Chrome> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const { sessionId } = await orAborted(puppeteer.acquire(refusing(binding), { keep_alive: KEEP_ALIVE_MS }), signal);
-        return await Chrome.connect(binding, sessionId, policy, signal);
-      } catch (cause) {
-        if (signal.aborted) throw cause;
-        const isBusy = cause instanceof PlatformRefusal && [429, 503].includes(cause.status);
-        if (!isBusy || attempt === MAX_ATTEMPTS || cause.retryAfterMs > MAX_RETRY_WAIT_MS) throw refusalError(cause);
-        await orAborted(scheduler.wait(cause.retryAfterMs), signal);
-      }
-    }
-  }
-
   /** Connects to a Chrome that was started before. Rejects where it has ended. */
   static async connect(
     binding: BrowserWorker,
@@ -77,5 +62,18 @@ export class Chrome {
   /** Aborts, with the reason as a `ToolError`, when Chrome is there no more. */
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+}
+
+/** Starts a Chrome and returns its session's id. Rejects with `unavailable` or `limit_reached`, and says what to do. */
+export async function acquireChrome(binding: BrowserWorker): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return (await puppeteer.acquire(refusing(binding), { keep_alive: KEEP_ALIVE_MS })).sessionId;
+    } catch (cause) {
+      const isBusy = cause instanceof PlatformRefusal && [429, 503].includes(cause.status);
+      if (!isBusy || attempt === MAX_ATTEMPTS || cause.retryAfterMs > MAX_RETRY_WAIT_MS) throw refusalError(cause);
+      await scheduler.wait(cause.retryAfterMs);
+    }
   }
 }

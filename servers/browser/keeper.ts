@@ -3,7 +3,7 @@ import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
-import { Chrome, KEEP_ALIVE_MS } from "./chrome.ts";
+import { Chrome, KEEP_ALIVE_MS, acquireChrome } from "./chrome.ts";
 import { FrameNumbers } from "./frame-numbers.ts";
 import { LivePage } from "./live-page.ts";
 
@@ -15,7 +15,7 @@ export interface Current {
 }
 
 const RECORD = "session";
-const recordSchema = z.object({ sessionId: z.string(), targetId: z.string(), frameIds: z.array(z.string()) });
+const recordSchema = z.object({ sessionId: z.string(), targetId: z.string().optional(), frameIds: z.array(z.string()) });
 
 const RECONNECT_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 1_000;
@@ -26,6 +26,7 @@ export class Keeper {
   readonly #binding: BrowserWorker | undefined;
   readonly #policy: NetworkPolicy;
   #current: Current | undefined;
+  #acquiring: Promise<void> | undefined;
 
   constructor(storage: DurableObjectStorage, binding: BrowserWorker | undefined, policy: NetworkPolicy) {
     this.#storage = storage;
@@ -49,23 +50,35 @@ export class Keeper {
     let hasEnded = false;
     try {
       current ??= await this.#reconnect(signal);
+      if (current !== undefined && !(await answers(current.live, signal))) {
+        await this.probe();
+        current = this.#alive ?? (await this.#reconnect(signal));
+      }
     } catch (failure) {
       if (signal.aborted) throw failure;
       hasEnded = true;
+      current = undefined;
     }
     if (current === undefined) {
-      if (this.#binding === undefined) {
-        throw new ToolError("unavailable", "There is no Chrome here; have Pincer started again with one installed.");
-      }
-      const chrome = await Chrome.launch(this.#binding, this.#policy, signal);
-      if (hasEnded) chrome.notes.add("The browser had ended; this is a new one, without its cookies.");
-      await this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS);
-      return await this.#keep(chrome, (await LivePage.find(chrome)) ?? (await LivePage.create(chrome)));
+      const launched = await this.#launch(signal);
+      if (hasEnded) launched.chrome.notes.add("The browser had ended; this is a new one, without its cookies.");
+      return launched;
     }
-    const { chrome, live } = current;
-    if (!live.lost.aborted && (await answers(live, signal))) return await this.#keep(chrome, live);
-    live.lose("The page did not answer and was closed; open it again with browser_open.");
-    return await this.#keep(chrome, await orAborted(LivePage.create(chrome), signal));
+    // What the page before did is of no interest any more.
+    current.chrome.notes.take();
+    if (await answers(current.live, signal)) return this.#renumber(current);
+    current.live.lose("The page did not answer and was closed; open it again with browser_open.");
+    return await this.#keep(current.chrome, await orAborted(LivePage.create(current.chrome), signal));
+  }
+
+  /**
+   * Gives a connection up that has gone silent: a message above the platform's limit, which a page can bring about,
+   * ends it without a word. Chrome itself lives on and is found again by the next call.
+   */
+  async probe(): Promise<void> {
+    const chrome = this.#alive?.chrome;
+    const asked = chrome?.browser.version().catch(() => undefined);
+    if (asked !== undefined && (await within(asked, ANSWER_LIMIT_MS)) === undefined) await chrome?.browser.disconnect();
   }
 
   /** Ends Chrome, wherever it was started. */
@@ -82,6 +95,12 @@ export class Keeper {
     await this.#storage.put(RECORD, record);
   }
 
+  /** The frames of the page that comes next are numbered anew; they are stored with the first of them. */
+  #renumber({ chrome, live }: Current): Current {
+    this.#current = { chrome, live, frames: new FrameNumbers() };
+    return this.#current;
+  }
+
   get #alive(): Current | undefined {
     return this.#current?.chrome.ended.aborted === false ? this.#current : undefined;
   }
@@ -92,7 +111,26 @@ export class Keeper {
     return this.#current;
   }
 
-  /** After an eviction. Rejects with `unavailable` where Chrome has ended, and forgets it. */
+  /** A Chrome that is on its way when its call is given up is there for the next call. */
+  async #launch(signal: AbortSignal): Promise<Current> {
+    if (this.#binding === undefined) {
+      throw new ToolError("unavailable", "There is no Chrome here; have Pincer started again with one installed.");
+    }
+    this.#acquiring ??= this.#acquire(this.#binding).finally(() => {
+      this.#acquiring = undefined;
+    });
+    await orAborted(this.#acquiring, signal);
+    const current = await this.#reconnect(signal);
+    if (current === undefined) throw new Error("A Chrome that was just started is not known.");
+    return current;
+  }
+
+  async #acquire(binding: BrowserWorker): Promise<void> {
+    const record: z.input<typeof recordSchema> = { sessionId: await acquireChrome(binding), frameIds: [] };
+    await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
+  }
+
+  /** After an eviction, or a start. Rejects with `unavailable` where Chrome has ended, and forgets it. */
   async #reconnect(signal: AbortSignal): Promise<Current | undefined> {
     const record = recordSchema.safeParse(await this.#storage.get(RECORD));
     if (!record.success || this.#binding === undefined) return undefined;
@@ -111,8 +149,9 @@ export class Keeper {
   }
 }
 
-/** Whether scripts of the page leave it time to answer. */
-async function answers(live: LivePage, signal: AbortSignal): Promise<boolean> {
-  const asked = live.session.send("Runtime.evaluate", { expression: "1" }).catch(() => undefined);
+/** Whether the page is there, and its scripts leave it time to answer. */
+async function answers({ session, lost }: LivePage, signal: AbortSignal): Promise<boolean> {
+  if (lost.aborted) return false;
+  const asked = session.send("Memory.getDOMCounters").catch(() => undefined);
   return (await orAborted(within(asked, ANSWER_LIMIT_MS), signal)) !== undefined;
 }

@@ -12,7 +12,6 @@ export class LoadWatch implements Disposable {
   #isLeaving = false;
   #waiting: (() => void)[] = [];
   #status: number | undefined;
-  #hasDownload = false;
 
   constructor(session: CDPSession, frameId: string) {
     this.#session = session;
@@ -24,14 +23,10 @@ export class LoadWatch implements Disposable {
       if (leaving === frameId && disposition === "currentTab") this.#isLeaving = true;
     });
     this.#on("Page.frameStoppedLoading", ({ frameId: stopped }) => {
-      if (stopped === frameId) this.#isLeaving = false;
-      this.#check();
+      if (stopped === frameId) this.#onStopped();
     });
     this.#on("Network.responseReceived", ({ frameId: answered, type, response }) => {
       if (answered === frameId && type === "Document") this.#status = response.status;
-    });
-    this.#on("Page.downloadWillBegin", () => {
-      this.#hasDownload = true;
     });
   }
 
@@ -48,10 +43,6 @@ export class LoadWatch implements Disposable {
   /** Of the newest document; absent where it did not come over HTTP. */
   get status(): number | undefined {
     return this.#status;
-  }
-
-  get hasDownload(): boolean {
-    return this.#hasDownload;
   }
 
   [Symbol.dispose](): void {
@@ -74,6 +65,14 @@ export class LoadWatch implements Disposable {
     if (loaderId !== this.#loaderId) return;
     if (name === "DOMContentLoaded") this.#isParsed = true;
     if (name === "load") this.#isLoaded = true;
+    this.#check();
+  }
+
+  /** Nothing more comes: of a document whose place a download was to take, not even that it was parsed. */
+  #onStopped(): void {
+    this.#isLeaving = false;
+    this.#isParsed = this.#loaderId !== undefined;
+    this.#isLoaded = this.#isParsed;
     this.#check();
   }
 

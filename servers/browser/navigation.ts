@@ -9,6 +9,7 @@ import { LoadWatch } from "./load-watch.ts";
 const DOCUMENT_TIMEOUT_MS = 20_000;
 /** Then for its pictures, styles and frames. */
 const LOAD_TIMEOUT_MS = 5_000;
+const ERROR_PAGE_TIMEOUT_MS = 2_000;
 
 export interface Navigation {
   readonly status?: number;
@@ -43,12 +44,16 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
     await stop(live);
     throw new ToolError("timeout", `${new URL(url).host} sent nothing within ${DOCUMENT_TIMEOUT_MS / 1000} s; try again, or another URL.`);
   }
-  if (begun.errorText !== undefined) throw failureOf(begun.errorText, url, chrome.gate.takeRefusal(frameId), watch.hasDownload);
+  if (begun.errorText !== undefined) {
+    // Chrome puts an error page there, unless it stays where it was.
+    if (begun.errorText !== "net::ERR_ABORTED") await orAborted(within(watch.parsed(), ERROR_PAGE_TIMEOUT_MS), signal);
+    throw failureOf(begun.errorText, url, chrome.gate.takeRefusal(frameId), "isDownload" in begun && begun.isDownload === true);
+  }
   // Only the fragment has changed.
   if (begun.loaderId === undefined) return { hasLoaded: true };
-  await orAborted(within(watch.parsed(), endsAtMs - Date.now()), signal);
-  const loaded = await orAborted(within(watch.loaded(), LOAD_TIMEOUT_MS), signal);
-  return { hasLoaded: loaded === true, ...(watch.status === undefined ? {} : { status: watch.status }) };
+  const isParsed = await orAborted(within(watch.parsed(), endsAtMs - Date.now()), signal);
+  const hasLoaded = isParsed === true && (await orAborted(within(watch.loaded(), LOAD_TIMEOUT_MS), signal)) === true;
+  return { hasLoaded, ...(watch.status === undefined ? {} : { status: watch.status }) };
 }
 
 async function stop(live: LivePage): Promise<void> {

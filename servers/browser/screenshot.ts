@@ -2,8 +2,8 @@ import type { CDPSession } from "@cloudflare/puppeteer";
 import { VIEWPORT } from "./live-page.ts";
 import type { Screenshot, ScreenshotRequest } from "./session.ts";
 
-/** Models take no image with a longer side. */
-const MAX_HEIGHT = 8_000;
+/** Models see little of a longer one, and the PNG of an incompressible page stays within CDP's 32 MiB a message. */
+const MAX_HEIGHT = 5_000;
 /** As base64 it stays below the 5 MB that models take. */
 const MAX_BYTES = 3_500_000;
 const JPEG_QUALITIES = [80, 50, 20] as const;

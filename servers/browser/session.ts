@@ -19,7 +19,7 @@ export interface Browser {
   open(url: string, signal: AbortSignal): Promise<OpenedPage>;
   /** The open page as text. Rejects with `not_found` where none was opened. */
   snapshot(maxChars: number, signal: AbortSignal): Promise<PageSnapshot>;
-  /** A picture of at most 1280×8000 pixels and 3.5 MB. Rejects with `not_found` where no page was opened. */
+  /** A picture of at most 1280×5000 pixels and 3.5 MB. Rejects with `not_found` where no page was opened. */
   screenshot(request: ScreenshotRequest, signal: AbortSignal): Promise<Screenshot>;
 }
 

@@ -120,8 +120,8 @@ class FrameRenderer {
     writer.prefix(prefix);
     writer.indent();
     this.#renderChildren(node);
-    writer.outdent();
     writer.line();
+    writer.outdent();
   }
 
   #renderRow(node: AccessibilityNode): void {

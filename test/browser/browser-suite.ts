@@ -1,0 +1,149 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import * as z from "zod";
+import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
+import { findChrome } from "../../container/local/chrome.ts";
+import { startEgressProxy } from "../../container/local/egress-proxy.ts";
+
+const answerSchema = z.discriminatedUnion("ok", [
+  z.object({
+    ok: z.literal(true),
+    text: z.string(),
+    attachments: z.array(
+      z.discriminatedUnion("type", [
+        z.object({ type: z.literal("image"), base64: z.string(), mimeType: z.string() }),
+        z.object({ type: z.literal("link"), path: z.string(), mimeType: z.string(), sizeBytes: z.number() }),
+      ]),
+    ),
+  }),
+  z.object({ ok: z.literal(false), code: z.string(), message: z.string() }),
+]);
+
+export type Answer = z.output<typeof answerSchema>;
+
+/** One caller, whose Chrome ends with the test. */
+export interface Person extends AsyncDisposable {
+  readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
+  /** The text of a call that has to succeed. */
+  readonly read: (tool: string, input?: Readonly<Record<string, unknown>>) => Promise<string>;
+  /** Does to the session of the browser `main` what the platform does to a Durable Object that is idle. */
+  readonly evict: () => Promise<void>;
+  /** Lets that session's alarm go off. */
+  readonly ring: () => Promise<void>;
+}
+
+/** The browser's tools in workerd, on a real Chrome behind the egress proxy. */
+export interface BrowserSuite extends AsyncDisposable {
+  readonly person: () => Person;
+  /** How many Chromes are running. */
+  readonly countChromes: () => Promise<number>;
+}
+
+export const SUITE_ORIGIN = "http://localhost:8717";
+
+export async function startBrowserSuite(allowedHosts: readonly string[]): Promise<BrowserSuite> {
+  const folder = await mkdtemp(join(tmpdir(), "browser-"));
+  const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
+  if (!found.found) throw new Error(found.problem);
+  const proxy = await startEgressProxy({
+    mode: "browser",
+    allowedHosts,
+    suiteOrigin: SUITE_ORIGIN,
+    socketPath: join(folder, "egress.sock"),
+    log: () => undefined,
+  });
+  const prepared = await prepareBrowserBinding({ dataDir: folder, chrome: found.chrome, egressSocket: proxy.socketPath });
+  if (!prepared.ready) throw new Error(prepared.problem);
+  Object.assign(process.env, prepared.env);
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: await bundleWorker(),
+      compatibilityDate: "2026-11-01",
+      compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
+      bindings: settings(allowedHosts),
+      durableObjects: { BROWSER_SESSION: { className: "BrowserSession", useSQLite: true } },
+      r2Buckets: ["FILES"],
+      browserRendering: { binding: "BROWSER" },
+      resourcePersistencePath: join(folder, "state"),
+      cf: false,
+      // What a call logs about its failure is no news to a test.
+      handleStructuredLogs: () => undefined,
+    }),
+  );
+  await miniflare.ready;
+  const ask = async (order: Readonly<Record<string, unknown>>): Promise<string> => {
+    const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body: JSON.stringify(order) });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    return text;
+  };
+  const person = (): Person => {
+    const userId = randomUUID().replaceAll("-", "");
+    const call: Person["call"] = async (tool, input = {}, cancelAfterMs) => {
+      const order = { userId, tool, input, ...(cancelAfterMs === undefined ? {} : { cancelAfterMs }) };
+      return answerSchema.parse(JSON.parse(await ask(order)));
+    };
+    const evict = async (): Promise<void> => void (await ask({ userId, tool: "evict", input: {} }));
+    const ring = async (): Promise<void> => void (await ask({ userId, tool: "ring", input: {} }));
+    return {
+      call,
+      read: async (tool, input) => {
+        const answer = await call(tool, input);
+        if (!answer.ok) throw new Error(`${answer.code}: ${answer.message}`);
+        return answer.text;
+      },
+      evict,
+      ring,
+      // A session that does not know of any call takes itself for unused.
+      [Symbol.asyncDispose]: async () => {
+        await evict();
+        await ring();
+      },
+    };
+  };
+  return {
+    person,
+    countChromes: async () => {
+      const { BROWSER } = await miniflare.getBindings<{ BROWSER: { fetch: typeof miniflare.dispatchFetch } }>();
+      const response = await BROWSER.fetch("https://browser.local/v1/sessions");
+      return z.object({ sessions: z.array(z.unknown()) }).parse(await response.json()).sessions.length;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await miniflare.dispose();
+      await proxy.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+function settings(allowedHosts: readonly string[]): Record<string, string> {
+  return {
+    PUBLIC_URL: SUITE_ORIGIN,
+    IDENTITY: "local",
+    LOCAL_SIGN_IN_CODE: "12345678",
+    LOCAL_ADMIN_SECRET: "s".repeat(32),
+    SIGNING_SECRET: "s".repeat(32),
+    SANDBOX_DRIVER: "local",
+    LOCAL_RUNTIME_URL: "http://127.0.0.1:1",
+    LOCAL_RUNTIME_SECRET: "s".repeat(32),
+    ALLOWED_HOSTS: allowedHosts.join(","),
+  };
+}
+
+async function bundleWorker(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url).href)],
+    bundle: true,
+    write: false,
+    format: "esm",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+  });
+  return outputFiles[0]?.text ?? "";
+}

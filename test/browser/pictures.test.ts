@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Answer, type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
+import { type Site, serveSite } from "./pages.ts";
+
+let site: Site;
+let suite: BrowserSuite;
+let person: Person;
+beforeAll(async () => {
+  site = await serveSite("127.0.0.1", {
+    "/": "<title>Home</title><p>home</p>",
+    "/tall": `<body style="margin:0"><div style="height:30000px;background:linear-gradient(red,blue)">tall</div>`,
+    "/noise": `<body style="margin:0"><canvas id="c" width="1280" height="8000"></canvas><script>
+      const g = c.getContext("2d"); const d = g.createImageData(1280, 8000);
+      for (let i = 0; i < d.data.length; i += 4) { const n = Math.random() * 0xffffff; d.data[i] = n & 255; d.data[i + 1] = (n >> 8) & 255; d.data[i + 2] = (n >> 16) & 255; d.data[i + 3] = 255; }
+      g.putImageData(d, 0, 0);</script>`,
+  });
+  suite = await startBrowserSuite([site.host]);
+  person = suite.person();
+});
+afterAll(async () => {
+  await suite[Symbol.asyncDispose]();
+  await site[Symbol.asyncDispose]();
+});
+
+interface Picture {
+  readonly text: string;
+  readonly mimeType: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: Uint8Array;
+}
+
+async function take(input: Readonly<Record<string, unknown>> = {}): Promise<Picture> {
+  const answer: Answer = await person.call("browser_screenshot", input);
+  if (!answer.ok) throw new Error(answer.message);
+  const [image, link] = answer.attachments;
+  if (image?.type !== "image" || link?.type !== "link") throw new Error("There is no picture with a link to its file.");
+  const bytes = Buffer.from(image.base64, "base64");
+  expect(link).toMatchObject({ path: expect.stringMatching(/^artifacts\/.*-screenshot\.(png|jpg)$/), mimeType: image.mimeType, sizeBytes: bytes.length });
+  return { text: answer.text, mimeType: image.mimeType, bytes, ...sizeOf(bytes) };
+}
+
+/** Of a PNG by its header, of a JPEG by its frame. */
+function sizeOf(bytes: Buffer): { readonly width: number; readonly height: number } {
+  if (bytes.readUInt32BE(0) === 0x89504e47) return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
+  for (let at = 2; at < bytes.length; at += 2 + bytes.readUInt16BE(at + 2)) {
+    const marker = bytes.readUInt16BE(at);
+    if (marker === 0xffc0 || marker === 0xffc2) return { width: bytes.readUInt16BE(at + 7), height: bytes.readUInt16BE(at + 5) };
+  }
+  throw new Error("That is neither a PNG nor a JPEG.");
+}
+
+describe("a picture", () => {
+  test("shows the window, and is kept in files", async () => {
+    await person.read("browser_open", { url: `${site.origin}/` });
+    const picture = await take();
+    expect(picture).toMatchObject({ mimeType: "image/png", width: 1280, height: 800 });
+    expect(picture.text).toMatch(new RegExp(`^${site.origin}/: 1280×800 pixels, kept as artifacts/\\S+\\.png$`));
+  });
+
+  test("is a JPEG where one is asked for", async () => {
+    await person.read("browser_open", { url: `${site.origin}/` });
+    expect(await take({ format: "jpeg" })).toMatchObject({ mimeType: "image/jpeg", width: 1280, height: 800 });
+  });
+
+  test("of a page 30,000 pixels tall ends at 5,000 and says so", async () => {
+    await person.read("browser_open", { url: `${site.origin}/tall` });
+    const picture = await take({ full_page: true });
+    expect(picture).toMatchObject({ mimeType: "image/png", width: 1280, height: 5_000 });
+    expect(picture.text).toContain("\nNote: The page is 30000 pixels tall; the picture shows the first 5000.");
+  });
+
+  test("that would be too large is coded more tightly and says so", async () => {
+    await person.read("browser_open", { url: `${site.origin}/noise` });
+    const picture = await take({ full_page: true });
+    expect(picture).toMatchObject({ mimeType: "image/jpeg", width: 1280, height: 5_000 });
+    expect(picture.bytes.length).toBeLessThanOrEqual(3_500_000);
+    expect(picture.text).toContain("\nNote: It is a JPEG, since a PNG of it would have been too large.");
+  });
+
+  test("is not taken where no page is open", async () => {
+    expect(await suite.person().call("browser_screenshot")).toMatchObject({ ok: false, code: "not_found" });
+  });
+});

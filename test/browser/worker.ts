@@ -1,0 +1,71 @@
+import * as z from "zod";
+import { BrowserSession as ProductSession, type BrowserSessionBindings } from "../../servers/browser/browser-session.ts";
+import { browserServer } from "../../servers/browser/index.ts";
+import { createBrowserSessions } from "../../servers/browser/session.ts";
+import { createArtifacts } from "../../servers/core/artifacts.ts";
+import { callTool } from "../../servers/core/call.ts";
+import { createFileStore } from "../../servers/files/store.ts";
+
+/** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
+export class BrowserSession extends ProductSession {
+  evict(): void {
+    this.ctx.abort("evicted by the test");
+  }
+
+  async ring(): Promise<void> {
+    await this.alarm();
+  }
+}
+
+interface Env extends BrowserSessionBindings {
+  readonly FILES: R2Bucket;
+  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
+}
+
+const order = z.object({
+  userId: z.string(),
+  tool: z.string(),
+  input: z.record(z.string(), z.json()),
+  /** Plays a client that goes away. */
+  cancelAfterMs: z.int().optional(),
+});
+
+export default {
+  fetch: async (request, env) => {
+    const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
+    const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
+    if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
+    if (name === "ring") return Response.json((await session.ring()) ?? "rung");
+    const tool = browserServer.tools.find((known) => known.name === name);
+    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
+    const files = createFileStore(env.FILES, userId);
+    const absent = (): never => {
+      throw new Error("The browser's tools have no business with that.");
+    };
+    const client = new AbortController();
+    if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
+    const end = await callTool(
+      tool,
+      input,
+      {
+        caller: { userId, role: "member", scopes: ["browser:read"], clientId: "test" },
+        capabilities: {
+          files,
+          artifacts: createArtifacts(files, () => new Date()),
+          browsers: createBrowserSessions(env.BROWSER_SESSION, userId),
+          sandbox: absent,
+          shareLinks: { create: absent },
+          delegates: { start: absent, wait: absent },
+        },
+        log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
+        record: () => undefined,
+      },
+      { signal: client.signal, reportProgress: () => undefined },
+    );
+    return Response.json(
+      end.ok
+        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments }
+        : { ok: false, code: end.error.code, message: end.error.message },
+    );
+  },
+} satisfies ExportedHandler<Env>;
