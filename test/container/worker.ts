@@ -1,10 +1,6 @@
-import type * as z from "zod";
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
-import { type FileStore, createFileStore } from "../../servers/files/store.ts";
-import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
-import { ToolError } from "../../servers/shared/errors.ts";
-import { callSchema, type RemoteAnswer } from "./wire.ts";
+import { serveSandbox } from "../support/sandbox-worker.ts";
 
 export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
 
@@ -13,80 +9,8 @@ interface Env {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
 }
 
-/** Test-only: the container driver behind plain HTTP, so that the contract's cases run in Node against every driver. */
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const form = await request.formData();
-    const [json, field] = [form.get("call"), form.get("bytes")];
-    const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
-    const bytes = field instanceof File ? await field.bytes() : new Uint8Array();
-    const files = createFileStore(env.FILES, call.userId);
-    const sandbox = createContainerDriver(env.SANDBOX).open(call.sandboxId, files);
-    if (call.do === "readOutput" || call.do === "readFile" || call.do === "storeRead") {
-      return await readBytes(call, sandbox, files).catch((error: unknown) =>
-        Response.json(describeError(error), { status: 400 }),
-      );
-    }
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-    const writer = writable.getWriter();
-    const say = async (answer: RemoteAnswer): Promise<void> => {
-      await writer.write(new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
-    };
-    // A client that went away is noticed only by writing to it.
-    const abort = new AbortController();
-    const pulse = setInterval(() => void writer.write(new Uint8Array([0x0a])).catch(() => abort.abort()), 200);
-    const watch = {
-      signal: abort.signal,
-      onOutput: (output: string) => void say({ output }).catch(() => undefined),
-    };
-
-    const run = async (): Promise<unknown> => {
-      switch (call.do) {
-        case "exec":
-          return await sandbox.exec(call.command, watch);
-        case "runCode":
-          return await sandbox.runCode(call.code, watch);
-        case "writeFile":
-          return await sandbox.writeFile(call.path, bytes);
-        case "storeWrite":
-          return await files.write(call.path, bytes);
-        case "storeRemove":
-          return await files.remove(call.path);
-      }
-    };
-
-    const answered = run()
-      .then(
-        async (result) => await say({ result: result ?? null }),
-        async (error: unknown) => await say(describeError(error)),
-      )
-      .then(async () => await writer.close())
-      .catch(() => undefined)
-      .finally(() => clearInterval(pulse));
-    ctx.waitUntil(answered);
-    return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
+    return await serveSandbox(request, env.FILES, createContainerDriver(env.SANDBOX), ctx);
   },
 };
-
-async function readBytes(
-  call: Extract<z.output<typeof callSchema>, { do: "readOutput" | "readFile" | "storeRead" }>,
-  sandbox: Sandbox,
-  files: FileStore,
-): Promise<Response> {
-  switch (call.do) {
-    case "readOutput": {
-      const { body, sizeBytes } = await sandbox.readOutput(call.processId, call.stream);
-      return new Response(body, { headers: { "x-size-bytes": String(sizeBytes) } });
-    }
-    case "readFile":
-      return new Response(await sandbox.readFile(call.path, call.maxBytes));
-    case "storeRead":
-      return new Response((await files.read(call.path)).body);
-  }
-}
-
-function describeError(error: unknown): Extract<RemoteAnswer, { readonly error: unknown }> {
-  if (!(error instanceof Error)) return { error: { code: "internal", message: String(error), cause: "" } };
-  const code = error instanceof ToolError ? error.code : "internal";
-  return { error: { code, message: error.message, cause: String(error.cause) } };
-}
