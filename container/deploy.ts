@@ -11,6 +11,7 @@ const ROOT = path.resolve(import.meta.dirname, "..");
 async function wrangler(args: readonly string[]): Promise<number> {
   const script = path.join(ROOT, "node_modules/wrangler/bin/wrangler.js");
   const child = spawn(process.execPath, [script, ...args], { cwd: ROOT, stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
   return await new Promise((resolve) => {
     child.once("error", () => resolve(1));
     child.once("exit", (code) => resolve(code ?? 1));

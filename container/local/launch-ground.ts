@@ -12,6 +12,8 @@ export interface Ground {
   readonly tempDir: string;
   readonly allowedHosts: readonly string[];
   readonly suiteOrigin: string;
+  /** Of the processes that are started: without the user's keys, which only the Worker is told. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly log: SuiteLog;
   /** Tells the person at the terminal what takes long. */
   readonly report: (line: string) => void;

@@ -21,7 +21,7 @@ const healthSchema = z.object({ problem: z.string().optional() });
  * with each request.
  */
 export async function startSandboxRuntime(ground: Ground, secret: string): Promise<LocalRuntime> {
-  const { dataDir, tempDir, allowedHosts, suiteOrigin, report, log, closers } = ground;
+  const { dataDir, tempDir, allowedHosts, suiteOrigin, env, report, log, closers } = ground;
   const proxy = await startEgressProxy({
     mode: "sandbox",
     allowedHosts,
@@ -43,7 +43,7 @@ export async function startSandboxRuntime(ground: Ground, secret: string): Promi
     }),
     ready: readySchema,
     startTimeoutMs: START_TIMEOUT_MS,
-    env: { ...process.env, TMPDIR: tempDir },
+    env,
     log,
     report,
   });

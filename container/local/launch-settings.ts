@@ -63,6 +63,11 @@ function newSignInCode(): string {
   return `${group()}-${group()}`;
 }
 
+/** The environment without the user's settings. */
+export function withoutUserSettings(environment: Readonly<NodeJS.ProcessEnv>): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !USERS_OWN.test(name)));
+}
+
 /** The user's settings from `.dev.vars` and, before it, the environment. */
 async function readUserSettings(): Promise<Record<string, string>> {
   const settings: Record<string, string> = {};

@@ -9,7 +9,13 @@ import type { LaunchOptions } from "./launch-options.ts";
 import { type Listening, findPort } from "./launch-port.ts";
 import { LaunchProblem } from "./launch-problem.ts";
 import { type LocalRuntime, startSandboxRuntime } from "./launch-runtime.ts";
-import { type LocalSettings, checkSettings, describeModel, makeSettings } from "./launch-settings.ts";
+import {
+  type LocalSettings,
+  checkSettings,
+  describeModel,
+  makeSettings,
+  withoutUserSettings,
+} from "./launch-settings.ts";
 import { openTempFolder } from "./launch-temp.ts";
 import { isServing } from "./running-suite.ts";
 import type { WorkerConfig } from "./worker-host-miniflare.ts";
@@ -44,7 +50,16 @@ export async function startSuite(
   closers.add(temp.close);
 
   const { allowedHosts } = options;
-  const ground = { dataDir: data.path, tempDir: temp.path, allowedHosts, suiteOrigin: url, log, report, closers };
+  const ground = {
+    dataDir: data.path,
+    tempDir: temp.path,
+    env: { ...withoutUserSettings(process.env), TMPDIR: temp.path },
+    allowedHosts,
+    suiteOrigin: url,
+    log,
+    report,
+    closers,
+  };
   const settings = await makeSettings({ url, allowedHosts, signingSecret: data.secrets.signingSecret });
   // The parts start side by side; the Worker is told about the others when they are there.
   const browser = prepareBrowser(ground);
@@ -74,19 +89,19 @@ interface WorkerParts {
 }
 
 async function startWorker(ground: Ground, { settings, listening, browser, runtime }: WorkerParts): Promise<void> {
-  const { dataDir, tempDir, log, report, closers } = ground;
+  const { dataDir, env, log, report, closers } = ground;
   const worker = await startChild({
     script: "worker-host.ts",
     name: "The Worker",
     config: async (): Promise<WorkerConfig> => {
-      const [{ isReady: hasBrowser, env }, { url }] = await Promise.all([browser, runtime]);
+      const [{ isReady: hasBrowser, env: browserEnv }, { url }] = await Promise.all([browser, runtime]);
       const all = { ...settings, LOCAL_RUNTIME_URL: url };
       checkSettings(all);
-      return { ...listening, settings: all, env, hasBrowser, stateDir: path.join(dataDir, "state") };
+      return { ...listening, settings: all, env: browserEnv, hasBrowser, stateDir: path.join(dataDir, "state") };
     },
     ready: z.object({ isReady: z.literal(true) }),
     startTimeoutMs: WORKER_TIMEOUT_MS,
-    env: { ...process.env, TMPDIR: tempDir },
+    env,
     log,
     report,
   });

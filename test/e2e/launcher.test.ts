@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { commandOf, survivorsOf, treeOf } from "../egress/processes.ts";
@@ -115,6 +115,32 @@ describe("data", () => {
     expect(JSON.stringify(content)).toContain("still here");
     await after.close();
     await second.end();
+  });
+});
+
+describe("a part that dies", () => {
+  test.each(["/worker-host.ts", "workerd serve", "/runtime.ts"])("is started again: %s", async (part) => {
+    await using suite = await startSuite();
+    const token = await suite.token();
+    const started = await treeOf(suite.process.pid ?? 0);
+    const commands = await Promise.all(started.map(commandOf));
+    const pid = started[commands.findIndex((command) => command.includes(part))] ?? 0;
+    process.kill(pid, "SIGKILL");
+    expect(await survivorsOf([pid], 5_000)).toEqual([]);
+
+    const said = async (): Promise<unknown> => {
+      const client = await connect(suite.url, token);
+      const { structuredContent } = await client.callTool({
+        name: "sandbox_exec",
+        arguments: { command: "echo back" },
+      });
+      await client.close();
+      return structuredContent;
+    };
+    await vi.waitFor(async () => expect(await said()).toMatchObject({ exit_code: 0, stdout: "back\n" }), {
+      timeout: 15_000,
+      interval: 200,
+    });
   });
 });
 
