@@ -1,0 +1,178 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, loadavg, tmpdir } from "node:os";
+import path from "node:path";
+import * as z from "zod";
+import { readSuite, requestToken } from "../../container/local/running-suite.ts";
+import { spawnSuite } from "../support/suite.ts";
+import type { Era } from "../support/mcp-clients.ts";
+import { prepareBareJail } from "./bare-jail.ts";
+import { type Latencies, type LoadOptions, type Task, hangUp, measure } from "./load.ts";
+import {
+  type Door,
+  EXEC_TRUE,
+  LIST_FILES,
+  LIST_TOOLS,
+  type McpRequest,
+  REFUSED_CALL,
+  REVISIONS,
+  send,
+} from "./mcp-requests.ts";
+import { startBareNode, startBareWorker } from "./servers.ts";
+import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
+import { type Row, misses, renderTable } from "./table.ts";
+
+/**
+ * `npm run bench`: how fast and how large Pincer is, against its targets, in one table. A benchmark, not a test: run
+ * it on a machine that does nothing else.
+ */
+
+const LOADS: readonly LoadOptions[] = [
+  { clients: 1, rounds: 12, perRound: 50 },
+  { clients: 16, rounds: 12, perRound: 160 },
+];
+
+const REQUESTS: readonly { readonly name: string; readonly asked: McpRequest }[] = [
+  { name: "tools/list", asked: LIST_TOOLS },
+  { name: "tools/call", asked: REFUSED_CALL },
+];
+
+interface Doors {
+  readonly worker: Door;
+  readonly suite: Door;
+  readonly example: Door;
+  readonly floor: Door;
+}
+
+async function main(): Promise<void> {
+  const [core] = cpus();
+  console.log(`${cpus().length} cores, ${core?.model}, load ${loadavg()[0]?.toFixed(1)}, Node ${process.version}`);
+  const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
+  try {
+    const rows = [...(await measureCalls(dataDir)), ...(await measureStarts(dataDir))];
+    console.log(`\n${renderTable(rows)}\n\n${NOTES}`);
+    if (rows.some(misses)) process.exitCode = 1;
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function measureCalls(dataDir: string): Promise<Row[]> {
+  const suite = spawnSuite(["--data", dataDir]);
+  try {
+    const mcpUrl = new URL("/mcp", await suite.ready);
+    const started = { mcpUrl, token: await requestToken(await readSuite(dataDir), { name: "bench" }) };
+    await using worker = await startBareWorker();
+    const tools = await listTools(worker.door);
+    await using bare = await startBareNode(JSON.stringify({ tools }));
+    const doors = { worker: worker.door, suite: started, example: bare.example, floor: bare.floor };
+    const rows: Row[] = [];
+    for (const load of LOADS) rows.push(...(await compareServers(doors, load)));
+    rows.push(await compareStorage(doors), await compareSandbox(started), tokenRow(tools));
+    return rows;
+  } finally {
+    hangUp();
+    await suite.end();
+  }
+}
+
+async function measureStarts(dataDir: string): Promise<Row[]> {
+  const readyS = (await timeWarmStart(dataDir)) / 1_000;
+  const { gzKib, activeMs } = await checkStartup();
+  return [
+    { what: "npm start to ready, warm", value: readyS, unit: " s", target: 6 },
+    { what: "bundle, gz", value: gzKib, unit: " KB", target: 700 },
+    { what: "Worker start-up, processor time (wrangler check startup)", value: activeMs, unit: " ms" },
+  ];
+}
+
+async function listTools(door: Door): Promise<readonly unknown[]> {
+  const answer: unknown = JSON.parse(await send(door, "modern", LIST_TOOLS));
+  return z.object({ result: z.object({ tools: z.array(z.unknown()) }) }).parse(answer).result.tools;
+}
+
+/** Guarded Pincer against the unguarded SDK server, and, with no target, against the least which that SDK can do. */
+async function compareServers({ worker, suite, example, floor }: Doors, load: LoadOptions): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { name, asked } of REQUESTS) {
+    const task = (taskName: string, door: Door, era: Era): Task => ({
+      name: taskName,
+      run: async () => void (await send(door, era, asked)),
+    });
+    const measured = await measure(
+      [
+        task("example", example, "legacy"),
+        task("worker modern", worker, "modern"),
+        task("floor", floor, "legacy"),
+        task("worker legacy", worker, "legacy"),
+        task("suite modern", suite, "modern"),
+        task("suite legacy", suite, "legacy"),
+      ],
+      load,
+    );
+    const clients = load.clients === 1 ? "1 client" : `${load.clients} clients`;
+    for (const era of ["modern", "legacy"] as const) {
+      const what = `${name}, ${clients}, ${REVISIONS[era]}`;
+      const own = of(measured, `worker ${era}`);
+      rows.push({ ...versus(what, own, of(measured, "example")), target: 1 });
+      rows.push({ ...versus("  through npm start", of(measured, `suite ${era}`), of(measured, "example")), target: 1 });
+      rows.push(versus("  against the SDK's floor", own, of(measured, "floor")));
+    }
+  }
+  return rows;
+}
+
+async function compareStorage({ worker, example }: Doors): Promise<Row> {
+  const measured = await measure(
+    [
+      { name: "node", run: async () => void (await send(example, "legacy", LIST_FILES)) },
+      { name: "worker", run: async () => void (await send(worker, "modern", LIST_FILES)) },
+    ],
+    { clients: 1, rounds: 6, perRound: 50 },
+  );
+  return versus("files_list: R2's local stand-in against readdir", of(measured, "worker"), of(measured, "node"));
+}
+
+async function compareSandbox(suite: Door): Promise<Row> {
+  await using jail = await prepareBareJail();
+  const measured = await measure(
+    [
+      { name: "bwrap", run: async () => await jail.run() },
+      { name: "exec", run: async () => void (await send(suite, "modern", EXEC_TRUE)) },
+    ],
+    { clients: 1, rounds: 6, perRound: 20 },
+  );
+  return {
+    ...versus("sandbox_exec true, warm, against a bare bwrap", of(measured, "exec"), of(measured, "bwrap")),
+    target: 2.5,
+  };
+}
+
+function tokenRow(tools: readonly unknown[]): Row {
+  return {
+    what: `tool list, ${tools.length} tools, o200k tokens`,
+    measured: "",
+    value: countTokens(tools),
+    target: 4_600,
+  };
+}
+
+function versus(what: string, own: Latencies, other: Latencies): Row {
+  return { what, measured: show(own), against: show(other), value: own.p50Ms / other.p50Ms, unit: "×" };
+}
+
+function show({ p50Ms, p95Ms }: Latencies): string {
+  return `${p50Ms.toFixed(2)} (${p95Ms.toFixed(2)}) ms`;
+}
+
+function of(measured: ReadonlyMap<string, Latencies>, name: string): Latencies {
+  const found = measured.get(name);
+  if (found === undefined) throw new Error(`${name} was not measured.`);
+  return found;
+}
+
+const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connections, interleaved. Pincer is guarded: a personal
+access token is checked, and each call leaves its audit and cost rows. It is measured against an unguarded Node server
+on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is; the floor is
+the least that SDK can do. tools/call is a files_read whose path is refused: no storage on either side.`;
+
+await main();

@@ -1,0 +1,63 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { findPort } from "../../container/local/launch-port.ts";
+import { newSecret } from "../../container/local/launch-data.ts";
+import { makeSettings } from "../../container/local/launch-settings.ts";
+import { requestToken } from "../../container/local/running-suite.ts";
+import { loadWorker } from "../../container/local/worker-host-bundle.ts";
+import { startWorker } from "../../container/local/worker-host-miniflare.ts";
+import type { Door } from "./mcp-requests.ts";
+
+export interface OpenDoor extends AsyncDisposable {
+  readonly door: Door;
+}
+
+/** The product's Worker alone in workerd, without the sandbox runtime and the browser beside it. */
+export async function startBareWorker(): Promise<OpenDoor> {
+  const stateDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
+  const listening = await findPort(0);
+  const url = `http://localhost:${listening.port}`;
+  const settings = await makeSettings({ url, allowedHosts: [], signingSecret: newSecret() });
+  const worker = await startWorker(await loadWorker(() => undefined), {
+    ...listening,
+    settings: { ...settings, LOCAL_RUNTIME_URL: "http://127.0.0.1:9" },
+    stateDir,
+    env: {},
+    hasBrowser: false,
+  });
+  const { LOCAL_ADMIN_SECRET: adminSecret } = settings;
+  const token = await requestToken({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() }, {});
+  return {
+    door: { mcpUrl: new URL("/mcp", url), token },
+    [Symbol.asyncDispose]: async () => {
+      await worker.close();
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The bare Node server, with the tools of `listing`, a result of `tools/list`. */
+export async function startBareNode(listing: string): Promise<AsyncDisposable & { example: Door; floor: Door }> {
+  const folder = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "bare-server.ts")], {
+    env: { ...process.env, BARE_SERVER_FOLDER: folder },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  child.stdin.end(listing);
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  const port = /^listening (\d+)$/.exec(String(line))?.[1];
+  if (port === undefined) throw new Error(`The bare server said: ${line}`);
+  return {
+    example: { mcpUrl: new URL(`http://127.0.0.1:${port}/mcp`) },
+    floor: { mcpUrl: new URL(`http://127.0.0.1:${port}/floor`) },
+    [Symbol.asyncDispose]: async () => {
+      child.kill();
+      await once(child, "exit");
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
