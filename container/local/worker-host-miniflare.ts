@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { Log, LogLevel, Miniflare, type V4WorkerOptions, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
@@ -30,10 +32,12 @@ const WORKER_NAME = "pincer";
 
 /**
  * Runs the Worker in workerd. Clients reach it directly: Miniflare's own door is a proxy that costs more than the
- * call, and what it lets its callers say about a request needs a secret here that nobody has.
+ * call and serves R2 to anybody. worker-host.sh shuts it in a folder of ours, and what it lets its callers say about
+ * a request needs a secret here that nobody has.
  */
 export async function startWorker(worker: V4WorkerOptions, config: WorkerConfig): Promise<WorkerHost> {
-  Object.assign(process.env, config.env);
+  const doorFolder = await mkdtemp(path.join(tmpdir(), "door-"));
+  Object.assign(process.env, config.env, { PINCER_DOOR_SOCKET: path.join(doorFolder, "socket") });
   process.env["PINCER_WORKERD"] = workerdSchema.parse(createRequire(import.meta.url)("workerd")).default;
   process.env["MINIFLARE_WORKERD_PATH"] = path.join(import.meta.dirname, "worker-host.sh");
   const miniflare = new Miniflare(
@@ -52,7 +56,12 @@ export async function startWorker(worker: V4WorkerOptions, config: WorkerConfig)
     }),
   );
   await miniflare.ready;
-  return { close: async () => await miniflare.dispose() };
+  return {
+    close: async () => {
+      await miniflare.dispose();
+      await rm(doorFolder, { recursive: true, force: true });
+    },
+  };
 }
 
 function configure(worker: V4WorkerOptions, { settings, hasBrowser }: WorkerConfig): V4WorkerOptions {

@@ -1,0 +1,58 @@
+import { readFile, readdir, readlink } from "node:fs/promises";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { expect, test } from "vitest";
+import { readSuite } from "../../container/local/running-suite.ts";
+import { filesPrefix } from "../../servers/files/store.ts";
+import { treeOf } from "../egress/processes.ts";
+import { sharedSuite } from "../support/suite.ts";
+
+/* What another user of the machine, who can reach every loopback port, gets from a running suite. */
+
+const BUCKET = "pincer-files";
+
+/** The TCP ports on which any process of the suite listens. */
+async function portsOf(pids: readonly number[]): Promise<number[]> {
+  const tables = await Promise.all(
+    ["tcp", "tcp6"].map(async (name) => await readFile(`/proc/net/${name}`, "latin1").catch(() => "")),
+  );
+  const rows = tables
+    .join("\n")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/));
+  const inodes = new Map(
+    rows.filter(([, , , state]) => state === "0A").map((row) => [`socket:[${row[9]}]`, row[1] ?? ""]),
+  );
+  const links = await Promise.all(
+    pids.map(async (pid) => {
+      const names = await readdir(`/proc/${pid}/fd`).catch(() => []);
+      return await Promise.all(names.map(async (name) => await readlink(`/proc/${pid}/fd/${name}`).catch(() => "")));
+    }),
+  );
+  const addresses = links.flat().flatMap((link) => inodes.get(link) ?? []);
+  return [...new Set(addresses.map((address) => Number.parseInt(address.slice(address.lastIndexOf(":") + 1), 16)))];
+}
+
+test("no loopback port of the suite hands out a file without a token", async () => {
+  const { url, dataDir, token } = sharedSuite();
+  const client = new Client({ name: "other-users-test", version: "1.0.0" });
+  const bearer = await token();
+  const requestInit = { headers: { Authorization: `Bearer ${bearer}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp", url), { requestInit }));
+  await client.callTool({ name: "files_write", arguments: { path: "private.txt", content: "for my eyes only" } });
+  await client.close();
+
+  const ports = await portsOf(await treeOf((await readSuite(dataDir)).pid));
+  expect(ports).toContain(Number(new URL(url).port));
+  // The local person's id is the same on every machine, and no secret.
+  const [, userId = ""] = bearer.split("_");
+  const key = `${filesPrefix(userId)}private.txt`;
+  for (const port of ports) {
+    // Miniflare's own door serves whole buckets here (miniflare's CorePaths.R2_PUBLIC).
+    const response = await fetch(`http://127.0.0.1:${port}/cdn-cgi/local/r2/public/${BUCKET}/${key}`);
+    expect([port, response.ok, await response.text()]).toEqual([
+      port,
+      false,
+      expect.not.stringContaining("for my eyes only"),
+    ]);
+  }
+});
