@@ -25,7 +25,13 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.jsonc" },
-            miniflare: { bindings: TEST_SETTINGS },
+            miniflare: {
+              bindings: TEST_SETTINGS,
+              // A test that needs the network brings it along.
+              outboundService: ({ url }) => {
+                throw new Error(`A test wants ${url}, which is not there.`);
+              },
+            },
           }),
         ],
         test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
@@ -33,7 +39,9 @@ export default defineConfig({
       {
         test: {
           name: "machine",
-          include: ["test/{sandbox,egress,browser,container}/**/*.test.ts"],
+          // Whatever is not above or below, so that no test is left out by its place.
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/{unit,workers,e2e,conformance}/**"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
