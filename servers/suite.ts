@@ -1,7 +1,7 @@
 import type { Caller } from "../auth/caller.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
-import { createRecorder } from "./account/books.ts";
+import { type Books, createRecorder } from "./account/books.ts";
 import type { BrowserSession } from "./browser/browser-session.ts";
 import { createBrowserSessions } from "./browser/session.ts";
 import { createArtifacts } from "./core/artifacts.ts";
@@ -27,6 +27,8 @@ export interface Bindings {
 
 export interface RequestWatch {
   readonly waitUntil: (work: Promise<unknown>) => void;
+  /** The isolate's; calls of this pipeline alone share writes where absent. */
+  readonly books?: Books;
   /** The delegated run on whose behalf the call is made. */
   readonly parentRunId?: string;
 }
@@ -36,7 +38,7 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, parentRunId }: RequestWatch,
+  { waitUntil, books = new Map(), parentRunId }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
   const driver = createDriver(bindings, settings);
@@ -57,8 +59,9 @@ export function createPipeline(
       browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
       delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
     },
-    record: createRecorder({
+    record: createRecorder(books, {
       account: bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
+      userId,
       clientId: caller.clientId,
       isBilled: settings.SANDBOX_DRIVER === "container",
       waitUntil,

@@ -4,6 +4,7 @@ import type { Caller } from "../auth/caller.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
+import type { Books } from "./account/books.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
@@ -21,10 +22,11 @@ export { Account, BrowserSession, ContainerProxy, Sandbox };
 
 type Env = Bindings & AuthEnv;
 
-/** What is made once per isolate: nothing in it belongs to one caller. */
+/** What is made once per isolate: nothing that one caller could see of another is in it. */
 interface Suite {
   readonly settings: Settings;
   readonly auth: Auth;
+  readonly books: Books;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -34,7 +36,8 @@ function suiteOf(env: Env): Suite {
   if (known !== undefined) return known;
   const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
-  const suite = { settings, auth: createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog }) };
+  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog });
+  const suite = { settings, auth, books: new Map() };
   suites.set(env, suite);
   return suite;
 }
@@ -67,7 +70,8 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-async function route(request: Request, env: Env, ctx: ExecutionContext, { settings, auth }: Suite): Promise<Response> {
+async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
+  const { settings, auth } = suite;
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
@@ -80,7 +84,7 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, { settin
     if (request.method === "OPTIONS") return preflight(request);
     return withCors(
       await auth.guard(pathname, request, env, ctx, (guarded, caller, facts) =>
-        answerMcp(guarded, pathname, env, ctx, settings, caller, facts),
+        answerMcp(guarded, pathname, env, ctx, suite, caller, facts),
       ),
       request,
     );
@@ -96,7 +100,7 @@ async function answerMcp(
   endpoint: string,
   env: Env,
   ctx: ExecutionContext,
-  settings: Settings,
+  { settings, books }: Suite,
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
@@ -111,6 +115,6 @@ async function answerMcp(
   if (!parsed.ok) return parsed.response;
   const needed = neededScopes(parsed.body, servers);
   if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);
-  const pipeline = createPipeline(env, settings, caller, { waitUntil: (work) => ctx.waitUntil(work) });
+  const pipeline = createPipeline(env, settings, caller, { books, waitUntil: (work) => ctx.waitUntil(work) });
   return await serveMcp(request, parsed.body, () => createServer(servers, pipeline));
 }

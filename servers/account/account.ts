@@ -26,6 +26,12 @@ export interface CostRow {
   readonly nanoUsd: number;
 }
 
+/** What one call leaves. */
+export interface BooksEntry {
+  readonly audit: AuditRow;
+  readonly cost: CostRow;
+}
+
 export interface TokenRow {
   readonly id: string;
   /** SHA-256 of the token, hex; the token itself is never stored. */
@@ -87,21 +93,23 @@ export class Account extends DurableObject<object> {
     this.#sql.exec(SCHEMA);
   }
 
-  /** Keeps one audit row and one cost row a call. The same row given twice is kept once. */
-  record(audit: AuditRow, cost: CostRow): void {
-    this.#sql.exec(
-      "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      audit.id,
-      audit.atMs,
-      audit.clientId,
-      audit.tool,
-      audit.outcome,
-      audit.durationMs,
-      audit.inputDigest,
-      audit.outputBytes,
-      audit.parentRunId ?? null,
-    );
-    this.#sql.exec("INSERT OR IGNORE INTO costs VALUES (?, ?, ?)", cost.callId, cost.atMs, Math.round(cost.nanoUsd));
+  /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
+  record(entries: readonly BooksEntry[]): void {
+    for (const { audit, cost } of entries) {
+      this.#sql.exec(
+        "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        audit.id,
+        audit.atMs,
+        audit.clientId,
+        audit.tool,
+        audit.outcome,
+        audit.durationMs,
+        audit.inputDigest,
+        audit.outputBytes,
+        audit.parentRunId ?? null,
+      );
+      this.#sql.exec("INSERT OR IGNORE INTO costs VALUES (?, ?, ?)", cost.callId, cost.atMs, Math.round(cost.nanoUsd));
+    }
   }
 
   /** The newest audit rows first, at most `limit`. */

@@ -1,11 +1,21 @@
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
-import type { Account } from "./account.ts";
+import type { Account, BooksEntry } from "./account.ts";
 import { callNanoUsd } from "./prices.ts";
+
+/** Long enough to gather the calls of a busy moment, short enough to lose next to nothing with an isolate. */
+const WRITE_AFTER_MS = 50;
+
+/**
+ * What an isolate's calls have left and is not written yet, by person. A write to disk costs more than most calls:
+ * calls that end within a moment of each other share one.
+ */
+export type Books = Map<string, BooksEntry[]>;
 
 /** What writing the books needs to know of one request. */
 export interface BooksContext {
   readonly account: DurableObjectStub<Account>;
+  readonly userId: string;
   readonly clientId: string;
   readonly isBilled: boolean;
   readonly parentRunId?: string;
@@ -14,31 +24,39 @@ export interface BooksContext {
 }
 
 /** Writes one audit row and one cost row a call, after the caller has been answered. */
-export function createRecorder(context: BooksContext): CallPipeline["record"] {
+export function createRecorder(books: Books, context: BooksContext): CallPipeline["record"] {
   return (call) => {
     context.waitUntil(
-      write(call, context).catch((failure: unknown) => {
+      write(call, books, context).catch((failure: unknown) => {
         context.log.error("books not written", { call: call.id, failure: describeFailure(failure) });
       }),
     );
   };
 }
 
-async function write(call: FinishedCall, { account, clientId, isBilled, parentRunId }: BooksContext): Promise<void> {
-  await account.record(
-    {
-      id: call.id,
-      atMs: call.atMs,
-      clientId,
-      tool: call.tool,
-      outcome: call.outcome,
-      durationMs: call.durationMs,
-      inputDigest: await digest(call.input),
-      outputBytes: call.outputBytes,
-      ...(parentRunId === undefined ? {} : { parentRunId }),
-    },
-    { callId: call.id, atMs: call.atMs, nanoUsd: callNanoUsd(isBilled) },
-  );
+/** Each call waits on its own, since a request may not wait for another's work; the first to wake writes for all. */
+async function write(call: FinishedCall, books: Books, context: BooksContext): Promise<void> {
+  const { account, userId } = context;
+  const entry = await entryOf(call, context);
+  const waiting = books.get(userId);
+  if (waiting === undefined) books.set(userId, [entry]);
+  else waiting.push(entry);
+  await scheduler.wait(WRITE_AFTER_MS);
+  const entries = books.get(userId);
+  if (entries === undefined) return;
+  books.delete(userId);
+  // The same row is kept once, so that what may have been written can be written again.
+  await account.record(entries).catch(async () => await account.record(entries));
+}
+
+async function entryOf(call: FinishedCall, { clientId, isBilled, parentRunId }: BooksContext): Promise<BooksEntry> {
+  const { id, atMs, tool, outcome, durationMs, outputBytes } = call;
+  const inputDigest = await digest(call.input);
+  const run = parentRunId === undefined ? {} : { parentRunId };
+  return {
+    audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
+    cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
+  };
 }
 
 async function digest(input: unknown): Promise<string> {
