@@ -1,6 +1,6 @@
 import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
-import { readBody } from "./body.ts";
+import { readText } from "../servers/shared/read-text.ts";
 import { type Problem, consentPage, problemPage } from "./consent.ts";
 import type { Identity, Person } from "./identity.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
@@ -173,7 +173,7 @@ async function readForm(request: Request, publicUrl: string): Promise<URLSearchP
   if (site !== null && site !== "same-origin") return undefined;
   const type = request.headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/x-www-form-urlencoded") return undefined;
-  const body = await readBody(request, MAX_FORM_BYTES);
+  const body = await readText(request.body, MAX_FORM_BYTES);
   return body === undefined ? undefined : new URLSearchParams(body);
 }
 

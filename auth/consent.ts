@@ -1,5 +1,5 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
-import { Html, html, pageResponse, plainName } from "./html.ts";
+import { type Html, html, pageResponse, plainName } from "./html.ts";
 import type { Offer } from "./policy.ts";
 import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { readBody } from "./body.ts";
+import { readText } from "../servers/shared/read-text.ts";
 import { isFromThisMachine, localUserId } from "./local.ts";
 import { ALL_SCOPES, isScope } from "./scopes.ts";
 import { isSameSecret } from "./secrets.ts";
@@ -50,7 +50,7 @@ export function createTokenRoute(options: TokenRouteOptions): (request: Request)
         "WWW-Authenticate": 'Bearer realm="local"',
       });
     }
-    const order = parseOrder(await readBody(request, MAX_BODY_BYTES));
+    const order = parseOrder(await readText(request.body, MAX_BODY_BYTES));
     if (!order.ok) return refusal(400, order.message);
     const { scopes, expires_in_seconds: expiresInSeconds, name } = order.value;
     const { token, stored } = await options.tokens.create(await localUserId(), { name, scopes, expiresInSeconds });

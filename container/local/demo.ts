@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { type CallToolResult, Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import * as z from "zod";
 import { readSuite, requestToken } from "./running-suite.ts";
 
 /**
@@ -9,6 +10,7 @@ import { readSuite, requestToken } from "./running-suite.ts";
  * the sandbox writes a report, the browser opens it, and where a model endpoint is set a sub-agent summarises it.
  */
 
+const CSV = path.resolve(import.meta.dirname, "../../test/data/seattle-weather.csv");
 const REPORT = "demo/report.html";
 
 const ANALYSE = `
@@ -76,7 +78,7 @@ async function main(): Promise<void> {
   await mkdir(out, { recursive: true });
   const run = stepRunner(client);
   try {
-    const csv = await readFile(new URL("../../test/data/seattle-weather.csv", import.meta.url), "utf8");
+    const csv = await readFile(CSV, "utf8");
     await run({
       title: "Store a CSV in files",
       tool: "files_write",
@@ -135,10 +137,10 @@ function textOf(result: CallToolResult): string {
   return result.content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }
 
+const shared = z.object({ url: z.string() });
+
 function urlOf(link: CallToolResult): string {
-  const url = link.structuredContent?.["url"];
-  if (typeof url !== "string") throw new StepFailed("files_share gave no link.");
-  return url;
+  return shared.parse(link.structuredContent).url;
 }
 
 async function saveImage(result: CallToolResult, file: string): Promise<void> {

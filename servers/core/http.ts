@@ -1,5 +1,6 @@
 import { createMcpHandler } from "agents/mcp/server";
 import type { McpServerFactory } from "@modelcontextprotocol/server";
+import { readText } from "../shared/read-text.ts";
 
 /** The largest request body; larger files come in through links. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -40,7 +41,7 @@ export type ParsedBody =
 export async function readJsonRpc(request: Request): Promise<ParsedBody> {
   const isShort = Number(request.headers.get("Content-Length") ?? Number.NaN) <= MAX_BODY_BYTES;
   // HTTP holds a body to its declared length: only a long one, or one without a length, is counted as it comes in.
-  const text = isShort ? await request.text() : await readText(request.body);
+  const text = isShort ? await request.text() : await readText(request.body, MAX_BODY_BYTES, MAX_DRAINED_BYTES);
   if (text === undefined || text.length > MAX_BODY_BYTES) {
     const message = `The body is over ${MAX_BODY_BYTES} bytes; send large files in parts.`;
     return { ok: false, response: rpcProblem(413, -32600, message) };
@@ -50,19 +51,6 @@ export async function readJsonRpc(request: Request): Promise<ParsedBody> {
   } catch {
     return { ok: false, response: rpcProblem(400, -32700, "Parse error: the body is not JSON.") };
   }
-}
-
-async function readText(body: Request["body"]): Promise<string | undefined> {
-  if (body === null) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.byteLength;
-    if (size > MAX_DRAINED_BYTES) break;
-    text = size > MAX_BODY_BYTES ? "" : text + decoder.decode(chunk, { stream: true });
-  }
-  return size > MAX_BODY_BYTES ? undefined : text + decoder.decode();
 }
 
 /**

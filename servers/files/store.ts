@@ -103,6 +103,7 @@ export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
     read: async (path, range) => {
       const object = await reach(() => bucket.get(keyOf(path), range === undefined ? {} : { range }));
       if (object === null) throw missing(path);
+      // oxlint-disable-next-line typescript/no-unsafe-assignment -- R2 types its body as a stream of any; it is bytes.
       return { ...infoOf(object, prefix), body: object.body };
     },
 

@@ -225,7 +225,7 @@ test("a confidential client needs PKCE as well", async () => {
     redirect_uri: REDIRECT,
     resource: `${ORIGIN}/mcp`,
   });
-  const page = await suite.fetch(`/authorize?${query}`);
+  const page = await suite.fetch(`/authorize?${query.toString()}`);
   expect(page.status).toBe(400);
   expect(await page.text()).toContain("PKCE");
 });

@@ -133,7 +133,7 @@ export async function authorizeUrl(client: Client, extra: Readonly<Record<string
     resource: `${ORIGIN}/mcp`,
     ...extra,
   });
-  return `/authorize?${query}`;
+  return `/authorize?${query.toString()}`;
 }
 
 /** A consent page as a browser holds it: what it shows, the form's handle, its tick boxes, its cookies. */

@@ -136,10 +136,10 @@ describe("the books", () => {
     await Promise.all(writes);
     const account = env.ACCOUNT.get(env.ACCOUNT.idFromName("books-1"));
     const rows = await account.listAudit(10);
-    expect(rows.map(({ tool, outcome, clientId }) => [tool, outcome, clientId]).toSorted()).toEqual([
-      ["test_tool", "invalid_input", "c1"],
-      ["test_tool", "ok", "c1"],
-    ]);
+    expect(rows.map(({ tool, outcome, clientId }) => `${tool} ${outcome} ${clientId}`)).toEqual(
+      expect.arrayContaining(["test_tool invalid_input c1", "test_tool ok c1"]),
+    );
+    expect(rows).toHaveLength(2);
     expect(rows.every(({ inputDigest }) => /^[0-9a-f]{64}$/.test(inputDigest))).toBe(true);
     expect(JSON.stringify(rows)).not.toContain("abc");
     expect(await account.costTotal()).toMatchObject({ calls: 2 });
@@ -153,7 +153,7 @@ describe("every tool", () => {
     expect(name).toMatch(new RegExp(`^${server}_[a-z_]{1,30}$`));
     expect(tool.scopes.length).toBeGreaterThan(0);
     const properties = Object.values(listTool(tool).inputSchema.properties ?? {});
-    expect(properties.filter((property) => JSON.stringify(property).includes('"description"') === false)).toEqual([]);
+    expect(properties.filter((property) => !JSON.stringify(property).includes('"description"'))).toEqual([]);
   });
 
   test.each(tools)("%s refuses an argument that it does not know", async (_name, _server, tool) => {
