@@ -27,7 +27,7 @@ const PICTURE_LIMIT_MS = 25_000;
 /** Of a page that has just been opened. */
 const OPEN_CHARS = 2_000;
 const OPEN_READ_LIMIT_MS = 5_000;
-const MAX_FILL_ATTEMPTS = 6;
+const FILL_ATTEMPTS = 6;
 const FILL_WAIT_MS = 300;
 const MAX_TITLE_CHARS = 200;
 
@@ -56,9 +56,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       return await watched(current, signal, async (lostOrAborted) => {
         const { status, hasLoaded } = await navigate(chrome, live, href, lostOrAborted);
         if (!hasLoaded) chrome.notes.add("The page is still loading.");
-        const read = await orAborted(within(this.#readFilled(current), OPEN_READ_LIMIT_MS), lostOrAborted);
-        if (read === undefined) chrome.notes.add("The page is busy; read it with browser_snapshot in a moment.");
-        const page = read ?? { title: "", content: "", isCut: false };
+        const page = await orAborted(this.#readTop(current), lostOrAborted);
         return { ...page, url: live.page.url(), notes: chrome.notes.take(), ...(status === undefined ? {} : { status }) };
       });
     });
@@ -118,13 +116,25 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
   }
 
-  /** The top of a page that has just loaded; scripts are given a moment to put something on it. */
-  async #readFilled(current: Current): Promise<ReadPage> {
-    for (let attempt = 1; ; attempt += 1) {
-      const page = await this.#read(current, OPEN_CHARS);
-      if (page.content !== "" || attempt === MAX_FILL_ATTEMPTS) return page;
-      await scheduler.wait(FILL_WAIT_MS);
+  /** The top of a page that has just loaded, as far as it can be read. */
+  async #readTop(current: Current): Promise<ReadPage> {
+    try {
+      const page = await within(this.#readFilled(current, FILL_ATTEMPTS), OPEN_READ_LIMIT_MS);
+      if (page !== undefined) return page;
+      current.chrome.notes.add("The page is busy; read it with browser_snapshot in a moment.");
+    } catch (failure) {
+      if (!(failure instanceof ToolError) || failure.code !== "too_large") throw failure;
+      current.chrome.notes.add(failure.message);
     }
+    return { title: "", content: "", isCut: false };
+  }
+
+  /** Scripts are given a moment to put something on the page. */
+  async #readFilled(current: Current, attempts: number): Promise<ReadPage> {
+    const page = await this.#read(current, OPEN_CHARS);
+    if (page.content !== "" || attempts === 1) return page;
+    await scheduler.wait(FILL_WAIT_MS);
+    return await this.#readFilled(current, attempts - 1);
   }
 
   async #read(current: Current, maxChars: number): Promise<ReadPage> {

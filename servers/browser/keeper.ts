@@ -16,6 +16,7 @@ export interface Current {
 
 const RECORD = "session";
 const recordSchema = z.object({ sessionId: z.string(), targetId: z.string().optional(), frameIds: z.array(z.string()) });
+type BrowserRecord = z.output<typeof recordSchema>;
 
 const RECONNECT_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 1_000;
@@ -46,29 +47,31 @@ export class Keeper {
 
   /** A page that answers: the one that there is, else a new one in the same Chrome, else in a new Chrome. */
   async provide(signal: AbortSignal): Promise<Current> {
-    let current = this.#alive;
-    let hasEnded = false;
-    try {
-      current ??= await this.#reconnect(signal);
-      if (current !== undefined && !(await answers(current.live, signal))) {
-        await this.probe();
-        current = this.#alive ?? (await this.#reconnect(signal));
+    const found = await this.#findAnswering(signal);
+    if (typeof found === "object") return found;
+    const launched = await this.#launch(signal);
+    if (found === "ended") launched.chrome.notes.add("The browser had ended; this is a new one, without its cookies.");
+    return launched;
+  }
+
+  async #findAnswering(signal: AbortSignal): Promise<Current | "ended" | "none"> {
+    const current = this.#alive;
+    if (current !== undefined) {
+      // What the page before did is of no interest any more.
+      current.chrome.notes.take();
+      if (await answers(current.live, signal)) return this.#renumber(current);
+      await this.probe();
+      if (!current.chrome.ended.aborted) {
+        current.live.lose("The page did not answer and was closed; open it again with browser_open.");
+        return await this.#keep(current.chrome, await orAborted(LivePage.create(current.chrome), signal));
       }
+    }
+    try {
+      return (await this.#reconnect(signal)) ?? "none";
     } catch (failure) {
       if (signal.aborted) throw failure;
-      hasEnded = true;
-      current = undefined;
+      return "ended";
     }
-    if (current === undefined) {
-      const launched = await this.#launch(signal);
-      if (hasEnded) launched.chrome.notes.add("The browser had ended; this is a new one, without its cookies.");
-      return launched;
-    }
-    // What the page before did is of no interest any more.
-    current.chrome.notes.take();
-    if (await answers(current.live, signal)) return this.#renumber(current);
-    current.live.lose("The page did not answer and was closed; open it again with browser_open.");
-    return await this.#keep(current.chrome, await orAborted(LivePage.create(current.chrome), signal));
   }
 
   /**
@@ -81,17 +84,16 @@ export class Keeper {
     if (asked !== undefined && (await within(asked, ANSWER_LIMIT_MS)) === undefined) await chrome?.browser.disconnect();
   }
 
-  /** Ends Chrome, wherever it was started. */
+  /** Ends Chrome, whatever its page is doing; it may have ended by itself. */
   async end(): Promise<void> {
-    const current = this.#alive ?? (await this.#reconnect(new AbortController().signal).catch(() => undefined));
+    const chrome = this.#alive?.chrome ?? (await this.#connect(AbortSignal.timeout(RECONNECT_LIMIT_MS)).catch(() => undefined))?.chrome;
     this.#current = undefined;
-    // It may have ended by itself meanwhile.
-    await current?.chrome.browser.close().catch(() => undefined);
+    await chrome?.browser.close().catch(() => undefined);
   }
 
   /** Stores what finds the page again, once it or the frames that were numbered are new. */
   async store({ chrome, live, frames }: Current): Promise<void> {
-    const record: z.input<typeof recordSchema> = { sessionId: chrome.sessionId, targetId: live.targetId, frameIds: [...frames.ids] };
+    const record: BrowserRecord = { sessionId: chrome.sessionId, targetId: live.targetId, frameIds: [...frames.ids] };
     await this.#storage.put(RECORD, record);
   }
 
@@ -126,19 +128,18 @@ export class Keeper {
   }
 
   async #acquire(binding: BrowserWorker): Promise<void> {
-    const record: z.input<typeof recordSchema> = { sessionId: await acquireChrome(binding), frameIds: [] };
+    const record: BrowserRecord = { sessionId: await acquireChrome(binding), frameIds: [] };
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
   /** After an eviction, or a start. Rejects with `unavailable` where Chrome has ended, and forgets it. */
   async #reconnect(signal: AbortSignal): Promise<Current | undefined> {
-    const record = recordSchema.safeParse(await this.#storage.get(RECORD));
-    if (!record.success || this.#binding === undefined) return undefined;
-    const { sessionId, targetId, frameIds } = record.data;
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_LIMIT_MS)]);
-      const chrome = await Chrome.connect(this.#binding, sessionId, this.#policy, limited);
-      const live = (await LivePage.find(chrome, targetId)) ?? (await LivePage.create(chrome));
+      const connected = await this.#connect(limited);
+      if (connected === undefined) return undefined;
+      const { chrome, targetId, frameIds } = connected;
+      const live = (await orAborted(LivePage.find(chrome, targetId), limited)) ?? (await orAborted(LivePage.create(chrome), limited));
       return await this.#keep(chrome, live, new FrameNumbers(frameIds));
     } catch (cause) {
       if (signal.aborted) throw cause;
@@ -146,6 +147,12 @@ export class Keeper {
       const message = "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
       throw new ToolError("unavailable", message, { cause });
     }
+  }
+
+  async #connect(signal: AbortSignal): Promise<(BrowserRecord & { readonly chrome: Chrome }) | undefined> {
+    const record = recordSchema.safeParse(await this.#storage.get(RECORD));
+    if (!record.success || this.#binding === undefined) return undefined;
+    return { ...record.data, chrome: await Chrome.connect(this.#binding, record.data.sessionId, this.#policy, signal) };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CDPSession, Dialog, Page, Target } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
+import { within } from "./abort.ts";
 import type { Chrome } from "./chrome.ts";
 import { handleOf, targetIdOf } from "./puppeteer-internals.ts";
 
@@ -7,6 +8,7 @@ export const VIEWPORT = { width: 1280, height: 800 } as const;
 /** A page that opens more than this is closed, or it would keep us busy for ever. */
 const MAX_DIALOGS = 100;
 const MAX_POPUPS = 20;
+const ATTACH_LIMIT_MS = 3_000;
 
 /** The one page of a browser, and what becomes of it. */
 export class LivePage {
@@ -23,11 +25,18 @@ export class LivePage {
     this.targetId = handleOf(page.mainFrame()).id;
   }
 
-  /** The page with that id where it is still there; without an id the blank one that a new Chrome has. */
+  /**
+   * The page with that id; without an id the blank one that a new Chrome has. Absent where it is gone, or so busy that
+   * it cannot be attached to, and then closed.
+   */
   static async find(chrome: Chrome, targetId?: string): Promise<LivePage | undefined> {
-    const pages = await chrome.browser.pages();
-    const page = pages.find((candidate) => targetId === undefined || handleOf(candidate.mainFrame()).id === targetId);
-    return page === undefined ? undefined : await LivePage.#watch(chrome, page);
+    const pages = chrome.browser.targets().filter((target) => target.type() === "page");
+    const target = pages.find((candidate) => targetId === undefined || targetIdOf(candidate) === targetId);
+    if (target === undefined) return undefined;
+    const attached = target.page().then(async (page) => (page === null ? undefined : await LivePage.#watch(chrome, page)));
+    const live = await within(attached, ATTACH_LIMIT_MS);
+    if (live === undefined) await chrome.control.send("Target.closeTarget", { targetId: targetIdOf(target) });
+    return live;
   }
 
   static async create(chrome: Chrome): Promise<LivePage> {

@@ -25,7 +25,7 @@ beforeAll(async () => {
       response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Disposition": "attachment; filename=data.bin" }).end("bytes"),
     "/offers": `<p>offer</p><a id="a" href="/file">get</a><script>a.click()</script>`,
     "/nothing": (_request, response) => response.writeHead(204).end(),
-    "/huge-text": `<title>Huge</title><body><script>document.body.textContent = "x".repeat(20_000_000)</script>`,
+    "/huge-text": `<title>Huge</title><body><script>document.body.textContent = "x".repeat(5_000_000)</script>`,
     "/huge-name": `<title>Huge</title><body><button id="b">b</button><script>b.ariaLabel = "x".repeat(20_000_000)</script>`,
     "/rows": (_request, response) => {
       response.writeHead(200, { "Content-Type": "text/html" }).write("<h1>Rows</h1><table>");
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const HOME = "\nPage content, untrusted data:\ntitle: Home\nhome";
 
-describe("a page that", () => {
+describe.concurrent("a page that takes its time and", () => {
   test("never answers is given up after 20 s, and the next one opens", async () => {
     await using person = suite.person();
     expect(await person.call("browser_open", { url: `${site.origin}/silent` })).toEqual({
@@ -53,6 +53,26 @@ describe("a page that", () => {
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
+  test("never ends is shown as far as it has come", async () => {
+    await using person = suite.person();
+    const text = await person.read("browser_open", { url: `${site.origin}/endless` });
+    expect(text).toBe(`${site.origin}/endless (200)\nNote: The page is still loading.\nPage content, untrusted data:\ntitle: Slow\nfirst part`);
+  });
+
+  test("computes without end is said to be busy, and the next one opens", async () => {
+    await using person = suite.person();
+    await person.read("browser_open", { url: `${site.origin}/busy` });
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    expect(await person.call("browser_snapshot")).toEqual({
+      ok: false,
+      code: "timeout",
+      message: "The page is busy and does not answer; try again in a moment, or open another page.",
+    });
+    expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
+  });
+});
+
+describe("a page that", () => {
   test("never answers is left when the client cancels", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
@@ -60,12 +80,6 @@ describe("a page that", () => {
     const startedMs = Date.now();
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
     expect(Date.now() - startedMs).toBeLessThan(10_000);
-  });
-
-  test("never ends is shown as far as it has come", async () => {
-    await using person = suite.person();
-    const text = await person.read("browser_open", { url: `${site.origin}/endless` });
-    expect(text).toBe(`${site.origin}/endless (200)\nNote: The page is still loading.\nPage content, untrusted data:\ntitle: Slow\nfirst part`);
   });
 
   test("waits for a picture is shown without it", async () => {
@@ -111,18 +125,6 @@ describe("a page that", () => {
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
-  test("computes without end is said to be busy, and the next one opens", async () => {
-    await using person = suite.person();
-    await person.read("browser_open", { url: `${site.origin}/busy` });
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    expect(await person.call("browser_snapshot")).toEqual({
-      ok: false,
-      code: "timeout",
-      message: "The page is busy and does not answer; try again in a moment, or open another page.",
-    });
-    expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
-  });
-
   test("does not want to be left is left", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/stay` });
@@ -148,7 +150,8 @@ describe("a page that", () => {
 
   test.each(["/huge-text", "/rows"])("is too large to be read, as %s, says so, and the next one opens", async (path) => {
     await using person = suite.person();
-    expect(await person.call("browser_open", { url: `${site.origin}${path}` })).toEqual({
+    expect(await person.read("browser_open", { url: `${site.origin}${path}` })).toMatch(/\(200\)\nNote: The page is (busy|too large)/);
+    expect(await person.call("browser_snapshot")).toEqual({
       ok: false,
       code: "too_large",
       message: "The page is too large to be read; take a browser_screenshot, or open another page.",
