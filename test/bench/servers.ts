@@ -22,6 +22,7 @@ export async function startBareWorker(): Promise<OpenDoor> {
   const listening = await findPort(0);
   const url = `http://localhost:${listening.port}`;
   const settings = await makeSettings({ url, allowedHosts: [], signingSecret: newSecret() });
+  const environment = { ...process.env };
   const worker = await startWorker(await loadWorker(() => undefined), {
     ...listening,
     settings: { ...settings, LOCAL_RUNTIME_URL: "http://127.0.0.1:9" },
@@ -29,6 +30,8 @@ export async function startBareWorker(): Promise<OpenDoor> {
     env: {},
     hasBrowser: false,
   });
+  // It tells Miniflare by way of this process's environment which workerd to start: nobody else is to be told.
+  process.env = environment;
   const { LOCAL_ADMIN_SECRET: adminSecret } = settings;
   const token = await requestToken({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() }, {});
   return {
