@@ -1,32 +1,15 @@
 import type { CDPSession, Frame, Page } from "@cloudflare/puppeteer";
 import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
+import {
+  type AccessibilityNode,
+  type FrameTree,
+  childrenOf,
+  nameOf,
+  propertyOf,
+  roleOf,
+} from "./accessibility-node.ts";
 import { handleOf } from "./puppeteer-internals.ts";
-
-/** One node of Chrome's accessibility tree, as CDP's `Accessibility.AXNode` gives it. */
-export interface AccessibilityNode {
-  readonly nodeId: string;
-  readonly ignored: boolean;
-  readonly role?: { readonly value?: unknown };
-  readonly name?: { readonly value?: unknown };
-  readonly value?: { readonly value?: unknown };
-  readonly properties?: readonly { readonly name: string; readonly value: { readonly value?: unknown } }[];
-  readonly parentId?: string;
-  readonly childIds?: readonly string[];
-  readonly backendDOMNodeId?: number;
-}
-
-/** What one frame shows. Nodes that `childIds` names and `nodes` lacks were not read. */
-export interface FrameTree {
-  /** 0 for the page itself; others keep their number as long as they live. */
-  readonly frameNumber: number;
-  readonly url: string;
-  readonly root: AccessibilityNode | undefined;
-  readonly nodes: ReadonlyMap<string, AccessibilityNode>;
-  /** Frames in it, by the DOM node of their `<iframe>`. */
-  readonly frames: ReadonlyMap<number, FrameTree>;
-  readonly isWhole: boolean;
-}
 
 /**
  * Above either, a frame is read from the top as far as needed. CDP's messages end at 32 MiB, which a table of 5,000
@@ -40,7 +23,16 @@ const MAX_ELEMENTS = 60_000;
 const MAX_FRAMES = 40;
 const sizeSchema = z.tuple([z.number(), z.number()]).catch([0, 0]);
 const BATCH = 64;
-const SMALL: ReadonlySet<string> = new Set(["row", "paragraph", "heading", "listitem", "link", "button", "cell", "gridcell"]);
+const SMALL: ReadonlySet<string> = new Set([
+  "row",
+  "paragraph",
+  "heading",
+  "listitem",
+  "link",
+  "button",
+  "cell",
+  "gridcell",
+]);
 /** Of a control: its ref, its role and, often, a URL. */
 const CONTROL_CHARS = 25;
 
@@ -84,11 +76,16 @@ async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
   const [{ nodes }, counted] = await Promise.all([
     session.send("Memory.getDOMCounters"),
     // The page may tell lies here, and harms only itself.
-    frame.evaluate(`[document.documentElement.textContent.length, document.getElementsByTagName("*").length]`).catch(() => undefined),
+    frame
+      .evaluate(`[document.documentElement.textContent.length, document.getElementsByTagName("*").length]`)
+      .catch(() => undefined),
   ]);
   const [chars, elements] = sizeSchema.parse(counted);
   if (chars > MAX_TEXT || elements > MAX_ELEMENTS) {
-    throw new ToolError("too_large", "The page is too large to be read; take a browser_screenshot, or open another page.");
+    throw new ToolError(
+      "too_large",
+      "The page is too large to be read; take a browser_screenshot, or open another page.",
+    );
   }
   return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE;
 }
@@ -124,8 +121,12 @@ async function readTop(session: CDPSession, frameId: string, maxChars: number): 
 }
 
 /** All that is in a node which is usually small, and the children of any other. */
-async function unfold(session: CDPSession, frameId: string, node: AccessibilityNode): Promise<readonly AccessibilityNode[]> {
-  if (SMALL.has(String(node.role?.value)) && node.backendDOMNodeId !== undefined) {
+async function unfold(
+  session: CDPSession,
+  frameId: string,
+  node: AccessibilityNode,
+): Promise<readonly AccessibilityNode[]> {
+  if (SMALL.has(roleOf(node)) && node.backendDOMNodeId !== undefined) {
     return (await session.send("Accessibility.queryAXTree", { backendNodeId: node.backendDOMNodeId })).nodes;
   }
   return (await session.send("Accessibility.getChildAXNodes", { id: node.nodeId, frameId })).nodes;
@@ -134,20 +135,15 @@ async function unfold(session: CDPSession, frameId: string, node: AccessibilityN
 /** What is below a node and has children that were not read. Lines within a text say nothing new. */
 function foldedIn(node: AccessibilityNode, nodes: FrameTree["nodes"]): AccessibilityNode[] {
   return childrenOf(node, nodes).flatMap((child) => {
-    if ((child.childIds ?? []).length === 0 || child.role?.value === "StaticText") return [];
+    if ((child.childIds ?? []).length === 0 || roleOf(child) === "StaticText") return [];
     return childrenOf(child, nodes).length === 0 ? [child] : foldedIn(child, nodes);
   });
 }
 
 /** About as much as the node adds to a snapshot. */
-function charsOf({ role, name, properties = [] }: AccessibilityNode): number {
-  if (role?.value === "StaticText") return String(name?.value).length;
-  return properties.some((property) => property.name === "focusable") ? CONTROL_CHARS : 0;
-}
-
-/** The children of a node that were read. */
-export function childrenOf(node: AccessibilityNode, nodes: FrameTree["nodes"]): AccessibilityNode[] {
-  return (node.childIds ?? []).map((id) => nodes.get(id)).filter((child) => child !== undefined);
+function charsOf(node: AccessibilityNode): number {
+  if (roleOf(node) === "StaticText") return nameOf(node).length;
+  return propertyOf(node, "focusable") === true ? CONTROL_CHARS : 0;
 }
 
 async function ownerOf(parent: CDPSession, child: Frame): Promise<number | undefined> {

@@ -4,6 +4,7 @@ import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
+import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
 import { readAccessibility } from "./accessibility.ts";
 import { orAborted, within } from "./abort.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
@@ -57,7 +58,12 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
         const { status, hasLoaded } = await navigate(chrome, live, href, lostOrAborted);
         if (!hasLoaded) chrome.notes.add("The page is still loading.");
         const page = await orAborted(this.#readTop(current), lostOrAborted);
-        return { ...page, url: live.page.url(), notes: chrome.notes.take(), ...(status === undefined ? {} : { status }) };
+        return {
+          ...page,
+          url: live.page.url(),
+          notes: chrome.notes.take(),
+          ...(status === undefined ? {} : { status }),
+        };
       });
     });
   }
@@ -113,7 +119,10 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   async #busy(): Promise<ToolError> {
     await this.#keeper.probe();
-    return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
+    return new ToolError(
+      "timeout",
+      "The page is busy and does not answer; try again in a moment, or open another page.",
+    );
   }
 
   /** The top of a page that has just loaded, as far as it can be read. */
@@ -143,12 +152,16 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     const tree = await readAccessibility(live.page, (frameId) => frames.numberOf(frameId), maxChars);
     if (frames.ids.length > numbered) await this.#keeper.store(current);
     const { text, isCut } = renderPage(tree, maxChars);
-    return { title: titleOf(tree.root?.name?.value), content: text, isCut };
+    return { title: titleOf(tree.root), content: text, isCut };
   }
 }
 
 /** Work on a page under a signal that also aborts when the page is lost. */
-async function watched<T>({ live }: Current, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function watched<T>(
+  { live }: Current,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   try {
     return await work(AbortSignal.any([signal, live.lost]));
   } catch (failure) {
@@ -158,6 +171,6 @@ async function watched<T>({ live }: Current, signal: AbortSignal, work: (signal:
   }
 }
 
-function titleOf(name: unknown): string {
-  return typeof name === "string" ? tidy(name).slice(0, MAX_TITLE_CHARS).toWellFormed() : "";
+function titleOf(root: AccessibilityNode | undefined): string {
+  return root === undefined ? "" : tidy(nameOf(root)).slice(0, MAX_TITLE_CHARS).toWellFormed();
 }

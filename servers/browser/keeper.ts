@@ -15,7 +15,11 @@ export interface Current {
 }
 
 const RECORD = "session";
-const recordSchema = z.object({ sessionId: z.string(), targetId: z.string().optional(), frameIds: z.array(z.string()) });
+const recordSchema = z.object({
+  sessionId: z.string(),
+  targetId: z.string().optional(),
+  frameIds: z.array(z.string()),
+});
 type BrowserRecord = z.output<typeof recordSchema>;
 
 const RECONNECT_LIMIT_MS = 10_000;
@@ -86,7 +90,9 @@ export class Keeper {
 
   /** Ends Chrome, whatever its page is doing; it may have ended by itself. */
   async end(): Promise<void> {
-    const chrome = this.#alive?.chrome ?? (await this.#connect(AbortSignal.timeout(RECONNECT_LIMIT_MS)).catch(() => undefined))?.chrome;
+    const chrome =
+      this.#alive?.chrome ??
+      (await this.#connect(AbortSignal.timeout(RECONNECT_LIMIT_MS)).catch(() => undefined))?.chrome;
     this.#current = undefined;
     await chrome?.browser.close().catch(() => undefined);
   }
@@ -139,12 +145,15 @@ export class Keeper {
       const connected = await this.#connect(limited);
       if (connected === undefined) return undefined;
       const { chrome, targetId, frameIds } = connected;
-      const live = (await orAborted(LivePage.find(chrome, targetId), limited)) ?? (await orAborted(LivePage.create(chrome), limited));
+      const live =
+        (await orAborted(LivePage.find(chrome, targetId), limited)) ??
+        (await orAborted(LivePage.create(chrome), limited));
       return await this.#keep(chrome, live, new FrameNumbers(frameIds));
     } catch (cause) {
       if (signal.aborted) throw cause;
       await this.#storage.delete(RECORD);
-      const message = "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
+      const message =
+        "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
       throw new ToolError("unavailable", message, { cause });
     }
   }

@@ -1,4 +1,4 @@
-import type { CDPSession, Dialog, Page, Target } from "@cloudflare/puppeteer";
+import { type CDPSession, type Dialog, type Page, type Target, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import type { Chrome } from "./chrome.ts";
@@ -30,10 +30,12 @@ export class LivePage {
    * it cannot be attached to, and then closed.
    */
   static async find(chrome: Chrome, targetId?: string): Promise<LivePage | undefined> {
-    const pages = chrome.browser.targets().filter((target) => target.type() === "page");
+    const pages = chrome.browser.targets().filter((target) => target.type() === TargetType.PAGE);
     const target = pages.find((candidate) => targetId === undefined || targetIdOf(candidate) === targetId);
     if (target === undefined) return undefined;
-    const attached = target.page().then(async (page) => (page === null ? undefined : await LivePage.#watch(chrome, page)));
+    const attached = target
+      .page()
+      .then(async (page) => (page === null ? undefined : await LivePage.#watch(chrome, page)));
     const live = await within(attached, ATTACH_LIMIT_MS);
     if (live === undefined) await chrome.control.send("Target.closeTarget", { targetId: targetIdOf(target) });
     return live;
@@ -98,16 +100,18 @@ export class LivePage {
     if (isLeaving) return;
     this.#dialogs += 1;
     this.#chrome.notes.add(`The page's ${dialog.type()} dialog was dismissed.`);
-    if (this.#dialogs > MAX_DIALOGS) this.lose("The page opened dialogs without end and was closed; open another one with browser_open.");
+    if (this.#dialogs > MAX_DIALOGS)
+      this.lose("The page opened dialogs without end and was closed; open another one with browser_open.");
   }
 
   /** Nobody but the page opens another one while it lives. */
   #onTarget(target: Target): void {
-    if (target.type() !== "page") return;
+    if (target.type() !== TargetType.PAGE) return;
     this.#popups += 1;
     this.#chrome.notes.add("A pop-up was closed.");
     this.#close(targetIdOf(target));
-    if (this.#popups > MAX_POPUPS) this.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+    if (this.#popups > MAX_POPUPS)
+      this.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
   }
 
   /** It may be gone already. */

@@ -3,7 +3,6 @@ import type { CDPEvents, CDPSession } from "@cloudflare/puppeteer";
 /** Follows how far a page has come, from one document to the next. */
 export class LoadWatch implements Disposable {
   readonly #session: CDPSession;
-  readonly #frameId: string;
   readonly #listening = new DisposableStack();
   #loaderId: string | undefined;
   #isParsed = false;
@@ -15,7 +14,6 @@ export class LoadWatch implements Disposable {
 
   constructor(session: CDPSession, frameId: string) {
     this.#session = session;
-    this.#frameId = frameId;
     this.#on("Page.lifecycleEvent", ({ frameId: changed, loaderId, name }) => {
       if (changed === frameId) this.#onLifecycle(loaderId, name);
     });

@@ -20,7 +20,10 @@ export interface Navigation {
 export function pageUrl(input: string, policy: NetworkPolicy): string {
   const url = URL.canParse(input) ? new URL(input) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
-    throw new ToolError("invalid_input", "Only http and https pages can be opened; give a whole URL, such as https://example.com/.");
+    throw new ToolError(
+      "invalid_input",
+      "Only http and https pages can be opened; give a whole URL, such as https://example.com/.",
+    );
   }
   const verdict = checkUrl(url.href, policy);
   if (!verdict.allowed) throw new ToolError("forbidden", verdict.reason);
@@ -42,12 +45,20 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
   });
   if (begun === undefined) {
     await stop(live);
-    throw new ToolError("timeout", `${new URL(url).host} sent nothing within ${DOCUMENT_TIMEOUT_MS / 1000} s; try again, or another URL.`);
+    throw new ToolError(
+      "timeout",
+      `${new URL(url).host} sent nothing within ${DOCUMENT_TIMEOUT_MS / 1000} s; try again, or another URL.`,
+    );
   }
   if (begun.errorText !== undefined) {
     // Chrome puts an error page there, unless it stays where it was.
     if (begun.errorText !== "net::ERR_ABORTED") await orAborted(within(watch.parsed(), ERROR_PAGE_TIMEOUT_MS), signal);
-    throw failureOf(begun.errorText, url, chrome.gate.takeRefusal(frameId), "isDownload" in begun && begun.isDownload === true);
+    throw failureOf(
+      begun.errorText,
+      url,
+      chrome.gate.takeRefusal(frameId),
+      "isDownload" in begun && begun.isDownload === true,
+    );
   }
   // Only the fragment has changed.
   if (begun.loaderId === undefined) return { hasLoaded: true };
@@ -57,21 +68,33 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
 }
 
 async function stop(live: LivePage): Promise<void> {
-  await within(live.session.send("Page.stopLoading").catch(() => undefined), 1_000);
+  await within(
+    live.session.send("Page.stopLoading").catch(() => undefined),
+    1_000,
+  );
 }
 
 function failureOf(errorText: string, url: string, refusal: string | undefined, isDownload: boolean): ToolError {
   const { host } = new URL(url);
   const cause = new Error(errorText);
   if (refusal !== undefined) return new ToolError("forbidden", `That page leads to another. ${refusal}`, { cause });
-  if (isDownload) return new ToolError("invalid_input", "That is a file to download and no page; open a page.", { cause });
+  if (isDownload)
+    return new ToolError("invalid_input", "That is a file to download and no page; open a page.", { cause });
   const [code = ""] = /ERR_\w+/.exec(errorText) ?? [];
-  if (code === "ERR_ABORTED") return new ToolError("unavailable", `${host} answered with no page to show; try another URL.`, { cause });
-  if (/NAME|ADDRESS_INVALID/.test(code)) return new ToolError("unavailable", `There is no host ${host}; check the URL.`, { cause });
-  if (/CERT|SSL/.test(code)) return new ToolError("unavailable", `${host} has no valid certificate; try another URL.`, { cause });
-  if (/TIMED_OUT/.test(code)) return new ToolError("timeout", `${host} did not answer; try again, or another URL.`, { cause });
+  if (code === "ERR_ABORTED")
+    return new ToolError("unavailable", `${host} answered with no page to show; try another URL.`, { cause });
+  if (/NAME|ADDRESS_INVALID/.test(code))
+    return new ToolError("unavailable", `There is no host ${host}; check the URL.`, { cause });
+  if (/CERT|SSL/.test(code))
+    return new ToolError("unavailable", `${host} has no valid certificate; try another URL.`, { cause });
+  if (/TIMED_OUT/.test(code))
+    return new ToolError("timeout", `${host} did not answer; try again, or another URL.`, { cause });
   if (code === "ERR_TUNNEL_CONNECTION_FAILED" || code === "ERR_PROXY_CONNECTION_FAILED") {
-    return new ToolError("unavailable", `${host} could not be reached from here, or is not allowed; try another URL.`, { cause });
+    return new ToolError("unavailable", `${host} could not be reached from here, or is not allowed; try another URL.`, {
+      cause,
+    });
   }
-  return new ToolError("unavailable", `${host} could not be reached (${code}); check the URL, or try again.`, { cause });
+  return new ToolError("unavailable", `${host} could not be reached (${code}); check the URL, or try again.`, {
+    cause,
+  });
 }

@@ -39,8 +39,15 @@ export const browserScreenshot = defineTool({
     format: z.enum(["png", "jpeg"]).default("png").describe("Image format"),
     browser: handleName.describe("Browser name"),
   }),
-  output: z.object({ url: z.string(), path: z.string(), width: z.number(), height: z.number(), notes: z.array(z.string()) }),
-  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  output: z.object({
+    url: z.string(),
+    path: z.string(),
+    width: z.number(),
+    height: z.number(),
+    notes: z.array(z.string()),
+  }),
+  // A file is left behind.
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   scopes: ["browser:read"],
   handler: async ({ full_page: isFullPage, format, browser }, { browsers, artifacts, signal }) => {
     const { url, base64, mimeType, width, height, notes } = await browsers

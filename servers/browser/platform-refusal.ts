@@ -32,14 +32,21 @@ export function refusing(binding: BrowserWorker): BrowserWorker {
 /** Why no Chrome was given, in words that say what to do. */
 export function refusalError(cause: unknown): ToolError {
   if (cause instanceof ToolError) return cause;
-  const status = cause instanceof PlatformRefusal ? cause.status : undefined;
-  const seconds = cause instanceof PlatformRefusal ? Math.ceil(cause.retryAfterMs / 1000) : 0;
-  switch (status) {
-    case 429:
-      return new ToolError("limit_reached", `No more browsers may be started now; use one that is open, or try again in ${seconds} s.`, { cause });
-    case 503:
-      return new ToolError("unavailable", `The platform has no browser free; try again in ${seconds} s.`, { cause });
-    default:
-      return new ToolError("unavailable", "Chrome did not start; try again, or have whoever runs Pincer look into its log.", { cause });
+  const refusal = cause instanceof PlatformRefusal ? cause : undefined;
+  const seconds = Math.ceil((refusal?.retryAfterMs ?? 0) / 1000);
+  if (refusal?.status === 429) {
+    return new ToolError(
+      "limit_reached",
+      `No more browsers may be started now; use one that is open, or try again in ${seconds} s.`,
+      { cause },
+    );
   }
+  if (refusal?.status === 503) {
+    return new ToolError("unavailable", `The platform has no browser free; try again in ${seconds} s.`, { cause });
+  }
+  return new ToolError(
+    "unavailable",
+    "Chrome did not start; try again, or have whoever runs Pincer look into its log.",
+    { cause },
+  );
 }

@@ -31,7 +31,8 @@ export async function takeScreenshot(
     base64 = await capture(session, area, quality);
     if ((base64.length * 3) / 4 <= MAX_BYTES) break;
   }
-  if (format === "png" && quality !== undefined) notes.push("It is a JPEG, since a PNG of it would have been too large.");
+  if (format === "png" && quality !== undefined)
+    notes.push("It is a JPEG, since a PNG of it would have been too large.");
   return { base64, mimeType: quality === undefined ? "image/png" : "image/jpeg", width: area.width, height, notes };
 }
 
@@ -41,7 +42,11 @@ async function heightOf(session: CDPSession): Promise<number> {
 }
 
 /** A PNG, or a JPEG where a quality is given; base64. */
-async function capture(session: CDPSession, { width, height, isBeyondWindow }: Area, quality?: number): Promise<string> {
+async function capture(
+  session: CDPSession,
+  { width, height, isBeyondWindow }: Area,
+  quality?: number,
+): Promise<string> {
   const { data } = await session.send("Page.captureScreenshot", {
     ...(quality === undefined ? { format: "png" } : { format: "jpeg", quality }),
     ...(isBeyondWindow ? { clip: { x: 0, y: 0, width, height, scale: 1 }, captureBeyondViewport: true } : {}),

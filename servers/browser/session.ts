@@ -64,10 +64,7 @@ export function createBrowserSessions(
   return {
     named: (name) => {
       const session = namespace.get(namespace.idFromName(`${userId}/browser/${name}`));
-      const call = async <T>(
-        start: (callId: string) => Promise<Outcome<T>>,
-        signal: AbortSignal,
-      ): Promise<T> => {
+      const call = async <T>(start: (callId: string) => Promise<Outcome<T>>, signal: AbortSignal): Promise<T> => {
         const callId = crypto.randomUUID();
         const cancelled = Promise.withResolvers<void>();
         const onAbort = (): void => cancelled.resolve(session.cancel(callId));

@@ -15,11 +15,15 @@ export class SnapshotWriter {
     this.#maxChars = maxChars;
   }
 
-  /** A run of the page's text; the white space at its ends counts. */
+  /** A run of the page's text; the white space at its ends counts. Line breaks in it are meant as such. */
   text(text: string): void {
-    const clean = defuse(text).replace(/\s+/g, " ");
-    if (clean === " " && (this.#line === "" || this.#line.endsWith(" "))) return;
+    const [first = "", ...rest] = defuse(text).split("\n");
+    const clean = first.replace(/\s+/g, " ");
     this.#line += this.#line === "" || this.#line.endsWith(" ") ? clean.trimStart() : clean;
+    for (const line of rest) {
+      this.line();
+      this.#line += this.#isJoining ? line.trimStart() : line;
+    }
   }
 
   /** An element, set off from what is around it. Long lines are broken before it. */
@@ -39,7 +43,7 @@ export class SnapshotWriter {
       if (this.#line !== "" && !this.#line.endsWith(" ")) this.#line += " ";
       return;
     }
-    const text = this.#line.trim();
+    const text = this.#line.trimEnd();
     this.#line = "";
     if (text === "") return;
     const depth = this.#prefix === "" ? this.#depth : this.#depth - 1;

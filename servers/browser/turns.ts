@@ -19,7 +19,12 @@ export class Turns {
   async take<T>(callId: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const call = new AbortController();
     const timer = setTimeout(() => {
-      call.abort(new ToolError("timeout", `The browser took longer than ${this.#limitMs / 1000} s; try again, or open another page.`));
+      call.abort(
+        new ToolError(
+          "timeout",
+          `The browser took longer than ${this.#limitMs / 1000} s; try again, or open another page.`,
+        ),
+      );
     }, this.#limitMs);
     this.#calls.set(callId, call);
     const before = this.#last;

@@ -57,7 +57,11 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
     socketPath: join(folder, "egress.sock"),
     log: () => undefined,
   });
-  const prepared = await prepareBrowserBinding({ dataDir: folder, chrome: found.chrome, egressSocket: proxy.socketPath });
+  const prepared = await prepareBrowserBinding({
+    dataDir: folder,
+    chrome: found.chrome,
+    egressSocket: proxy.socketPath,
+  });
   if (!prepared.ready) throw new Error(prepared.problem);
   Object.assign(process.env, prepared.env);
   const miniflare = new Miniflare(
@@ -78,7 +82,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
   );
   await miniflare.ready;
   const ask = async (order: Readonly<Record<string, unknown>>): Promise<string> => {
-    const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body: JSON.stringify(order) });
+    const response = await miniflare.dispatchFetch("http://localhost/", {
+      method: "POST",
+      body: JSON.stringify(order),
+    });
     const text = await response.text();
     if (response.status !== 200) throw new Error(text);
     return text;

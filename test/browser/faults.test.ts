@@ -13,7 +13,8 @@ beforeAll(async () => {
       response.end(`<p>cookie: ${request.headers.cookie ?? "none"}</p>`);
     },
     "/silent": silence,
-    "/endless": (_request, response) => void response.writeHead(200, { "Content-Type": "text/html" }).write("<title>Slow</title><p>first part</p>"),
+    "/endless": (_request, response) =>
+      void response.writeHead(200, { "Content-Type": "text/html" }).write("<title>Slow</title><p>first part</p>"),
     "/picture": `<p>all there</p><img src="/silent">`,
     "/alerts": `<p>quiet now</p><script>alert("one"); confirm("two"); prompt("three")</script>`,
     "/alert-storm": "<p>storm</p><script>for (;;) alert('again')</script>",
@@ -22,7 +23,12 @@ beforeAll(async () => {
     "/busy": `<p>busy soon</p><script>setTimeout(() => { for (;;); }, 1500)</script>`,
     "/stay": `<p>stay</p><script>onbeforeunload = (event) => event.preventDefault()</script>`,
     "/file": (_request, response) =>
-      response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Disposition": "attachment; filename=data.bin" }).end("bytes"),
+      response
+        .writeHead(200, {
+          "Content-Type": "application/octet-stream",
+          "Content-Disposition": "attachment; filename=data.bin",
+        })
+        .end("bytes"),
     "/offers": `<p>offer</p><a id="a" href="/file">get</a><script>a.click()</script>`,
     "/nothing": (_request, response) => response.writeHead(204).end(),
     "/huge-text": `<title>Huge</title><body><script>document.body.textContent = "x".repeat(5_000_000)</script>`,
@@ -56,7 +62,9 @@ describe.concurrent("a page that takes its time and", () => {
   test("never ends is shown as far as it has come", async () => {
     await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/endless` });
-    expect(text).toBe(`${site.origin}/endless (200)\nNote: The page is still loading.\nPage content, untrusted data:\ntitle: Slow\nfirst part`);
+    expect(text).toBe(
+      `${site.origin}/endless (200)\nNote: The page is still loading.\nPage content, untrusted data:\ntitle: Slow\nfirst part`,
+    );
   });
 
   test("computes without end is said to be busy, and the next one opens", async () => {
@@ -76,7 +84,10 @@ describe("a page that", () => {
   test("never answers is left when the client cancels", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
-    expect(await person.call("browser_open", { url: `${site.origin}/silent` }, 500)).toMatchObject({ ok: false, code: "cancelled" });
+    expect(await person.call("browser_open", { url: `${site.origin}/silent` }, 500)).toMatchObject({
+      ok: false,
+      code: "cancelled",
+    });
     const startedMs = Date.now();
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
     expect(Date.now() - startedMs).toBeLessThan(10_000);
@@ -92,7 +103,8 @@ describe("a page that", () => {
   test("opens dialogs has them dismissed, and says which", async () => {
     await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/alerts` });
-    for (const type of ["alert", "confirm", "prompt"]) expect(text).toContain(`Note: The page's ${type} dialog was dismissed.`);
+    for (const type of ["alert", "confirm", "prompt"])
+      expect(text).toContain(`Note: The page's ${type} dialog was dismissed.`);
     expect(text).toContain("quiet now");
   });
 
@@ -117,11 +129,13 @@ describe("a page that", () => {
   test("opens pop-ups without end is closed, and the next one opens", async () => {
     await using person = suite.person();
     await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
-    await expect.poll(async () => await person.call("browser_snapshot"), { timeout: 20_000 }).toEqual({
-      ok: false,
-      code: "unavailable",
-      message: "The page opened pop-ups without end and was closed; open another one with browser_open.",
-    });
+    await expect
+      .poll(async () => await person.call("browser_snapshot"), { timeout: 20_000 })
+      .toEqual({
+        ok: false,
+        code: "unavailable",
+        message: "The page opened pop-ups without end and was closed; open another one with browser_open.",
+      });
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
@@ -145,20 +159,28 @@ describe("a page that", () => {
 
   test("answers without content, or not at all, is said to", async () => {
     await using person = suite.person();
-    expect(await person.call("browser_open", { url: `${site.origin}/nothing` })).toMatchObject({ ok: false, code: "unavailable" });
+    expect(await person.call("browser_open", { url: `${site.origin}/nothing` })).toMatchObject({
+      ok: false,
+      code: "unavailable",
+    });
   });
 
-  test.each(["/huge-text", "/rows"])("is too large to be read, as %s, says so, and the next one opens", async (path) => {
-    await using person = suite.person();
-    expect(await person.read("browser_open", { url: `${site.origin}${path}` })).toMatch(/\(200\)\nNote: The page is (busy|too large)/);
-    expect(await person.call("browser_snapshot")).toEqual({
-      ok: false,
-      code: "too_large",
-      message: "The page is too large to be read; take a browser_screenshot, or open another page.",
-    });
-    expect(await person.read("browser_screenshot")).toContain("1280×800 pixels");
-    expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
-  });
+  test.each(["/huge-text", "/rows"])(
+    "is too large to be read, as %s, says so, and the next one opens",
+    async (path) => {
+      await using person = suite.person();
+      expect(await person.read("browser_open", { url: `${site.origin}${path}` })).toMatch(
+        /\(200\)\nNote: The page is (busy|too large)/,
+      );
+      expect(await person.call("browser_snapshot")).toEqual({
+        ok: false,
+        code: "too_large",
+        message: "The page is too large to be read; take a browser_screenshot, or open another page.",
+      });
+      expect(await person.read("browser_screenshot")).toContain("1280×800 pixels");
+      expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
+    },
+  );
 
   test("answers with more than a message may hold breaks the connection only, and the next one opens", async () => {
     await using person = suite.person();
@@ -225,11 +247,13 @@ describe("a browser", () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/cookie` });
     await killChromes((command) => command.includes("--type=renderer"));
-    await expect.poll(async () => await person.call("browser_snapshot")).toEqual({
-      ok: false,
-      code: "unavailable",
-      message: "The page crashed; open it, or another one, with browser_open.",
-    });
+    await expect
+      .poll(async () => await person.call("browser_snapshot"))
+      .toEqual({
+        ok: false,
+        code: "unavailable",
+        message: "The page crashed; open it, or another one, with browser_open.",
+      });
     expect(await person.read("browser_open", { url: `${site.origin}/cookie` })).toContain("cookie: who=me");
   });
 
@@ -244,8 +268,15 @@ describe("a browser", () => {
 
   test("takes calls in turns", async () => {
     await using person = suite.person();
-    const opened = await Promise.all(["/", "/alerts", "/picture", "/"].map((path) => person.read("browser_open", { url: `${site.origin}${path}` })));
-    expect(opened.map((text) => /home|quiet now|all there/.exec(text)?.[0])).toEqual(["home", "quiet now", "all there", "home"]);
+    const opened = await Promise.all(
+      ["/", "/alerts", "/picture", "/"].map((path) => person.read("browser_open", { url: `${site.origin}${path}` })),
+    );
+    expect(opened.map((text) => /home|quiet now|all there/.exec(text)?.[0])).toEqual([
+      "home",
+      "quiet now",
+      "all there",
+      "home",
+    ]);
   });
 });
 
@@ -253,6 +284,7 @@ describe("a browser", () => {
 async function killChromes(fits: (command: string) => boolean): Promise<void> {
   for (const pid of await treeOf(process.pid)) {
     const command = await commandOf(pid);
-    if (/^\S*(chrome|chromium)\S* .*--remote-debugging|--type=renderer/.test(command) && fits(command)) process.kill(pid, "SIGKILL");
+    if (/^\S*(chrome|chromium)\S* .*--remote-debugging|--type=renderer/.test(command) && fits(command))
+      process.kill(pid, "SIGKILL");
   }
 }

@@ -35,17 +35,22 @@ async function take(input: Readonly<Record<string, unknown>> = {}): Promise<Pict
   if (!answer.ok) throw new Error(answer.message);
   const [image, link] = answer.attachments;
   if (image?.type !== "image" || link?.type !== "link") throw new Error("There is no picture with a link to its file.");
-  const bytes = Buffer.from(image.base64, "base64");
-  expect(link).toMatchObject({ path: expect.stringMatching(/^artifacts\/.*-screenshot\.(png|jpg)$/), mimeType: image.mimeType, sizeBytes: bytes.length });
+  const bytes = Uint8Array.from(atob(image.base64), (char) => char.charCodeAt(0));
+  expect(link).toMatchObject({
+    path: expect.stringMatching(/^artifacts\/.*-screenshot\.(png|jpg)$/),
+    mimeType: image.mimeType,
+    sizeBytes: bytes.length,
+  });
   return { text: answer.text, mimeType: image.mimeType, bytes, ...sizeOf(bytes) };
 }
 
 /** Of a PNG by its header, of a JPEG by its frame. */
-function sizeOf(bytes: Buffer): { readonly width: number; readonly height: number } {
-  if (bytes.readUInt32BE(0) === 0x89504e47) return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
-  for (let at = 2; at < bytes.length; at += 2 + bytes.readUInt16BE(at + 2)) {
-    const marker = bytes.readUInt16BE(at);
-    if (marker === 0xffc0 || marker === 0xffc2) return { width: bytes.readUInt16BE(at + 7), height: bytes.readUInt16BE(at + 5) };
+function sizeOf({ buffer, byteOffset, byteLength }: Uint8Array): { readonly width: number; readonly height: number } {
+  const view = new DataView(buffer, byteOffset, byteLength);
+  if (view.getUint32(0) === 0x89504e47) return { width: view.getUint32(16), height: view.getUint32(20) };
+  for (let at = 2; at < byteLength; at += 2 + view.getUint16(at + 2)) {
+    const isFrame = [0xffc0, 0xffc2].includes(view.getUint16(at));
+    if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
   }
   throw new Error("That is neither a PNG nor a JPEG.");
 }

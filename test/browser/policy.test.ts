@@ -7,7 +7,12 @@ let closed: Site;
 let suite: BrowserSuite;
 let person: Person;
 beforeAll(async () => {
-  closed = await serveSite("127.0.0.1", { "/": "<p>private</p>", "/p.png": "no picture", "/sw.js": "", "/data": "secret" });
+  closed = await serveSite("127.0.0.1", {
+    "/": "<p>private</p>",
+    "/p.png": "no picture",
+    "/sw.js": "",
+    "/data": "secret",
+  });
   open = await serveSite("127.0.0.1", {
     "/": "<title>Open</title><p>fine</p>",
     "/redirect": redirectTo(`${closed.origin}/`),
@@ -18,7 +23,9 @@ beforeAll(async () => {
       new Worker("/worker.js"); navigator.serviceWorker.register("/service-worker.js"); window.open("${closed.origin}/");
       </script>`,
     "/worker.js": (_request, response) =>
-      response.writeHead(200, { "Content-Type": "text/javascript" }).end(`fetch("${closed.origin}/data", { mode: "no-cors" })`),
+      response
+        .writeHead(200, { "Content-Type": "text/javascript" })
+        .end(`fetch("${closed.origin}/data", { mode: "no-cors" })`),
     "/service-worker.js": (_request, response) =>
       response
         .writeHead(200, { "Content-Type": "text/javascript" })
@@ -36,19 +43,33 @@ afterAll(async () => {
 const NOT_A_PAGE = "Only http and https pages can be opened; give a whole URL, such as https://example.com/.";
 
 describe("browser_open refuses", () => {
-  test.each(["file:///etc/passwd", "chrome://version", "data:text/html,hi", "javascript:alert(1)", "ws://example.com/", "about:blank", "example.com"])(
-    "%s, which is no page of the web",
-    async (url) => {
-      expect(await person.call("browser_open", { url })).toEqual({ ok: false, code: "invalid_input", message: NOT_A_PAGE });
-    },
-  );
+  test.each([
+    "file:///etc/passwd",
+    "chrome://version",
+    "data:text/html,hi",
+    "javascript:alert(1)",
+    "ws://example.com/",
+    "about:blank",
+    "example.com",
+  ])("%s, which is no page of the web", async (url) => {
+    expect(await person.call("browser_open", { url })).toEqual({
+      ok: false,
+      code: "invalid_input",
+      message: NOT_A_PAGE,
+    });
+  });
 
-  test.each(["http://127.0.0.1:1/", "http://2130706433/", "http://[::ffff:7f00:1]/", "http://10.0.0.1/", "http://localhost/", "http://169.254.169.254/", "http://printer.local/"])(
-    "%s, which is a private address",
-    async (url) => {
-      expect(await person.call("browser_open", { url })).toMatchObject({ ok: false, code: "forbidden" });
-    },
-  );
+  test.each([
+    "http://127.0.0.1:1/",
+    "http://2130706433/",
+    "http://[::ffff:7f00:1]/",
+    "http://10.0.0.1/",
+    "http://localhost/",
+    "http://169.254.169.254/",
+    "http://printer.local/",
+  ])("%s, which is a private address", async (url) => {
+    expect(await person.call("browser_open", { url })).toMatchObject({ ok: false, code: "forbidden" });
+  });
 
   test("the suite's own pages, but not its share links", async () => {
     const refused = await person.call("browser_open", { url: `${SUITE_ORIGIN}/authorize` });
@@ -58,12 +79,18 @@ describe("browser_open refuses", () => {
       message: "Of Pincer itself only share links can be opened; make one with files_share.",
     });
     // Nothing listens there in this test: it was let out, and not answered.
-    expect(await person.call("browser_open", { url: `${SUITE_ORIGIN}/s/abc/report.html` })).not.toMatchObject({ code: "forbidden" });
+    expect(await person.call("browser_open", { url: `${SUITE_ORIGIN}/s/abc/report.html` })).not.toMatchObject({
+      code: "forbidden",
+    });
   });
 
   test.each(["/redirect", "/metadata"])("a redirect from %s to a private address", async (path) => {
     const refused = await person.call("browser_open", { url: `${open.origin}${path}` });
-    expect(refused).toMatchObject({ ok: false, code: "forbidden", message: expect.stringMatching(/^That page leads to another\. (127|169)\./) });
+    expect(refused).toMatchObject({
+      ok: false,
+      code: "forbidden",
+      message: expect.stringMatching(/^That page leads to another\. (127|169)\./),
+    });
     expect(closed.asked).toEqual([]);
     expect(await person.call("browser_snapshot")).toMatchObject({ ok: false, code: "not_found" });
   });

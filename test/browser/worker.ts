@@ -1,5 +1,8 @@
 import * as z from "zod";
-import { BrowserSession as ProductSession, type BrowserSessionBindings } from "../../servers/browser/browser-session.ts";
+import {
+  BrowserSession as ProductSession,
+  type BrowserSessionBindings,
+} from "../../servers/browser/browser-session.ts";
 import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/session.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
