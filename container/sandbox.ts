@@ -25,6 +25,12 @@ export class Sandbox extends SdkSandbox<Env> {
   override labels = { product: "pincer" };
   #mounting: Promise<void> | undefined;
 
+  static {
+    // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
+    // again beside a running container, the mount is cut off; what the name stands for is never called.
+    this.outboundHandlers = { r2EgressMount: () => refuse("The files are not mounted.") };
+  }
+
   constructor(ctx: DurableObjectState<{}>, env: Env) {
     super(ctx, env);
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
@@ -42,7 +48,7 @@ export class Sandbox extends SdkSandbox<Env> {
     try {
       await this.mountBucket(FILES_BINDING, FILES_AT, options);
     } catch {
-      await this.unmountBucket(FILES_AT);
+      // The SDK refuses what it believes to be mounted, and believes it no longer once it has refused.
       await this.mountBucket(FILES_BINDING, FILES_AT, options);
     }
   }

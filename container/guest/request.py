@@ -23,8 +23,20 @@ def read_request():
 
 
 def files_are_mounted(request):
-    """A container that woke from sleep has an empty disk and no mount; the driver mounts and asks again."""
-    return request.get("filesAt") is None or os.path.ismount(request["filesAt"])
+    """
+    A container that woke from sleep has an empty disk and no mount; the driver mounts and asks again. What is left of
+    a mount whose s3fs died is cleared away, else nothing could be mounted there.
+    """
+    path = request.get("filesAt")
+    if path is None or os.path.ismount(path):
+        return True
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-uz", path)
+    return False
 
 
 def sign_in(request_id):

@@ -32,7 +32,7 @@ export interface Guest {
   run(talk: Talk, watch: Watch): Promise<unknown>;
   /** Asks the file program one thing. */
   ask(request: Readonly<Record<string, unknown>>): Promise<unknown>;
-  /** Writes a part of a file into `STATE`; at most 16 MiB. */
+  /** Writes a part of a file into `STATE`; a few MiB. */
   putPart(path: string, bytes: Uint8Array): Promise<void>;
 }
 
@@ -54,7 +54,9 @@ export async function connectGuest(
     const second = await attempt();
     if (second !== "unmounted") return second;
     await sandbox.destroy();
-    throw new ToolError("unavailable", `Your files could not be mounted, and the sandbox was ended; ${FRESH_NEXT}.`, { cause });
+    throw new ToolError("unavailable", `Your files could not be mounted, and the sandbox was ended; ${FRESH_NEXT}.`, {
+      cause,
+    });
   }
 
   async function environment(id: string, request: Readonly<Record<string, unknown>>): Promise<Record<string, string>> {
@@ -96,9 +98,31 @@ export async function connectGuest(
       }
       if (!deadline.aborted) throw error;
       await sandbox.destroy();
-      throw new ToolError("unavailable", `The sandbox no longer answered and was ended; ${FRESH_NEXT}.`, { cause: error });
+      throw new ToolError("unavailable", `The sandbox no longer answered and was ended; ${FRESH_NEXT}.`, {
+        cause: error,
+      });
     }
-    throw new ToolError("unavailable", "The sandbox ended the call; try again.", { cause: complaint });
+    throw new Error(`The program ended without an answer: ${complaint}`);
+  }
+
+  /** An error that crossed the Durable Object has kept its name and message, not its code. */
+  async function translated<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof ToolError) throw error;
+      const said = error instanceof Error ? `${error.name} ${error.message}` : "";
+      if (NO_CONTAINER.test(said)) {
+        throw new ToolError("unavailable", "All sandboxes are in use; try again in a few minutes.", { cause: error });
+      }
+      if (NO_PROCESS.test(said)) {
+        await sandbox.destroy();
+        throw new ToolError("unavailable", `The sandbox had no process left and was ended; ${FRESH_NEXT}.`, {
+          cause: error,
+        });
+      }
+      throw new ToolError("unavailable", "The sandbox did not answer; try again in a minute.", { cause: error });
+    }
   }
 
   return {
@@ -123,6 +147,9 @@ export async function connectGuest(
   };
 }
 
+/** What the platform and the SDK say where no container is free, and the container's server where it cannot fork. */
+const NO_CONTAINER = /CONTAINER_UNAVAILABLE|ContainerUnavailable|no container instance|max_?instances/i;
+const NO_PROCESS = /EAGAIN|ENOMEM|Resource temporarily unavailable/;
 const FRESH_NEXT = "the next call starts a fresh one with only /workspace/files";
 
 /** A container takes seconds to start: who is cancelled meanwhile does not wait, and what starts late is ended. */
@@ -140,6 +167,7 @@ async function orAborted(
     );
   };
   signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
   try {
     return await Promise.race([started, aborted]);
   } finally {
@@ -167,20 +195,4 @@ function endOf(frame: Frame, watch: Watch | undefined): { readonly value: unknow
 async function containerName(sandboxId: string): Promise<string> {
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(sandboxId));
   return new Uint8Array(hash).toHex().slice(0, 32);
-}
-
-const FULL = /CONTAINER_UNAVAILABLE|ContainerUnavailable|no container instance|max_?instances/i;
-
-/** An error that crossed the Durable Object has kept its name and message, not its code. */
-async function translated<Result>(work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ToolError) throw error;
-    const isFull = error instanceof Error && FULL.test(`${error.name} ${error.message}`);
-    const message = isFull
-      ? "All sandboxes are in use; try again in a few minutes."
-      : "The sandbox cannot be reached; try again in a minute.";
-    throw new ToolError("unavailable", message, { cause: error });
-  }
 }

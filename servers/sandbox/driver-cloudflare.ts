@@ -1,7 +1,16 @@
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import { type Guest, STATE, connectGuest } from "./container-guest.ts";
-import type { Code, CodeResult, Command, CommandResult, Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
+import type {
+  Code,
+  CodeResult,
+  Command,
+  CommandResult,
+  Sandbox,
+  SandboxDriver,
+  StoredOutput,
+  Watch,
+} from "./driver.ts";
 import { codeResult, commandResult, fileInfo, fileSlice, parseGuest } from "./guest.ts";
 
 const WORKSPACE = "/workspace";
@@ -46,7 +55,12 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
 
 async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeResult> {
   const result = await guest.run(
-    { program: "context.py", id: crypto.randomUUID(), request: { ...input, cwd: WORKSPACE }, answersWithinMs: input.timeoutMs },
+    {
+      program: "context.py",
+      id: crypto.randomUUID(),
+      request: { ...input, cwd: WORKSPACE },
+      answersWithinMs: input.timeoutMs,
+    },
     watch,
   );
   return parseGuest(codeResult, result);
@@ -80,7 +94,7 @@ async function readFile(guest: Guest, path: string, maxBytes: number): Promise<U
     throw new ToolError("too_large", `${path} has ${sizeBytes} bytes, over the limit of ${maxBytes}; read part of it.`);
   }
   const bytes = new Uint8Array(sizeBytes);
-  for (let offset = 0; offset < sizeBytes; ) {
+  for (let offset = 0; offset < sizeBytes;) {
     const slice = await readSlice(guest, absolute(path), offset, sizeBytes);
     bytes.set(slice, offset);
     offset += slice.length;

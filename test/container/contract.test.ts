@@ -33,7 +33,11 @@ interface DevServer {
   stop(): Promise<void>;
 }
 
+/** Fetching and building the image takes minutes and a gigabyte: only where that is asked for. */
 function findEngine(): { readonly isThere: true } | { readonly isThere: false; readonly reason: string } {
+  if (process.env["PINCER_TEST_CONTAINER"] === undefined) {
+    return { isThere: false, reason: "npm run test:container runs it on a container engine" };
+  }
   const docker = process.env["WRANGLER_DOCKER_BIN"] ?? "docker";
   try {
     execFileSync(docker, ["info"], { stdio: "pipe", timeout: 10_000 });

@@ -8,7 +8,10 @@ import { type RemoteCall, answerSchema, errorSchema } from "./wire.ts";
 type WithoutTarget<Call> = Call extends unknown ? Omit<Call, "userId" | "sandboxId"> : never;
 
 /** A sandbox and its caller's files behind the test Worker at that URL. */
-export function remoteSandbox(url: string, userId: string): { readonly sandbox: Sandbox; readonly files: ContractFiles } {
+export function remoteSandbox(
+  url: string,
+  userId: string,
+): { readonly sandbox: Sandbox; readonly files: ContractFiles } {
   const post = async (what: WithoutTarget<RemoteCall>, signal?: AbortSignal, bytes?: Uint8Array): Promise<Response> => {
     const form = new FormData();
     form.set("call", JSON.stringify({ ...what, userId, sandboxId: userId }));
@@ -35,7 +38,8 @@ export function remoteSandbox(url: string, userId: string): { readonly sandbox: 
         else return answer.result;
       }
     } catch (error) {
-      if (watch?.signal.aborted === true) throw new ToolError("cancelled", "The test ended the call.", { cause: error });
+      if (watch?.signal.aborted === true)
+        throw new ToolError("cancelled", "The test ended the call.", { cause: error });
       throw error;
     }
     throw new Error("The test Worker ended its answer early.");

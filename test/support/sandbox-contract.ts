@@ -17,10 +17,18 @@ export interface ContractSubject {
   readonly timeoutMs?: number;
 }
 
+const TIMEOUT_MS = 60_000;
+
 /** What `servers/sandbox/driver.ts` promises, as cases that every driver has to pass. */
 export function describeSandbox(name: string, subject: ContractSubject): void {
-  const options = { timeout: subject.timeoutMs ?? 60_000 };
-  describe(`${name}: commands`, options, () => {
+  describeCommands(name, subject);
+  describeFiles(name, subject);
+  describeStore(name, subject);
+  describeCode(name, subject);
+}
+
+export function describeCommands(name: string, subject: ContractSubject): void {
+  describe(`${name}: commands`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     test("a command's outputs and exit code come back apart", async () => {
       const { sandbox } = await subject.open();
       const result = await run(sandbox, "echo out; echo err >&2; exit 3");
@@ -131,7 +139,9 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       expect(result.exitCode).toBeUndefined();
       expect(result.durationMs).toBeLessThan(1_000);
       expect(text(await run(sandbox, "sleep 1.2; cat /workspace/late"))).toBe("late\n");
-      expect(await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text()).toBe("early\nlate\n");
+      expect(await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text()).toBe(
+        "early\nlate\n",
+      );
     });
 
     test("at timeoutMs the whole tree is killed, daemons too", async () => {
@@ -165,15 +175,18 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       await run(sandbox, "echo served > /tmp/page; cd /tmp && nohup python3 -m http.server 8123 >/dev/null 2>&1 &");
       const fetchPage =
         "python3 -c 'import urllib.request as u; print(u.urlopen(\"http://localhost:8123/page\").read().decode())'";
-      expect(text(await run(sandbox, `for i in $(seq 40); do ${fetchPage} 2>/dev/null && break; sleep 0.2; done`))).toContain(
-        "served",
-      );
+      expect(
+        text(await run(sandbox, `for i in $(seq 40); do ${fetchPage} 2>/dev/null && break; sleep 0.2; done`)),
+      ).toContain("served");
     });
 
     test("a process left behind neither holds up its command nor dies when it writes", async () => {
       const { sandbox } = await subject.open();
       const startedAt = Date.now();
-      await run(sandbox, "(for i in 1 2 3 4; do sleep 0.3; echo tick; done; echo done > /workspace/ticked) & echo started");
+      await run(
+        sandbox,
+        "(for i in 1 2 3 4; do sleep 0.3; echo tick; done; echo done > /workspace/ticked) & echo started",
+      );
       expect(Date.now() - startedAt).toBeLessThan(1_200);
       expect(text(await run(sandbox, "sleep 2; cat /workspace/ticked"))).toBe("done\n");
     });
@@ -183,7 +196,10 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       await run(sandbox, "true");
       const startedAt = Date.now();
       const results = await Promise.all(
-        Array.from({ length: 20 }, async (_, index) => await run(sandbox, `sleep 1; echo ${index}; echo e${index} >&2`)),
+        Array.from(
+          { length: 20 },
+          async (_, index) => await run(sandbox, `sleep 1; echo ${index}; echo e${index} >&2`),
+        ),
       );
       expect(results.map((result) => result.stdout.text)).toEqual(results.map((_, index) => `${index}\n`));
       expect(results.map((result) => result.stderr.text)).toEqual(results.map((_, index) => `e${index}\n`));
@@ -192,7 +208,10 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
 
     test("the tools that the description names are there", async () => {
       const { sandbox } = await subject.open();
-      const result = await run(sandbox, "for tool in git rg zstd python3 node; do command -v $tool >/dev/null || echo no $tool; done");
+      const result = await run(
+        sandbox,
+        "for tool in git rg zstd python3 node; do command -v $tool >/dev/null || echo no $tool; done",
+      );
       expect(text(result)).toBe("");
     });
 
@@ -202,15 +221,19 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       expect(text(await run(two.sandbox, `ls /workspace/secret 2>/dev/null; ${countOf("sleep 4321")}`))).toBe("0\n");
     });
   });
+}
 
-  describe(`${name}: files`, options, () => {
+export function describeFiles(name: string, subject: ContractSubject): void {
+  describe(`${name}: files`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     test("bytes come back as they were written, and missing folders are made", async () => {
       const { sandbox } = await subject.open();
       const bytes = new Uint8Array(20 * 1024 * 1024);
       for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
       await sandbox.writeFile("/workspace/new/folder/data.bin", bytes);
       expect(isSame(await sandbox.readFile("new/folder/data.bin", bytes.length), bytes)).toBe(true);
-      expect(text(await run(sandbox, "ls new/folder; stat -c %s new/folder/data.bin"))).toBe(`data.bin\n${bytes.length}\n`);
+      expect(text(await run(sandbox, "ls new/folder; stat -c %s new/folder/data.bin"))).toBe(
+        `data.bin\n${bytes.length}\n`,
+      );
     });
 
     test("text that is not quite UTF-8 keeps its bytes", async () => {
@@ -235,8 +258,10 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       await expectRefusal(sandbox.readOutput("../../etc/passwd", "stdout"), "not_found");
     });
   });
+}
 
-  describe(`${name}: the caller's files at /workspace/files`, options, () => {
+export function describeStore(name: string, subject: ContractSubject): void {
+  describe(`${name}: the caller's files at /workspace/files`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     test("a command reads what was stored before it, and what it writes is stored when it has ended", async () => {
       const { sandbox, files } = await subject.open();
       await files.write("data/in.txt", "from the store\n");
@@ -280,12 +305,17 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       await expectRefusal(files.read("trash.txt"), "not_found");
     });
   });
+}
 
-  describe(`${name}: code`, options, () => {
+export function describeCode(name: string, subject: ContractSubject): void {
+  describe(`${name}: code`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     test("python keeps its state per context, and the last expression comes back", async () => {
       const { sandbox } = await subject.open();
       await runCode(sandbox, "x = 20\ndef double(n): return 2 * n");
-      const result = await runCode(sandbox, "print('said'); import sys; print('warned', file=sys.stderr)\ndouble(x) + 2");
+      const result = await runCode(
+        sandbox,
+        "print('said'); import sys; print('warned', file=sys.stderr)\ndouble(x) + 2",
+      );
       expect(result.stdout.text).toBe("said\n");
       expect(result.stderr.text).toBe("warned\n");
       expect(result.results.at(-1)?.text).toBe("42");
@@ -314,7 +344,10 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
 
     test("what python's children write is captured", async () => {
       const { sandbox } = await subject.open();
-      const result = await runCode(sandbox, "import os, subprocess\nos.system('echo one')\nsubprocess.run(['echo', 'two'])\nNone");
+      const result = await runCode(
+        sandbox,
+        "import os, subprocess\nos.system('echo one')\nsubprocess.run(['echo', 'two'])\nNone",
+      );
       expect(result.stdout.text).toBe("one\ntwo\n");
       expect((await runCode(sandbox, "1 + 1")).results.at(-1)?.text).toBe("2");
     });
@@ -322,9 +355,13 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
     test("javascript keeps its state, awaits at the top, and may declare again", async () => {
       const { sandbox } = await subject.open();
       await runCode(sandbox, "const base = 40; let step = await Promise.resolve(1)", { language: "javascript" });
-      const result = await runCode(sandbox, "const base = 41; console.log('said'); console.error('warned'); base + step", {
-        language: "javascript",
-      });
+      const result = await runCode(
+        sandbox,
+        "const base = 41; console.log('said'); console.error('warned'); base + step",
+        {
+          language: "javascript",
+        },
+      );
       expect(result).toMatchObject({ stdout: { text: "said\n" }, stderr: { text: "warned\n" } });
       expect(result.results.at(-1)?.text).toBe("42");
       const thrown = await runCode(sandbox, "throw new TypeError('no')", { language: "javascript" });
@@ -335,13 +372,18 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
       { language: "python", code: "import os; os._exit(7)" },
       { language: "python", code: "import os; os.kill(os.getpid(), 9)" },
       { language: "javascript", code: "process.exit(7)" },
-    ] as const)("$language that ends its own process says so and is fresh on the next run: $code", async ({ language, code }) => {
-      const { sandbox } = await subject.open();
-      await runCode(sandbox, "marker = 1", { language });
-      expect((await runCode(sandbox, code, { language })).error?.name).toBe("ContextCrashed");
-      const next = await runCode(sandbox, language === "python" ? "'marker' in globals()" : "typeof marker", { language });
-      expect(next.results.at(-1)?.text).toMatch(language === "python" ? /False/ : /undefined/);
-    });
+    ] as const)(
+      "$language that ends its own process says so and is fresh on the next run: $code",
+      async ({ language, code }) => {
+        const { sandbox } = await subject.open();
+        await runCode(sandbox, "marker = 1", { language });
+        expect((await runCode(sandbox, code, { language })).error?.name).toBe("ContextCrashed");
+        const next = await runCode(sandbox, language === "python" ? "'marker' in globals()" : "typeof marker", {
+          language,
+        });
+        expect(next.results.at(-1)?.text).toMatch(language === "python" ? /False/ : /undefined/);
+      },
+    );
 
     test("an endless loop is interrupted at timeoutMs, and python keeps its state", async () => {
       const { sandbox } = await subject.open();
@@ -373,11 +415,7 @@ async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}
   return await sandbox.exec(command(script, rest), { signal: new AbortController().signal });
 }
 
-async function runCode(
-  sandbox: Sandbox,
-  code: string,
-  rest: Partial<Code> = {},
-): ReturnType<Sandbox["runCode"]> {
+async function runCode(sandbox: Sandbox, code: string, rest: Partial<Code> = {}): ReturnType<Sandbox["runCode"]> {
   return await sandbox.runCode(
     { code, language: "python", context: "main", timeoutMs: 30_000, maxChars: 10_000, ...rest },
     { signal: new AbortController().signal },

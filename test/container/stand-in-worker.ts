@@ -1,0 +1,47 @@
+import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
+
+export { ContainerProxy } from "../../container/sandbox.ts";
+export { default } from "./worker.ts";
+
+type Env = Readonly<Record<string, unknown>>;
+
+/** The product's Durable Object and the SDK's, on a stand-in for the platform: containers are served at `STAND_IN`. */
+export class Sandbox extends ProductSandbox {
+  constructor(ctx: DurableObjectState<{}>, env: Env) {
+    Object.defineProperty(ctx, "container", { value: standInContainer(ctx.id.toString(), String(env["STAND_IN"])) });
+    super(ctx, env);
+  }
+}
+
+/** As much of `ctx.container` as the SDK touches. */
+function standInContainer(id: string, url: string): object {
+  const never = new Promise<void>(() => undefined);
+  const container = {
+    running: false,
+    start: () => {
+      container.running = true;
+    },
+    monitor: async () => await never,
+    destroy: async () => {
+      container.running = false;
+      await fetch(url, { method: "DELETE", headers: { "x-container": id } });
+    },
+    getTcpPort: () => ({
+      fetch: async (input: RequestInfo, init?: RequestInit) => {
+        const request = new Request(input, init);
+        const { pathname, search } = new URL(request.url);
+        const headers = new Headers(request.headers);
+        headers.set("x-container", id);
+        return await fetch(new URL(pathname + search, url), {
+          method: request.method,
+          headers,
+          body: request.body,
+          signal: request.signal,
+        });
+      },
+    }),
+    interceptOutboundHttp: async () => await Promise.resolve(),
+    interceptAllOutboundHttp: async () => await Promise.resolve(),
+  };
+  return container;
+}

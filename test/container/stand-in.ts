@@ -1,0 +1,169 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { type IncomingMessage, type ServerResponse, createServer, request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { build } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+
+const CONTAINER = join(import.meta.dirname, "../../container");
+
+export interface StandIn {
+  /** The test Worker. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Why there can be none on this machine, or nothing. */
+export function whyNoStandIn(): string | undefined {
+  try {
+    execFileSync(
+      "bwrap",
+      ["--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "/usr/bin/python3", "-c", "import IPython"],
+      { stdio: "pipe" },
+    );
+    return undefined;
+  } catch {
+    return "bubblewrap, or /usr/bin/python3 with IPython, is missing";
+  }
+}
+
+/**
+ * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
+ * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
+ */
+export async function startStandIn(): Promise<StandIn> {
+  const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
+  const guest = await assembleGuest(join(folder, "guest"));
+  const containers = new Map<string, Promise<Jail>>();
+  let opened = 0;
+  const open = async (id: string): Promise<Jail> => {
+    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), guest);
+    containers.set(id, jail);
+    return await jail;
+  };
+  const stop = async (id: string): Promise<void> => {
+    const jail = containers.get(id);
+    containers.delete(id);
+    await (await jail)?.stop();
+  };
+
+  const gateway = createServer((request, response) => {
+    const id = String(request.headers["x-container"]);
+    const served =
+      request.method === "DELETE"
+        ? stop(id).then(() => response.end())
+        : open(id).then((jail) => pass(request, response, jail));
+    served.catch((error: unknown) => response.writeHead(500).end(String(error)));
+  });
+  await once(gateway.listen(0, "127.0.0.1"), "listening");
+  const address = gateway.address();
+  const port = typeof address === "object" ? address?.port : undefined;
+  const miniflare = await startWorker(`http://127.0.0.1:${port}`);
+  return {
+    url: (await miniflare.ready).href,
+    close: async () => {
+      await miniflare.dispose();
+      await Promise.all([...containers.keys()].map(stop));
+      gateway.closeAllConnections();
+      gateway.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What the Dockerfile copies to /opt/pincer, so that a file which it forgets is missed here too. */
+async function assembleGuest(target: string): Promise<string> {
+  const dockerfile = await readFile(join(CONTAINER, "Dockerfile"), "utf8");
+  const sources = /^COPY (.+) \/opt\/pincer\/$/m.exec(dockerfile)?.[1]?.split(" ") ?? [];
+  await mkdir(target);
+  for (const source of sources) {
+    if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), target, { recursive: true });
+    else await cp(join(CONTAINER, source), join(target, basename(source)));
+  }
+  return target;
+}
+
+interface Jail {
+  readonly socket: string;
+  stop(): Promise<void>;
+}
+
+async function startJail(folder: string, guest: string): Promise<Jail> {
+  for (const name of ["workspace", "relay"]) await mkdir(join(folder, name), { recursive: true });
+  const child: ChildProcess = spawn(
+    "bwrap",
+    [
+      ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
+      ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
+      ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
+      ...["--tmpfs", "/tmp", "--tmpfs", "/var", "--bind", join(folder, "workspace"), "/workspace"],
+      // A file system of its own, as the mount is one.
+      ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
+      ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
+      ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
+      ...["/opt/node/bin/node", "/opt/server.mjs"],
+    ],
+    { stdio: ["ignore", "ignore", "inherit"] },
+  );
+  const socket = join(folder, "relay/server.sock"); // At most 107 characters.
+  while (!existsSync(socket)) {
+    if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return {
+    socket,
+    stop: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      }
+    },
+  };
+}
+
+function pass(request: IncomingMessage, response: ServerResponse, { socket }: Jail): void {
+  const { method, url, headers } = request;
+  const inner = httpRequest({ socketPath: socket, method, path: url, headers }, (answer) => {
+    response.writeHead(answer.statusCode ?? 500, answer.headers);
+    answer.pipe(response);
+    answer.on("error", () => response.destroy());
+  });
+  inner.on("error", () => response.destroy());
+  response.on("close", () => inner.destroy());
+  request.pipe(inner);
+}
+
+async function startWorker(standInUrl: string): Promise<Miniflare> {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, "stand-in-worker.ts")],
+    bundle: true,
+    write: false,
+    format: "esm",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+  });
+  return new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: outputFiles[0]?.text ?? "",
+      compatibilityDate: "2026-11-01",
+      compatibilityFlags: ["nodejs_compat", "enable_request_signal"],
+      cf: false,
+      bindings: {
+        STAND_IN: standInUrl,
+        PUBLIC_URL: "http://localhost:8717",
+        IDENTITY: "local",
+        LOCAL_SIGN_IN_CODE: "WXYZ-2345",
+        LOCAL_ADMIN_SECRET: "a".repeat(40),
+        SIGNING_SECRET: "s".repeat(40),
+        SANDBOX_DRIVER: "container",
+        SANDBOX_LOG_LEVEL: "error",
+      },
+      r2Buckets: ["FILES"],
+      durableObjects: { SANDBOX: { className: "Sandbox", useSQLite: true } },
+    }),
+  );
+}
