@@ -54,8 +54,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 async function main(): Promise<void> {
   const input = createInterface({ input: process.stdin });
   const closed = once(input, "close");
-  const [line] = await once(input, "line");
-  const { egressSocket, ...config } = configSchema.parse(JSON.parse(String(line)));
+  const [line] = z.tuple([z.string()]).parse(await once(input, "line"));
+  const { egressSocket, ...config } = configSchema.parse(JSON.parse(line));
   const runtime = await startRuntime({
     ...config,
     ...(egressSocket !== undefined && { egressSocket }),

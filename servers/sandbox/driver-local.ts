@@ -3,7 +3,16 @@ import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
 import { codeResult, commandResult } from "./guest.ts";
-import { connectRuntime, type Fetch, type LocalRuntimeSettings, parseRuntime, readLines, type RuntimeSandbox, StaleFiles } from "./local-runtime.ts";
+import {
+  bodyOf,
+  connectRuntime,
+  type Fetch,
+  type LocalRuntimeSettings,
+  parseRuntime,
+  readLines,
+  type RuntimeSandbox,
+  StaleFiles,
+} from "./local-runtime.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
 
 const FILES = "/workspace/files";
@@ -23,8 +32,10 @@ export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch):
 
 function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
   return {
-    exec: async (command, watch) => await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
-    runCode: async (code, watch) => await run(runtime, files, { route: "code", body: { code }, result: codeResult }, watch),
+    exec: async (command, watch) =>
+      await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
+    runCode: async (code, watch) =>
+      await run(runtime, files, { route: "code", body: { code }, result: codeResult }, watch),
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
     readFile: async (path, maxBytes) => {
       if (isMounted(path)) await refresh(runtime, files);
@@ -52,7 +63,11 @@ async function run<Result extends object>(
   call: Call<Result>,
   { signal, onOutput }: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
-  const begun = await begin(runtime, files, async (held) => await runtime.post(call.route, { ...call.body, files: held }, signal));
+  const begun = await begin(
+    runtime,
+    files,
+    async (held) => await runtime.post(call.route, { ...call.body, files: held }, signal),
+  );
   for await (const line of readLines(begun.response, signal)) {
     const output = outputLine.safeParse(line);
     if (output.success) {
@@ -77,7 +92,7 @@ async function begin(
   send: (held: Held) => Promise<Response>,
 ): Promise<{ response: Response; notes: readonly string[] }> {
   try {
-    return { response: await send({ digest: listingDigest(await listFiles(files)) }), notes: [] };
+    return { response: await send({ digest: await listingDigest(await listFiles(files)) }), notes: [] };
   } catch (error) {
     if (!(error instanceof StaleFiles)) throw error;
   }
@@ -100,11 +115,16 @@ async function publish(runtime: RuntimeSandbox, files: FileStore): Promise<void>
   await bringOut(runtime, files, changes);
 }
 
-async function readOutput(runtime: RuntimeSandbox, process: string, stream: "stdout" | "stderr"): Promise<StoredOutput> {
+async function readOutput(
+  runtime: RuntimeSandbox,
+  process: string,
+  stream: "stdout" | "stderr",
+): Promise<StoredOutput> {
   const response = await runtime.request("output", { query: { process, stream } });
   const sizeBytes = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (!Number.isSafeInteger(sizeBytes)) throw new ToolError("unavailable", "The sandbox did not say how long the output is; try again.");
-  return { body: response.body ?? new Blob([]).stream(), sizeBytes };
+  if (!Number.isSafeInteger(sizeBytes))
+    throw new ToolError("unavailable", "The sandbox did not say how long the output is; try again.");
+  return { body: bodyOf(response), sizeBytes };
 }
 
 /** Links can lead there from elsewhere too; what is changed through them is seen with the next call. */

@@ -34,7 +34,7 @@ export interface RuntimeSandbox {
 export function connectRuntime(settings: LocalRuntimeSettings, fetch: Fetch, id: string): RuntimeSandbox {
   const base = `${settings.runtimeUrl}/sandboxes/${encodeURIComponent(id)}`;
   const request: RuntimeSandbox["request"] = async (route, { query = {}, ...init }) => {
-    const url = `${base}/${route}?${new URLSearchParams(query)}`;
+    const url = `${base}/${route}?${new URLSearchParams(query).toString()}`;
     const headers = { authorization: `Bearer ${settings.secret}`, "content-type": "application/json" };
     const response = await fetch(url, { ...init, headers, redirect: "manual" }).catch((cause: unknown) => {
       throw init.signal?.aborted === true ? cancelled(cause) : unreachable(cause);
@@ -50,14 +50,14 @@ export function connectRuntime(settings: LocalRuntimeSettings, fetch: Fetch, id:
 }
 
 /** The lines of an answer as they come, each of them JSON. Throws the error that one of them tells. */
-export async function* readLines(response: Response, signal: AbortSignal): AsyncGenerator<unknown> {
+export async function* readLines(response: Response, signal: AbortSignal): AsyncGenerator {
   let rest = "";
   const decoder = new TextDecoder();
-  const reader = response.body?.getReader();
+  const reader = bodyOf(response).getReader();
   try {
     for (;;) {
-      const piece = await reader?.read();
-      if (piece === undefined || piece.done) break;
+      const piece = await reader.read();
+      if (piece.done) break;
       const lines = (rest + decoder.decode(piece.value, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       if (rest.length > MAX_LINE_CHARS) throw unreadable();
@@ -68,6 +68,16 @@ export async function* readLines(response: Response, signal: AbortSignal): Async
     throw signal.aborted ? cancelled(cause) : unreachable(cause);
   }
   throw signal.aborted ? cancelled() : unreachable();
+}
+
+/** The bytes of an answer; some runtimes give an empty one no body. */
+export function bodyOf(response: Response): ReadableStream<Uint8Array> {
+  const body: unknown = response.body;
+  return isByteStream(body) ? body : new ReadableStream({ start: (controller) => controller.close() });
+}
+
+function isByteStream(value: unknown): value is ReadableStream<Uint8Array> {
+  return value instanceof ReadableStream;
 }
 
 /** What the runtime says, checked: it passes on what came out of a sandbox. */
@@ -103,7 +113,11 @@ function cancelled(cause?: unknown): ToolError {
 }
 
 function unreachable(cause?: unknown): ToolError {
-  return new ToolError("unavailable", "The local sandbox runtime does not answer; it is started again at once, so try again.", { cause });
+  return new ToolError(
+    "unavailable",
+    "The local sandbox runtime does not answer; it is started again at once, so try again.",
+    { cause },
+  );
 }
 
 function unreadable(cause?: unknown): ToolError {

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import * as z from "zod";
 import type { FileInfo, FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizePath } from "../shared/paths.ts";
-import { parseRuntime, type RuntimeSandbox } from "./local-runtime.ts";
+import { bodyOf, parseRuntime, type RuntimeSandbox } from "./local-runtime.ts";
 
 /*
  * Moves files between the caller's store and `/workspace/files` of a local sandbox. The runtime remembers what both
@@ -17,7 +16,10 @@ const MAX_LISTED = 50_000;
 const PARALLEL = 4;
 
 const notes = z.array(z.string().max(2_000)).max(100);
-const path = z.string().max(1_000).refine((given) => isPlain(given));
+const path = z
+  .string()
+  .max(1_000)
+  .refine((given) => isPlain(given));
 const etag = z.string().max(200);
 
 export const changesSchema = z.object({
@@ -38,7 +40,12 @@ export async function listFiles(files: FileStore): Promise<FileInfo[]> {
   const found: FileInfo[] = [];
   let cursor: string | undefined;
   do {
-    const page = await files.list({ folder: "", recursive: true, limit: PAGE, ...(cursor !== undefined && { cursor }) });
+    const page = await files.list({
+      folder: "",
+      recursive: true,
+      limit: PAGE,
+      ...(cursor !== undefined && { cursor }),
+    });
     found.push(...page.files);
     cursor = page.cursor;
   } while (cursor !== undefined && found.length < MAX_LISTED);
@@ -46,15 +53,18 @@ export async function listFiles(files: FileStore): Promise<FileInfo[]> {
 }
 
 /** The same for the same files as the digest of the runtime's manifest. */
-export function listingDigest(listing: readonly FileInfo[]): string {
-  const hash = createHash("sha256");
-  const sorted = [...listing].sort((a, b) => (a.path < b.path ? -1 : 1));
-  for (const file of sorted) hash.update(`${file.path}\0${file.etag}\n`);
-  return hash.digest("hex");
+export async function listingDigest(listing: readonly FileInfo[]): Promise<string> {
+  const sorted = listing.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const lines = sorted.map((file) => `${file.path}\0${file.etag}\n`).join("");
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(lines)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Brings the sandbox in line with the files. Whoever gets the lease has to use or end it. */
-export async function bringIn(runtime: RuntimeSandbox, files: FileStore): Promise<{ lease: string; notes: readonly string[] }> {
+export async function bringIn(
+  runtime: RuntimeSandbox,
+  files: FileStore,
+): Promise<{ lease: string; notes: readonly string[] }> {
   const { lease } = parseRuntime(begun, await (await runtime.post("mount/begin", {})).json());
   try {
     // Listed again, now that nobody else brings changes of this sandbox out.
@@ -80,13 +90,21 @@ async function download(runtime: RuntimeSandbox, files: FileStore, lease: string
     throw error;
   });
   if (file === undefined) return [];
-  const answer = await runtime.request("mount/file", { method: "PUT", query: { lease, path: name, etag: file.etag }, body: file.body });
+  const answer = await runtime.request("mount/file", {
+    method: "PUT",
+    query: { lease, path: name, etag: file.etag },
+    body: file.body,
+  });
   const { note } = parseRuntime(stored, await answer.json());
   return note === undefined ? [] : [note];
 }
 
 /** Brings what changed in the sandbox to the files. Where they changed as well, both are kept. */
-export async function bringOut(runtime: RuntimeSandbox, files: FileStore, changes: Changes): Promise<readonly string[]> {
+export async function bringOut(
+  runtime: RuntimeSandbox,
+  files: FileStore,
+  changes: Changes,
+): Promise<readonly string[]> {
   const { lease } = changes;
   if (lease === undefined) return changes.notes;
   const failed: string[] = [];
@@ -101,18 +119,28 @@ export async function bringOut(runtime: RuntimeSandbox, files: FileStore, change
     }
   };
   try {
-    const uploaded = await inParallel(changes.upload, async (change) =>
-      await attempt(change.path, async () => await upload({ runtime, files, lease }, change, said)),
+    const uploaded = await inParallel(
+      changes.upload,
+      async (change) => await attempt(change.path, async () => await upload({ runtime, files, lease }, change, said)),
     );
-    const removed = await inParallel(changes.remove, async (change) =>
-      await attempt(change.path, async () => await removeUnchanged(files, change, said)),
+    const removed = await inParallel(
+      changes.remove,
+      async (change) => await attempt(change.path, async () => await removeUnchanged(files, change, said)),
     );
-    await runtime.post("mount/commit", { lease, uploaded: uploaded.flat(), removed: removed.flat(), isComplete: failed.length === 0 });
+    await runtime.post("mount/commit", {
+      lease,
+      uploaded: uploaded.flat(),
+      removed: removed.flat(),
+      isComplete: failed.length === 0,
+    });
   } catch (error) {
     await endLease(runtime, lease);
     throw error;
   }
-  if (failed.length > 0) said.push(`Could not be brought to your files yet, and is tried again with the next call: ${failed.slice(0, 5).join(", ")}.`);
+  if (failed.length > 0)
+    said.push(
+      `Could not be brought to your files yet, and is tried again with the next call: ${failed.slice(0, 5).join(", ")}.`,
+    );
   return [...changes.notes, ...said];
 }
 
@@ -122,7 +150,11 @@ interface Way {
   readonly lease: string;
 }
 
-async function upload(way: Way, change: Changes["upload"][number], said: string[]): Promise<{ path: string; etag: string }> {
+async function upload(
+  way: Way,
+  change: Changes["upload"][number],
+  said: string[],
+): Promise<{ path: string; etag: string }> {
   const condition = change.etag === undefined ? { createOnly: true } : { ifMatch: change.etag };
   const written = await copyOut(way, change.path, condition);
   if (written !== undefined) return written;
@@ -147,14 +179,16 @@ async function copyOut(
 ): Promise<{ path: string; etag: string } | undefined> {
   const response = await runtime.request("mount/file", { query: { lease, path: name } });
   const sizeBytes = Number(response.headers.get("content-length") ?? Number.NaN);
-  const body = response.body ?? new Blob([]).stream();
+  const body = bodyOf(response);
   try {
     const { etag: written } = await files.write(name, { body, sizeBytes }, { ...condition, madeBy: { by: "sandbox" } });
     return { path: name, etag: written };
   } catch (error) {
     await body.cancel().catch(() => undefined);
     if (error instanceof ToolError && error.code === "conflict") return undefined;
-    throw error instanceof ToolError ? error : new ToolError("unavailable", `${name} could not be stored; try again.`, { cause: error });
+    throw error instanceof ToolError
+      ? error
+      : new ToolError("unavailable", `${name} could not be stored; try again.`, { cause: error });
   }
 }
 
@@ -162,7 +196,11 @@ async function exists(files: FileStore, name: string): Promise<boolean> {
   return (await etagOf(files, name)) !== undefined;
 }
 
-async function removeUnchanged(files: FileStore, { path: name, etag: known }: Changes["remove"][number], said: string[]): Promise<string> {
+async function removeUnchanged(
+  files: FileStore,
+  { path: name, etag: known }: Changes["remove"][number],
+  said: string[],
+): Promise<string> {
   const now = await etagOf(files, name);
   if (now === known) await files.remove(name);
   else if (now !== undefined) said.push(`${name} was removed in the sandbox and changed in your files; it is kept.`);
@@ -178,7 +216,10 @@ async function etagOf(files: FileStore, name: string): Promise<string | undefine
   }
 }
 
-async function inParallel<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result[]>): Promise<Result[]> {
+async function inParallel<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result[]>,
+): Promise<Result[]> {
   const queue = [...items];
   const results: Result[] = [];
   const worker = async (): Promise<void> => {

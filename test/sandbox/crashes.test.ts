@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import * as z from "zod";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -23,8 +24,17 @@ test("when the agent is killed, running commands and code are told the truth, an
   const code = runCode(sandbox, "import time; time.sleep(30)");
   await sleep(1_000);
   await run(sandbox, KILL_AGENT);
-  expect(await waiting).toMatchObject({ signal: "SIGKILL", exitCode: 137, hasTimedOut: false, stdout: { text: "before\n" }, notes: ["The sandbox ended."] });
-  expect((await code).error).toMatchObject({ name: "ContextCrashed", message: expect.stringContaining("variables are lost") });
+  expect(await waiting).toMatchObject({
+    signal: "SIGKILL",
+    exitCode: 137,
+    hasTimedOut: false,
+    stdout: { text: "before\n" },
+    notes: ["The sandbox ended."],
+  });
+  expect((await code).error).toMatchObject({
+    name: "ContextCrashed",
+    message: expect.stringContaining("variables are lost"),
+  });
   expect(await run(sandbox, "cat kept")).toMatchObject({ exitCode: 0, stdout: { text: "kept\n" } });
   expect((await runCode(sandbox, "'x' in globals()")).results).toEqual([{ text: "False" }]);
 });
@@ -47,7 +57,8 @@ test("code that writes to the interpreter's own channel loses its context, and n
   const sandbox = sandboxes.open();
   const junk = "import os\nfor fd in range(3, 30):\n  try: os.write(fd, b'junk\\n' * 10)\n  except OSError: pass\n";
   expect((await runCode(sandbox, junk)).error?.name).toBe("ContextCrashed");
-  const flood = "import os\nfor fd in range(3, 30):\n  try:\n    while True: os.write(fd, b'x' * 65536)\n  except OSError: pass\n";
+  const flood =
+    "import os\nfor fd in range(3, 30):\n  try:\n    while True: os.write(fd, b'x' * 65536)\n  except OSError: pass\n";
   expect((await runCode(sandbox, flood, { timeoutMs: 5_000 })).error?.name).toMatch(/ContextCrashed|Interrupted/);
   expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
   expect(sandboxes.runtime.url).toMatch(/^http/);
@@ -72,7 +83,10 @@ test("code that cannot be interrupted is ended, which is said, and the next run 
   expect(python.error).toMatchObject({ name: "Interrupted", message: expect.stringContaining("variables are lost") });
   const blocked = "require('child_process').execSync('sleep 30')";
   const javascript = await runCode(sandbox, blocked, { timeoutMs: 500, language: "javascript" });
-  expect(javascript.error).toMatchObject({ name: "Interrupted", message: expect.stringContaining("variables are lost") });
+  expect(javascript.error).toMatchObject({
+    name: "Interrupted",
+    message: expect.stringContaining("variables are lost"),
+  });
   expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
   expect((await runCode(sandbox, "1 + 1", { language: "javascript" })).results).toEqual([{ text: "2" }]);
   expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 30'")).stdout.text).toBe("0\n");
@@ -81,10 +95,19 @@ test("code that cannot be interrupted is ended, which is said, and the next run 
 test("javascript that loops or waits for ever is stopped and keeps its variables", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();
-  const javascript = async (code: string, timeoutMs = 10_000) => await runCode(sandbox, code, { language: "javascript", timeoutMs });
+  const javascript = async (code: string, timeoutMs = 10_000) =>
+    await runCode(sandbox, code, { language: "javascript", timeoutMs });
   await javascript("const kept = 5");
-  for (const endless of ["for (;;) {}", "await 0; for (;;) {}", "await new Promise(() => {})", "setTimeout(() => { for (;;) {} }); await new Promise(() => {})"]) {
-    expect((await javascript(endless, 400)).error, endless).toMatchObject({ name: "Interrupted", message: expect.stringContaining("are kept") });
+  for (const endless of [
+    "for (;;) {}",
+    "await 0; for (;;) {}",
+    "await new Promise(() => {})",
+    "setTimeout(() => { for (;;) {} }); await new Promise(() => {})",
+  ]) {
+    expect((await javascript(endless, 400)).error, endless).toMatchObject({
+      name: "Interrupted",
+      message: expect.stringContaining("are kept"),
+    });
     expect((await javascript("kept")).results, endless).toEqual([{ text: "5" }]);
   }
 });
@@ -98,25 +121,28 @@ test("a sandbox that nobody uses is ended, and its files wait for the next call"
   expect((await run(sandbox, "cat kept; ls /tmp; ps -eo args= | grep -c '[s]leep 97'")).stdout.text).toBe("kept\n0\n");
 });
 
-test.each(["SIGKILL", "end of its input"] as const)("the runtime's end by %s ends everything that it started", async (how) => {
-  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
-  const secret = "s".repeat(40);
-  const { child, url } = await startChild({ dataDir, secret });
-  const nap = `9${String(child.pid).slice(-5)}.5`;
-  try {
-    const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
-    await run(sandbox, `setsid sleep ${nap} & sleep ${nap}`, { waitMs: 300 });
-    expect(await machineProcesses(`sleep\0${nap}`)).toHaveLength(2);
-    if (how === "SIGKILL") child.kill("SIGKILL");
-    else child.stdin?.end();
-    await once(child, "exit");
-    for (let tries = 0; tries < 40 && (await machineProcesses(`sleep\0${nap}`)).length > 0; tries++) await sleep(50);
-    expect(await machineProcesses(`sleep\0${nap}`)).toEqual([]);
-  } finally {
-    child.kill("SIGKILL");
-    await rm(dataDir, { recursive: true, force: true });
-  }
-});
+test.each(["SIGKILL", "end of its input"] as const)(
+  "the runtime's end by %s ends everything that it started",
+  async (how) => {
+    const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+    const secret = "s".repeat(40);
+    const { child, url } = await startChild({ dataDir, secret });
+    const nap = `9${String(child.pid).slice(-5)}.5`;
+    try {
+      const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+      await run(sandbox, `setsid sleep ${nap} & sleep ${nap}`, { waitMs: 300 });
+      expect(await machineProcesses(`sleep\0${nap}`)).toHaveLength(2);
+      if (how === "SIGKILL") child.kill("SIGKILL");
+      else child.stdin?.end();
+      await once(child, "exit");
+      for (let tries = 0; tries < 40 && (await machineProcesses(`sleep\0${nap}`)).length > 0; tries++) await sleep(50);
+      expect(await machineProcesses(`sleep\0${nap}`)).toEqual([]);
+    } finally {
+      child.kill("SIGKILL");
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  },
+);
 
 test("without bubblewrap, commands are refused with a sentence that says what to do", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
@@ -127,25 +153,39 @@ test("without bubblewrap, commands are refused with a sentence that says what to
   const { child, url } = await startChild({ dataDir, secret }, { PATH: tools });
   try {
     const health = await fetch(`${url}/health`, { headers: { authorization: `Bearer ${secret}` } });
-    expect(await health.json()).toEqual({ status: "unavailable", problem: expect.stringMatching(/^bubblewrap is missing: install it/) });
+    expect(await health.json()).toEqual({
+      status: "unavailable",
+      problem: expect.stringMatching(/^bubblewrap is missing: install it/),
+    });
     const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
-    await expect(run(sandbox, "true")).rejects.toMatchObject({ code: "unavailable", message: expect.stringMatching(/install it/) });
+    await expect(run(sandbox, "true")).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringMatching(/install it/),
+    });
   } finally {
     child.kill("SIGKILL");
     await rm(dataDir, { recursive: true, force: true });
   }
 });
 
-async function startChild(config: object, env: Record<string, string> = {}): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [RUNTIME], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
+async function startChild(
+  config: object,
+  env: Record<string, string> = {},
+): Promise<{ child: ChildProcess; url: string }> {
+  const child = spawn(process.execPath, [RUNTIME], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...env },
+  });
   child.stdin.write(`${JSON.stringify(config)}\n`);
-  const [line] = await once(createInterface({ input: child.stdout }), "line");
-  return { child, url: JSON.parse(String(line)).url };
+  const [line]: unknown[] = await once(createInterface({ input: child.stdout }), "line");
+  return { child, url: z.object({ url: z.url() }).parse(JSON.parse(String(line))).url };
 }
 
 /** Processes of this machine whose command line is exactly that. */
 async function machineProcesses(commandLine: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const lines = await Promise.all(pids.map(async (pid) => [pid, await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")] as const));
+  const lines = await Promise.all(
+    pids.map(async (pid) => [pid, await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")] as const),
+  );
   return lines.filter(([, line]) => line === `${commandLine}\0`).map(([pid]) => pid);
 }

@@ -11,16 +11,45 @@ test("no file of the machine is in reach: not /etc/shadow, not homes, not Pincer
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();
   await writeFile(join(sandboxes.dataDir, "host-secret"), "secret");
-  const paths = ["/etc/shadow", "/root", "/home", "/boot", "/sys", "/mnt", "/var/log", import.meta.filename, join(sandboxes.dataDir, "host-secret")];
+  const paths = [
+    "/etc/shadow",
+    "/root",
+    "/home",
+    "/boot",
+    "/sys",
+    "/mnt",
+    "/var/log",
+    import.meta.filename,
+    join(sandboxes.dataDir, "host-secret"),
+  ];
   for (const path of paths) {
     expect(await run(sandbox, `ls -d ${path}`), path).toMatchObject({ exitCode: 2, stdout: { text: "" } });
     expect((await run(sandbox, `cat /proc/1/root${path}`)).exitCode, path).not.toBe(0);
   }
-  expect((await run(sandbox, "ls -A /")).stdout.text.split("\n").filter((name) => !ROOT_NAMES.includes(name))).toEqual([]);
+  expect((await run(sandbox, "ls -A /")).stdout.text.split("\n").filter((name) => !ROOT_NAMES.includes(name))).toEqual(
+    [],
+  );
   expect((await run(sandbox, "cat /etc/passwd")).stdout.text.split("\n")).toHaveLength(3);
 });
 
-const ROOT_NAMES = ["", "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "run", "sbin", "tmp", "usr", "var", "workspace"];
+const ROOT_NAMES = [
+  "",
+  "bin",
+  "dev",
+  "etc",
+  "lib",
+  "lib32",
+  "lib64",
+  "libx32",
+  "opt",
+  "proc",
+  "run",
+  "sbin",
+  "tmp",
+  "usr",
+  "var",
+  "workspace",
+];
 
 test("nothing of the runtime's environment or of the machine's processes shows inside", async () => {
   process.env["PINCER_TEST_CANARY"] = "canary-7781";
@@ -29,9 +58,12 @@ test("nothing of the runtime's environment or of the machine's processes shows i
   const seen = await run(sandbox, "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'");
   expect(seen.stdout.text).not.toMatch(/canary-7781|PINCER_TEST/);
   expect(seen.stdout.text).not.toContain(sandboxes.secret);
-  expect((await run(sandbox, "ps -eo comm= | sort -u")).stdout.text.trim().split("\n").map((name) => name.trim())).toEqual(
-    expect.not.arrayContaining(["vitest", "systemd", "sshd"]),
-  );
+  expect(
+    (await run(sandbox, "ps -eo comm= | sort -u")).stdout.text
+      .trim()
+      .split("\n")
+      .map((name) => name.trim()),
+  ).toEqual(expect.not.arrayContaining(["vitest", "systemd", "sshd"]));
   expect(Number((await run(sandbox, "ls /proc | grep -c '^[0-9]'")).stdout.text)).toBeLessThan(12);
   expect((await run(sandbox, "hostname; id -u; id -un")).stdout.text).toBe("sandbox\n1000\nuser\n");
 });
@@ -97,7 +129,10 @@ test("links that lead out lead nowhere: neither readFile, writeFile nor the moun
   const sandbox = sandboxes.open({ files });
   const target = join(sandboxes.dataDir, "outside.txt");
   await writeFile(target, "outside");
-  await run(sandbox, `ln -s ${target} /workspace/link; ln -s / /workspace/root; cd files; ln -s ${target} link; ln -s /etc folder; mkfifo pipe`);
+  await run(
+    sandbox,
+    `ln -s ${target} /workspace/link; ln -s / /workspace/root; cd files; ln -s ${target} link; ln -s /etc folder; mkfifo pipe`,
+  );
   expect(files.paths()).toEqual([]);
   await expect(sandbox.readFile("link", 100)).rejects.toMatchObject({ code: "not_found" });
   await expect(sandbox.readFile(`root${target}`, 100)).rejects.toMatchObject({ code: "not_found" });

@@ -20,7 +20,9 @@ describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgrou
   test("a fork bomb in code is ended, and the next run works", async () => {
     await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { maxProcesses: 200 } });
     const sandbox = sandboxes.open();
-    const bomb = await runCode(sandbox, "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", { timeoutMs: 8_000 });
+    const bomb = await runCode(sandbox, "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", {
+      timeoutMs: 8_000,
+    });
     expect(bomb.error?.name).toMatch(/ContextCrashed|Interrupted/);
     expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
   });
@@ -47,7 +49,10 @@ describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgrou
     const sandbox = sandboxes.open({ id: "filler" });
     const filler = "for i in $(seq 60); do head -c 50M /dev/zero > /workspace/big$i; sleep 0.05; done";
     const result = await run(sandbox, filler);
-    expect(result).toMatchObject({ signal: "SIGKILL", notes: [expect.stringMatching(/grew past 200 MB.*Delete files/)] });
+    expect(result).toMatchObject({
+      signal: "SIGKILL",
+      notes: [expect.stringMatching(/grew past 200 MB.*Delete files/)],
+    });
     const folder = join(sandboxes.dataDir, "sandboxes/filler/workspace");
     const sizes = await Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_000 * MIB);
@@ -63,7 +68,10 @@ test("one file, /tmp, /dev/shm and /run each end at their size", async () => {
     const filled = await run(sandbox, `head -c 19M /dev/zero > ${folder}/big`);
     expect(filled.stderr.text).toContain("No space left on device");
   }
-  const elsewhere = await run(sandbox, "for f in / /dev /etc /usr /opt/node /opt/pincer /var; do touch $f/new 2>/dev/null && echo $f; done");
+  const elsewhere = await run(
+    sandbox,
+    "for f in / /dev /etc /usr /opt/node /opt/pincer /var; do touch $f/new 2>/dev/null && echo $f; done",
+  );
   expect(elsewhere.stdout.text).toBe("");
   expect((await run(sandbox, "truncate -s 1T /workspace/sparse")).exitCode).not.toBe(0);
 });
@@ -72,7 +80,10 @@ test("two hundred commands at once neither mix nor fail", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();
   const results = await Promise.all(
-    Array.from({ length: 200 }, async (_, index) => await run(sandbox, `echo ${index}; cat >&2`, { stdin: `in ${index}` })),
+    Array.from(
+      { length: 200 },
+      async (_, index) => await run(sandbox, `echo ${index}; cat >&2`, { stdin: `in ${index}` }),
+    ),
   );
   expect(results.map(({ exitCode, stdout, stderr }) => [exitCode, stdout.text, stderr.text])).toEqual(
     results.map((_, index) => [0, `${index}\n`, `in ${index}`]),

@@ -20,7 +20,7 @@ export function mapFiles(): FileStore & { readonly paths: () => string[]; lists:
   const store = {
     prefix: "users/test/files/",
     lists: 0,
-    paths: () => [...stored.keys()].sort(),
+    paths: () => [...stored.keys()].toSorted(),
     list: async ({ limit, cursor = "" }: { readonly limit: number; readonly cursor?: string }) => {
       store.lists += 1;
       const rest = store.paths().filter((path) => path > cursor);
@@ -39,7 +39,8 @@ export function mapFiles(): FileStore & { readonly paths: () => string[]; lists:
       if (typeof content === "object" && "sizeBytes" in content && bytes.length !== content.sizeBytes) {
         throw new TypeError(`The stream had ${bytes.length} bytes instead of ${content.sizeBytes}.`);
       }
-      if (!allows(stored.get(name)?.info, options)) throw new ToolError("conflict", `${path} is not as you expected it.`);
+      if (!allows(stored.get(name)?.info, options))
+        throw new ToolError("conflict", `${path} is not as you expected it.`);
       const etag = createHash("md5").update(bytes).digest("hex");
       const info = { path: name, sizeBytes: bytes.length, mimeType: "text/plain", modifiedAt: new Date(), etag };
       stored.set(name, { info, bytes });

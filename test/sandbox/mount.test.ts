@@ -33,10 +33,13 @@ test("where nothing changed, one list and one request are all", async () => {
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();
   const asked: string[] = [];
-  const driver = createLocalDriver({ runtimeUrl: sandboxes.runtime.url, secret: sandboxes.secret }, async (url, init) => {
-    asked.push(new URL(url).pathname.split("/").slice(3).join("/"));
-    return await fetch(url, { ...init, ...(init?.body instanceof ReadableStream && { duplex: "half" }) });
-  });
+  const driver = createLocalDriver(
+    { runtimeUrl: sandboxes.runtime.url, secret: sandboxes.secret },
+    async (url, init) => {
+      asked.push(new URL(url).pathname.split("/").slice(3).join("/"));
+      return await fetch(url, { ...init, ...(init?.body instanceof ReadableStream && { duplex: "half" }) });
+    },
+  );
   const sandbox = driver.open("quiet", files);
   await files.write("a.txt", "a");
   await run(sandbox, "cat files/a.txt > files/b.txt");
@@ -59,7 +62,9 @@ test("both sides changed: the files' version keeps the name, the sandbox's is be
   await files.write("notes/plan.md", "person\n");
   const result = await run(sandbox, "cat files/notes/plan.md; ls files/notes");
   expect(result.stdout.text).toMatch(/^person\nplan \(conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d\)\.md\nplan\.md\n$/);
-  expect(result.notes).toEqual([expect.stringMatching(/plan\.md changed in the sandbox and in your files; .* is now notes\/plan \(conflict/)]);
+  expect(result.notes).toEqual([
+    expect.stringMatching(/plan\.md changed in the sandbox and in your files; .* is now notes\/plan \(conflict/),
+  ]);
   const kept = files.paths().find((path) => path.includes("conflict")) ?? "";
   expect([await textOf(files, "notes/plan.md"), await textOf(files, kept)]).toEqual(["person\n", "sandbox\n"]);
 });
@@ -74,7 +79,12 @@ test("a file that changes in the files while a command changes it is kept twice"
     await files.write("new.txt", "person's new\n");
   });
   expect(result.notes).toHaveLength(2);
-  expect(files.paths()).toEqual([expect.stringMatching(/^new \(conflict/), "new.txt", expect.stringMatching(/^shared \(conflict/), "shared.txt"]);
+  expect(files.paths()).toEqual([
+    expect.stringMatching(/^new \(conflict/),
+    "new.txt",
+    expect.stringMatching(/^shared \(conflict/),
+    "shared.txt",
+  ]);
   expect(await textOf(files, files.paths()[2] ?? "")).toBe("one\nsandbox\n");
   expect((await run(sandbox, "cat files/shared.txt files/new.txt")).stdout.text).toBe("person\nperson's new\n");
 });
@@ -90,14 +100,19 @@ test("removed on one side and changed on the other: the change is kept", async (
     await files.remove("c.txt");
   });
   expect(files.paths()).toEqual(["a.txt", "b.txt"]);
-  expect((await run(sandbox, "cd files; tail -n 9 *")).stdout.text).toBe("==> a.txt <==\nchanged\n\n==> b.txt <==\ntwo\n");
+  expect((await run(sandbox, "cd files; tail -n 9 *")).stdout.text).toBe(
+    "==> a.txt <==\nchanged\n\n==> b.txt <==\ntwo\n",
+  );
 });
 
 test("what a background process writes is in the files after the next call", async () => {
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
-  await run(sandbox, "(until [[ -e /workspace/go ]]; do sleep 0.02; done; echo late > files/late.txt; touch done) >/dev/null 2>&1 &");
+  await run(
+    sandbox,
+    "(until [[ -e /workspace/go ]]; do sleep 0.02; done; echo late > files/late.txt; touch done) >/dev/null 2>&1 &",
+  );
   await sandbox.writeFile("go", new Uint8Array());
   await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
   expect(files.paths()).toEqual([]);
@@ -111,7 +126,14 @@ test("parallel commands bring all their files out, each of them whole", async ()
   const sandbox = sandboxes.open({ files });
   const count = 30;
   const results = await Promise.all(
-    Array.from({ length: count }, async (_, index) => await run(sandbox, `mkdir -p files/d${index % 3}; seq ${index} ${index + 999} > files/d${index % 3}/${index}.txt`)),
+    Array.from(
+      { length: count },
+      async (_, index) =>
+        await run(
+          sandbox,
+          `mkdir -p files/d${index % 3}; seq ${index} ${index + 999} > files/d${index % 3}/${index}.txt`,
+        ),
+    ),
   );
   expect(results.map((result) => result.exitCode)).toEqual(results.map(() => 0));
   expect(results.flatMap((result) => result.notes ?? [])).toEqual([]);
@@ -153,13 +175,16 @@ test("what cannot be a file is left out, and what is too large is said", async (
   const before = await run(sandbox, "ls files");
   expect(before.stdout.text).toBe("folder\n");
   expect(before.notes).toEqual([expect.stringMatching(/names that no disk takes: folder\/below\.txt, longlong/)]);
-  const result = await run(sandbox, "cd files; truncate -s 101M large.bin; ln -s folder link; mkfifo pipe; touch $'bad\\nname' 'back\\slash'; echo ok > ok.txt; mkdir empty");
+  const result = await run(
+    sandbox,
+    "cd files; truncate -s 101M large.bin; ln -s folder link; mkfifo pipe; touch $'bad\\nname' 'back\\slash'; echo ok > ok.txt; mkdir empty",
+  );
   expect(result.notes).toEqual([
     expect.stringMatching(/over 100 MB: large\.bin/),
     expect.stringMatching(/2 links, devices/),
     expect.stringMatching(/2 names that files cannot have/),
   ]);
-  expect(files.paths()).toEqual(["folder", "folder/below.txt", `${"long".repeat(70)}.txt`, "ok.txt"].sort());
+  expect(files.paths()).toEqual(["folder", "folder/below.txt", `${"long".repeat(70)}.txt`, "ok.txt"].toSorted());
 });
 
 test("a file that grows too large inside stays as it was in the files", async () => {
@@ -193,7 +218,10 @@ test("the folder itself cannot be removed, and removing all in it removes all in
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
   await files.write("a/b/c.txt", "x");
-  const result = await run(sandbox, "rm -rf /workspace/files; mv /workspace/files /workspace/gone; ls -d /workspace/files");
+  const result = await run(
+    sandbox,
+    "rm -rf /workspace/files; mv /workspace/files /workspace/gone; ls -d /workspace/files",
+  );
   expect(result.stdout.text).toBe("/workspace/files\n");
   expect(files.paths()).toEqual([]);
 });
@@ -208,13 +236,17 @@ test("after a restart only differences move, and a lost or broken state never re
   const folder = join(first.dataDir, "sandboxes/again");
 
   await using second = await startLocalSandboxes({ dataDir: first.dataDir });
-  expect((await run(second.open({ id: "again", files }), "cat files/* w.txt; rm files/b.txt")).stdout.text).toBe("a\nb\nc\nw\n");
+  expect((await run(second.open({ id: "again", files }), "cat files/* w.txt; rm files/b.txt")).stdout.text).toBe(
+    "a\nb\nc\nw\n",
+  );
   expect(files.paths()).toEqual(["a.txt", "c.txt"]);
   await second.runtime.close();
 
   await writeFile(join(folder, "manifest.json"), "{ broken");
   await using third = await startLocalSandboxes({ dataDir: first.dataDir });
-  expect(await run(third.open({ id: "again", files }), "ls files")).toMatchObject({ stdout: { text: "a.txt\nc.txt\n" } });
+  expect(await run(third.open({ id: "again", files }), "ls files")).toMatchObject({
+    stdout: { text: "a.txt\nc.txt\n" },
+  });
   expect(files.paths()).toEqual(["a.txt", "c.txt"]);
   await third.runtime.close();
 
@@ -229,7 +261,10 @@ test("large files move whole, and through little memory", async () => {
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
   await files.write("in.bin", new Uint8Array(90 * MIB).fill(7));
-  const result = await run(sandbox, "md5sum < files/in.bin; head -c 90M /dev/urandom > files/out.bin; md5sum < files/out.bin");
+  const result = await run(
+    sandbox,
+    "md5sum < files/in.bin; head -c 90M /dev/urandom > files/out.bin; md5sum < files/out.bin",
+  );
   const [incoming, outgoing] = result.stdout.text.split("\n").map((line) => line.split(" ")[0]);
   expect((await files.stat("in.bin")).etag).toBe(incoming);
   expect((await files.stat("out.bin")).etag).toBe(outgoing);

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import * as z from "zod";
+import { type Bytes, decode } from "./bytes.ts";
 import { jailEnvironment } from "./jail.ts";
 import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 
 /** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
 export interface CallHandlers {
-  onFrame(kind: number, content: Buffer): void;
+  onFrame(kind: number, content: Bytes): void;
   /** The sandbox ended; nothing more comes. */
   onLost(reason: string): void;
 }
@@ -48,7 +49,7 @@ export class AgentLink {
       if (kind === FROM_AGENT.ready) this.#ready();
       else this.#calls.get(call)?.onFrame(kind, content);
     });
-    output.on("data", (chunk: Buffer) => {
+    output.on("data", (chunk: Bytes) => {
       try {
         read(chunk);
       } catch (error) {
@@ -58,8 +59,8 @@ export class AgentLink {
     });
     input.on("error", () => undefined);
     let logged = 0;
-    child.stderr?.on("data", (chunk: Buffer) => {
-      const text = JSON.stringify(chunk.toString("utf8").slice(0, MAX_LOG_CHARS));
+    child.stderr?.on("data", (chunk: Bytes) => {
+      const text = JSON.stringify(decode(chunk).slice(0, MAX_LOG_CHARS));
       if ((logged += text.length) < 20 * MAX_LOG_CHARS) log(`agent: ${text}`);
     });
     this.ended = once(child, "exit").then(
@@ -131,7 +132,9 @@ export class AgentLink {
 
   /** Kills everything that a call started. False where something was left. */
   async killTree(call: number): Promise<boolean> {
-    const answer = await this.ask(TO_AGENT.kill, { call, signal: "SIGKILL", isTree: true }, 3_000).catch(() => undefined);
+    const answer = await this.ask(TO_AGENT.kill, { call, signal: "SIGKILL", isTree: true }, 3_000).catch(
+      () => undefined,
+    );
     return z.object({ isDone: z.literal(true) }).safeParse(answer).success;
   }
 
@@ -151,15 +154,15 @@ export class AgentLink {
 }
 
 /** JSON of a frame that came from inside; whoever asks parses what is in it. */
-export function parseJson(bytes: Buffer): unknown {
+export function parseJson(bytes: Bytes): unknown {
   try {
-    return JSON.parse(bytes.toString("utf8"));
+    return JSON.parse(decode(bytes));
   } catch {
     return undefined;
   }
 }
 
-export function refusal(bytes: Buffer): AgentRefusal {
+export function refusal(bytes: Bytes): AgentRefusal {
   const parsed = refusalSchema.safeParse(parseJson(bytes));
   return new AgentRefusal(parsed.success ? parsed.data.code : "EUNKNOWN");
 }

@@ -22,7 +22,11 @@ const execSchema = z.object({ command: commandSchema, files: filesSchema });
 const codeCallSchema = z.object({ code: codeSchema, files: filesSchema });
 const leaseSchema = z.object({ lease: z.uuid() });
 const planSchema = z.object({ lease: z.uuid(), listing: listingSchema });
-const pathSchema = z.string().min(1).max(4_096).refine((path) => !path.includes("\0"));
+const pathSchema = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .refine((path) => !path.includes("\0"));
 const commitSchema = z.object({
   lease: z.uuid(),
   uploaded: z.array(z.object({ path: pathSchema, etag: z.string().max(200) })),
@@ -45,8 +49,10 @@ const ROUTES: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   "GET file": readFile,
   "PUT file": writeFile,
   "POST mount/check": checkMount,
-  "POST mount/changes": async ({ response, sandbox }) => sendJson(response, { changes: await (await sandbox.mount()).changes() }),
-  "POST mount/begin": async ({ response, sandbox }) => sendJson(response, { lease: await (await sandbox.mount()).leases.take() }),
+  "POST mount/changes": async ({ response, sandbox }) =>
+    sendJson(response, { changes: await (await sandbox.mount()).changes() }),
+  "POST mount/begin": async ({ response, sandbox }) =>
+    sendJson(response, { lease: await (await sandbox.mount()).leases.take() }),
   "POST mount/plan": planMount,
   "PUT mount/file": putMountFile,
   "GET mount/file": getMountFile,
@@ -60,11 +66,15 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
   try {
     const url = new URL(request.url ?? "/", "http://localhost");
     if (request.method === "GET" && url.pathname === "/health") {
-      return sendJson(response, sandboxes.problem === undefined ? { status: "ok" } : { status: "unavailable", problem: sandboxes.problem });
+      return sendJson(
+        response,
+        sandboxes.problem === undefined ? { status: "ok" } : { status: "unavailable", problem: sandboxes.problem },
+      );
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
     const route = ROUTES[`${request.method} ${name}`];
-    if (id === undefined || route === undefined) throw new Problem("not_found", "The sandbox runtime has no such route.");
+    if (id === undefined || route === undefined)
+      throw new Problem("not_found", "The sandbox runtime has no such route.");
     const sandbox = await sandboxes.get(id);
     await sandbox.use(async () => await route({ request, response, query: url.searchParams, sandbox }));
   } catch (error) {
@@ -76,7 +86,11 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
   const input = await readJson(request, execSchema, MAX_COMMAND_BODY_BYTES);
   const mount = await sandbox.mount();
   const { lines, signal } = answerLines(response);
-  const process = await withFiles(mount, input.files, async () => await sandbox.start(input.command, (output) => lines.send({ output })));
+  const process = await withFiles(
+    mount,
+    input.files,
+    async () => await sandbox.start(input.command, (output) => lines.send({ output })),
+  );
   const kill = (): void => void process.kill();
   signal.addEventListener("abort", kill);
   // Its reader may have gone while it was started.
@@ -111,7 +125,11 @@ async function runCode({ request, response, sandbox }: Call): Promise<void> {
 }
 
 /** Begins work on the files as the driver saw them, or says that they have to be brought in line first. */
-async function withFiles<Result>(mount: FilesMount, files: z.output<typeof filesSchema>, begin: () => Promise<Result>): Promise<Result> {
+async function withFiles<Result>(
+  mount: FilesMount,
+  files: z.output<typeof filesSchema>,
+  begin: () => Promise<Result>,
+): Promise<Result> {
   const lease = "lease" in files ? files.lease : await mount.leases.take();
   try {
     return await mount.leases.use(lease, async () => {
@@ -165,7 +183,10 @@ async function putMountFile({ request, response, query, sandbox }: Call): Promis
   const path = pathSchema.parse(query.get("path"));
   const etag = z.string().min(1).max(200).parse(query.get("etag"));
   const mount = await sandbox.mount();
-  sendJson(response, await mount.leases.use(lease, async () => await mount.put(path, etag, readBytes(request, MAX_FILE_BYTES))));
+  sendJson(
+    response,
+    await mount.leases.use(lease, async () => await mount.put(path, etag, readBytes(request, MAX_FILE_BYTES))),
+  );
 }
 
 async function getMountFile({ response, query, sandbox }: Call): Promise<void> {

@@ -79,8 +79,8 @@ function applyLimit(controller: Controller, folder: string, limits: Limits): boo
     case "pids":
       return write(folder, "pids.max", limits.maxProcesses);
     case "cpu":
-      // Half of what any other process of the machine gets when all want to run.
-      return write(folder, "cpu.weight", 50) || write(folder, "cpu.shares", 512);
+      // The whole sandbox together gets what any other process of the machine gets when all want to run.
+      return write(folder, "cpu.weight", 100) || write(folder, "cpu.shares", 1_024);
   }
 }
 
@@ -124,10 +124,16 @@ function removeNow(folder: string): boolean {
 
 /** Where groups with that controller may be made: below the runtime's own group, or at the top. */
 function findParent(controller: Controller): string | undefined {
-  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n").map((line) => line.split(" "));
-  const first = mounts.find(([, , type, options]) => type === "cgroup" && options?.split(",").includes(controller))?.[1];
+  const mounts = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" "));
+  const first = mounts.find(
+    ([, , type, options]) => type === "cgroup" && options?.split(",").includes(controller),
+  )?.[1];
   if (first !== undefined) {
-    const own = readFileSync("/proc/self/cgroup", "utf8").split("\n").map((line) => line.split(":"));
+    const own = readFileSync("/proc/self/cgroup", "utf8")
+      .split("\n")
+      .map((line) => line.split(":"));
     const path = own.find(([, names]) => names?.split(",").includes(controller))?.[2] ?? "/";
     return [join(first, path), first].find((folder) => existsSync(folder));
   }
@@ -137,7 +143,8 @@ function findParent(controller: Controller): string | undefined {
 }
 
 function isEnabled(folder: string, controller: Controller): boolean {
-  const enabled = (): boolean => read(folder, "cgroup.subtree_control")?.trim().split(" ").includes(controller) === true;
+  const enabled = (): boolean =>
+    read(folder, "cgroup.subtree_control")?.trim().split(" ").includes(controller) === true;
   return enabled() || (writeText(join(folder, "cgroup.subtree_control"), `+${controller}`) && enabled());
 }
 

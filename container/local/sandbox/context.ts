@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
+import { type Bytes, concatBytes, copyBytes, decode, encode } from "./bytes.ts";
 import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
-import { type CapturedText, type LiveOutput, Output } from "./output.ts";
+import { MarkedStream } from "./marked-stream.ts";
+import type { CapturedText, LiveOutput } from "./output.ts";
 import { Problem } from "./problem.ts";
 
 export const codeSchema = z.object({
@@ -44,7 +46,8 @@ const messageSchema = z.union([
 ]);
 
 const PROGRAMS = {
-  python: "export MPLBACKEND=module://matplotlib_inline.backend_inline IPYTHONDIR=/tmp/ipython; exec python3 -u /opt/pincer/kernel.py",
+  python:
+    "export MPLBACKEND=module://matplotlib_inline.backend_inline IPYTHONDIR=/tmp/ipython; exec python3 -u /opt/pincer/kernel.py",
   javascript: "exec node --no-warnings --no-force-async-hooks-checks /opt/pincer/kernel.mjs",
 } as const;
 
@@ -75,7 +78,7 @@ export class CodeContext {
   readonly #ready: Promise<void>;
   #queue: Promise<unknown> = Promise.resolve();
   #run: Run | undefined;
-  #line: Buffer[] = [];
+  #line: Bytes[] = [];
   #lineBytes = 0;
   #startup = "";
   #end: string | undefined;
@@ -93,18 +96,17 @@ export class CodeContext {
       onFrame: (kind, content) => this.#onFrame(kind, content),
       onLost: (reason) => this.#crash(reason),
     });
-    setTimeout(() => this.#settleReady(new Problem("unavailable", "The code context did not start; try again.")), START_TIMEOUT_MS).unref();
+    setTimeout(
+      () => this.#settleReady(new Problem("unavailable", "The code context did not start; try again.")),
+      START_TIMEOUT_MS,
+    ).unref();
   }
 
   get isOpen(): boolean {
     return this.#end === undefined;
   }
 
-  get isBusy(): boolean {
-    return this.#run !== undefined;
-  }
-
-  /** Runs code when what was asked before has ended. `isAborted` answers when its caller has gone. */
+  /** Runs code when what was asked before has ended. */
   async run(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
     const turn = this.#queue.then(() => this.#runNow(request, live, signal));
     this.#queue = turn.catch(() => undefined);
@@ -112,7 +114,8 @@ export class CodeContext {
   }
 
   async kill(): Promise<void> {
-    if (!(await this.#link.killTree(this.#call))) this.#link.kill("A code context could not be ended; the sandbox was started afresh.");
+    if (!(await this.#link.killTree(this.#call)))
+      this.#link.kill("A code context could not be ended; the sandbox was started afresh.");
   }
 
   async #runNow(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
@@ -140,7 +143,8 @@ export class CodeContext {
     const error = await finished;
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
-    if (this.#end === undefined) await Promise.race([Promise.all([streams.stdout.marked, streams.stderr.marked]), delay(MARK_TIMEOUT_MS)]);
+    if (this.#end === undefined)
+      await Promise.race([Promise.all([streams.stdout.marked, streams.stderr.marked]), delay(MARK_TIMEOUT_MS)]);
     this.#run = undefined;
     live.stop();
     for (const stream of [streams.stdout, streams.stderr]) stream.end();
@@ -158,7 +162,9 @@ export class CodeContext {
   /** Interrupts the code, or ends the context where that does not help. */
   async #stop(mark: string): Promise<void> {
     if (this.#language === "python") {
-      await this.#link.ask(TO_AGENT.kill, { call: this.#call, signal: "SIGINT", isTree: false }, GRACE_MS).catch(() => undefined);
+      await this.#link
+        .ask(TO_AGENT.kill, { call: this.#call, signal: "SIGINT", isTree: false }, GRACE_MS)
+        .catch(() => undefined);
     } else {
       await this.#send({ stop: true });
     }
@@ -170,31 +176,32 @@ export class CodeContext {
   }
 
   async #send(message: object): Promise<void> {
-    await this.#link.send(TO_AGENT.control, this.#call, Buffer.from(`${JSON.stringify(message)}\n`));
+    await this.#link.send(TO_AGENT.control, this.#call, encode(`${JSON.stringify(message)}\n`));
   }
 
-  #onFrame(kind: number, content: Buffer): void {
-    if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr) this.#onOutput(kind === FROM_AGENT.stdout ? "stdout" : "stderr", content);
+  #onFrame(kind: number, content: Bytes): void {
+    if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr)
+      this.#onOutput(kind === FROM_AGENT.stdout ? "stdout" : "stderr", content);
     else if (kind === FROM_AGENT.control) this.#onControl(content);
     else if (kind === FROM_AGENT.exit) this.#crash(exitReason(content));
     else if (kind === FROM_AGENT.failed) this.#crash(`The sandbox could not start it (${refusal(content).code}).`);
   }
 
-  #onOutput(stream: "stdout" | "stderr", content: Buffer): void {
-    if (this.#run === undefined) this.#startup = (this.#startup + content.toString("utf8")).slice(-MAX_STARTUP_BYTES);
+  #onOutput(stream: "stdout" | "stderr", content: Bytes): void {
+    if (this.#run === undefined) this.#startup = (this.#startup + decode(content)).slice(-MAX_STARTUP_BYTES);
     else if (this.#run.streams[stream].push(content)) this.#run.live.push(content);
   }
 
-  #onControl(content: Buffer): void {
+  #onControl(content: Bytes): void {
     let start = 0;
     for (let end = content.indexOf(10); end !== -1; end = content.indexOf(10, start)) {
-      const line = Buffer.concat([...this.#line, content.subarray(start, end)]);
+      const line = concatBytes([...this.#line, content.subarray(start, end)]);
       this.#line = [];
       this.#lineBytes = 0;
       start = end + 1;
       this.#onMessage(line);
     }
-    this.#line.push(Buffer.from(content.subarray(start)));
+    this.#line.push(copyBytes(content.subarray(start)));
     this.#lineBytes += content.length - start;
     if (this.#lineBytes > MAX_LINE_BYTES) this.#distrust();
   }
@@ -205,7 +212,7 @@ export class CodeContext {
     void this.kill();
   }
 
-  #onMessage(line: Buffer): void {
+  #onMessage(line: Bytes): void {
     const message = messageSchema.safeParse(parseJson(line));
     const run = this.#run;
     if (!message.success) this.#distrust();
@@ -224,10 +231,15 @@ export class CodeContext {
   #crash(reason: string): void {
     if (this.#end !== undefined) return;
     this.#end = reason;
-    const missing = /ModuleNotFoundError: No module named '(IPython|traitlets)|python3: (command )?not found/.test(this.#startup);
+    const missing = /ModuleNotFoundError: No module named '(IPython|traitlets)|python3: (command )?not found/.test(
+      this.#startup,
+    );
     this.#settleReady(
       missing
-        ? new Problem("unavailable", "Python code needs IPython: install it (on Debian and Ubuntu, apt install python3-ipython) and run the code again.")
+        ? new Problem(
+            "unavailable",
+            "Python code needs IPython: install it (on Debian and Ubuntu, apt install python3-ipython) and run the code again.",
+          )
         : new Problem("unavailable", `The code context did not start; try again. ${reason}`),
     );
     this.#run?.finish(crashed(reason));
@@ -236,66 +248,37 @@ export class CodeContext {
 }
 
 function crashed(reason: string): CodeError {
-  return { name: "ContextCrashed", message: `${reason} The context's variables are lost; the next run starts it afresh.`, traceback: "" };
+  return {
+    name: "ContextCrashed",
+    message: `${reason} The context's variables are lost; the next run starts it afresh.`,
+    traceback: "",
+  };
 }
 
 function stopped(error: CodeError, isKept: boolean, timeoutMs: number): CodeError {
   const after = `The code was interrupted after ${timeoutMs} ms`;
   if (!isKept) {
-    return { name: "Interrupted", message: `${after} and did not stop, so that its context was ended: its variables are lost.`, traceback: "" };
+    return {
+      name: "Interrupted",
+      message: `${after} and did not stop, so that its context was ended: its variables are lost.`,
+      traceback: "",
+    };
   }
   if (error.name !== "KeyboardInterrupt" && error.name !== "Interrupted") return error;
   const message = `${after}; variables that it has set are kept.`;
   return { name: "Interrupted", message, traceback: `${error.traceback}\nInterrupted: ${message}`.trim() };
 }
 
-function exitReason(content: Buffer): string {
-  const parsed = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() }).safeParse(parseJson(content));
+function exitReason(content: Bytes): string {
+  const parsed = z
+    .object({ code: z.int().nullable(), signal: z.string().max(20).nullable() })
+    .safeParse(parseJson(content));
   const { code, signal } = parsed.success ? parsed.data : { code: null, signal: null };
-  return code === null ? `The code's process was ended by ${signal ?? "a signal"}.` : `The code's process ended with exit code ${code}.`;
+  return code === null
+    ? `The code's process was ended by ${signal ?? "a signal"}.`
+    : `The code's process ended with exit code ${code}.`;
 }
 
 async function delay(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms).unref());
-}
-
-/** One output of a context, up to the mark that ends a run. */
-class MarkedStream {
-  readonly output: Output;
-  readonly marked: Promise<void>;
-  readonly #mark: Buffer;
-  #held: Buffer = Buffer.alloc(0);
-  #isOver = false;
-  #settle: () => void = () => undefined;
-
-  constructor(mark: string, maxChars: number) {
-    this.#mark = Buffer.from(`\0${mark}`);
-    this.output = new Output({ spoolPath: "", maxChars, maxSpoolBytes: 0, budget: { leftBytes: 0 } });
-    this.marked = new Promise((resolve) => (this.#settle = resolve));
-  }
-
-  /** Nothing more comes; what looked like the beginning of a mark was none. */
-  end(): void {
-    if (!this.#isOver) this.output.push(this.#held);
-    this.#isOver = true;
-  }
-
-  /** False where the run's output is over. */
-  push(content: Buffer): boolean {
-    if (this.#isOver) return false;
-    const bytes = this.#held.length === 0 ? content : Buffer.concat([this.#held, content]);
-    const at = bytes.indexOf(this.#mark);
-    if (at !== -1) {
-      this.#isOver = true;
-      this.output.push(bytes.subarray(0, at));
-      this.#settle();
-      return true;
-    }
-    // The mark begins with a NUL: only what follows one may be its beginning.
-    const maybe = bytes.lastIndexOf(0);
-    const split = maybe !== -1 && bytes.length - maybe < this.#mark.length ? maybe : bytes.length;
-    this.output.push(bytes.subarray(0, split));
-    this.#held = Buffer.from(bytes.subarray(split));
-    return true;
-  }
 }

@@ -18,6 +18,6 @@ function isLoopbackHost(host: string): boolean {
 
 /** In constant time, whatever the lengths. */
 function isSame(given: string, wanted: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  const digest = (text: string): Uint8Array => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(wanted));
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { type Bytes, copyBytes } from "./bytes.ts";
 import { AgentRefusal, type AgentLink, parseJson, refusal } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
@@ -26,7 +27,10 @@ export interface Guest {
   rename(from: string, to: string): Promise<void>;
   md5(path: string): Promise<string | undefined>;
   scan(root: string, maxFiles: number): Promise<z.output<typeof scanSchema>>;
-  scanAll(root: string, maxFiles: number): Promise<z.output<typeof scanSchema> & { readonly files: z.output<typeof pageSchema> }>;
+  scanAll(
+    root: string,
+    maxFiles: number,
+  ): Promise<z.output<typeof scanSchema> & { readonly files: z.output<typeof pageSchema> }>;
 }
 
 export function guestFiles(link: AgentLink): Guest {
@@ -70,10 +74,14 @@ async function readFile(
 async function writeFile(link: AgentLink, path: string, body: AsyncIterable<Uint8Array>): Promise<string> {
   let call = 0;
   const answer = new Promise<unknown>((resolve, reject) => {
-    call = link.open(TO_AGENT.file, { op: "write", path }, {
-      onFrame: (kind, content) => (kind === FROM_AGENT.done ? resolve(parseJson(content)) : reject(refusal(content))),
-      onLost: (reason) => reject(new Problem("unavailable", reason)),
-    });
+    call = link.open(
+      TO_AGENT.file,
+      { op: "write", path },
+      {
+        onFrame: (kind, content) => (kind === FROM_AGENT.done ? resolve(parseJson(content)) : reject(refusal(content))),
+        onLost: (reason) => reject(new Problem("unavailable", reason)),
+      },
+    );
   });
   let isRefused = false;
   answer.catch(() => (isRefused = true));
@@ -91,8 +99,8 @@ async function writeFile(link: AgentLink, path: string, body: AsyncIterable<Uint
 }
 
 /** A call whose answer comes in pieces. */
-function stream(link: AgentLink, request: object): { chunks: AsyncGenerator<Buffer>; answer: Promise<unknown> } {
-  const queue: Buffer[] = [];
+function stream(link: AgentLink, request: object): { chunks: AsyncGenerator<Bytes>; answer: Promise<unknown> } {
+  const queue: Bytes[] = [];
   let queuedBytes = 0;
   let wake: () => void = () => undefined;
   let isOver = false;
@@ -112,15 +120,16 @@ function stream(link: AgentLink, request: object): { chunks: AsyncGenerator<Buff
     onFrame: (kind, content) => {
       if (kind === FROM_AGENT.done) end(() => settle(parseJson(content)));
       else if (kind === FROM_AGENT.failed) end(() => fail(refusal(content)));
-      else if ((queuedBytes += content.length) > MAX_QUEUED_BYTES) link.kill("Something inside disturbed the sandbox; it was started afresh.");
+      else if ((queuedBytes += content.length) > MAX_QUEUED_BYTES)
+        link.kill("Something inside disturbed the sandbox; it was started afresh.");
       else {
-        queue.push(Buffer.from(content));
+        queue.push(copyBytes(content));
         wake();
       }
     },
     onLost: (reason) => end(() => fail(new Problem("unavailable", reason))),
   });
-  async function* read(): AsyncGenerator<Buffer> {
+  async function* read(): AsyncGenerator<Bytes> {
     try {
       for (;;) {
         const piece = queue.shift();

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as z from "zod";
+import { concatBytes, decode, encode } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 
 /** A request's body, refused beyond `maxBytes`. */
@@ -24,17 +25,21 @@ export async function readJson<Schema extends z.ZodType>(
   const chunks: Uint8Array[] = [];
   for await (const chunk of readBytes(request, maxBytes)) chunks.push(chunk);
   try {
-    return schema.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
+    return schema.parse(JSON.parse(decode(concatBytes(chunks))));
   } catch (error) {
-    const where = error instanceof z.ZodError ? (error.issues[0]?.path.join(".") ?? "") : "JSON";
-    throw new Problem("invalid_input", `The sandbox runtime does not understand the request (${where}).`);
+    const issue = error instanceof z.ZodError ? error.issues[0] : undefined;
+    if (issue === undefined) throw new Problem("invalid_input", "The sandbox runtime does not understand the request.");
+    throw new Problem(
+      "invalid_input",
+      `The sandbox does not take ${issue.path.at(-1)?.toString() ?? "this"}: ${issue.message}.`,
+    );
   }
 }
 
 export function sendJson(response: ServerResponse, content: object): void {
-  const text = JSON.stringify(content);
-  response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
-  response.end(text);
+  const body = encode(JSON.stringify(content));
+  response.writeHead(200, { "content-type": "application/json", "content-length": body.length });
+  response.end(body);
 }
 
 const STATUS: Readonly<Partial<Record<Problem["code"], number>>> = {
@@ -63,10 +68,14 @@ export function sendProblem(response: ServerResponse, error: unknown): void {
 }
 
 function unexpected(error: unknown): { code: Problem["code"]; message: string } {
-  if (error instanceof z.ZodError) return { code: "invalid_input", message: "The sandbox runtime does not understand the request." };
+  if (error instanceof z.ZodError)
+    return { code: "invalid_input", message: "The sandbox runtime does not understand the request." };
   // Whoever went away in the middle of an answer knows that it is not whole.
   const isGone = error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
-  if (!isGone) process.stderr.write(`sandbox runtime: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  if (!isGone)
+    process.stderr.write(
+      `sandbox runtime: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
   return { code: "internal", message: "The sandbox runtime failed; its log says why." };
 }
 
@@ -86,6 +95,7 @@ export function answerLines(response: ServerResponse): { lines: Lines; signal: A
   };
   const lines = {
     send: (line: object) => {
+      if (response.writableEnded || response.destroyed) return;
       begin();
       // Whoever reads slowly misses some of it.
       if (!response.writableNeedDrain) response.write(`${JSON.stringify(line)}\n`);

@@ -34,7 +34,13 @@ export async function jailCommand(options: JailOptions, program: readonly string
   const sources = [options.workspaceDir, options.filesDir, options.etcDir, process.execPath, join(HERE, "inside")];
   if (options.egressSocket !== undefined) sources.push(options.egressSocket);
   const [workspace, files, etc, node, inside, egress] = sources.map((path, index) => (isRoot ? `/mnt/${index}` : path));
-  if (workspace === undefined || files === undefined || etc === undefined || node === undefined || inside === undefined) {
+  if (
+    workspace === undefined ||
+    files === undefined ||
+    etc === undefined ||
+    node === undefined ||
+    inside === undefined
+  ) {
     throw new Error("unreachable");
   }
   const { limits } = options;
@@ -55,13 +61,30 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...["--proc", "/proc", "--dev", "/dev"],
     ...["--size", String(limits.tmpBytes), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
     ...["--perms", "1777", "--size", String(limits.tmpBytes), "--tmpfs", "/tmp"],
-    ...["--size", String(RUN_BYTES), "--tmpfs", "/run", "--dir", "/run/pincer", "--dir", "/var", "--symlink", "../tmp", "/var/tmp"],
+    ...[
+      "--size",
+      String(RUN_BYTES),
+      "--tmpfs",
+      "/run",
+      "--dir",
+      "/run/pincer",
+      "--dir",
+      "/var",
+      "--symlink",
+      "../tmp",
+      "/var/tmp",
+    ],
     ...["--ro-bind", node, "/opt/node/bin/node", "--ro-bind", inside, "/opt/pincer"],
     ...(egress === undefined ? [] : ["--bind", egress, "/run/egress.sock"]),
     ...["--bind", workspace, "/workspace", "--bind", files, "/workspace/files", "--remount-ro", "/"],
     ...Object.entries(environment(egress !== undefined)).flatMap(([name, value]) => ["--setenv", name, value]),
     ...["--chdir", "/workspace", "--"],
-    ...["/usr/bin/prlimit", `--nproc=${limits.maxProcesses}`, `--data=${Math.max(limits.memoryBytes, MIN_DATA_BYTES)}`, `--fsize=${limits.fileBytes}`],
+    ...[
+      "/usr/bin/prlimit",
+      `--nproc=${limits.maxProcesses}`,
+      `--data=${Math.max(limits.memoryBytes, MIN_DATA_BYTES)}`,
+      `--fsize=${limits.fileBytes}`,
+    ],
     ...["--core=0", "--memlock=65536", "--"],
     ...program,
   ];
@@ -90,7 +113,10 @@ const READABLE = [
 ];
 
 const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
-  ["passwd", `user:x:${UID_INSIDE}:${UID_INSIDE}:user:/workspace:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`],
+  [
+    "passwd",
+    `user:x:${UID_INSIDE}:${UID_INSIDE}:user:/workspace:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,
+  ],
   ["group", `user:x:${UID_INSIDE}:\nnogroup:x:65534:\n`],
   ["hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"],
   ["nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"],
@@ -118,9 +144,11 @@ export async function makeSandboxFolder(folder: string): Promise<void> {
   if (isRoot) await lchown(folder, SANDBOX_UID, SANDBOX_UID);
 }
 
-/** Lets the sandbox's user connect to a socket whose folder stays closed to it. */
-export async function openSocketToSandbox(socket: string): Promise<void> {
+/** Lets the sandbox's user connect to a socket whose folder stays closed to it; nothing where there is none. */
+export async function openSocketToSandbox(socket: string): Promise<{ readonly egressSocket?: string }> {
+  if ((await lstat(socket).catch(() => undefined))?.isSocket() !== true) return {};
   if (isRoot) await lchown(socket, SANDBOX_UID, SANDBOX_UID);
+  return { egressSocket: socket };
 }
 
 function environment(hasEgress: boolean): Record<string, string> {

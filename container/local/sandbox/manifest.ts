@@ -46,7 +46,7 @@ export class Manifest {
   get digest(): string {
     if (this.#digest === undefined) {
       const hash = createHash("sha256");
-      for (const path of [...this.files.keys()].sort()) hash.update(`${path}\0${this.files.get(path)?.etag}\n`);
+      for (const path of [...this.files.keys()].toSorted()) hash.update(`${path}\0${this.files.get(path)?.etag}\n`);
       this.#digest = hash.digest("hex");
     }
     return this.#digest;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { encode } from "./bytes.ts";
 import { normalizePath } from "../../../servers/shared/paths.ts";
 import type { Guest } from "./guest-files.ts";
 import { Leases } from "./lease.ts";
@@ -11,7 +12,9 @@ type MountLimits = Pick<Limits, "mountedFiles" | "mountedFileBytes">;
 const ROOT = "/workspace/files";
 const MAX_NAME_BYTES = 255;
 
-export const listingSchema = z.array(z.tuple([z.string().max(1_000), z.string().max(200), z.int().nonnegative()])).max(100_000);
+export const listingSchema = z
+  .array(z.tuple([z.string().max(1_000), z.string().max(200), z.int().nonnegative()]))
+  .max(100_000);
 
 /** What the caller's files hold: path, etag, size. */
 export type Listing = z.output<typeof listingSchema>;
@@ -53,7 +56,11 @@ export class FilesMount {
    * both sides changed, what lies in the sandbox is kept under another name.
    */
   async plan(listing: Listing): Promise<{ download: string[]; notes: string[] }> {
-    const { files, guest, manifest } = { files: await this.#scan(), guest: await this.#guest(), manifest: this.#manifest };
+    const { files, guest, manifest } = {
+      files: await this.#scan(),
+      guest: await this.#guest(),
+      manifest: this.#manifest,
+    };
     const { wanted, notes } = selectFiles(listing, this.#limits);
     const remote = new Map(listing.map(([path, etag]) => [path, etag]));
     manifest.scanDigest = undefined;
@@ -84,7 +91,9 @@ export class FilesMount {
         }
         const kept = conflictName(path, new Date());
         await guest.rename(`${ROOT}/${path}`, `${ROOT}/${kept}`);
-        notes.push(`/workspace/files/${path} changed in the sandbox and in your files; the sandbox's version is now ${kept}.`);
+        notes.push(
+          `/workspace/files/${path} changed in the sandbox and in your files; the sandbox's version is now ${kept}.`,
+        );
       }
       download.push(path);
     }
@@ -144,7 +153,8 @@ export class FilesMount {
     readonly removed: readonly string[];
     readonly isComplete: boolean;
   }): Promise<void> {
-    for (const { path, etag } of done.uploaded) this.#manifest.set(path, { etag, stamp: this.#scanned.get(path)?.stamp ?? "" });
+    for (const { path, etag } of done.uploaded)
+      this.#manifest.set(path, { etag, stamp: this.#scanned.get(path)?.stamp ?? "" });
     for (const path of done.removed) this.#manifest.delete(path);
     this.#manifest.scanDigest = done.isComplete ? this.#pendingDigest : undefined;
     await this.#manifest.save();
@@ -189,10 +199,13 @@ export class FilesMount {
       const entry = this.#manifest.files.get(path);
       if (entry !== undefined) this.#manifest.set(path, { etag: entry.etag });
     }
-    if (large.length > 0) notes.push(`Not kept in your files, being over ${megabytes(this.#limits.mountedFileBytes)}: ${shorten(large)}.`);
-    if (scan.leftOut > 0) notes.push(`Not kept in your files: ${scan.leftOut} links, devices or unreadable names in /workspace/files.`);
+    if (large.length > 0)
+      notes.push(`Not kept in your files, being over ${megabytes(this.#limits.mountedFileBytes)}: ${shorten(large)}.`);
+    if (scan.leftOut > 0)
+      notes.push(`Not kept in your files: ${scan.leftOut} links, devices or unreadable names in /workspace/files.`);
     if (unnameable > 0) notes.push(`Not kept in your files: ${unnameable} names that files cannot have.`);
-    if (scan.isFull) notes.push(`Only the first ${this.#limits.mountedFiles} files in /workspace/files are kept in your files.`);
+    if (scan.isFull)
+      notes.push(`Only the first ${this.#limits.mountedFiles} files in /workspace/files are kept in your files.`);
     if (scan.isFull) this.#forgetRemovals(found);
     this.#scanned = found;
     return found;
@@ -216,15 +229,20 @@ export class FilesMount {
   }
 }
 
-function selectFiles(listing: Listing, { mountedFiles, mountedFileBytes }: MountLimits): { wanted: ReadonlySet<string>; notes: string[] } {
+function selectFiles(
+  listing: Listing,
+  { mountedFiles, mountedFileBytes }: MountLimits,
+): { wanted: ReadonlySet<string>; notes: string[] } {
   const notes: string[] = [];
   const large = listing.filter(([, , sizeBytes]) => sizeBytes > mountedFileBytes).map(([path]) => path);
   const paths = new Set(listing.map(([path]) => path));
   const impossible = listing.map(([path]) => path).filter((path) => !fitsOnDisk(path, paths));
   const leftOut = new Set([...large, ...impossible]);
   const fitting = listing.map(([path]) => path).filter((path) => !leftOut.has(path));
-  if (large.length > 0) notes.push(`Left out of /workspace/files, being over ${megabytes(mountedFileBytes)}: ${shorten(large)}.`);
-  if (impossible.length > 0) notes.push(`Left out of /workspace/files, having names that no disk takes: ${shorten(impossible)}.`);
+  if (large.length > 0)
+    notes.push(`Left out of /workspace/files, being over ${megabytes(mountedFileBytes)}: ${shorten(large)}.`);
+  if (impossible.length > 0)
+    notes.push(`Left out of /workspace/files, having names that no disk takes: ${shorten(impossible)}.`);
   if (fitting.length > mountedFiles) {
     notes.push(`Only the first ${mountedFiles} of your ${fitting.length} files are in /workspace/files.`);
   }
@@ -235,7 +253,11 @@ function selectFiles(listing: Listing, { mountedFiles, mountedFileBytes }: Mount
 function fitsOnDisk(path: string, paths: ReadonlySet<string>): boolean {
   const names = path.split("/");
   const parents = names.slice(1).map((_, index) => names.slice(0, index + 1).join("/"));
-  return isPlainPath(path) && names.every((name) => Buffer.byteLength(name) <= MAX_NAME_BYTES) && !parents.some((parent) => paths.has(parent));
+  return (
+    isPlainPath(path) &&
+    names.every((name) => encode(name).length <= MAX_NAME_BYTES) &&
+    !parents.some((parent) => paths.has(parent))
+  );
 }
 
 function isPlainPath(path: string): boolean {

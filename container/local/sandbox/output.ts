@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeSync } from "node:fs";
+import { type Bytes, concatBytes, copyBytes, decode, encode, NO_BYTES } from "./bytes.ts";
 
 export interface CapturedText {
   readonly text: string;
@@ -31,9 +32,9 @@ export class Output {
   readonly spoolPath: string;
   readonly #options: OutputOptions;
   readonly #keptBytes: number;
-  readonly #head: Buffer[] = [];
+  readonly #head: Bytes[] = [];
   #headBytes = 0;
-  #tail: Buffer[] = [];
+  #tail: Bytes[] = [];
   #tailBytes = 0;
   #totalBytes = 0;
   #spool: number | undefined;
@@ -51,33 +52,37 @@ export class Output {
     return this.#spooledBytes;
   }
 
-  push(bytes: Buffer): void {
+  push(bytes: Bytes): void {
     this.#totalBytes += bytes.length;
     if (this.#isSpooling) this.#keepInFile(bytes);
     const headPart = bytes.subarray(0, this.#keptBytes - this.#headBytes);
     if (headPart.length > 0) {
-      this.#head.push(Buffer.from(headPart));
+      this.#head.push(copyBytes(headPart));
       this.#headBytes += headPart.length;
     }
     // The tail holds the last bytes whether or not they are in the head too.
-    const tailPart = Buffer.from(bytes.subarray(-this.#keptBytes));
+    const tailPart = bytes.subarray(-this.#keptBytes);
     this.#tail.push(tailPart);
     this.#tailBytes += tailPart.length;
-    if (this.#tailBytes > 2 * this.#keptBytes || this.#tail.length > MAX_TAIL_PIECES) this.#trimTail();
+    while (this.#tailBytes - (this.#tail[0]?.length ?? 0) >= this.#keptBytes)
+      this.#tailBytes -= this.#tail.shift()?.length ?? 0;
+    if (this.#tail.length > MAX_TAIL_PIECES) this.#trimTail();
   }
 
   /** What a result carries: everything, or head and tail with a line between them. */
   read(): CapturedText {
     const { maxChars } = this.#options;
-    const head = decode(Buffer.concat(this.#head));
+    const head = decode(concatBytes(this.#head));
     if (this.#totalBytes <= this.#keptBytes && head.length <= maxChars) {
       return { text: head, totalBytes: this.#totalBytes, isCut: false };
     }
     this.#trimTail();
     const headChars = Math.floor(maxChars * HEAD_SHARE);
     const first = head.slice(0, headChars).toWellFormed();
-    const last = decode(Buffer.concat(this.#tail)).slice(headChars - maxChars).toWellFormed();
-    const leftOut = Math.max(0, this.#totalBytes - Buffer.byteLength(first) - Buffer.byteLength(last));
+    const last = decode(concatBytes(this.#tail))
+      .slice(headChars - maxChars)
+      .toWellFormed();
+    const leftOut = Math.max(0, this.#totalBytes - encode(first).length - encode(last).length);
     return { text: `${first}\n… ${leftOut} bytes left out …\n${last}`, totalBytes: this.#totalBytes, isCut: true };
   }
 
@@ -88,12 +93,12 @@ export class Output {
     this.#spool = undefined;
   }
 
-  #keepInFile(bytes: Buffer): void {
+  #keepInFile(bytes: Bytes): void {
     const { maxSpoolBytes, budget } = this.#options;
     const kept = bytes.subarray(0, Math.max(0, Math.min(maxSpoolBytes - this.#spooledBytes, budget.leftBytes)));
     try {
       this.#spool ??= openSync(this.spoolPath, "w", 0o600);
-      for (let at = 0; at < kept.length; ) {
+      for (let at = 0; at < kept.length;) {
         const written = writeSync(this.#spool, kept, at);
         at += written;
         this.#spooledBytes += written;
@@ -108,15 +113,10 @@ export class Output {
   }
 
   #trimTail(): void {
-    const all = Buffer.concat(this.#tail);
-    this.#tail = [Buffer.from(all.subarray(-this.#keptBytes))];
+    const all = concatBytes(this.#tail);
+    this.#tail = [copyBytes(all.subarray(-this.#keptBytes))];
     this.#tailBytes = Math.min(all.length, this.#keptBytes);
   }
-}
-
-/** Text, with a mark where the bytes are none. */
-export function decode(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true, fatal: false }).decode(bytes);
 }
 
 const LIVE_EVERY_MS = 250;
@@ -125,7 +125,7 @@ const LIVE_BYTES = 2_000;
 /** Passes the newest output on, a few times a second. */
 export class LiveOutput {
   readonly #onText: (text: string) => void;
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Bytes = NO_BYTES;
   #timer: NodeJS.Timeout | undefined;
   #isOn = true;
 
@@ -133,13 +133,13 @@ export class LiveOutput {
     this.#onText = onText;
   }
 
-  push(bytes: Buffer): void {
+  push(bytes: Bytes): void {
     if (!this.#isOn) return;
-    this.#pending = Buffer.concat([this.#pending, bytes.subarray(-LIVE_BYTES)]).subarray(-LIVE_BYTES);
+    this.#pending = concatBytes([this.#pending, bytes.subarray(-LIVE_BYTES)]).subarray(-LIVE_BYTES);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#onText(decode(this.#pending));
-      this.#pending = Buffer.alloc(0);
+      this.#pending = NO_BYTES;
     }, LIVE_EVERY_MS);
   }
 

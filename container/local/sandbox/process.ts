@@ -1,13 +1,21 @@
 import { rm } from "node:fs/promises";
 import * as z from "zod";
+import { type Bytes, encode } from "./bytes.ts";
 import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { type CapturedText, type LiveOutput, Output, type SpoolBudget } from "./output.ts";
 
+/** What a program can be given: its arguments and variables end at a NUL. */
+const argument = (maxChars: number) =>
+  z
+    .string()
+    .max(maxChars)
+    .refine((text) => !text.includes("\0"), "it holds a NUL character");
+
 export const commandSchema = z.object({
-  command: z.string().min(1).max(1_000_000),
-  cwd: z.string().max(4_096).optional(),
-  env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(100_000)).default({}),
+  command: argument(1_000_000).min(1),
+  cwd: argument(4_096).optional(),
+  env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), argument(100_000)).default({}),
   stdin: z.string().max(16_000_000).optional(),
   timeoutMs: z.int().min(1).max(2_147_483_647),
   waitMs: z.int().min(0).max(2_147_483_647),
@@ -38,7 +46,17 @@ const exitSchema = z.object({ code: z.int().nullable(), signal: z.string().max(2
 /** Numbers of the signals that end processes, as bash adds them to 128. */
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
   ...{ SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGTRAP: 5, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9 },
-  ...{ SIGUSR1: 10, SIGSEGV: 11, SIGUSR2: 12, SIGPIPE: 13, SIGALRM: 14, SIGTERM: 15, SIGXCPU: 24, SIGXFSZ: 25, SIGSYS: 31 },
+  ...{
+    SIGUSR1: 10,
+    SIGSEGV: 11,
+    SIGUSR2: 12,
+    SIGPIPE: 13,
+    SIGALRM: 14,
+    SIGTERM: 15,
+    SIGXCPU: 24,
+    SIGXFSZ: 25,
+    SIGSYS: 31,
+  },
 };
 const STDIN_CHUNK_BYTES = 256 * 1024;
 const AFTER_KILL_MS = 2_000;
@@ -98,7 +116,7 @@ export class SandboxProcess {
     );
     const timer = setTimeout(() => void this.#timeOut(), request.timeoutMs);
     void this.ended.then(() => clearTimeout(timer));
-    if (stdin !== undefined) void this.#feed(Buffer.from(stdin));
+    if (stdin !== undefined) void this.#feed(encode(stdin));
   }
 
   get isRunning(): boolean {
@@ -108,8 +126,12 @@ export class SandboxProcess {
   /** Kills the command with everything that it started, or the whole sandbox where that fails. */
   async kill(): Promise<void> {
     const isDone = await this.#link.killTree(this.#call);
-    if (!isDone) this.#link.kill("A command's processes could not be killed one by one; the sandbox was started afresh.");
-    const timer = setTimeout(() => this.#link.kill("The sandbox did not answer; it was started afresh."), AFTER_KILL_MS);
+    if (!isDone)
+      this.#link.kill("A command's processes could not be killed one by one; the sandbox was started afresh.");
+    const timer = setTimeout(
+      () => this.#link.kill("The sandbox did not answer; it was started afresh."),
+      AFTER_KILL_MS,
+    );
     await this.ended;
     clearTimeout(timer);
   }
@@ -119,7 +141,10 @@ export class SandboxProcess {
     return {
       processId: this.id,
       isRunning: ending === undefined,
-      ...(ending?.kind === "exited" && { exitCode: ending.exitCode, ...(ending.signal !== undefined && { signal: ending.signal }) }),
+      ...(ending?.kind === "exited" && {
+        exitCode: ending.exitCode,
+        ...(ending.signal !== undefined && { signal: ending.signal }),
+      }),
       hasTimedOut: this.#hasTimedOut,
       stdout: this.stdout.read(),
       stderr: this.stderr.read(),
@@ -143,7 +168,7 @@ export class SandboxProcess {
     }
   }
 
-  #onFrame(kind: number, content: Buffer): void {
+  #onFrame(kind: number, content: Bytes): void {
     if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr) {
       (kind === FROM_AGENT.stdout ? this.stdout : this.stderr).push(content);
       if (this.isRunning) this.#options.live.push(content);
@@ -180,7 +205,7 @@ export class SandboxProcess {
     await this.kill();
   }
 
-  async #feed(bytes: Buffer): Promise<void> {
+  async #feed(bytes: Bytes): Promise<void> {
     for (let at = 0; at < bytes.length && this.isRunning; at += STDIN_CHUNK_BYTES) {
       await this.#link.send(TO_AGENT.stdin, this.#call, bytes.subarray(at, at + STDIN_CHUNK_BYTES));
     }

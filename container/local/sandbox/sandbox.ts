@@ -5,7 +5,7 @@ import { AgentLink } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { CodeContext, type CodeRequest, type CodeRunResult } from "./context.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
-import { jailCommand, makeSandboxFolder } from "./jail.ts";
+import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
 import { Manifest } from "./manifest.ts";
 import { FilesMount } from "./mount.ts";
@@ -87,11 +87,10 @@ export class LocalSandbox {
         return process;
       }
       await this.#drop(process);
-      if (early.code === "ENOCWD") {
-        throw new Problem("invalid_input", `There is no folder ${absolute(request.cwd)} in the sandbox; make it first or leave cwd out.`);
-      }
-      if (early.code === "E2BIG") throw new Problem("too_large", "Command and env are too long together; write them to a file first.");
-      if (tries === MAX_STARTS) throw new Problem("unavailable", `The sandbox could not start a process (${early.code}); try again.`);
+      const refused = refusalOf(early.code, request);
+      if (refused !== undefined) throw refused;
+      if (tries === MAX_STARTS)
+        throw new Problem("unavailable", `The sandbox could not start a process (${early.code}); try again.`);
       const reason = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
       notes.push(reason);
       link.kill(reason);
@@ -103,7 +102,10 @@ export class LocalSandbox {
   process(id: string): SandboxProcess {
     const found = this.#processes.get(id);
     if (found === undefined) {
-      throw new Problem("not_found", "There is no such process any more; what one has written is kept for a while only.");
+      throw new Problem(
+        "not_found",
+        "There is no such process any more; what one has written is kept for a while only.",
+      );
     }
     return found;
   }
@@ -172,7 +174,7 @@ export class LocalSandbox {
           limits,
           cgroupProcsFiles: cgroup?.procsFiles ?? [],
           isNice: cgroup?.limits.cpu !== true,
-          ...(egressSocket !== undefined && { egressSocket }),
+          ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
         },
         AGENT,
       );
@@ -195,7 +197,10 @@ export class LocalSandbox {
     } catch (error) {
       await cgroup?.remove();
       log(`sandbox ${this.#options.id}: ${String(error)}`);
-      throw new Problem("unavailable", "The sandbox did not start; try again, and see the log of npm start if it stays so.");
+      throw new Problem(
+        "unavailable",
+        "The sandbox did not start; try again, and see the log of npm start if it stays so.",
+      );
     }
   }
 
@@ -251,5 +256,22 @@ export class LocalSandbox {
 
   #folder(name: "workspace" | "files" | "spool"): string {
     return join(this.#options.dir, name);
+  }
+}
+
+/** What is wrong with a command that could not be started; nothing where it is the sandbox that is full. */
+function refusalOf(code: string, { cwd }: CommandRequest): Problem | undefined {
+  switch (code) {
+    case "ENOCWD":
+      return new Problem(
+        "invalid_input",
+        `There is no folder ${absolute(cwd)} in the sandbox; make it first or leave cwd out.`,
+      );
+    case "E2BIG":
+      return new Problem("too_large", "The variables in env are too long; write them to a file first.");
+    case "EACCES":
+      return new Problem("forbidden", `The folder ${absolute(cwd)} cannot be entered; choose another cwd.`);
+    default:
+      return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
-import { jailProblem, makeSandboxFolder, openSocketToSandbox, prepareEtc } from "./jail.ts";
+import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
@@ -39,7 +39,7 @@ export class Sandboxes {
 
   /** Tries what this machine allows. Leftovers of a runtime that was killed are removed. */
   static async open(options: SandboxesOptions): Promise<Sandboxes> {
-    const { dataDir, egressSocket } = options;
+    const { dataDir } = options;
     const limits = { ...defaultLimits(), ...options.limits };
     const all = join(dataDir, "sandboxes");
     await mkdir(all, { recursive: true, mode: 0o700 });
@@ -47,7 +47,6 @@ export class Sandboxes {
     for (const name of await readdir(all)) await LocalSandbox.clearSpools(join(all, name));
     const etcDir = join(dataDir, "sandbox-etc");
     await prepareEtc(etcDir);
-    if (egressSocket !== undefined) await openSocketToSandbox(egressSocket);
     const probeDir = join(dataDir, "sandbox-probe");
     for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
     const problem = await jailProblem({
@@ -57,7 +56,6 @@ export class Sandboxes {
       limits,
       cgroupProcsFiles: [],
       isNice: false,
-      ...(egressSocket !== undefined && { egressSocket }),
     });
     return new Sandboxes(options, limits, problem);
   }
@@ -85,7 +83,9 @@ export class Sandboxes {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#sandboxes.values()].map(async (sandbox) => await sandbox.stop("Pincer is being stopped.")));
+    await Promise.all(
+      [...this.#sandboxes.values()].map(async (sandbox) => await sandbox.stop("Pincer is being stopped.")),
+    );
   }
 
   async #stopIdle(idleMs: number): Promise<void> {
@@ -93,10 +93,13 @@ export class Sandboxes {
   }
 
   async #makeRoom(): Promise<void> {
-    const idle = [...this.#sandboxes].filter(([, sandbox]) => sandbox.idleMs > 0).sort(([, a], [, b]) => b.idleMs - a.idleMs);
+    const idle = [...this.#sandboxes]
+      .filter(([, sandbox]) => sandbox.idleMs > 0)
+      .toSorted(([, a], [, b]) => b.idleMs - a.idleMs);
     if (this.#sandboxes.size < MAX_STARTED) return;
     const [oldest] = idle;
-    if (oldest === undefined) throw new Problem("limit_reached", `${MAX_STARTED} sandboxes are busy on this machine; try again later.`);
+    if (oldest === undefined)
+      throw new Problem("limit_reached", `${MAX_STARTED} sandboxes are busy on this machine; try again later.`);
     await this.#stop(...oldest);
   }
 

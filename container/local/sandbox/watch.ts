@@ -49,16 +49,17 @@ export function watchSandbox(options: WatchOptions): { stop(): void } {
     return await disk();
   };
 
+  const look = async (): Promise<void> => {
+    const reason = await check();
+    if (reason === undefined || isStopped) return;
+    stop();
+    onBreach(reason);
+  };
+
   const timer = setInterval(() => {
     if (isBusy) return;
     isBusy = true;
-    check()
-      .then((reason) => {
-        if (reason === undefined || isStopped) return;
-        stop();
-        onBreach(reason);
-      })
-      .finally(() => (isBusy = false));
+    void look().finally(() => (isBusy = false));
   }, EVERY_MS);
   timer.unref();
   const stop = (): void => {
@@ -74,7 +75,8 @@ function watchDisk({ folders, limits }: WatchOptions): () => Promise<string | un
   return async () => {
     const now = await free(folders[0] ?? "/");
     const isFirst = last === undefined;
-    const grew = last === undefined || last.bytes - now.bytes > DISK_STEP_BYTES || last.files - now.files > DISK_STEP_FILES;
+    const grew =
+      last === undefined || last.bytes - now.bytes > DISK_STEP_BYTES || last.files - now.files > DISK_STEP_FILES;
     if (!grew) {
       if (last !== undefined) last = { bytes: Math.max(last.bytes, now.bytes), files: Math.max(last.files, now.files) };
       return undefined;
@@ -104,17 +106,20 @@ async function free(folder: string): Promise<{ bytes: number; files: number }> {
 /** By `du`, which follows no link however the folders change under it. */
 async function measure(folders: readonly string[]): Promise<{ bytes: number; files: number }> {
   const total = async (...flags: string[]): Promise<number> => {
-    const { stdout } = await promisify(execFile)("du", ["-scx", ...flags, "--", ...folders]).catch((error: unknown) => ({
-      stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "",
-    }));
+    const { stdout } = await promisify(execFile)("du", ["-scx", ...flags, "--", ...folders]).catch(
+      (error: unknown) => ({
+        stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "",
+      }),
+    );
     return Number(/^(\d+)\ttotal$/m.exec(stdout)?.[1] ?? 0);
   };
-  return { bytes: (await total("--block-size=1")), files: await total("--inodes") };
+  return { bytes: await total("--block-size=1"), files: await total("--inodes") };
 }
 
 /** What a sandbox uses now, of what its cgroup does not limit. */
 function usage(pid: number, cgroup: SandboxCgroup | undefined): { processes: number; memoryBytes: number } {
-  if (cgroup !== undefined && cgroup.limits.memory && cgroup.limits.pids) return { processes: cgroup.processes(), memoryBytes: 0 };
+  if (cgroup !== undefined && cgroup.limits.memory && cgroup.limits.pids)
+    return { processes: cgroup.processes(), memoryBytes: 0 };
   const seen = descendants(pid);
   const processes = seen.reduce((total, process) => total + process.threads, 0);
   if (cgroup?.limits.memory === true) return { processes, memoryBytes: 0 };
@@ -144,7 +149,7 @@ function descendants(root: number): Seen[] {
     }
   }
   const found: Seen[] = [];
-  for (let queue = [root]; queue.length > 0; ) {
+  for (let queue = [root]; queue.length > 0;) {
     const below = children.get(queue.pop() ?? 0) ?? [];
     found.push(...below);
     queue = queue.concat(below.map((process) => process.pid));
@@ -155,7 +160,8 @@ function descendants(root: number): Seen[] {
 function memoryOf(pid: number): { ownBytes: number; sharedBytes: number } {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "latin1");
-    const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0) * 1024;
+    const field = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0) * 1024;
     return { ownBytes: field("RssAnon"), sharedBytes: field("RssShmem") };
   } catch {
     return { ownBytes: 0, sharedBytes: 0 };

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
 import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./frames.mjs";
@@ -76,4 +77,5 @@ fromRuntime.on("close", () => process.exit(0));
 toRuntime.on("error", () => process.exit(0));
 
 fillFifos();
+openEgress();
 outbox.send(FROM_AGENT.ready, 0, {});

@@ -37,7 +37,8 @@ function refillSoon() {
 /** A pipe: `reader` never blocks, `writer` does unless `isWriterOurs`, which turns that round. */
 export function openPipe({ isWriterOurs = false } = {}) {
   if (ready.length === 0) fillFifos();
-  const name = /** @type {string} */ (ready.pop());
+  const name = ready.pop();
+  if (name === undefined) throw new Error("There is no pipe.");
   refillSoon();
   const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants;
   const first = openSync(name, O_RDONLY | O_NONBLOCK);
@@ -61,7 +62,7 @@ const scratch = Buffer.allocUnsafe(64 * 1024);
  */
 export function drain(reader, onBytes) {
   try {
-    for (let total = 0; total < DRAIN_BYTES; ) {
+    for (let total = 0; total < DRAIN_BYTES;) {
       const size = readSync(reader, scratch);
       if (size === 0) return;
       total += size;

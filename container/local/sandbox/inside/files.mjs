@@ -84,7 +84,7 @@ async function read(call, { path, maxBytes, isExact }, outbox) {
   readers.set(call, reader);
   try {
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (let sent = 0; reader.isWanted && !(isExact && sent === sizeBytes); ) {
+    for (let sent = 0; reader.isWanted && !(isExact && sent === sizeBytes);) {
       const { bytesRead } = await file.read(buffer, 0, isExact ? Math.min(CHUNK_BYTES, sizeBytes - sent) : CHUNK_BYTES);
       if (bytesRead === 0 && isExact) throw refuse("ECHANGED");
       if (bytesRead === 0) break;
@@ -93,7 +93,8 @@ async function read(call, { path, maxBytes, isExact }, outbox) {
       if (sent > maxBytes) throw refuse("EFBIG");
       outbox.send(FROM_AGENT.bytes, call, buffer.subarray(0, bytesRead));
       reader.credit -= 1;
-      while (reader.credit <= 0 && reader.isWanted) await new Promise((resolve) => (reader.wake = () => resolve(undefined)));
+      while (reader.credit <= 0 && reader.isWanted)
+        await new Promise((resolve) => (reader.wake = () => resolve(undefined)));
     }
   } finally {
     readers.delete(call);

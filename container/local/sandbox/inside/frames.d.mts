@@ -11,5 +11,7 @@ export const FROM_AGENT: {
   readonly started: 24;
 };
 export const MAX_FRAME_BYTES: number;
-export function frame(kind: number, call: number, content?: Uint8Array | string): Buffer;
-export function frameReader(onFrame: (kind: number, call: number, content: Buffer) => void): (chunk: Buffer) => void;
+export function frame(kind: number, call: number, content?: Uint8Array | string): Uint8Array;
+export function frameReader(
+  onFrame: (kind: number, call: number, content: Uint8Array) => void,
+): (chunk: Uint8Array) => void;

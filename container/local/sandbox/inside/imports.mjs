@@ -6,64 +6,67 @@
 
 const IDENTIFIER = /[\w$\u0080-\uffff]/;
 /** A slash after one of these begins a regular expression, else it divides. */
-const BEFORE_REGEX = /(^|[(,=:[!&|?{};+\-*%<>~^]|\b(return|typeof|case|in|of|do|else|void|delete|throw|new|await|yield))\s*$/;
+const BEFORE_REGEX =
+  /(^|[(,=:[!&|?{};+\-*%<>~^]|\b(return|typeof|case|in|of|do|else|void|delete|throw|new|await|yield))\s*$/;
+const BEFORE_CHARS = 40;
+const MAX_DECLARATION_CHARS = 10_000;
 const DECLARATION = /^import\s*(?:([\w$\s{},*]+?)\s*from\s*)?(["'])([^"'\n]+)\2\s*(?:with\s*\{[^}]*\}\s*)?;?/;
 
 /** @param {string} code */
 export function withImports(code) {
   if (!/\bimport\b/.test(code)) return code;
   let out = "";
+  /** The end of what was read, without comments: what a slash or a declaration comes after. */
+  let before = "\n";
   /** How many braces are open in each template expression that we are in. @type {number[]} */
   const templates = [];
-  for (let at = 0; at < code.length; ) {
-    const skipped = skip(code, at, out, templates);
-    if (skipped > at) {
-      out += code.slice(at, skipped);
-      at = skipped;
-      continue;
-    }
-    if (code.startsWith("import", at) && !IDENTIFIER.test(code[at - 1] ?? " ") && !/\.\s*$/.test(out)) {
-      const rest = code.slice(at);
-      const declaration = DECLARATION.exec(rest);
-      if (declaration !== null && /(^|[;\n}])[ \t]*$/.test(out)) {
-        out += declared(declaration[1], declaration[3] ?? "");
-        at += declaration[0].length;
-        continue;
-      }
-      if (/^import\s*\(/.test(rest)) {
-        out += "$import";
-        at += "import".length;
-        continue;
-      }
-    }
-    const char = code[at] ?? "";
-    if (char === "{" && templates.length > 0) templates[templates.length - 1] += 1;
-    if (char === "}" && templates.length > 0) {
-      if (templates.at(-1) === 0) {
-        templates.pop();
-        const end = templateEnd(code, at + 1, templates);
-        out += code.slice(at, end);
-        at = end;
-        continue;
-      }
-      templates[templates.length - 1] -= 1;
-    }
-    out += char;
-    at += 1;
+  for (let at = 0; at < code.length;) {
+    const next = changed(code, at, before) ?? whole(code, at, before, templates);
+    out += next.text ?? code.slice(at, next.end);
+    if (!next.isComment) before = (before + code.slice(at, next.end)).slice(-BEFORE_CHARS);
+    at = next.end;
   }
   return out;
 }
 
-/** Where the string, comment, template text or regular expression that begins at `at` ends; `at` where none does. */
-function skip(/** @type {string} */ code, /** @type {number} */ at, /** @type {string} */ before, /** @type {number[]} */ templates) {
+/** An import, in the words that take its place. */
+function changed(/** @type {string} */ code, /** @type {number} */ at, /** @type {string} */ before) {
+  if (!code.startsWith("import", at) || IDENTIFIER.test(code[at - 1] ?? " ") || /\.\s*$/.test(before)) return undefined;
+  const rest = code.slice(at, at + MAX_DECLARATION_CHARS);
+  const declaration = /(^|[;\n}])[ \t]*$/.test(before) ? DECLARATION.exec(rest) : null;
+  if (declaration !== null) {
+    return { end: at + declaration[0].length, text: declared(declaration[1], declaration[3] ?? ""), isComment: false };
+  }
+  return /^import\s*(\/\*|\()/.test(rest)
+    ? { end: at + "import".length, text: "$import", isComment: false }
+    : undefined;
+}
+
+/** Where what begins at `at` ends: a comment, string, template text or regular expression, else one character. */
+function whole(
+  /** @type {string} */ code,
+  /** @type {number} */ at,
+  /** @type {string} */ before,
+  /** @type {number[]} */ templates,
+) {
+  const piece = (/** @type {number} */ end, isComment = false) => ({ end, text: undefined, isComment });
   const pair = code.slice(at, at + 2);
-  if (pair === "//") return end(code, "\n", at);
-  if (pair === "/*") return Math.min(code.length, end(code, "*/", at + 2) + 2);
+  if (pair === "//") return piece(end(code, "\n", at), true);
+  if (pair === "/*") return piece(Math.min(code.length, end(code, "*/", at + 2) + 2), true);
   const char = code[at];
-  if (char === '"' || char === "'") return literal(code, at + 1, char);
-  if (char === "`") return templateEnd(code, at + 1, templates);
-  if (char === "/" && BEFORE_REGEX.test(before)) return regexEnd(code, at + 1);
-  return at;
+  if (char === '"' || char === "'") return piece(literal(code, at + 1, char));
+  if (char === "`") return piece(templateEnd(code, at + 1, templates));
+  if (char === "/" && BEFORE_REGEX.test(before)) return piece(regexEnd(code, at + 1));
+  const open = templates.length - 1;
+  if (open >= 0 && char === "{") templates[open] += 1;
+  if (open >= 0 && char === "}") {
+    if (templates[open] === 0) {
+      templates.pop();
+      return piece(templateEnd(code, at + 1, templates));
+    }
+    templates[open] -= 1;
+  }
+  return piece(at + 1);
 }
 
 function end(/** @type {string} */ code, /** @type {string} */ what, /** @type {number} */ from) {
@@ -104,9 +107,14 @@ function declared(/** @type {string | undefined} */ names, /** @type {string} */
   const space = /\*\s*as\s+([\w$]+)/.exec(names)?.[1];
   const braces = /\{([^}]*)\}/.exec(names)?.[1];
   const main = /^\s*([\w$]+)/.exec(names)?.[1];
-  const parts = (braces ?? "").split(",").map((name) => name.trim().replace(/\s+as\s+/, ": ")).filter((name) => name !== "");
+  const parts = (braces ?? "")
+    .split(",")
+    .map((name) => name.trim().replace(/\s+as\s+/, ": "))
+    .filter((name) => name !== "");
   if (main !== undefined) parts.unshift(`default: ${main}`);
   const destructured = `const { ${parts.join(", ")} } = `;
   if (space === undefined) return destructured + load;
-  return parts.length === 0 ? `const ${space} = ${load}` : `const ${space} = ${load} const { ${parts.join(", ")} } = ${space};`;
+  return parts.length === 0
+    ? `const ${space} = ${load}`
+    : `const ${space} = ${load} const { ${parts.join(", ")} } = ${space};`;
 }

@@ -28,7 +28,8 @@ function runCode() {
   const require = createRequire("/workspace/");
   Object.assign(globalThis, { require });
   Object.defineProperty(globalThis, "$import", {
-    value: (/** @type {string} */ name, /** @type {ImportCallOptions} */ options) => import(/^\.{0,2}\//.test(name) ? require.resolve(name) : resolve(name), options),
+    value: (/** @type {string} */ name, /** @type {ImportCallOptions} */ options) =>
+      import(/^\.{0,2}\//.test(name) ? require.resolve(name) : resolve(name), options),
   });
   /** A package of the workspace; what cannot be found there is left to Node to say. */
   function resolve(/** @type {string} */ name) {
@@ -46,27 +47,31 @@ function runCode() {
   /** @param {string} method @param {object} params @returns {Promise<any>} */
   const post = (method, params) =>
     new Promise((done) => session.post(method, params, (error, answer) => done(error === null ? answer : { error })));
-  /** Values stay on this thread: the worker is told what they look like. */
   const held = Symbol.for("pincer.value");
-  const valueOf = async (/** @type {any} */ remote) => {
-    if (remote.objectId === undefined) return "unserializableValue" in remote ? globalThis.eval(remote.unserializableValue) : remote.value;
+  /** The value itself, in a box: an `await` would look for its `then`. */
+  const boxOf = async (/** @type {any} */ remote) => {
+    if (remote.objectId === undefined) return { value: primitiveOf(remote) };
     await post("Runtime.callFunctionOn", {
       objectId: remote.objectId,
       functionDeclaration: "function () { globalThis[Symbol.for('pincer.value')] = this; }",
     });
     const value = Reflect.get(globalThis, held);
     Reflect.deleteProperty(globalThis, held);
-    return remote.type === "symbol" || remote.type === "bigint" ? value.valueOf() : value;
+    return { value: remote.type === "symbol" ? value.valueOf() : value };
   };
 
   const worker = new Worker(new URL(import.meta.url));
   worker.on("exit", () => process.exit(0));
   worker.on("message", async ({ run, code }) => {
     if (code === undefined) return worker.postMessage({ run, isAlive: true });
-    const answer = await post("Runtime.evaluate", { expression: withImports(code), replMode: true, awaitPromise: true });
+    const answer = await post("Runtime.evaluate", {
+      expression: withImports(code),
+      replMode: true,
+      awaitPromise: true,
+    });
     let outcome;
     try {
-      outcome = await describe(answer, valueOf);
+      outcome = await describe(answer, boxOf);
     } catch (error) {
       outcome = { error: describeError(error) };
     }
@@ -75,30 +80,42 @@ function runCode() {
   });
 }
 
-/** @param {any} answer @param {(remote: any) => Promise<unknown>} valueOf */
-async function describe({ result, exceptionDetails, error }, valueOf) {
-  if (exceptionDetails !== undefined) return { error: describeError(await valueOf(exceptionDetails.exception)) };
+/** A value that came by itself; JSON has no words for some. @param {any} remote */
+function primitiveOf({ type, value, unserializableValue }) {
+  if (unserializableValue === undefined) return value;
+  return type === "bigint" ? BigInt(unserializableValue.slice(0, -1)) : Number(unserializableValue);
+}
+
+/** @param {any} answer @param {(remote: any) => Promise<{ value: unknown }>} boxOf */
+async function describe({ result, exceptionDetails, error }, boxOf) {
+  if (exceptionDetails !== undefined) return { error: describeError((await boxOf(exceptionDetails.exception)).value) };
   if (result === undefined) return { error: { ...INTERRUPTED, message: error?.message ?? INTERRUPTED.message } };
   if (result.type === "undefined") return {};
-  const value = await valueOf(result);
-  return { text: inspect(value, { depth: 4, breakLength: 100, maxArrayLength: 200, maxStringLength: 100_000 }).slice(0, MAX_TEXT_CHARS) };
+  const { value } = await boxOf(result);
+  return {
+    text: inspect(value, { depth: 4, breakLength: 100, maxArrayLength: 200, maxStringLength: 100_000 }).slice(
+      0,
+      MAX_TEXT_CHARS,
+    ),
+  };
 }
 
 /** @param {unknown} error */
 function describeError(error) {
-  if (!(error instanceof Error)) return { name: "Thrown", message: inspect(error).slice(0, MAX_TRACEBACK_CHARS), traceback: "" };
+  if (!(error instanceof Error))
+    return { name: "Thrown", message: inspect(error).slice(0, MAX_TRACEBACK_CHARS), traceback: "" };
   const lines = stripVTControlCharacters(String(error.stack)).split("\n");
   // What lies below the code's own frames is this file and Node.
   const own = lines.filter((line) => !/^\s+at (.*(node:|\/opt\/pincer\/)|new Promise \(<anonymous>\))/.test(line));
   return {
-    name: String(error.name),
-    message: String(error.message).slice(0, MAX_TRACEBACK_CHARS),
+    name: error.name,
+    message: error.message.slice(0, MAX_TRACEBACK_CHARS),
     traceback: own.join("\n").slice(-MAX_TRACEBACK_CHARS),
   };
 }
 
 function serve() {
-  const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
+  const port = parentPort;
   const runtime = new Socket({ fd: 3, readable: true, writable: true });
   /** @type {{ mark: string, isStopped: boolean } | undefined} */
   let current;
@@ -166,7 +183,7 @@ function serve() {
 
 /** The pipe may be full, and does not block. @param {number} fd @param {string} text */
 function writeWhole(fd, text) {
-  for (let rest = Buffer.from(text); rest.length > 0; ) {
+  for (let rest = Buffer.from(text); rest.length > 0;) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {

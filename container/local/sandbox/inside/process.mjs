@@ -22,7 +22,11 @@ async function start(call, request, outbox) {
   if (!statSync(request.cwd, { throwIfNoEntry: false })?.isDirectory()) {
     throw Object.assign(new Error("no such folder"), { code: "ENOCWD" });
   }
-  const pipes = { stdout: openPipe(), stderr: openPipe(), ...(request.hasStdin && { stdin: openPipe({ isWriterOurs: true }) }) };
+  const pipes = {
+    stdout: openPipe(),
+    stderr: openPipe(),
+    ...(request.hasStdin && { stdin: openPipe({ isWriterOurs: true }) }),
+  };
   const child = spawn("/bin/bash", ["-c", asArgument(call, request.command)], {
     cwd: request.cwd,
     env: {
@@ -32,7 +36,12 @@ async function start(call, request, outbox) {
       PINCER_MARK: String(markFor(call)),
       PINCER_STDIN: request.hasStdin ? "1" : "",
     },
-    stdio: [pipes.stdin?.reader ?? "ignore", pipes.stdout.writer, pipes.stderr.writer, ...(request.hasControl ? ["pipe"] : [])],
+    stdio: [
+      pipes.stdin?.reader ?? "ignore",
+      pipes.stdout.writer,
+      pipes.stderr.writer,
+      ...(request.hasControl ? ["pipe"] : []),
+    ],
     // Its own session: a signal from inside a command does not meet the agent's group.
     detached: true,
   });
@@ -62,7 +71,10 @@ async function start(call, request, outbox) {
   child.on("error", (error) => {
     running.delete(call);
     for (const output of outputs) output.end();
-    outbox.send(FROM_AGENT.failed, call, { code: "code" in error ? String(error.code) : "EUNKNOWN", message: error.message });
+    outbox.send(FROM_AGENT.failed, call, {
+      code: "code" in error ? String(error.code) : "EUNKNOWN",
+      message: error.message,
+    });
   });
   child.on("exit", (code, signal) => {
     outbox.whenClear(() => {

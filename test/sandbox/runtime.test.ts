@@ -1,0 +1,132 @@
+import { once } from "node:events";
+import { createServer, IncomingMessage, request } from "node:http";
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
+import { FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
+import { mapFiles } from "./map-files.ts";
+
+test("only who knows the secret, asks for this machine and is no web page is heard", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const { url } = sandboxes.runtime;
+  const ask = async (headers: Record<string, string>): Promise<number | undefined> => {
+    const asked = request(`${url}/health`, { headers });
+    asked.end();
+    const [response]: unknown[] = await once(asked, "response");
+    if (!(response instanceof IncomingMessage)) throw new Error("There was no answer.");
+    response.resume();
+    return response.statusCode;
+  };
+  const authorization = `Bearer ${sandboxes.secret}`;
+  expect(await ask({ authorization })).toBe(200);
+  expect(await ask({})).toBe(403);
+  expect(await ask({ authorization: `Bearer ${sandboxes.secret}x` })).toBe(403);
+  expect(await ask({ authorization, host: "evil.example" })).toBe(403);
+  expect(await ask({ authorization, host: "127.0.0.1.evil.example" })).toBe(403);
+  expect(await ask({ authorization, origin: "http://localhost" })).toBe(403);
+  const driver = createLocalDriver({ runtimeUrl: url, secret: "wrong".repeat(8) }, fetch);
+  await expect(run(driver.open("x", mapFiles()), "true")).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("what is no sandbox, no route or no request is refused in words", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const ask = async (path: string, body: string) => {
+    const response = await fetch(`${sandboxes.runtime.url}${path}`, {
+      method: "POST",
+      body,
+      headers: { authorization: `Bearer ${sandboxes.secret}` },
+    });
+    return z.object({ error: z.object({ code: z.string(), message: z.string() }) }).parse(await response.json()).error;
+  };
+  expect((await ask("/sandboxes/../../etc/exec", "{}")).code).toBe("not_found");
+  expect((await ask("/sandboxes/a%2Fb/exec", "{}")).code).toBe("not_found");
+  expect((await ask("/sandboxes/a/nothing", "{}")).code).toBe("not_found");
+  expect((await ask("/sandboxes/a/exec", "{ broken")).code).toBe("invalid_input");
+  expect((await ask("/sandboxes/a/exec", "{}")).code).toBe("invalid_input");
+});
+
+test("a NUL in a command, folder or variable is refused, and running commands go on", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const running = run(sandbox, "sleep 1; echo done");
+  await expect(run(sandbox, "echo a\0b")).rejects.toMatchObject({
+    code: "invalid_input",
+    message: expect.stringContaining("NUL"),
+  });
+  await expect(run(sandbox, "true", { cwd: "a\0b" })).rejects.toMatchObject({ code: "invalid_input" });
+  await expect(run(sandbox, "true", { env: { A: "a\0b" } })).rejects.toMatchObject({ code: "invalid_input" });
+  const variables = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`V${index}`, "x".repeat(99_000)]));
+  await expect(run(sandbox, "true", { env: variables })).rejects.toMatchObject({ code: "too_large" });
+  expect(await running).toMatchObject({ exitCode: 0, stdout: { text: "done\n" } });
+  expect((await runCode(sandbox, "print('a\0b')")).error?.name ?? "none").toMatch(/Error|none/);
+});
+
+test("a command that goes on after its answer may say whatever it likes", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const heard: string[] = [];
+  const command = {
+    command: "for i in $(seq 8); do echo $i; sleep 0.2; done",
+    timeoutMs: 10_000,
+    waitMs: 500,
+    maxChars: 1_000,
+  };
+  const { processId } = await sandbox.exec(command, {
+    signal: new AbortController().signal,
+    onOutput: (text) => heard.push(text),
+  });
+  expect(heard.length).toBeGreaterThan(0);
+  await run(sandbox, "sleep 2");
+  expect(await new Response((await sandbox.readOutput(processId, "stdout")).body).text()).toBe(
+    "1\n2\n3\n4\n5\n6\n7\n8\n",
+  );
+});
+
+test("a runtime that is not there, or answers nonsense, is said to be unavailable", async () => {
+  const answers = ["not json\n", '{"result":{},"notes":[],"changes":{"notes":[]}}\n', '{"output":5}\n', ""];
+  for (const answer of answers) {
+    await using server = createServer((_, response) => response.end(answer));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = z.object({ port: z.number() }).parse(server.address());
+    const driver = createLocalDriver({ runtimeUrl: `http://127.0.0.1:${port}`, secret: "s".repeat(40) }, fetch);
+    await expect(run(driver.open("x", mapFiles()), "true"), answer).rejects.toMatchObject({ code: "unavailable" });
+  }
+  const nobody = createLocalDriver({ runtimeUrl: "http://127.0.0.1:1", secret: "s".repeat(40) }, fetch);
+  await expect(run(nobody.open("x", mapFiles()), "true")).rejects.toMatchObject({
+    code: "unavailable",
+    message: "The local sandbox runtime does not answer; it is started again at once, so try again.",
+  });
+});
+
+/** Programs that speak in the agent's place, as hostile code in a sandbox could. */
+const FRAME =
+  "const f=(k,c,b)=>{const h=Buffer.alloc(9);h.writeUInt32BE(b.length);h[4]=k;h.writeUInt32BE(c,5);process.stdout.write(Buffer.concat([h,Buffer.from(b)]))};";
+
+test.each([
+  {
+    says: "a frame that claims gigabytes",
+    script: "process.stdout.write(Buffer.alloc(9, 255)); setInterval(() => {}, 1e3)",
+  },
+  {
+    says: "answers that are no JSON",
+    script: `f(${FROM_AGENT.done},1,'{');f(${FROM_AGENT.exit},1,'[');setInterval(()=>{},1e3)`,
+  },
+  {
+    says: "answers to calls that nobody made",
+    script: `for(let i=0;i<99;i++)f(${FROM_AGENT.stdout},i,'x'.repeat(9999));process.exit(0)`,
+  },
+  { says: "nothing any more", script: "setTimeout(()=>process.exit(1),50)" },
+])("an agent that says $says harms nobody else", async ({ script }) => {
+  const link = await AgentLink.start(
+    [process.execPath, "-e", `${FRAME} f(${FROM_AGENT.ready},0,'{}'); ${script}`],
+    () => undefined,
+  );
+  const answer = await link.ask(TO_AGENT.file, { op: "scan" }, 1_000).catch((error: unknown) => error);
+  expect(answer === undefined || answer instanceof Error).toBe(true);
+  link.kill("over");
+  await link.ended;
+  expect(link.isOpen).toBe(false);
+});
