@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+import { readSuite, requestToken } from "../container/local/running-suite.ts";
+import { type Agent, type Surroundings, claudeCode, codex, opencode } from "./agents/drive.ts";
+import { type Agents, installAgents } from "./agents/install.ts";
+import { connectOfficial, textOf } from "./support/mcp-clients.ts";
+import { startScriptedModel } from "./support/scripted-model.ts";
+import { spawnSuite } from "./support/suite.ts";
+
+/**
+ * `npm run test:clients`: has the coding agents that people use list Pincer's tools and call one, against a suite of
+ * their own. They need no account: a scripted model stands in for theirs, and decides to call `files_write`.
+ */
+
+const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[] = [claudeCode, codex, opencode];
+
+async function main(): Promise<boolean> {
+  const { values } = parseArgs({ options: { data: { type: "string", default: ".pincer" } } });
+  const agents = await installAgents(path.resolve(values.data, "cache/agents"), (line) => console.log(line));
+  const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-agents-"));
+  const suite = spawnSuite(["--data", dataDir]);
+  try {
+    const mcpUrl = new URL("/mcp", await suite.ready);
+    const token = await requestToken(await readSuite(dataDir), { name: "test:clients" });
+    let isGood = true;
+    for (const create of AGENTS) isGood = (await tryAgent(create, agents, mcpUrl, token)) && isGood;
+    return isGood;
+  } finally {
+    await suite.end();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, mcpUrl: URL, token: string): Promise<boolean> {
+  const home = await mkdtemp(path.join(tmpdir(), "pincer-agent-"));
+  const file = `agents/${path.basename(home)}.txt`;
+  await using model = await startScriptedModel({
+    tool: "files_write",
+    input: { path: file, content: "Written by an agent." },
+    lastWords: "The file is written.",
+  });
+  const agent = create(agents, { home, mcpUrl: mcpUrl.href, token, modelUrl: model.url });
+  try {
+    const servers = stripVTControlCharacters(await agent.listServers());
+    check(agent.connected.test(servers), `it does not see Pincer:\n${servers}`);
+    await using client = await connectOfficial(mcpUrl, token, "modern");
+    const tools = await client.listTools();
+    const said = await agent.ask("Write the file.");
+    const missing = tools.filter((tool) => ![...model.offered].some((name) => name.endsWith(tool)));
+    check(missing.length === 0, `it did not offer its model ${missing.join(", ")}`);
+    check(
+      model.toolResults.some((result) => result.includes(file)),
+      `the tool's answer did not reach its model:\n${said}`,
+    );
+    check(said.includes("The file is written."), `it did not go on after the call:\n${said}`);
+    const kept = textOf(await client.callTool("files_read", { path: file }));
+    check(kept === "Written by an agent.", `the file holds ${JSON.stringify(kept)}`);
+    console.log(
+      `ok     ${agent.name}: connected, offered all ${tools.length} tools to its model, called files_write, went on with its answer.`,
+    );
+    return true;
+  } catch (failure) {
+    console.log(`FAILED ${agent.name}: ${failure instanceof Error ? failure.message : failure}`);
+    return false;
+  } finally {
+    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function check(isRight: boolean, problem: string): void {
+  if (!isRight) throw new Error(problem);
+}
+
+process.exitCode = (await main()) ? 0 : 1;
