@@ -62,7 +62,7 @@ async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, mcpUrl:
     );
     return true;
   } catch (failure) {
-    console.log(`FAILED ${agent.name}: ${failure instanceof Error ? failure.message : failure}`);
+    console.log(`FAILED ${agent.name}: ${failure instanceof Error ? failure.message : String(failure)}`);
     return false;
   } finally {
     await rm(home, { recursive: true, force: true, maxRetries: 5 });

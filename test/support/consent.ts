@@ -34,7 +34,7 @@ export async function allow(authorizationUrl: URL, { code, scopes }: Approval): 
       ["handle", form.handle],
       ["code", code],
       ["decision", "allow"],
-      ...(scopes ?? form.ticked).map((scope) => ["scope", scope] as [string, string]),
+      ...(scopes ?? form.ticked).map((scope): [string, string] => ["scope", scope]),
     ]),
   });
   const location = answer.headers.get("Location");
