@@ -6,12 +6,10 @@ watches over it; this program starts them where they are missing, asks, and pass
 import fcntl
 import os
 import re
-import shutil
 import socket
 
-from context_host import ContextHost
 from output import emit, encode, write_whole
-from request import STATE, files_are_mounted, read_request, sign_in
+from request import STATE, files_are_mounted, read_request, remove_folder, sign_in
 
 CONTEXTS = os.path.join(STATE, "contexts")
 #: Each holds some 100 MB; the container has 4 GB.
@@ -48,6 +46,8 @@ def connect(language, name, cwd):
 def become_host(language, cwd, listener):
     """Leaves this program's session and outputs, so that the program can end without it."""
     try:
+        from context_host import ContextHost  # Who finds a host running need not load it.
+
         os.setsid()
         nowhere = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
@@ -72,7 +72,7 @@ def main():
     with connection.makefile("rb") as answer:
         for line in answer:
             write_whole(line)
-    shutil.rmtree(folder)
+    remove_folder(folder)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 #: Only root may look inside; it is gone when the container sleeps.
 STATE = os.environ.get("PINCER_STATE", "/var/lib/pincer")
@@ -48,5 +47,11 @@ def sign_in(request_id):
     kept = sorted(os.scandir(COMMANDS), key=lambda entry: entry.stat().st_mtime, reverse=True)
     for entry in kept[MAX_KEPT_COMMANDS:]:
         if os.path.exists(os.path.join(entry.path, "result.json")):
-            shutil.rmtree(entry.path, ignore_errors=True)
+            remove_folder(entry.path)
     return folder
+
+
+def remove_folder(path):
+    import shutil  # Takes as long to load as all else that a run needs.
+
+    shutil.rmtree(path, ignore_errors=True)
