@@ -67,19 +67,15 @@ const agent = new Agent({ keepAlive: true });
 /** One POST on a connection that is kept alive, and its whole answer. */
 export async function post({ url, headers, body }: Post): Promise<{ readonly status: number; readonly text: string }> {
   return await new Promise((resolve, reject) => {
-    const outgoing = request(
-      url.href,
-      { method: "POST", agent, headers: { ...headers, "Content-Length": Buffer.byteLength(body) } },
-      (incoming) => {
-        let text = "";
-        incoming.setEncoding("utf8");
-        incoming.on("data", (chunk: string) => {
-          text += chunk;
-        });
-        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, text }));
-        incoming.on("error", reject);
-      },
-    );
+    const outgoing = request(url.href, { method: "POST", agent, headers }, (incoming) => {
+      let text = "";
+      incoming.setEncoding("utf8");
+      incoming.on("data", (chunk: string) => {
+        text += chunk;
+      });
+      incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, text }));
+      incoming.on("error", reject);
+    });
     outgoing.on("error", reject);
     outgoing.end(body);
   });
