@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { Agent, request } from "node:http";
 
 /** Something that is done again and again. Throws where it did not come out right: no error is timed as a success. */
