@@ -1,8 +1,5 @@
 import type { FileInfo, FileStore, SizedStream } from "../files/store.ts";
 
-/** What is kept of one text; longer ones are cut off at this size. */
-export const MAX_ARTIFACT_BYTES = 64 * 1024 * 1024;
-
 /** How many characters of one text a result carries unless the caller asks for more. */
 export const MAX_TEXT_CHARS = 10_000;
 

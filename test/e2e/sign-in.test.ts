@@ -116,7 +116,7 @@ async function startClient(resource: string) {
     resource,
   });
   return {
-    authorizeUrl: `${suite.url}/authorize?${query}`,
+    authorizeUrl: `${suite.url}/authorize?${query.toString()}`,
     exchange: async (): Promise<string> => {
       const response = await fetch(`${suite.url}/oauth/token`, {
         method: "POST",
