@@ -53,8 +53,8 @@ export class Chrome {
       );
       return new Chrome(sessionId, browser, control, gate, notes);
     } catch (cause) {
-      // Never left open without its gate.
-      browser.close().catch(() => undefined);
+      // Nothing is done with it without its gate.
+      browser.disconnect().catch(() => undefined);
       throw cause;
     }
   }
@@ -76,4 +76,12 @@ export async function acquireChrome(binding: BrowserWorker): Promise<string> {
       await scheduler.wait(cause.retryAfterMs);
     }
   }
+}
+
+/** Ends a Chrome that cannot be used, so that it does not stay behind; it may have ended by itself. */
+export async function discardChrome(binding: BrowserWorker, sessionId: string): Promise<void> {
+  // puppeteer ends only browsers that it is connected to.
+  await binding
+    .fetch(`https://browser.invalid/v1/devtools/browser/${sessionId}`, { method: "DELETE" })
+    .catch(() => undefined);
 }

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
-import { Chrome, KEEP_ALIVE_MS, acquireChrome } from "./chrome.ts";
+import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import { FrameNumbers } from "./frame-numbers.ts";
 import { LivePage } from "./live-page.ts";
 
@@ -88,13 +88,11 @@ export class Keeper {
     if (asked !== undefined && (await within(asked, ANSWER_LIMIT_MS)) === undefined) await chrome?.browser.disconnect();
   }
 
-  /** Ends Chrome, whatever its page is doing; it may have ended by itself. */
+  /** Ends Chrome, whatever it is doing; the next call says that it has ended. */
   async end(): Promise<void> {
-    const chrome =
-      this.#alive?.chrome ??
-      (await this.#connect(AbortSignal.timeout(RECONNECT_LIMIT_MS)).catch(() => undefined))?.chrome;
+    const record = await this.#record();
     this.#current = undefined;
-    await chrome?.browser.close().catch(() => undefined);
+    if (record !== undefined && this.#binding !== undefined) await discardChrome(this.#binding, record.sessionId);
   }
 
   /** Stores what finds the page again, once it or the frames that were numbered are new. */
@@ -138,30 +136,32 @@ export class Keeper {
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
-  /** After an eviction, or a start. Rejects with `unavailable` where Chrome has ended, and forgets it. */
+  /** After an eviction, or a start. Rejects with `unavailable` where Chrome cannot be used any more, and forgets it. */
   async #reconnect(signal: AbortSignal): Promise<Current | undefined> {
+    const record = await this.#record();
+    if (record === undefined || this.#binding === undefined) return undefined;
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_LIMIT_MS)]);
     try {
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_LIMIT_MS)]);
-      const connected = await this.#connect(limited);
-      if (connected === undefined) return undefined;
-      const { chrome, targetId, frameIds } = connected;
+      const chrome = await Chrome.connect(this.#binding, record.sessionId, this.#policy, limited);
       const live =
-        (await orAborted(LivePage.find(chrome, targetId), limited)) ??
+        (await orAborted(LivePage.find(chrome, record.targetId), limited)) ??
         (await orAborted(LivePage.create(chrome), limited));
-      return await this.#keep(chrome, live, new FrameNumbers(frameIds));
+      return await this.#keep(chrome, live, new FrameNumbers(record.frameIds));
     } catch (cause) {
       if (signal.aborted) throw cause;
-      await this.#storage.delete(RECORD);
+      await this.#forget(this.#binding, record.sessionId);
       const message =
         "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
       throw new ToolError("unavailable", message, { cause });
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<(BrowserRecord & { readonly chrome: Chrome }) | undefined> {
-    const record = recordSchema.safeParse(await this.#storage.get(RECORD));
-    if (!record.success || this.#binding === undefined) return undefined;
-    return { ...record.data, chrome: await Chrome.connect(this.#binding, record.data.sessionId, this.#policy, signal) };
+  async #forget(binding: BrowserWorker, sessionId: string): Promise<void> {
+    await Promise.all([this.#storage.delete(RECORD), discardChrome(binding, sessionId)]);
+  }
+
+  async #record(): Promise<BrowserRecord | undefined> {
+    return recordSchema.safeParse(await this.#storage.get(RECORD)).data;
   }
 }
 

@@ -2,6 +2,10 @@ import type { CDPSession } from "@cloudflare/puppeteer";
 import { type NetworkPolicy, checkUrl } from "../shared/network-policy.ts";
 import type { Notes } from "./notes.ts";
 
+/** What never leaves Chrome; the last two are its PDF viewer. */
+const INSIDE_CHROME =
+  /^(data:|blob:|about:|chrome-extension:\/\/mhjfbmdgcfjbbpaeojofohoefgiehjai\/|chrome:\/\/resources\/)/;
+
 /**
  * Puts every request of a whole Chrome before the network policy: those of pages, frames, pop-ups and workers of all
  * kinds, and each step of a redirect. It is told nothing of WebSockets and WebRTC, and decides by names: what a name
@@ -37,8 +41,7 @@ export class NetworkGate {
   }
 
   #decide(requestId: string, url: string, documentFrameId: string | undefined): void {
-    // These never leave Chrome.
-    const verdict = /^(data|blob|about):/.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
+    const verdict = INSIDE_CHROME.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
     const answer = verdict.allowed
       ? this.#control.send("Fetch.continueRequest", { requestId })
       : this.#control.send("Fetch.failRequest", { requestId, errorReason: "BlockedByClient" });

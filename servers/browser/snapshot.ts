@@ -156,11 +156,12 @@ class FrameRenderer {
 
   #control(node: AccessibilityNode): void {
     const inside = [...descendantsOf(node, this.#tree.nodes)];
-    const words = [`${this.#ref(node)} ${shownRole(node)}${named(node)}${valued(node)}`, ...flagsOf(node)];
+    const isSelect = childrenOf(node, this.#tree.nodes).some((child) => roleOf(child) === "MenuListPopup");
+    const flags = flagsOf(node).filter((flag) => !(isSelect && flag === "collapsed"));
+    const words = [`${this.#ref(node)} ${shownRole(node)}${named(node)}${valued(node)}`, ...flags];
     const url = propertyOf(node, "url");
     if (roleOf(node) === "link" && typeof url === "string" && /^(https?|mailto|tel):/.test(url))
       words.push(this.#shortUrl(url));
-    const isSelect = childrenOf(node, this.#tree.nodes).some((child) => roleOf(child) === "MenuListPopup");
     if (isSelect) words.push(optionsOf(inside));
     this.#writer.word(words.join(" "));
     // The name says what is inside, unless there is something to act on.

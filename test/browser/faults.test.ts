@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commandOf, treeOf } from "../egress/processes.ts";
-import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
+import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
 import { type Site, serveSite, silence } from "./pages.ts";
 
 let site: Site;
 let suite: BrowserSuite;
+/** A browser outlives what its pages do: one serves all the tests of pages. */
+let person: Person;
 beforeAll(async () => {
   site = await serveSite("127.0.0.1", {
     "/": "<title>Home</title><p>home</p><button>Go</button>",
@@ -40,6 +42,7 @@ beforeAll(async () => {
     },
   });
   suite = await startBrowserSuite([site.host]);
+  person = suite.person();
 });
 afterAll(async () => {
   await suite[Symbol.asyncDispose]();
@@ -82,7 +85,6 @@ describe.concurrent("a page that takes its time and", () => {
 
 describe("a page that", () => {
   test("never answers is left when the client cancels", async () => {
-    await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
     expect(await person.call("browser_open", { url: `${site.origin}/silent` }, 500)).toMatchObject({
       ok: false,
@@ -94,14 +96,12 @@ describe("a page that", () => {
   });
 
   test("waits for a picture is shown without it", async () => {
-    await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/picture` });
     expect(text).toContain("Note: The page is still loading.");
     expect(text).toContain("all there");
   });
 
   test("opens dialogs has them dismissed, and says which", async () => {
-    await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/alerts` });
     for (const type of ["alert", "confirm", "prompt"])
       expect(text).toContain(`Note: The page's ${type} dialog was dismissed.`);
@@ -109,7 +109,6 @@ describe("a page that", () => {
   });
 
   test("opens dialogs without end is closed, and the next one opens", async () => {
-    await using person = suite.person();
     expect(await person.call("browser_open", { url: `${site.origin}/alert-storm` })).toEqual({
       ok: false,
       code: "unavailable",
@@ -119,7 +118,6 @@ describe("a page that", () => {
   });
 
   test("opens pop-ups has them closed", async () => {
-    await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/pop-ups` });
     expect(text).toContain("opener");
     await expect.poll(async () => await person.read("browser_snapshot")).not.toContain("Note:");
@@ -127,7 +125,6 @@ describe("a page that", () => {
   });
 
   test("opens pop-ups without end is closed, and the next one opens", async () => {
-    await using person = suite.person();
     await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
     await expect
       .poll(async () => await person.call("browser_snapshot"), { timeout: 20_000 })
@@ -140,13 +137,11 @@ describe("a page that", () => {
   });
 
   test("does not want to be left is left", async () => {
-    await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/stay` });
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
   test("is a download is refused as one", async () => {
-    await using person = suite.person();
     expect(await person.call("browser_open", { url: `${site.origin}/file` })).toEqual({
       ok: false,
       code: "invalid_input",
@@ -158,7 +153,6 @@ describe("a page that", () => {
   });
 
   test("answers without content, or not at all, is said to", async () => {
-    await using person = suite.person();
     expect(await person.call("browser_open", { url: `${site.origin}/nothing` })).toMatchObject({
       ok: false,
       code: "unavailable",
@@ -168,7 +162,6 @@ describe("a page that", () => {
   test.each(["/huge-text", "/rows"])(
     "is too large to be read, as %s, says so, and the next one opens",
     async (path) => {
-      await using person = suite.person();
       expect(await person.read("browser_open", { url: `${site.origin}${path}` })).toMatch(
         /\(200\)\nNote: The page is (busy|too large)/,
       );
@@ -183,7 +176,6 @@ describe("a page that", () => {
   );
 
   test("answers with more than a message may hold breaks the connection only, and the next one opens", async () => {
-    await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/cookie` });
     await person.call("browser_open", { url: `${site.origin}/huge-name` });
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
@@ -203,14 +195,14 @@ describe("a browser", () => {
   });
 
   test("that was unused is closed, says so, and starts again without its cookies", async () => {
-    const person = suite.person();
+    await person[Symbol.asyncDispose]();
     // Those of earlier tests take a moment to end.
-    await expect.poll(suite.countChromes).toBe(0);
+    await expect.poll(suite.countChromes, { timeout: 10_000 }).toBe(0);
     await person.read("browser_open", { url: `${site.origin}/cookie` });
     expect(await suite.countChromes()).toBe(1);
     await person.evict();
     await person.ring();
-    await expect.poll(suite.countChromes).toBe(0);
+    await expect.poll(suite.countChromes, { timeout: 10_000 }).toBe(0);
     expect(await person.call("browser_snapshot")).toEqual({
       ok: false,
       code: "unavailable",
