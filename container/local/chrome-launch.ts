@@ -10,6 +10,8 @@ import { chromeFlags } from "./chrome-flags.ts";
 import { JAIL, jailArguments } from "./chrome-jail.ts";
 
 const START_TIMEOUT_MS = 60_000;
+/** Of one process. Chrome itself would let a page have 16 GB, which is all of most machines. */
+const MAX_DATA_BYTES = 2 * 1024 ** 3;
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
 const { values, positionals: given } = parseArgs({
@@ -71,8 +73,9 @@ async function startJailed(): Promise<Started> {
   const program = [JAIL.node, JAIL.program, JAIL.egressSocket, JAIL.devtoolsSocket, JAIL.profile];
   const sandbox = values.isolation === "both" ? "own" : "none";
   const chrome = spawn(
-    "bwrap",
+    "prlimit",
     [
+      ...[`--data=${MAX_DATA_BYTES}`, "--", "bwrap"],
       ...jail,
       ...[
         "--bind",
@@ -99,9 +102,13 @@ async function startJailed(): Promise<Started> {
 async function startBare(): Promise<Started> {
   const proxy = await startBridge(LOOPBACK, { path: values.egress }, isOwnPeer);
   const flags = chromeFlags(given, { proxyPort: portOf(proxy), hasOwnSandbox: true });
-  const chrome = spawn("setpriv", ["--pdeathsig", "KILL", values.executable, ...flags], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, ...env },
-  });
+  const chrome = spawn(
+    "setpriv",
+    ["--pdeathsig", "KILL", "prlimit", `--data=${MAX_DATA_BYTES}`, "--", values.executable, ...flags],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    },
+  );
   return { chrome, devtoolsAt: (port) => ({ host: "127.0.0.1", port }), cleanUp: () => {} };
 }

@@ -129,6 +129,19 @@ describe.each(["system", "bundled"] as const)("the %s Chrome", (origin) => {
     page.close();
   });
 
+  test("gives a page no more than 2 GB of memory", async () => {
+    await using setup = await prepare(origin);
+    await using running = await start(setup.script);
+    const page = await openPage(running.endpoint);
+    // Zeroes that nobody writes to take no memory, and count all the same.
+    const gigabytes = await page.evaluate(
+      `(() => { const kept = []; try { while (kept.length < 40) kept.push(new Uint8Array(100_000_000)); } catch {} return kept.length / 10; })()`,
+    );
+    expect(gigabytes).toBeGreaterThan(0.5);
+    expect(gigabytes).toBeLessThanOrEqual(2.2);
+    page.close();
+  });
+
   test("cannot reach its own DevTools, nor a loopback WebSocket, from a page", async () => {
     await using open = await serve((_request, response) =>
       response.writeHead(200, { "content-type": "text/html" }).end("page"),
