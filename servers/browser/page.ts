@@ -2,7 +2,7 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { handleName } from "../shared/handles.ts";
-import { pageContent, pageText } from "./page-text.ts";
+import { pageContent, pageText, shownUrl } from "./page-text.ts";
 
 export const browserSnapshot = defineTool({
   name: "browser_snapshot",
@@ -60,7 +60,7 @@ export const browserScreenshot = defineTool({
       madeBy: { tool: "browser_screenshot", page: url.slice(0, 256) },
     });
     return {
-      output: { url, path: file.path, width, height, notes: [...notes] },
+      output: { url: shownUrl(url), path: file.path, width, height, notes: [...notes] },
       attachments: [
         { type: "image", base64, mimeType },
         { type: "link", path: file.path, mimeType, sizeBytes: file.sizeBytes },
