@@ -11,11 +11,16 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const LIFELINE = pathToFileURL(join(ROOT, "container/local/lifeline.mjs")).href;
 /** Saves a third of the time that the larger packages take to load. */
 const COMPILE_CACHE = join(ROOT, "node_modules/.cache/node");
+const PARENT_PID = process.ppid;
 const PARENT_CHECK_MS = 500;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
+/** The signal that told this process to end, if any did. */
+let toldToEnd;
+
 /** Runs a TypeScript file of this project and ends this process with its exit code. */
 export async function run(script, args) {
+  endWithParent();
   try {
     if (!args.includes("--no-install")) await installDependencies();
     process.exitCode = await runOnPinnedNode(join(ROOT, script), args);
@@ -48,6 +53,7 @@ async function installDependencies() {
     "--loglevel=error",
   ]);
   clearInterval(heartbeat);
+  if (toldToEnd !== undefined) process.exit(exitCodeOf(toldToEnd));
   if (code !== 0) {
     throw new Problem(
       "npm could not install the dependencies: read what it printed above, check the network, and run this again.",
@@ -102,15 +108,15 @@ async function runOnPinnedNode(script, args) {
     stdio: ["inherit", "inherit", "inherit", "ipc"],
     env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, PINCER_BOOTSTRAP_PID: String(process.pid) },
   });
-  const watch = watchParent(() => child.kill("SIGTERM"));
-  const code = await ended(child);
-  clearInterval(watch);
-  return code;
+  return await ended(child);
 }
 
 /** Passes every signal on to the child and resolves to its exit code, as a shell would say it. */
 function ended(child) {
-  const passOn = (signal) => child.kill(signal);
+  const passOn = (signal) => {
+    toldToEnd = signal;
+    child.kill(signal);
+  };
   for (const signal of SIGNALS) process.on(signal, passOn);
   return new Promise((done) => {
     child.once("error", (error) => {
@@ -119,19 +125,36 @@ function ended(child) {
     });
     child.once("exit", (code, signal) => {
       for (const name of SIGNALS) process.off(name, passOn);
-      done(code ?? 128 + constants.signals[signal]);
+      done(code ?? exitCodeOf(signal));
     });
   });
 }
 
+function exitCodeOf(signal) {
+  return 128 + constants.signals[signal];
+}
+
 /** Nobody passes SIGKILL on. Where npm or a test started this process, its end is noticed by the parent changing. */
-function watchParent(onGone) {
+function endWithParent() {
   const { npm_lifecycle_event: underNpm, PINCER_END_WITH_PARENT: underTest } = process.env;
-  if (underNpm === undefined && underTest === undefined) return undefined;
-  const parent = process.ppid;
-  return setInterval(() => {
-    if (process.ppid !== parent) onGone();
+  if (underNpm === undefined && underTest === undefined) return;
+  const end = () => process.kill(process.pid, "SIGTERM");
+  // What npm starts shares its session; whoever takes in an orphan has another.
+  const sessions = [sessionOf(PARENT_PID), sessionOf(process.pid)];
+  if (underNpm !== undefined && !sessions.includes(undefined) && sessions[0] !== sessions[1]) end();
+  setInterval(() => {
+    if (process.ppid !== PARENT_PID) end();
   }, PARENT_CHECK_MS).unref();
+}
+
+/** Nothing where the system does not say. */
+function sessionOf(pid) {
+  try {
+    const [, afterName] = /.*\) (.*)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    return afterName.split(" ")[3];
+  } catch {
+    return undefined;
+  }
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -1,7 +1,8 @@
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const LOCAL = path.resolve(import.meta.dirname, "../../container/local");
@@ -105,4 +106,63 @@ test("--no-install installs nothing", async () => {
   const root = await makeProject({});
   expect(await bootstrap(root, ["--no-install"])).toEqual({ code: 7, stdout: "ran --no-install\n", stderr: "" });
   expect(await npmCall(root)).toBeUndefined();
+});
+
+/** All that it and whatever it started have said, once the last of them has ended. */
+async function everythingSaid(child: ChildProcess): Promise<string> {
+  let said = "";
+  child.stdout?.on("data", (chunk: unknown) => (said += String(chunk)));
+  child.stderr?.on("data", (chunk: unknown) => (said += String(chunk)));
+  return await new Promise((resolve) => child.once("close", () => resolve(said)));
+}
+
+/** A project whose dependencies take long to install. */
+async function makeSlowProject(): Promise<{ root: string; env: NodeJS.ProcessEnv }> {
+  const root = await makeProject(undefined);
+  await writeFile(path.join(root, "npm"), "#!/bin/sh\necho busy\nexec sleep 60\n");
+  const { npm_execpath: _npm, ...others } = process.env;
+  return { root, env: { ...others, PATH: `${root}:${process.env["PATH"] ?? ""}`, npm_lifecycle_event: "start" } };
+}
+
+const BOOTSTRAP = "container/local/bootstrap.mjs";
+
+test("where whoever started it is killed during the install, the install ends and nothing runs", async () => {
+  const { root, env } = await makeSlowProject();
+  const inShell = ["-c", '"$0" "$@"; exit', process.execPath, path.join(root, BOOTSTRAP), "script.ts"];
+  const shell = spawn("sh", inShell, { env });
+  const said = everythingSaid(shell);
+  await new Promise<void>((resolve) => {
+    shell.stderr.on("data", (chunk: unknown) => {
+      if (String(chunk).includes("busy")) resolve();
+    });
+  });
+  shell.kill("SIGKILL");
+  expect(await said).toBe("Dependencies are missing: running npm install, which takes a minute or two.\nbusy\n");
+});
+
+test("a signal during the install ends it without a word about the network", async () => {
+  const { root, env } = await makeSlowProject();
+  const child = spawn(process.execPath, [path.join(root, BOOTSTRAP), "script.ts"], { env });
+  const said = everythingSaid(child);
+  child.stderr.on("data", (chunk: unknown) => {
+    if (String(chunk).includes("busy")) child.kill("SIGTERM");
+  });
+  expect(await said).toBe("Dependencies are missing: running npm install, which takes a minute or two.\nbusy\n");
+  expect(child.exitCode).toBe(143);
+});
+
+test("where npm was killed before it could notice, nothing runs", async () => {
+  const root = await makeProject({ "node_modules/a": { version: "1.0.0" } });
+  const inShell = ["-c", '(sleep 0.2; exec "$0" "$@") &', process.execPath, path.join(root, BOOTSTRAP), "script.ts"];
+  const env = { ...process.env, npm_lifecycle_event: "start" };
+  expect(await everythingSaid(spawn("sh", inShell, { env, detached: true }))).toBe("");
+});
+
+test("where the bootstrap was killed before the script could notice, the script does not run", async () => {
+  const root = await makeProject({ "node_modules/a": { version: "1.0.0" } });
+  const lifeline = pathToFileURL(path.join(root, "container/local/lifeline.mjs")).href;
+  const env = { ...process.env, PINCER_BOOTSTRAP_PID: "1" };
+  const child = spawn(process.execPath, [`--import=${lifeline}`, path.join(root, "script.ts")], { env });
+  expect(await everythingSaid(child)).toBe("");
+  expect(child.signalCode).toBe("SIGTERM");
 });
