@@ -38,15 +38,14 @@ export function createRecorder(books: Books, context: BooksContext): CallPipelin
 async function write(call: FinishedCall, books: Books, context: BooksContext): Promise<void> {
   const { account, userId } = context;
   const entry = await entryOf(call, context);
-  const waiting = books.get(userId);
-  if (waiting === undefined) books.set(userId, [entry]);
-  else waiting.push(entry);
+  const batch = books.get(userId) ?? [];
+  batch.push(entry);
+  books.set(userId, batch);
   await scheduler.wait(WRITE_AFTER_MS);
-  const entries = books.get(userId);
-  if (entries === undefined) return;
+  if (books.get(userId) !== batch) return;
   books.delete(userId);
   // The same row is kept once, so that what may have been written can be written again.
-  await account.record(entries).catch(async () => await account.record(entries));
+  await account.record(batch).catch(async () => await account.record(batch));
 }
 
 async function entryOf(call: FinishedCall, { clientId, isBilled, parentRunId }: BooksContext): Promise<BooksEntry> {
