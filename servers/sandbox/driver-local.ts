@@ -63,11 +63,9 @@ async function run<Result extends object>(
   call: Call<Result>,
   { signal, onOutput }: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
-  const begun = await begin(
-    runtime,
-    files,
-    async (held) => await runtime.post(call.route, { ...call.body, files: held }, signal),
-  );
+  const send = async (held: Held): Promise<Response> =>
+    await runtime.post(call.route, { ...call.body, files: held }, signal);
+  const begun = await begin(runtime, files, send, signal);
   for await (const line of readLines(begun.response, signal)) {
     const output = outputLine.safeParse(line);
     if (output.success) {
@@ -90,13 +88,14 @@ async function begin(
   runtime: RuntimeSandbox,
   files: FileStore,
   send: (held: Held) => Promise<Response>,
+  signal?: AbortSignal,
 ): Promise<{ response: Response; notes: readonly string[] }> {
   try {
     return { response: await send({ digest: await listingDigest(await listFiles(files)) }), notes: [] };
   } catch (error) {
     if (!(error instanceof StaleFiles)) throw error;
   }
-  const { lease, notes: said } = await bringIn(runtime, files);
+  const { lease, notes: said } = await bringIn(runtime, files, signal);
   try {
     return { response: await send({ lease }), notes: said };
   } catch (error) {

@@ -108,6 +108,10 @@ function parseJson(text: string): unknown {
   }
 }
 
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw cancelled();
+}
+
 function cancelled(cause?: unknown): ToolError {
   return new ToolError("cancelled", "The call was cancelled, and what it had started was ended.", { cause });
 }

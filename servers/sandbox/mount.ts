@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { FileInfo, FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizePath } from "../shared/paths.ts";
-import { bodyOf, parseRuntime, type RuntimeSandbox } from "./local-runtime.ts";
+import { bodyOf, parseRuntime, type RuntimeSandbox, throwIfCancelled } from "./local-runtime.ts";
 
 /*
  * Moves files between the caller's store and `/workspace/files` of a local sandbox. The runtime remembers what both
@@ -64,14 +64,18 @@ export async function listingDigest(listing: readonly FileInfo[]): Promise<strin
 export async function bringIn(
   runtime: RuntimeSandbox,
   files: FileStore,
+  signal?: AbortSignal,
 ): Promise<{ lease: string; notes: readonly string[] }> {
-  const { lease } = parseRuntime(begun, await (await runtime.post("mount/begin", {})).json());
+  const { lease } = parseRuntime(begun, await (await runtime.post("mount/begin", {}, signal)).json());
   try {
     // Listed again, now that nobody else brings changes of this sandbox out.
     const listing = await listFiles(files);
     const rows = listing.map((file) => [file.path, file.etag, file.sizeBytes]);
     const planned = parseRuntime(plan, await (await runtime.post("mount/plan", { lease, listing: rows })).json());
-    const said = await inParallel(planned.download, async (name) => await download(runtime, files, lease, name));
+    const said = await inParallel(planned.download, async (name) => {
+      throwIfCancelled(signal);
+      return await download(runtime, files, lease, name);
+    });
     return { lease, notes: [...planned.notes, ...said.flat()] };
   } catch (error) {
     await endLease(runtime, lease);
@@ -135,7 +139,9 @@ export async function bringOut(
     });
   } catch (error) {
     await endLease(runtime, lease);
-    throw error;
+    // The command itself has ended; its result is worth more than this error.
+    if (!(error instanceof ToolError)) throw error;
+    failed.push("/workspace/files");
   }
   if (failed.length > 0)
     said.push(

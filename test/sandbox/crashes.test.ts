@@ -39,6 +39,24 @@ test("when the agent is killed, running commands and code are told the truth, an
   expect((await runCode(sandbox, "'x' in globals()")).results).toEqual([{ text: "False" }]);
 });
 
+test("an agent that is stopped is noticed by the next call, which starts afresh", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await run(sandbox, "echo kept > kept");
+  const stopped = await run(sandbox, "kill -STOP $PPID; sleep 20", { timeoutMs: 500 });
+  expect(stopped).toMatchObject({
+    hasTimedOut: true,
+    signal: "SIGKILL",
+    notes: [expect.stringContaining("did not answer")],
+  });
+  expect(await run(sandbox, "cat kept")).toMatchObject({ exitCode: 0, stdout: { text: "kept\n" } });
+  const before = run(sandbox, "sleep 0.2; kill -STOP $PPID", { waitMs: 0 });
+  expect((await before).isRunning).toBe(true);
+  await sleep(1_000);
+  const next = await run(sandbox, "cat kept");
+  expect(next).toMatchObject({ stdout: { text: "kept\n" }, notes: [expect.stringContaining("did not answer")] });
+});
+
 test("a killed context leaves the others alone", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();

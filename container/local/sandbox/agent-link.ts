@@ -5,6 +5,7 @@ import * as z from "zod";
 import { type Bytes, decode } from "./bytes.ts";
 import { jailEnvironment } from "./jail.ts";
 import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
+import { Problem } from "./problem.ts";
 
 /** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
 export interface CallHandlers {
@@ -24,6 +25,9 @@ export class AgentRefusal extends Error {
 }
 
 export const refusalSchema = z.object({ code: z.string().max(64) });
+
+/** Why a sandbox whose agent says nothing any more is ended. */
+export const SILENT = "The sandbox did not answer; everything in it was ended and it was started afresh.";
 
 const READY_TIMEOUT_MS = 20_000;
 const MAX_LOG_CHARS = 2_000;
@@ -111,10 +115,10 @@ export class AgentLink {
     this.#calls.delete(call);
   }
 
-  /** One question, one answer. */
+  /** One question, one answer. An agent that does not answer in time is stopped or broken, and its sandbox with it. */
   async ask(kind: number, content: object, timeoutMs: number): Promise<unknown> {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => finish(() => reject(new AgentRefusal("ETIMEDOUT"))), timeoutMs);
+      const timer = setTimeout(() => this.kill(SILENT), timeoutMs);
       const finish = (settle: () => void) => {
         clearTimeout(timer);
         this.close(call);
@@ -125,7 +129,7 @@ export class AgentLink {
           if (answer === FROM_AGENT.done) finish(() => resolve(parseJson(bytes)));
           else if (answer === FROM_AGENT.failed) finish(() => reject(refusal(bytes)));
         },
-        onLost: (reason) => finish(() => reject(new Error(reason))),
+        onLost: (reason) => finish(() => reject(new Problem("unavailable", reason))),
       });
     });
   }

@@ -51,8 +51,7 @@ const ROUTES: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   "POST mount/check": checkMount,
   "POST mount/changes": async ({ response, sandbox }) =>
     sendJson(response, { changes: await (await sandbox.mount()).changes() }),
-  "POST mount/begin": async ({ response, sandbox }) =>
-    sendJson(response, { lease: await (await sandbox.mount()).leases.take() }),
+  "POST mount/begin": beginMount,
   "POST mount/plan": planMount,
   "PUT mount/file": putMountFile,
   "GET mount/file": getMountFile,
@@ -97,7 +96,7 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
   if (signal.aborted) kill();
   await waitFor(process, Math.min(input.command.waitMs, input.command.timeoutMs + KILL_MS));
   if (signal.aborted) return;
-  const changes = await mount.changes();
+  const changes = await lookForChanges(mount);
   signal.removeEventListener("abort", kill);
   const { notes, ...result } = process.result();
   lines.end({ result, notes, changes });
@@ -120,8 +119,16 @@ async function runCode({ request, response, sandbox }: Call): Promise<void> {
   const run = await withFiles(mount, input.files, async () => ({ result: sandbox.runCode(input.code, live, signal) }));
   const result = await run.result;
   if (signal.aborted) return;
-  const changes = await mount.changes();
+  const changes = await lookForChanges(mount);
   lines.end({ result, notes: [], changes });
+}
+
+/** What a call did is told even where the sandbox that did it can no longer be asked. */
+async function lookForChanges(mount: FilesMount): ReturnType<FilesMount["changes"]> {
+  return await mount.changes().catch((error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+    return { notes: ["What changed in /workspace/files is brought to your files with the next call."] };
+  });
 }
 
 /** Begins work on the files as the driver saw them, or says that they have to be brought in line first. */
@@ -164,6 +171,14 @@ async function writeFile({ request, response, query, sandbox }: Call): Promise<v
   const path = absolute(pathSchema.parse(query.get("path")));
   await (await sandbox.guest()).write(path, readBytes(request, MAX_FILE_BYTES));
   sendJson(response, {});
+}
+
+async function beginMount({ response, sandbox }: Call): Promise<void> {
+  const { leases } = await sandbox.mount();
+  const lease = await leases.take();
+  // Whoever waited for it may have gone.
+  if (response.destroyed) leases.release(lease);
+  else sendJson(response, { lease });
 }
 
 async function checkMount({ request, response, sandbox }: Call): Promise<void> {

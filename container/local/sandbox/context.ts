@@ -47,7 +47,7 @@ const messageSchema = z.union([
 
 const PROGRAMS = {
   python:
-    "export MPLBACKEND=module://matplotlib_inline.backend_inline IPYTHONDIR=/tmp/ipython; exec python3 -u /opt/pincer/kernel.py",
+    "export MPLBACKEND=module://matplotlib_inline.backend_inline IPYTHONDIR=/tmp/ipython; exec python3 /opt/pincer/kernel.py",
   javascript: "exec node --no-warnings --no-force-async-hooks-checks /opt/pincer/kernel.mjs",
 } as const;
 
@@ -90,16 +90,16 @@ export class CodeContext {
     this.#ready = new Promise((resolve, reject) => {
       this.#settleReady = (failure) => (failure === undefined ? resolve() : reject(failure));
     });
-    this.#ready.catch(() => undefined);
     const request = { command: PROGRAMS[language], cwd: "/workspace", env: {}, hasStdin: false, hasControl: true };
     this.#call = link.open(TO_AGENT.spawn, request, {
       onFrame: (kind, content) => this.#onFrame(kind, content),
       onLost: (reason) => this.#crash(reason),
     });
-    setTimeout(
-      () => this.#settleReady(new Problem("unavailable", "The code context did not start; try again.")),
-      START_TIMEOUT_MS,
-    ).unref();
+    const timer = setTimeout(() => {
+      this.#crash("It said nothing for too long.");
+      void this.kill();
+    }, START_TIMEOUT_MS);
+    void this.#ready.catch(() => undefined).finally(() => clearTimeout(timer));
   }
 
   get isOpen(): boolean {

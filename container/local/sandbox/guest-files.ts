@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { type Bytes, copyBytes } from "./bytes.ts";
-import { AgentRefusal, type AgentLink, parseJson, refusal } from "./agent-link.ts";
+import { type Bytes, copyBytes, NO_BYTES } from "./bytes.ts";
+import { AgentRefusal, type AgentLink, parseJson, refusal, SILENT } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
 
@@ -85,14 +85,26 @@ async function writeFile(link: AgentLink, path: string, body: AsyncIterable<Uint
   });
   let isRefused = false;
   answer.catch(() => (isRefused = true));
+  // Only while it is the agent's turn: the body may come as slowly as it likes.
+  const inTime = async <Result>(work: Promise<Result>): Promise<Result> => {
+    const silence = setTimeout(() => link.kill(SILENT), TIMEOUT_MS);
+    try {
+      return await work;
+    } finally {
+      clearTimeout(silence);
+    }
+  };
   try {
     for await (const part of body) {
       for (let at = 0; at < part.length && !isRefused; at += CHUNK_BYTES) {
-        await link.send(TO_AGENT.bytes, call, part.subarray(at, at + CHUNK_BYTES));
+        await inTime(link.send(TO_AGENT.bytes, call, part.subarray(at, at + CHUNK_BYTES)));
       }
     }
-    await link.send(TO_AGENT.bytes, call, new Uint8Array());
-    return stampSchema.parse(await answer).stamp;
+    await inTime(link.send(TO_AGENT.bytes, call, NO_BYTES));
+    return stampSchema.parse(await inTime(answer)).stamp;
+  } catch (error) {
+    await link.send(TO_AGENT.forget, call, NO_BYTES);
+    throw error;
   } finally {
     link.close(call);
   }
@@ -135,18 +147,20 @@ function stream(link: AgentLink, request: object): { chunks: AsyncGenerator<Byte
         const piece = queue.shift();
         if (piece !== undefined) {
           queuedBytes -= piece.length;
-          void link.send(TO_AGENT.bytes, call, new Uint8Array());
+          void link.send(TO_AGENT.bytes, call, NO_BYTES);
           yield piece;
         } else if (isOver) {
           await answer;
           return;
         } else {
+          const silence = setTimeout(() => link.kill(SILENT), TIMEOUT_MS);
           await new Promise<void>((resolve) => (wake = resolve));
+          clearTimeout(silence);
         }
       }
     } finally {
       link.close(call);
-      if (!isOver) void link.send(TO_AGENT.forget, call, new Uint8Array());
+      if (!isOver) void link.send(TO_AGENT.forget, call, NO_BYTES);
     }
   }
   return { chunks: read(), answer };

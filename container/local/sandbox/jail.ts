@@ -3,6 +3,7 @@ import { lchown, lstat, mkdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Limits } from "./limits.ts";
+import { seccompFilter } from "./seccomp.ts";
 
 /**
  * Whom root becomes before it starts a sandbox: limits on processes do not hold for root, and whatever escaped
@@ -10,6 +11,7 @@ import type { Limits } from "./limits.ts";
  */
 export const SANDBOX_UID = 59_717;
 
+const FILTER_FILE = "seccomp.bpf";
 const UID_INSIDE = "1000";
 const HERE = import.meta.dirname;
 const isRoot = process.getuid?.() === 0;
@@ -46,7 +48,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
   const { limits } = options;
   return [
     ...(isRoot ? ["/usr/bin/unshare", "--mount", "--propagation", "private"] : []),
-    ...["/bin/bash", join(HERE, "start.sh"), String(options.cgroupProcsFiles.length), ...options.cgroupProcsFiles],
+    ...["/bin/bash", join(HERE, "start.sh"), join(options.etcDir, FILTER_FILE), String(options.cgroupProcsFiles.length), ...options.cgroupProcsFiles],
     ...[String(sources.length), ...sources, "--"],
     ...(isRoot
       ? ["/usr/bin/setpriv", "--reuid", String(SANDBOX_UID), "--regid", String(SANDBOX_UID), "--clear-groups"]
@@ -54,7 +56,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...(options.isNice ? ["/usr/bin/nice", "-n", "5"] : []),
     "bwrap",
     ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", UID_INSIDE, "--gid", UID_INSIDE],
-    ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"],
+    ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox", "--seccomp", "3"],
     ...["--ro-bind", "/usr", "/usr", ...(await mergedFolders())],
     ...READABLE.flatMap((path) => ["--ro-bind-try", path, path]),
     ...ETC_FILES.flatMap(([name]) => ["--ro-bind", join(etc, name), `/etc/${name}`]),
@@ -132,10 +134,11 @@ export function jailEnvironment(): Record<string, string> {
   return { PATH: process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 }
 
-/** The files of `/etc` that are made for the sandbox and not taken from the machine. */
+/** The files of `/etc` that are made for the sandbox and not taken from the machine, and its seccomp filter. */
 export async function prepareEtc(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const [name, content] of ETC_FILES) await writeFile(join(folder, name), content);
+  await writeFile(join(folder, FILTER_FILE), seccompFilter(process.arch));
 }
 
 /** A folder that the sandbox's user may write to. */

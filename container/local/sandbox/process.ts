@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import * as z from "zod";
 import { type Bytes, encode } from "./bytes.ts";
-import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
+import { type AgentLink, parseJson, refusal, SILENT } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { type CapturedText, type LiveOutput, Output, type SpoolBudget } from "./output.ts";
 
@@ -128,10 +128,7 @@ export class SandboxProcess {
     const isDone = await this.#link.killTree(this.#call);
     if (!isDone)
       this.#link.kill("A command's processes could not be killed one by one; the sandbox was started afresh.");
-    const timer = setTimeout(
-      () => this.#link.kill("The sandbox did not answer; it was started afresh."),
-      AFTER_KILL_MS,
-    );
+    const timer = setTimeout(() => this.#link.kill(SILENT), AFTER_KILL_MS);
     await this.ended;
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { AgentLink } from "./agent-link.ts";
+import { AgentLink, SILENT } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { CodeContext, type CodeRequest, type CodeRunResult } from "./context.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
@@ -10,8 +10,9 @@ import type { Limits } from "./limits.ts";
 import { Manifest } from "./manifest.ts";
 import { FilesMount } from "./mount.ts";
 import { LiveOutput, type SpoolBudget } from "./output.ts";
-import { absolute, type CommandRequest, SandboxProcess } from "./process.ts";
+import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
+import { problemOfStart, refusalOf } from "./start.ts";
 import { watchSandbox } from "./watch.ts";
 
 export interface SandboxOptions {
@@ -26,6 +27,7 @@ export interface SandboxOptions {
 }
 
 const AGENT = ["/opt/node/bin/node", "--max-old-space-size=128", "--v8-pool-size=0", "/opt/pincer/agent.mjs"];
+const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
 const MAX_RUNNING = 512;
 const MAX_ENDED = 256;
 const MAX_CONTEXTS = 16;
@@ -75,25 +77,24 @@ export class LocalSandbox {
     }
   }
 
-  /** Starts a command. Where the sandbox has no room for one more process, everything in it is ended first. */
+  /** Starts a command. Where the sandbox is too full or too broken to start it, everything in it is ended first. */
   async start(request: CommandRequest, onOutput: (text: string) => void): Promise<SandboxProcess> {
-    const notes: string[] = [];
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1, note: string | undefined; ; tries++) {
       const { link, cgroup } = await this.#running();
       const process = await this.#spawn({ link, cgroup }, request, onOutput);
-      const early = await Promise.race([process.ended, process.started]);
-      if (early?.kind !== "refused") {
-        for (const note of notes) process.note(note);
+      const problem = await problemOfStart(process);
+      if (problem === undefined) {
+        if (note !== undefined) process.note(note);
         return process;
       }
       await this.#drop(process);
-      const refused = refusalOf(early.code, request);
+      const refused = refusalOf(problem, request);
       if (refused !== undefined) throw refused;
-      if (tries === MAX_STARTS)
-        throw new Problem("unavailable", `The sandbox could not start a process (${early.code}); try again.`);
-      const reason = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
-      notes.push(reason);
-      link.kill(reason);
+      if (tries === MAX_STARTS) {
+        throw new Problem("unavailable", `The sandbox could not start a process (${problem}); try again.`);
+      }
+      note = problem === "ESILENT" ? SILENT : FULL;
+      link.kill(note);
       await link.ended;
     }
   }
@@ -256,22 +257,5 @@ export class LocalSandbox {
 
   #folder(name: "workspace" | "files" | "spool"): string {
     return join(this.#options.dir, name);
-  }
-}
-
-/** What is wrong with a command that could not be started; nothing where it is the sandbox that is full. */
-function refusalOf(code: string, { cwd }: CommandRequest): Problem | undefined {
-  switch (code) {
-    case "ENOCWD":
-      return new Problem(
-        "invalid_input",
-        `There is no folder ${absolute(cwd)} in the sandbox; make it first or leave cwd out.`,
-      );
-    case "E2BIG":
-      return new Problem("too_large", "The variables in env are too long; write them to a file first.");
-    case "EACCES":
-      return new Problem("forbidden", `The folder ${absolute(cwd)} cannot be entered; choose another cwd.`);
-    default:
-      return undefined;
   }
 }

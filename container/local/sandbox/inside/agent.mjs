@@ -11,11 +11,13 @@ import { command } from "./process.mjs";
  * speak in its name; then the runtime ends the sandbox.
  */
 
-/** More than this waiting for the runtime, and the processes' pipes are left alone until it has caught up. */
+/** More than this waiting for the runtime or the disk, and whoever sends is left alone until that has caught up. */
 const CONGESTED_BYTES = 2 * 1024 * 1024;
 
 const toRuntime = new Socket({ fd: 1, readable: false, writable: true });
 const fromRuntime = new Socket({ fd: 0, readable: true, writable: false });
+
+let unwritten = 0;
 
 /** @type {Set<() => void>} */
 const waiting = new Set();
@@ -65,7 +67,19 @@ async function answer(kind, call, content) {
     case TO_AGENT.file:
       return answerFile(call, JSON.parse(content.toString()), outbox);
     case TO_AGENT.bytes:
-      return feedFile(call, content);
+      return writeBytes(call, content);
+  }
+}
+
+/** As long as the disk has not caught up, nothing more is taken from the runtime. */
+async function writeBytes(/** @type {number} */ call, /** @type {Buffer} */ content) {
+  unwritten += content.length;
+  if (unwritten > CONGESTED_BYTES) fromRuntime.pause();
+  try {
+    await feedFile(call, content);
+  } finally {
+    unwritten -= content.length;
+    if (unwritten <= CONGESTED_BYTES) fromRuntime.resume();
   }
 }
 

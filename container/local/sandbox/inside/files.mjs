@@ -55,7 +55,7 @@ export async function feedFile(call, bytes) {
   if (writing === undefined) return;
   if (bytes.length === 0) writers.delete(call);
   try {
-    await writing(Buffer.from(bytes));
+    await writing.write(Buffer.from(bytes));
   } catch (error) {
     writers.delete(call);
     throw error;
@@ -65,9 +65,12 @@ export async function feedFile(call, bytes) {
 /** Nobody wants the rest. @param {number} call */
 export function forgetFile(call) {
   const reader = readers.get(call);
-  if (reader === undefined) return;
-  reader.isWanted = false;
-  reader.wake();
+  if (reader !== undefined) {
+    reader.isWanted = false;
+    reader.wake();
+  }
+  void writers.get(call)?.abandon();
+  writers.delete(call);
 }
 
 /** @param {number} call @param {{ path: string, maxBytes: number, isExact: boolean }} request @param {Outbox} outbox */
@@ -120,7 +123,7 @@ function writer(/** @type {string} */ path, /** @type {(result: object) => void}
     await opened.then((file) => file.close()).catch(() => {});
     await rm(temporary, { force: true }).catch(() => {});
   };
-  return (/** @type {Buffer} */ bytes) => {
+  const write = (/** @type {Buffer} */ bytes) => {
     turn = turn.then(async () => {
       const file = await opened;
       if (bytes.length > 0) return file.writeFile(bytes);
@@ -135,6 +138,7 @@ function writer(/** @type {string} */ path, /** @type {(result: object) => void}
     });
     return turn;
   };
+  return { write, abandon };
 }
 
 /** @param {string} path */

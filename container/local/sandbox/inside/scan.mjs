@@ -10,6 +10,9 @@ export function isOurTemporary(path) {
   return /^\.pincer-write-[0-9a-f]{16}$/.test(basename(path));
 }
 
+/** How many names of any kind are looked at for each file that is asked for. */
+const SEEN_FOR_EACH = 10;
+
 /**
  * A file that changed this short a time ago may change again without its times telling: kernels before 6.13 count
  * them in steps of up to 10 ms.
@@ -36,7 +39,8 @@ export function scan(root, maxFiles) {
   let leftOut = 0;
   let isFull = false;
   const folders = [""];
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+  let seen = 0;
+  for (let folder = folders.pop(); folder !== undefined && !isFull; folder = folders.pop()) {
     let entries;
     try {
       entries = readdirSync(root + (folder && `/${folder}`), { withFileTypes: true });
@@ -46,11 +50,15 @@ export function scan(root, maxFiles) {
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const entry of entries) {
+      // Folders and links without end would take as long as files without end.
+      if (files.length >= maxFiles || (seen += 1) > SEEN_FOR_EACH * maxFiles) {
+        isFull = true;
+        break;
+      }
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (isOurTemporary(path)) leftovers.push(`${root}/${path}`);
       else if (entry.isDirectory()) folders.push(path);
       else if (!entry.isFile()) leftOut += 1;
-      else if (files.length >= maxFiles) isFull = true;
       else {
         const info = lstatSync(`${root}/${path}`, { bigint: true, throwIfNoEntry: false });
         // Gone in the meantime, or a name that is no UTF-8 and cannot be asked for.
