@@ -8,7 +8,7 @@ import type { Books } from "./account/books.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
-import { preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
@@ -25,6 +25,7 @@ type Env = Bindings & AuthEnv;
 /** What is made once per isolate: nothing that one caller could see of another is in it. */
 interface Suite {
   readonly settings: Settings;
+  readonly origins: Origins;
   readonly auth: Auth;
   readonly books: Books;
 }
@@ -37,7 +38,8 @@ function suiteOf(env: Env): Suite {
   const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
   const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog });
-  const suite = { settings, auth, books: new Map() };
+  const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
+  const suite = { settings, origins, auth, books: new Map() };
   suites.set(env, suite);
   return suite;
 }
@@ -71,8 +73,7 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, auth } = suite;
-  const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
+  const { settings, origins, auth } = suite;
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
