@@ -4,6 +4,7 @@ import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted } from "./abort.ts";
 import { NetworkGate } from "./network-gate.ts";
 import { Notes } from "./notes.ts";
+import { PopUps } from "./pop-ups.ts";
 import { PlatformRefusal, refusalError, refusing } from "./platform-refusal.ts";
 
 /** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
@@ -19,16 +20,18 @@ export class Chrome {
   /** A session of the browser target. */
   readonly control: CDPSession;
   readonly gate: NetworkGate;
+  readonly popUps: PopUps;
   readonly notes: Notes;
   readonly #ended = new AbortController();
 
-  private constructor(sessionId: string, browser: Browser, control: CDPSession, gate: NetworkGate, notes: Notes) {
-    this.sessionId = sessionId;
-    this.browser = browser;
-    this.control = control;
-    this.gate = gate;
-    this.notes = notes;
-    browser.on("disconnected", () => {
+  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "popUps" | "notes">) {
+    this.sessionId = parts.sessionId;
+    this.browser = parts.browser;
+    this.control = parts.control;
+    this.gate = parts.gate;
+    this.popUps = parts.popUps;
+    this.notes = parts.notes;
+    this.browser.on("disconnected", () => {
       this.#ended.abort(new ToolError("unavailable", "Chrome has ended; open the page again with browser_open."));
     });
   }
@@ -44,14 +47,15 @@ export class Chrome {
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
-      const [gate] = await orAborted(
+      const gate = await orAborted(NetworkGate.guard(control, policy, notes), signal);
+      const [popUps] = await orAborted(
         Promise.all([
-          NetworkGate.guard(control, policy, notes),
+          PopUps.watch(browser, control, gate, notes),
           control.send("Browser.setDownloadBehavior", { behavior: "deny", eventsEnabled: true }),
         ]),
         signal,
       );
-      return new Chrome(sessionId, browser, control, gate, notes);
+      return new Chrome({ sessionId, browser, control, gate, popUps, notes });
     } catch (cause) {
       // Nothing is done with it without its gate.
       browser.disconnect().catch(() => undefined);

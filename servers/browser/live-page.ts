@@ -1,4 +1,4 @@
-import { type CDPSession, type Dialog, type Page, type Target, TargetType } from "@cloudflare/puppeteer";
+import { type CDPSession, type Dialog, type Page, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import type { Chrome } from "./chrome.ts";
@@ -7,7 +7,7 @@ import { handleOf, targetIdOf } from "./puppeteer-internals.ts";
 export const VIEWPORT = { width: 1280, height: 800 } as const;
 /** A page that opens more than this is closed, or it would keep us busy for ever. */
 const MAX_DIALOGS = 100;
-const MAX_POPUPS = 20;
+const MAX_POP_UPS = 20;
 const ATTACH_LIMIT_MS = 3_000;
 
 /** The one page of a browser, and what becomes of it. */
@@ -17,7 +17,7 @@ export class LivePage {
   readonly #chrome: Chrome;
   readonly #lost = new AbortController();
   #dialogs = 0;
-  #popups = 0;
+  #popUps = 0;
 
   private constructor(chrome: Chrome, page: Page) {
     this.#chrome = chrome;
@@ -42,19 +42,15 @@ export class LivePage {
   }
 
   static async create(chrome: Chrome): Promise<LivePage> {
-    return await LivePage.#watch(chrome, await chrome.browser.newPage());
+    return await LivePage.#watch(chrome, await chrome.popUps.openPage());
   }
 
   static async #watch(chrome: Chrome, page: Page): Promise<LivePage> {
     const live = new LivePage(chrome, page);
-    const onTarget = (target: Target): void => live.#onTarget(target);
     const onDownload = (): void => chrome.notes.add("A download was refused; the browser keeps no files.");
-    chrome.browser.on("targetcreated", onTarget);
     chrome.control.on("Browser.downloadWillBegin", onDownload);
-    live.lost.addEventListener("abort", () => {
-      chrome.browser.off("targetcreated", onTarget);
-      chrome.control.off("Browser.downloadWillBegin", onDownload);
-    });
+    live.lost.addEventListener("abort", () => chrome.control.off("Browser.downloadWillBegin", onDownload));
+    chrome.popUps.onClosed = () => live.#onPopUp();
     chrome.ended.addEventListener("abort", () => live.#lost.abort(chrome.ended.reason), { once: true });
     page.on("dialog", (dialog) => live.#onDialog(dialog));
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
@@ -90,7 +86,7 @@ export class LivePage {
 
   forgive(): void {
     this.#dialogs = 0;
-    this.#popups = 0;
+    this.#popUps = 0;
   }
 
   #onDialog(dialog: Dialog): void {
@@ -100,18 +96,16 @@ export class LivePage {
     if (isLeaving) return;
     this.#dialogs += 1;
     this.#chrome.notes.add(`The page's ${dialog.type()} dialog was dismissed.`);
-    if (this.#dialogs > MAX_DIALOGS)
+    if (this.#dialogs > MAX_DIALOGS) {
       this.lose("The page opened dialogs without end and was closed; open another one with browser_open.");
+    }
   }
 
-  /** Nobody but the page opens another one while it lives. */
-  #onTarget(target: Target): void {
-    if (target.type() !== TargetType.PAGE) return;
-    this.#popups += 1;
-    this.#chrome.notes.add("A pop-up was closed.");
-    this.#close(targetIdOf(target));
-    if (this.#popups > MAX_POPUPS)
+  #onPopUp(): void {
+    this.#popUps += 1;
+    if (this.#popUps > MAX_POP_UPS) {
       this.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+    }
   }
 
   /** It may be gone already. */

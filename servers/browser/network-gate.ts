@@ -15,6 +15,7 @@ export class NetworkGate {
   readonly #control: CDPSession;
   readonly #policy: NetworkPolicy;
   readonly #notes: Notes;
+  readonly #barred = new Set<string>();
   #refusal: { readonly frameId: string; readonly reason: string } | undefined;
 
   private constructor(control: CDPSession, policy: NetworkPolicy, notes: Notes) {
@@ -33,6 +34,15 @@ export class NetworkGate {
     return gate;
   }
 
+  /** Lets no document into that page. */
+  bar(targetId: string): void {
+    this.#barred.add(targetId);
+  }
+
+  admit(targetId: string): void {
+    this.#barred.delete(targetId);
+  }
+
   /** Why the document that was last refused to that frame was; asked once. */
   takeRefusal(frameId: string): string | undefined {
     const refusal = this.#refusal;
@@ -41,14 +51,19 @@ export class NetworkGate {
   }
 
   #decide(requestId: string, url: string, documentFrameId: string | undefined): void {
+    if (documentFrameId !== undefined && this.#barred.has(documentFrameId)) return this.#fail(requestId);
     const verdict = INSIDE_CHROME.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
-    const answer = verdict.allowed
-      ? this.#control.send("Fetch.continueRequest", { requestId })
-      : this.#control.send("Fetch.failRequest", { requestId, errorReason: "BlockedByClient" });
-    // The request may have been given up meanwhile.
-    answer.catch(() => undefined);
-    if (verdict.allowed) return;
+    if (verdict.allowed) {
+      // The request may have been given up meanwhile.
+      this.#control.send("Fetch.continueRequest", { requestId }).catch(() => undefined);
+      return;
+    }
+    this.#fail(requestId);
     if (documentFrameId !== undefined) this.#refusal = { frameId: documentFrameId, reason: verdict.reason };
     this.#notes.add(`A request of the page was refused: ${verdict.reason}`);
+  }
+
+  #fail(requestId: string): void {
+    this.#control.send("Fetch.failRequest", { requestId, errorReason: "BlockedByClient" }).catch(() => undefined);
   }
 }

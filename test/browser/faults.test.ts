@@ -125,6 +125,7 @@ describe("a page that", () => {
   });
 
   test("opens pop-ups without end is closed, and the next one opens", async () => {
+    const before = site.asked.length;
     await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
     await expect
       .poll(async () => await person.call("browser_snapshot"), { timeout: 20_000 })
