@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { jailCommand, prepareEtc } from "../../container/local/sandbox/jail.ts";
@@ -28,7 +28,9 @@ export async function prepareBareJail(): Promise<BareJail> {
   const args = withoutPreparation(whole);
   return {
     run: async () => {
-      const child = spawn("bwrap", args, { stdio: ["ignore", "ignore", "inherit"] });
+      // Where start.sh opens it for a sandbox.
+      await using filter = await open(path.join(dirs.etcDir, "seccomp.bpf"));
+      const child = spawn("bwrap", args, { stdio: ["ignore", "ignore", "inherit", filter.fd] });
       const [code] = await once(child, "exit");
       if (code !== 0) throw new Error(`bwrap ended with ${code}.`);
     },

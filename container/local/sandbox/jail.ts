@@ -48,7 +48,8 @@ export async function jailCommand(options: JailOptions, program: readonly string
   const { limits } = options;
   return [
     ...(isRoot ? ["/usr/bin/unshare", "--mount", "--propagation", "private"] : []),
-    ...["/bin/bash", join(HERE, "start.sh"), join(options.etcDir, FILTER_FILE), String(options.cgroupProcsFiles.length), ...options.cgroupProcsFiles],
+    ...["/bin/bash", join(HERE, "start.sh"), join(options.etcDir, FILTER_FILE)],
+    ...[String(options.cgroupProcsFiles.length), ...options.cgroupProcsFiles],
     ...[String(sources.length), ...sources, "--"],
     ...(isRoot
       ? ["/usr/bin/setpriv", "--reuid", String(SANDBOX_UID), "--regid", String(SANDBOX_UID), "--clear-groups"]
@@ -56,7 +57,9 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...(options.isNice ? ["/usr/bin/nice", "-n", "5"] : []),
     "bwrap",
     ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", UID_INSIDE, "--gid", UID_INSIDE],
-    ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox", "--seccomp", "3"],
+    ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"],
+    // start.sh opens it.
+    ...["--seccomp", "3"],
     ...["--ro-bind", "/usr", "/usr", ...(await mergedFolders())],
     ...READABLE.flatMap((path) => ["--ro-bind-try", path, path]),
     ...ETC_FILES.flatMap(([name]) => ["--ro-bind", join(etc, name), `/etc/${name}`]),

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Starts one sandbox: start.sh FILTER CGROUPS cgroup.procs... SOURCES path... -- COMMAND...
 #
-# Opens the seccomp filter as file 3, for bubblewrap. Enters the cgroups, so that everything after this line is counted, and asks the kernel to kill it first when the
-# machine runs out of memory. As root, the sources are mounted in a mount namespace of its own at /mnt/0, /mnt/1, ...:
-# COMMAND drops to an ordinary user, who may not walk through root's folders.
+# Opens the seccomp filter as file 3, for bubblewrap. Enters the cgroups, so that everything after this line is
+# counted, and asks the kernel to kill it first when the machine runs out of memory. As root, the sources are mounted in
+# a mount namespace of its own at /mnt/0, /mnt/1, ...: COMMAND drops to an ordinary user, who may not walk through
+# root's folders.
 set -euo pipefail
 
 exec 3< "$1"
