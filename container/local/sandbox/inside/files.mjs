@@ -118,6 +118,8 @@ function writer(/** @type {string} */ path, /** @type {(result: object) => void}
     return file;
   })();
   let turn = opened.then(() => {});
+  // Whoever sends the first bytes is told; until then nobody listens.
+  turn.catch(() => {});
   const abandon = async () => {
     TEMPORARY.inUse.delete(temporary);
     await opened.then((file) => file.close()).catch(() => {});
