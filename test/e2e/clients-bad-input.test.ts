@@ -151,21 +151,25 @@ test("a page that never loads is an error that says so", async () => {
   expect(textOf(answer)).toMatch(/^timeout: /);
 });
 
-test("each call, whatever its outcome, has left one audit row and one cost row", async () => {
-  const before = readBooks(suite.dataDir).length;
-  await client.callTool("files_list", {});
-  await client.callTool("files_read", { path: "not/there" });
-  await client.callTool("files_read", { path: 7 });
-  await client.callTool("sandbox_exec", { command: "exit 1" });
-  await expect.poll(() => readBooks(suite.dataDir).length).toBe(before + 4);
-  const rows = readBooks(suite.dataDir);
-  expect(rows.every(({ costs }) => costs === 1)).toBe(true);
-  expect(rows.slice(before).map(({ tool, outcome }) => `${tool} ${outcome}`)).toEqual([
-    "files_list ok",
-    "files_read not_found",
-    "files_read invalid_input",
-    "sandbox_exec ok",
-  ]);
+test("each call, whatever its outcome, leaves one audit row and one cost row", async () => {
+  await using fresh = await connectOfficial(mcpUrl, await suite.token(), "modern");
+  await fresh.callTool("files_list", {});
+  await fresh.callTool("files_read", { path: "not/there" });
+  await fresh.callTool("files_read", { path: 7 });
+  await fresh.callTool("sandbox_exec", { command: "exit 1" });
+  const ofLatestClient = (): string[] => {
+    const rows = readBooks(suite.dataDir);
+    const own = rows.filter(({ client_id }) => client_id === rows.at(-1)?.client_id);
+    return own.map(({ tool, outcome, costs }) => `${tool}: ${outcome}, ${costs} cost`);
+  };
+  await expect
+    .poll(ofLatestClient, { timeout: 10_000 })
+    .toEqual([
+      "files_list: ok, 1 cost",
+      "files_read: not_found, 1 cost",
+      "files_read: invalid_input, 1 cost",
+      "sandbox_exec: ok, 1 cost",
+    ]);
 });
 
 // The last one, since it waits until the token is old enough.

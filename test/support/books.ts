@@ -3,7 +3,7 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 
-const rowSchema = z.object({ tool: z.string(), outcome: z.string(), costs: z.int() });
+const rowSchema = z.object({ client_id: z.string(), tool: z.string(), outcome: z.string(), costs: z.int() });
 
 export type BooksRow = z.output<typeof rowSchema>;
 
@@ -17,7 +17,7 @@ export function readBooks(dataDir: string): BooksRow[] {
       try {
         const rows = database
           .prepare(
-            `SELECT tool, outcome, (SELECT count(*) FROM costs WHERE call_id = audit.id) AS costs
+            `SELECT client_id, tool, outcome, (SELECT count(*) FROM costs WHERE call_id = audit.id) AS costs
              FROM audit ORDER BY at_ms, id`,
           )
           .all();
