@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
-import { provision } from "../container/local/provision.ts";
+import { provision } from "../container/local/launch/provision.ts";
 import { CHECKS, runCheck } from "./support/checks.ts";
 
 /**

@@ -2,4 +2,4 @@
 import process from "node:process";
 import { run } from "./bootstrap.mjs";
 
-await run("container/local/launch.ts", process.argv.slice(2));
+await run("container/local/launch/launch.ts", process.argv.slice(2));

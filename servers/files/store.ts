@@ -138,7 +138,13 @@ async function put(
   if (typeof content === "string" || content instanceof Uint8Array) return await bucket.put(key, content, options);
   // R2 takes a stream only with a known length; FixedLengthStream also fails where the body is not that long.
   const { readable, writable } = new FixedLengthStream(content.sizeBytes);
-  const [object] = await Promise.all([bucket.put(key, readable, options), content.body.pipeTo(writable)]);
+  const refused = new AbortController();
+  const piped = content.body.pipeTo(writable, { signal: refused.signal });
+  // A body that fails makes the put fail; a put that is refused does not read the body.
+  piped.catch(() => undefined);
+  const object = await bucket.put(key, readable, options);
+  if (object === null) refused.abort();
+  else await piped;
   return object;
 }
 

@@ -43,6 +43,7 @@ function describeResult(result: CodeResult): string {
     result.stderr.text === "" ? "" : `stderr:\n${result.stderr.text}`,
     ...result.results.map(describeOutput),
     result.error === undefined ? "" : result.error.traceback || `${result.error.name}: ${result.error.message}`,
+    ...(result.notes ?? []).map((note) => `note: ${note}`),
   ].filter((part) => part !== "");
   return parts.length === 0 ? "(no output)" : parts.join("\n");
 }

@@ -50,6 +50,7 @@ export const sandboxExec = defineTool({
       },
       { signal: context.signal, onOutput: context.reportProgress },
     );
+    const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? [])];
     return {
       output: {
         ...(result.exitCode === undefined ? {} : { exit_code: result.exitCode }),
@@ -58,7 +59,8 @@ export const sandboxExec = defineTool({
         duration_ms: Math.round(result.durationMs),
         ...(result.signal === undefined ? {} : { signal: result.signal }),
         ...(result.hasTimedOut ? { timed_out: true } : {}),
-        ...(result.isRunning ? { process_id: result.processId, note: RUNNING_NOTE } : {}),
+        ...(result.isRunning ? { process_id: result.processId } : {}),
+        ...(notes.length === 0 ? {} : { note: notes.join(" ") }),
       },
       attachments: await keepCutOutput(sandbox, result, context),
     };

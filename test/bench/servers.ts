@@ -4,12 +4,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { findPort } from "../../container/local/launch-port.ts";
-import { newSecret } from "../../container/local/launch-data.ts";
-import { makeSettings } from "../../container/local/launch-settings.ts";
+import { findPort } from "../../container/local/launch/port.ts";
+import { newSecret } from "../../container/local/launch/data.ts";
+import { makeSettings } from "../../container/local/launch/settings.ts";
 import { requestToken } from "../../container/local/running-suite.ts";
-import { loadWorker } from "../../container/local/worker-host-bundle.ts";
-import { startWorker } from "../../container/local/worker-host-miniflare.ts";
+import { loadWorker } from "../../container/local/worker-host/bundle.ts";
+import { startWorker } from "../../container/local/worker-host/miniflare.ts";
 import type { Door } from "./mcp-requests.ts";
 
 export interface OpenDoor extends AsyncDisposable {

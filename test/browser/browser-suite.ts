@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
-import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
-import { findChrome } from "../../container/local/chrome.ts";
-import { startEgressProxy } from "../../container/local/egress-proxy.ts";
+import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
+import { findChrome } from "../../container/local/chrome/chrome.ts";
+import { startEgressProxy } from "../../container/local/egress/proxy.ts";
 
 const answerSchema = z.discriminatedUnion("ok", [
   z.object({

@@ -9,7 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { findChrome } from "../../container/local/chrome.ts";
+import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { type Page, openPage } from "../egress/devtools.ts";
 import { serve } from "../egress/loopback.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { isOwnPeer, portOf, startBridge } from "../../container/local/chrome-bridge.ts";
+import { isOwnPeer, portOf, startBridge } from "../../container/local/chrome/bridge.ts";
 import { readUntil, serve } from "./loopback.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };

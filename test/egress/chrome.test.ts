@@ -8,9 +8,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { prepareBrowserBinding } from "../../container/local/chrome-binding.ts";
-import { findChrome, type Chrome } from "../../container/local/chrome.ts";
-import { startEgressProxy } from "../../container/local/egress-proxy.ts";
+import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
+import { findChrome, type Chrome } from "../../container/local/chrome/chrome.ts";
+import { startEgressProxy } from "../../container/local/egress/proxy.ts";
 import { openPage } from "./devtools.ts";
 import { serve } from "./loopback.ts";
 import { commandOf, survivorsOf, treeOf } from "./processes.ts";
@@ -348,7 +348,7 @@ test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else
   await using closed = await serve((_request, response) => response.end("closed page"));
   await using setup = await prepare(undefined, [`localhost:${open.port}`]);
   const folder = await mkdtemp(join(tmpdir(), "profile-"));
-  const launch = join(import.meta.dirname, "../../container/local/chrome-launch.ts");
+  const launch = join(import.meta.dirname, "../../container/local/chrome/launch.ts");
   const node = ["--pdeathsig", "KILL", ...become, process.execPath];
   if (isRoot) {
     for (const path of [folder, setup.socketPath, join(setup.socketPath, "..")]) await chown(path, 65_534, 65_534);

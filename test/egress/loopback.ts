@@ -4,7 +4,7 @@ import { createServer, request, type IncomingMessage, type RequestListener, type
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startEgressProxy, type EgressOptions, type EgressProxy } from "../../container/local/egress-proxy.ts";
+import { startEgressProxy, type EgressOptions, type EgressProxy } from "../../container/local/egress/proxy.ts";
 
 /** A server on a free loopback port that remembers what it was asked. */
 export interface LoopbackServer extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { LaunchProblem } from "./launch-problem.ts";
+import { LaunchProblem } from "./problem.ts";
 
 /** 8787 and 8976 are where Cursor and wrangler wait for sign-ins. */
 const DEFAULT_PORT = 8717;

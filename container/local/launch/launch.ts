@@ -1,7 +1,7 @@
 import { banner } from "./banner.ts";
-import { USAGE, parseLaunchOptions } from "./launch-options.ts";
-import { LaunchProblem } from "./launch-problem.ts";
-import { startSuite } from "./launch-suite.ts";
+import { USAGE, parseLaunchOptions } from "./options.ts";
+import { LaunchProblem } from "./problem.ts";
+import { startSuite } from "./suite.ts";
 import { provision } from "./provision.ts";
 
 /** `npm start`: provides what is missing, starts the whole suite on this machine, and ends all of it again. */

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Chrome } from "./chrome.ts";
-import { probeJail } from "./chrome-jail.ts";
+import { probeJail } from "./jail.ts";
 
 export interface BindingOptions {
   /** Absolute; `browser/` in it is what Miniflare takes for its cache. */
@@ -99,7 +99,7 @@ async function chooseIsolation(chrome: Chrome): Promise<Choice> {
 }
 
 function launcherScript(chrome: Chrome, egressSocket: string, isolation: Isolation): string {
-  const launch = join(import.meta.dirname, "chrome-launch.ts");
+  const launch = join(import.meta.dirname, "launch.ts");
   const words = [
     ...["setpriv", "--pdeathsig", "KILL", process.execPath, launch],
     ...["--isolation", isolation, "--egress", egressSocket, "--executable", chrome.executable],

@@ -32,14 +32,14 @@ const WORKER_NAME = "pincer";
 
 /**
  * Runs the Worker in workerd. Clients reach it directly: Miniflare's own door is a proxy that costs more than the
- * call and serves R2 to anybody. worker-host.sh shuts it in a folder of ours, and what it lets its callers say about
+ * call and serves R2 to anybody. workerd.sh shuts it in a folder of ours, and what it lets its callers say about
  * a request needs a secret here that nobody has.
  */
 export async function startWorker(worker: V4WorkerOptions, config: WorkerConfig): Promise<WorkerHost> {
   const doorFolder = await mkdtemp(path.join(tmpdir(), "door-"));
   Object.assign(process.env, config.env, { PINCER_DOOR_SOCKET: path.join(doorFolder, "socket") });
   process.env["PINCER_WORKERD"] = workerdSchema.parse(createRequire(import.meta.url)("workerd")).default;
-  process.env["MINIFLARE_WORKERD_PATH"] = path.join(import.meta.dirname, "worker-host.sh");
+  process.env["MINIFLARE_WORKERD_PATH"] = path.join(import.meta.dirname, "workerd.sh");
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       log: new ErrorLog(LogLevel.WARN),

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { lstat, mkdir, rm } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
-import { LaunchProblem } from "./launch-problem.ts";
+import { LaunchProblem } from "./problem.ts";
 
 export interface TempFolder {
   /** Short, because a unix socket's path ends at about 100 bytes. */

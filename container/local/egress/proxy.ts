@@ -3,16 +3,9 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import { checkUrl, isSuite, type NetworkPolicy } from "../../servers/shared/network-policy.ts";
-import {
-  connectTo,
-  connectToSuite,
-  dialTcp,
-  resolveWithSystem,
-  type Connection,
-  type EgressRules,
-} from "./egress-connect.ts";
-import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./egress-forward.ts";
+import { checkUrl, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
+import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
+import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {

@@ -1,14 +1,14 @@
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { addressKind, normalizeAddress } from "../../servers/shared/ip-address.ts";
+import { addressKind, normalizeAddress } from "../../../servers/shared/ip-address.ts";
 import {
   checkAddress,
   checkTarget,
   isListed,
   normalizeHost,
   type NetworkPolicy,
-} from "../../servers/shared/network-policy.ts";
+} from "../../../servers/shared/network-policy.ts";
 
 export interface EgressRules {
   readonly policy: NetworkPolicy;

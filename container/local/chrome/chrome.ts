@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { open, realpath } from "node:fs/promises";
 import { basename, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { unpackBundledChrome } from "./chrome-bundled.ts";
+import { unpackBundledChrome } from "./bundled.ts";
 
 /** A Chrome that has answered `--version`. */
 export interface Chrome {

@@ -2,11 +2,11 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseEnv } from "node:util";
-import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
-import { newSecret } from "./launch-data.ts";
-import { LaunchProblem } from "./launch-problem.ts";
+import { SettingsError, parseSettings } from "../../../servers/shared/settings.ts";
+import { newSecret } from "./data.ts";
+import { LaunchProblem } from "./problem.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
+const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
 const USERS_OWN = /^(MODEL|AI_GATEWAY)_/;

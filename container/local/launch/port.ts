@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { LaunchProblem } from "./launch-problem.ts";
+import { LaunchProblem } from "./problem.ts";
 
 /** Where a suite listens: this machine alone, under each of its loopback addresses. */
 export interface Listening {

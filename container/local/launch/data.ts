@@ -3,8 +3,8 @@ import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
-import { LaunchProblem } from "./launch-problem.ts";
-import { SUITE_FILE, type SuiteFile, readSuiteFile } from "./running-suite.ts";
+import { LaunchProblem } from "./problem.ts";
+import { SUITE_FILE, type SuiteFile, readSuiteFile } from "../running-suite.ts";
 
 const LOCK_FILE = "suite.lock";
 const SQLITE_BUSY = 5;

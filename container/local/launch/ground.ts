@@ -1,4 +1,4 @@
-import type { SuiteLog } from "./launch-log.ts";
+import type { SuiteLog } from "./log.ts";
 
 /** How to end what has been started; the last comes first. */
 export interface Closers {

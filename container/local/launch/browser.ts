@@ -1,8 +1,8 @@
 import path from "node:path";
-import { prepareBrowserBinding } from "./chrome-binding.ts";
-import { findChrome } from "./chrome.ts";
-import { startEgressProxy } from "./egress-proxy.ts";
-import type { Ground } from "./launch-ground.ts";
+import { prepareBrowserBinding } from "../chrome/binding.ts";
+import { findChrome } from "../chrome/chrome.ts";
+import { startEgressProxy } from "../egress/proxy.ts";
+import type { Ground } from "./ground.ts";
 
 /** A browser that Miniflare can start, or the reason why there is none: everything else works without. */
 export interface LocalBrowser {

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
-import { LaunchProblem } from "./launch-problem.ts";
-import { loadWorker } from "./worker-host-bundle.ts";
-import { startWorker, workerConfigSchema } from "./worker-host-miniflare.ts";
+import { LaunchProblem } from "../launch/problem.ts";
+import { loadWorker } from "./bundle.ts";
+import { startWorker, workerConfigSchema } from "./miniflare.ts";
 
 /**
  * The process around workerd, a child of the launcher: Miniflare takes the signals of its process for itself. It is

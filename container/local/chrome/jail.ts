@@ -17,11 +17,12 @@ export const JAIL = {
   egressSocket: "/run/egress.sock",
   devtoolsSocket: "/run/devtools/socket",
   node: "/run/node",
-  program: "/run/pincer/chrome-inside.ts",
+  program: "/run/pincer/chrome/inside.ts",
 } as const;
 
-const HERE = import.meta.dirname;
-const PROGRAM_FILES = ["chrome-inside.ts", "chrome-bridge.ts", "chrome-flags.ts", "pipe-both-ways.ts"];
+const SOURCES = dirname(import.meta.dirname);
+/** What runs inside, and where it lies both here and there. */
+const PROGRAM_FILES = ["chrome/inside.ts", "chrome/bridge.ts", "chrome/flags.ts", "egress/pipe-both-ways.ts"];
 /** A page that writes without end fills these, not the machine. */
 const TMP_BYTES = 1024 * 1024 * 1024;
 const PROFILE_BYTES = 512 * 1024 * 1024;
@@ -52,10 +53,10 @@ export async function jailArguments({ folders, env }: JailOptions): Promise<stri
       process.execPath,
       JAIL.node,
       "--ro-bind",
-      join(HERE, "../../package.json"),
+      join(SOURCES, "../../package.json"),
       "/run/pincer/package.json",
     ],
-    ...PROGRAM_FILES.flatMap((name) => ["--ro-bind", join(HERE, name), join(dirname(JAIL.program), name)]),
+    ...PROGRAM_FILES.flatMap((name) => ["--ro-bind", join(SOURCES, name), join("/run/pincer", name)]),
     ...Object.entries(variables).flatMap(([name, value]) => ["--setenv", name, value]),
     ...["--chdir", "/"],
   ];

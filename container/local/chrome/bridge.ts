@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { pipeBothWays } from "./pipe-both-ways.ts";
+import { pipeBothWays } from "../egress/pipe-both-ways.ts";
 
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
 

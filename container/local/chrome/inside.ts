@@ -1,8 +1,8 @@
 // Runs inside Chrome's jail, which has a network with nobody in it: makes the two ways in and out, and starts Chrome.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { portOf, startBridge } from "./chrome-bridge.ts";
-import { chromeFlags } from "./chrome-flags.ts";
+import { portOf, startBridge } from "./bridge.ts";
+import { chromeFlags } from "./flags.ts";
 
 const [egressSocket = "", devtoolsSocket = "", profile = "", sandbox = "", executable = "", ...given] =
   process.argv.slice(2);

@@ -5,9 +5,9 @@ import path from "node:path";
 import { promisify } from "node:util";
 import type { V4WorkerOptions } from "miniflare";
 import * as z from "zod";
-import { LaunchProblem } from "./launch-problem.ts";
+import { LaunchProblem } from "../launch/problem.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
+const ROOT = path.resolve(import.meta.dirname, "../../..");
 const CACHE = path.join(ROOT, "node_modules/.cache/pincer-worker");
 const SOURCES = ["servers", "auth", "container", "wrangler.jsonc", "tsconfig.json", "package-lock.json"];
 const OPTIONS_FILE = "options.json";

@@ -1,8 +1,8 @@
 import path from "node:path";
 import * as z from "zod";
-import { startEgressProxy } from "./egress-proxy.ts";
-import { startChild } from "./launch-child.ts";
-import type { Ground } from "./launch-ground.ts";
+import { startEgressProxy } from "../egress/proxy.ts";
+import { startChild } from "./child.ts";
+import type { Ground } from "./ground.ts";
 
 export interface LocalRuntime {
   /** The same after a restart. */

@@ -1,24 +1,18 @@
 import path from "node:path";
 import * as z from "zod";
-import { type LocalBrowser, prepareBrowser } from "./launch-browser.ts";
-import { startChild } from "./launch-child.ts";
-import { openDataFolder } from "./launch-data.ts";
-import type { Closers, Ground } from "./launch-ground.ts";
-import { openLog } from "./launch-log.ts";
-import type { LaunchOptions } from "./launch-options.ts";
-import { type Listening, findPort } from "./launch-port.ts";
-import { LaunchProblem } from "./launch-problem.ts";
-import { type LocalRuntime, startSandboxRuntime } from "./launch-runtime.ts";
-import {
-  type LocalSettings,
-  checkSettings,
-  describeModel,
-  makeSettings,
-  withoutUserSettings,
-} from "./launch-settings.ts";
-import { openTempFolder } from "./launch-temp.ts";
-import { isServing } from "./running-suite.ts";
-import type { WorkerConfig } from "./worker-host-miniflare.ts";
+import { type LocalBrowser, prepareBrowser } from "./browser.ts";
+import { startChild } from "./child.ts";
+import { openDataFolder } from "./data.ts";
+import type { Closers, Ground } from "./ground.ts";
+import { openLog } from "./log.ts";
+import type { LaunchOptions } from "./options.ts";
+import { type Listening, findPort } from "./port.ts";
+import { LaunchProblem } from "./problem.ts";
+import { type LocalRuntime, startSandboxRuntime } from "./runtime.ts";
+import { type LocalSettings, checkSettings, describeModel, makeSettings, withoutUserSettings } from "./settings.ts";
+import { openTempFolder } from "./temp.ts";
+import { isServing } from "../running-suite.ts";
+import type { WorkerConfig } from "../worker-host/miniflare.ts";
 
 export interface RunningSuite {
   readonly url: string;
@@ -91,7 +85,7 @@ interface WorkerParts {
 async function startWorker(ground: Ground, { settings, listening, browser, runtime }: WorkerParts): Promise<void> {
   const { dataDir, env, log, report, closers } = ground;
   const worker = await startChild({
-    script: "worker-host.ts",
+    script: "worker-host/worker-host.ts",
     name: "The Worker",
     config: async (): Promise<WorkerConfig> => {
       const [{ isReady: hasBrowser, env: browserEnv }, { url }] = await Promise.all([browser, runtime]);

@@ -1,13 +1,13 @@
 // Miniflare starts this in place of Chrome, with Chrome's arguments after `--`; it says what Chrome says, and ends
-// when Chrome ends. See chrome-binding.ts.
+// when Chrome ends. See binding.ts.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { isOwnPeer, portOf, startBridge, type Endpoint } from "./chrome-bridge.ts";
-import { chromeFlags } from "./chrome-flags.ts";
-import { JAIL, jailArguments } from "./chrome-jail.ts";
+import { isOwnPeer, portOf, startBridge, type Endpoint } from "./bridge.ts";
+import { chromeFlags } from "./flags.ts";
+import { JAIL, jailArguments } from "./jail.ts";
 
 const START_TIMEOUT_MS = 60_000;
 /** Of one process. Chrome itself would let a page have 16 GB, which is all of most machines. */

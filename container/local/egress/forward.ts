@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { forwardRequestHeaders, forwardResponseHeaders } from "./egress-headers.ts";
+import { forwardRequestHeaders, forwardResponseHeaders } from "./headers.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
 
 export const MAX_HEADER_BYTES = 64 * 1024;

@@ -3,11 +3,11 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
-import type { SuiteLog } from "./launch-log.ts";
-import { LaunchProblem } from "./launch-problem.ts";
+import type { SuiteLog } from "./log.ts";
+import { LaunchProblem } from "./problem.ts";
 
 export interface ChildOptions<Ready> {
-  /** A TypeScript file beside this one. */
+  /** A TypeScript file, by its path below `container/local`. */
   readonly script: string;
   /** Who it is in the log. */
   readonly name: string;
@@ -80,7 +80,10 @@ interface Running<Ready> {
 async function startOnce<Ready>(options: ChildOptions<Ready>, first?: Ready): Promise<Running<Ready>> {
   const { name, log, env } = options;
   // A process group of its own: Ctrl-C at the terminal is the launcher's to handle.
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, options.script)], { detached: true, env });
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "..", options.script)], {
+    detached: true,
+    env,
+  });
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());
