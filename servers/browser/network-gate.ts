@@ -60,6 +60,8 @@ export class NetworkGate {
     }
     this.#fail(requestId);
     if (documentFrameId !== undefined) this.#refusal = { frameId: documentFrameId, reason: verdict.reason };
+    // Every page asks for one, and none is the worse for it.
+    if (URL.canParse(url) && new URL(url).pathname === "/favicon.ico") return;
     this.#notes.add(`A request of the page was refused: ${verdict.reason}`);
   }
 
