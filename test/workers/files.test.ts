@@ -59,6 +59,16 @@ describe("a caller's files", () => {
     expect(await textOf((await files.read("plan.txt")).body)).toBe("two");
   });
 
+  test("a stream whose write is refused leaves the old file", async () => {
+    const files = storeOf("refused");
+    await files.write("data.bin", "old");
+    const { body } = new Response("new".repeat(100_000));
+    if (body === null) throw new Error("A response with a text has a body.");
+    const write = files.write("data.bin", { body, sizeBytes: 300_000 }, { createOnly: true });
+    await expect(write).rejects.toMatchObject({ code: "conflict" });
+    expect(await textOf((await files.read("data.bin")).body)).toBe("old");
+  });
+
   test("a stream shorter than it claims is an error and leaves the old file", async () => {
     const files = storeOf("streamer");
     await files.write("data.bin", "old");
