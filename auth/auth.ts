@@ -1,4 +1,5 @@
 import type { Log } from "../servers/core/log.ts";
+import { readText } from "../servers/shared/read-text.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
@@ -13,6 +14,8 @@ import { type TokenStore, createPersonalTokens } from "./tokens.ts";
 
 const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA = "/.well-known/oauth-authorization-server";
+/** Anybody may send to the OAuth routes, and the library reads a form whole, however long it is. */
+const MAX_OAUTH_BODY_BYTES = 64 * 1024;
 
 export interface AuthOptions {
   readonly settings: Settings;
@@ -73,7 +76,9 @@ export function createAuth(options: AuthOptions): Auth {
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
-        return await authorizationServer.fetch(request, env, ctx);
+        const bounded = await withinLimit(request);
+        if (bounded === undefined) return Response.json({ error: "invalid_request" }, { status: 413 });
+        return await authorizationServer.fetch(bounded, env, ctx);
       }
       if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
       const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
@@ -122,6 +127,13 @@ function atPublicUrl(request: Request, publicUrl: string): Request {
   const ours = new URL(publicUrl);
   if (url.port !== ours.port || !isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
   return new Request(`${ours.origin}${url.pathname}${url.search}`, request);
+}
+
+/** The request with its body read; `undefined` where that is too long. */
+async function withinLimit(request: Request): Promise<Request | undefined> {
+  if (request.body === null) return request;
+  const body = await readText(request.body, MAX_OAUTH_BODY_BYTES);
+  return body === undefined ? undefined : new Request(request, { body });
 }
 
 function isAtOrBelow(pathname: string, route: string): boolean {

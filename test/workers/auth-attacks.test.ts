@@ -345,3 +345,21 @@ test("a grant of local mode is worth nothing once Access signs people in", async
   });
   expect(refreshed.status).toBe(400);
 });
+
+test.each(["/oauth/token", "/oauth/register"])("%s reads no more of a body than it needs", async (path) => {
+  const suite = startSuite({ bindings: env });
+  let sent = 0;
+  const endless = new ReadableStream({
+    pull: (controller) => {
+      sent += 16_384;
+      if (sent > 4_000_000) controller.close();
+      else controller.enqueue(new Uint8Array(16_384).fill(97));
+    },
+  });
+  const headers = {
+    "Content-Type": path === "/oauth/token" ? "application/x-www-form-urlencoded" : "application/json",
+  };
+  const response = await suite.fetch(path, { method: "POST", headers, body: endless });
+  expect(response.status).toBe(413);
+  expect(sent).toBeLessThan(200_000);
+});
