@@ -134,6 +134,7 @@ describe("a page that", () => {
         code: "unavailable",
         message: "The page opened pop-ups without end and was closed; open another one with browser_open.",
       });
+    expect(site.asked.slice(before).filter((path) => path === "/pop-up-storm")).toHaveLength(1);
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
