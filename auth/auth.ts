@@ -133,7 +133,7 @@ function atPublicUrl(request: Request, publicUrl: string): Request {
 async function withinLimit(request: Request): Promise<Request | undefined> {
   if (request.body === null) return request;
   const body = await readText(request.body, MAX_OAUTH_BODY_BYTES);
-  return body === undefined ? undefined : new Request(request, { body });
+  return body === undefined ? undefined : new Request(request, { method: request.method, body });
 }
 
 function isAtOrBelow(pathname: string, route: string): boolean {
