@@ -62,7 +62,8 @@ export class NetworkGate {
     if (documentFrameId !== undefined) this.#refusal = { frameId: documentFrameId, reason: verdict.reason };
     // Every page asks for one, and none is the worse for it.
     if (URL.canParse(url) && new URL(url).pathname === "/favicon.ico") return;
-    this.#notes.add(`A request of the page was refused: ${verdict.reason}`);
+    // The page chose the address: none of its words belongs among ours.
+    this.#notes.add("The network policy refused a request of the page.");
   }
 
   #fail(requestId: string): void {
