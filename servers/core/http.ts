@@ -23,7 +23,9 @@ const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
  */
 export function refuseStranger(request: Request, { publicUrl, isLocal }: Origins): Response | undefined {
   const host = request.headers.get("Host") ?? new URL(request.url).host;
-  const ourHosts = isLocal ? LOOPBACK_NAMES.map((name) => `${name}:${publicUrl.port}`) : [publicUrl.host];
+  // A URL, and so a Host, names no port where it is the protocol's own.
+  const port = publicUrl.port === "" ? "" : `:${publicUrl.port}`;
+  const ourHosts = isLocal ? LOOPBACK_NAMES.map((name) => name + port) : [publicUrl.host];
   if (!ourHosts.includes(host.toLowerCase())) {
     return problem(421, `This is ${publicUrl.host}, not the host that you asked for.`);
   }
