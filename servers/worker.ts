@@ -14,7 +14,8 @@ import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
 import type { Toolbox } from "./delegate/toolbox.ts";
-import { SHARE_ROUTE, serveShareLink } from "./files/share-link.ts";
+import { serveShareLink } from "./files/share-link.ts";
+import { SHARE_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createPipeline } from "./suite.ts";
 
@@ -77,7 +78,7 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
-  if (pathname.startsWith(SHARE_ROUTE)) {
+  if (pathname.startsWith(SHARE_PATH)) {
     const { PUBLIC_URL: publicUrl, SIGNING_SECRET: signingSecret } = settings;
     return await serveShareLink(request, env.FILES, { publicUrl, signingSecret, now: () => new Date() });
   }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
+import { SHARE_PATH } from "../shared/network-policy.ts";
 import { createFileStore, type FileBody, type FileInfo, type FileStore } from "./store.ts";
 
 /** A link that anyone who holds it may open until it expires. */
@@ -12,9 +13,6 @@ export interface ShareLinks {
   /** Rejects with `not_found` where there is no such file now. */
   create(path: string, expiresInSeconds: number): Promise<ShareLink>;
 }
-
-/** Where share links live; the only part of the suite's own origin that the suite's browser may open. */
-export const SHARE_ROUTE = "/s/";
 
 const claimsSchema = z.object({ u: z.string(), p: z.string(), e: z.number() });
 
@@ -36,7 +34,7 @@ export function createShareLinks(userId: string, files: FileStore, settings: Sha
       );
       const mac = await sign(claims, settings.signingSecret);
       const name = encodeURIComponent(info.path.slice(info.path.lastIndexOf("/") + 1));
-      return { url: `${settings.publicUrl}${SHARE_ROUTE}${claims}.${mac}/${name}`, expiresAt };
+      return { url: `${settings.publicUrl}${SHARE_PATH}${claims}.${mac}/${name}`, expiresAt };
     },
   };
 }

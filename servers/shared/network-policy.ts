@@ -11,6 +11,7 @@ export interface NetworkPolicy {
 /** `reason` is one sentence that says what to do; it names the host and never the rest of a URL. */
 export type NetworkVerdict = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
 
+/** Where share links live; the only part of the suite's own origin that the suite's browser may open. */
 export const SHARE_PATH = "/s/";
 
 const ALLOWED: NetworkVerdict = { allowed: true };
