@@ -2,7 +2,7 @@ import { type Scope, withImplied } from "./scopes.ts";
 import { type Signer, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
 /** What the person's Durable Object keeps of a personal access token. */
-interface StoredToken {
+export interface StoredToken {
   readonly id: string;
   /** SHA-256 of the token, hex; the token itself is never stored. */
   readonly hash: string;

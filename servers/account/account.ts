@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
-import { isScope, type Scope } from "../../auth/scopes.ts";
+import { isScope } from "../../auth/scopes.ts";
+import type { StoredToken } from "../../auth/tokens.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
 export interface AuditRow {
@@ -30,16 +31,6 @@ export interface CostRow {
 export interface BooksEntry {
   readonly audit: AuditRow;
   readonly cost: CostRow;
-}
-
-export interface TokenRow {
-  readonly id: string;
-  /** SHA-256 of the token, hex; the token itself is never stored. */
-  readonly hash: string;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  readonly createdAtMs: number;
-  readonly expiresAtMs: number;
 }
 
 const SCHEMA = `
@@ -137,7 +128,7 @@ export class Account extends DurableObject<object> {
     return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
   }
 
-  addToken(token: TokenRow): void {
+  addToken(token: StoredToken): void {
     this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
     this.#sql.exec(
       "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
@@ -151,7 +142,7 @@ export class Account extends DurableObject<object> {
   }
 
   /** The token with that hash; expiry is for the caller to check, against its own clock. */
-  findToken(hash: string): TokenRow | undefined {
+  findToken(hash: string): StoredToken | undefined {
     const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
     if (row === undefined) return undefined;
     const record = tokenRecord.parse(row);
