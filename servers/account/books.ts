@@ -1,3 +1,4 @@
+import { sha256Hex } from "../../auth/secrets.ts";
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
 import type { Account, BooksEntry } from "./account.ts";
@@ -50,15 +51,10 @@ async function write(call: FinishedCall, books: Books, context: BooksContext): P
 
 async function entryOf(call: FinishedCall, { clientId, isBilled, parentRunId }: BooksContext): Promise<BooksEntry> {
   const { id, atMs, tool, outcome, durationMs, outputBytes } = call;
-  const inputDigest = await digest(call.input);
+  const inputDigest = await sha256Hex(JSON.stringify(call.input));
   const run = parentRunId === undefined ? {} : { parentRunId };
   return {
     audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
     cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
   };
-}
-
-async function digest(input: unknown): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(input));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -1,5 +1,6 @@
 import { getSandbox, parseSSEStream } from "@cloudflare/sandbox";
 import * as z from "zod";
+import { sha256Hex } from "../../auth/secrets.ts";
 import { FILES_AT, GUEST, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Watch } from "./driver.ts";
@@ -193,6 +194,5 @@ function endOf(frame: Frame, watch: Watch | undefined): { readonly value: unknow
 
 /** The SDK takes at most 63 characters, and puts them into hostnames. */
 async function containerName(sandboxId: string): Promise<string> {
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(sandboxId));
-  return new Uint8Array(hash).toHex().slice(0, 32);
+  return (await sha256Hex(sandboxId)).slice(0, 32);
 }
