@@ -22,7 +22,8 @@ interface Sum {
 
 async function main(args: readonly string[]): Promise<Sum> {
   const mayInstall = !args.includes("--no-install");
-  await provision({ mayInstall, report: (line) => console.error(line) });
+  const { signal } = new AbortController();
+  await provision({ mayInstall, report: (line) => console.error(line), signal });
   const checks = [];
   for (const check of CHECKS) checks.push(await runCheck(check));
   const tests = await runTests(args.filter((argument) => argument !== "--no-install"));

@@ -10,7 +10,15 @@ const flagHosts = z
       .filter((host) => host !== ""),
   );
 
-const baseUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
+const baseUrl = z
+  .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
+  .transform((url) => url.replace(/\/+$/, ""));
+
+/** As requests spell it: lower case, without the port that the protocol has anyway. */
+const origin = z
+  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com" })
+  .refine((url) => `${new URL(url).origin}/` === new URL(url).href, "give the origin alone, without a path")
+  .transform((url) => new URL(url).origin);
 
 /**
  * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
@@ -18,7 +26,7 @@ const baseUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/
  */
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
-  PUBLIC_URL: baseUrl,
+  PUBLIC_URL: origin,
   /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
   IDENTITY: z.enum(["local", "access-edge"]),
   /** Local mode: the code that the consent page asks for. */
@@ -34,7 +42,7 @@ const settingsSchema = z.object({
   ACCESS_AUDIENCE: z.string().min(1).optional(),
   /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
   ADMIN_EMAILS: flagHosts,
-  /** Signs share links and remembered consent. */
+  /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** Local mode: where the sandbox runtime listens, and the secret it asks for. */

@@ -249,6 +249,7 @@ describe("what cannot work is one sentence that says what to do", () => {
   });
 
   test.each([
+    [["--port", "-1"], "Option '--port' argument is ambiguous; npm start -- --help lists the options."],
     [["--prot", "1"], "Unknown option '--prot'; npm start -- --help lists the options."],
     [["--port", "99999"], "--port 99999 is no port; give a number from 0 to 65535."],
     [["--driver", "warp"], "There is no warp driver on this machine yet; use --driver local."],
@@ -264,6 +265,28 @@ describe("what cannot work is one sentence that says what to do", () => {
     const failure = await failToStart(["--data", await newDataDir()], { AI_GATEWAY_ID: "gateway" });
     expect(failure.code).toBe(1);
     expect(failure.said).toContain("AI_GATEWAY_TOKEN is missing while part of AI_GATEWAY_* is set.");
+  });
+
+  test("a model endpoint that is no URL", async () => {
+    expect(await failToStart(["--data", await newDataDir()], { MODEL_BASE_URL: "foo" })).toEqual({
+      code: 1,
+      said:
+        "Settings are wrong: MODEL_BASE_URL: give a URL that begins with https:// or http://. " +
+        "Correct that in the environment or in .dev.vars.",
+    });
+  });
+
+  test("a database that is none", async () => {
+    const dataDir = await newDataDir();
+    const state = path.join(dataDir, "state");
+    await mkdir(path.join(state, "r2"), { recursive: true });
+    await writeFile(path.join(dataDir, "suite.lock"), "");
+    const file = path.join(state, "r2/files.sqlite");
+    await writeFile(file, "garbage, garbage");
+    expect(await failToStart(["--data", dataDir])).toEqual({
+      code: 1,
+      said: `${file} is damaged; restore it, or move ${state} away to start without the files and tokens in it.`,
+    });
   });
 });
 

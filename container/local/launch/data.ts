@@ -1,12 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 import { LaunchProblem } from "./problem.ts";
 import { SUITE_FILE, type SuiteFile, readSuiteFile } from "../running-suite.ts";
 
+/** What the Worker keeps, in Miniflare's hands. */
+export const STATE_FOLDER = "state";
 const LOCK_FILE = "suite.lock";
+const SQLITE_MAGIC = "SQLite format 3\0";
 const SQLITE_BUSY = 5;
 
 const secret = z.string().regex(/^[0-9a-f]{64}$/);
@@ -35,6 +38,7 @@ export async function openDataFolder(folder: string): Promise<DataFolder> {
   try {
     await rm(suiteFile, { force: true });
     const secrets = await readSecrets(path.join(folder, "secrets.json"));
+    await checkDatabases(path.join(folder, STATE_FOLDER));
     return {
       path: folder,
       secrets,
@@ -109,6 +113,23 @@ async function readSecrets(file: string): Promise<Secrets> {
     return secretsSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw damaged(file, cause);
+  }
+}
+
+/** workerd starts on a damaged database as well, and then every call fails. */
+async function checkDatabases(state: string): Promise<void> {
+  const names = await readdir(state, { recursive: true }).catch(() => []);
+  for (const name of names.filter((each) => each.endsWith(".sqlite"))) {
+    const file = path.join(state, name);
+    const start = new Uint8Array(SQLITE_MAGIC.length);
+    const handle = await open(file, "r");
+    const { bytesRead } = await handle.read(start);
+    await handle.close();
+    // A database without a table is an empty file.
+    if (bytesRead === 0 || new TextDecoder().decode(start) === SQLITE_MAGIC) continue;
+    throw new LaunchProblem(
+      `${file} is damaged; restore it, or move ${state} away to start without the files and tokens in it.`,
+    );
   }
 }
 

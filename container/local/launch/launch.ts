@@ -9,11 +9,13 @@ import { provision } from "./provision.ts";
 const END_TIMEOUT_MS = 8_000;
 
 const closers: (() => Promise<void>)[] = [];
-let isEnding = false;
+const ending = new AbortController();
+let provisioned = Promise.resolve();
 
 /** Ends what was started, the last first; what hangs is left to the parent-death signals. */
 async function end(code: number): Promise<never> {
-  isEnding = true;
+  ending.abort();
+  await provisioned.catch(() => undefined);
   const deadline = setTimeout(() => process.exit(code), END_TIMEOUT_MS);
   for (const close of closers.toReversed()) {
     await close().catch((error: unknown) => console.error(String(error)));
@@ -29,7 +31,9 @@ async function main(): Promise<void> {
     return;
   }
   const report = (line: string): void => console.error(line);
-  await provision({ mayInstall: options.mayInstall, report });
+  provisioned = provision({ mayInstall: options.mayInstall, report, signal: ending.signal });
+  await provisioned;
+  if (ending.signal.aborted) return;
   const suite = await startSuite(options, { add: (close) => closers.push(close) }, report);
   console.log(banner(suite));
   console.log(`ready ${suite.url}`);
@@ -37,9 +41,8 @@ async function main(): Promise<void> {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
-    // The second one, a moment later, is for those who cannot wait.
-    if (isEnding) return;
-    void end(0);
+    // One Ctrl-C arrives several times: from the terminal, and passed on by npm and the bootstrap.
+    if (!ending.signal.aborted) void end(0);
   });
 }
 
@@ -48,5 +51,5 @@ try {
 } catch (failure) {
   if (!(failure instanceof LaunchProblem)) console.error(failure);
   else console.error(failure.message);
-  if (!isEnding) await end(1);
+  if (!ending.signal.aborted) await end(1);
 }

@@ -54,7 +54,7 @@ function parseValues(args: readonly string[]) {
     return values;
   } catch (error) {
     // Node's own words are several sentences; the first names the option.
-    const [problem] = error instanceof Error ? error.message.split(/\. |\n/) : [];
+    const [problem] = error instanceof Error ? error.message.split(/\.\s|\n/) : [];
     throw new LaunchProblem(`${problem ?? "The command line is wrong"}; npm start -- --help lists the options.`);
   }
 }

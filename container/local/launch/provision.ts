@@ -17,13 +17,16 @@ const PYTHON_MODULES = {
 export interface ProvisionOptions {
   readonly mayInstall: boolean;
   readonly report: (line: string) => void;
+  /** Stops it. What apt has begun comes to its end first: packages installed by half are a person's to repair. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * Installs what this machine lacks: by apt where this is root on a Debian-like system, by sudo where the person at
  * the terminal agrees, else not at all. Goes on with what is there.
  */
-export async function provision({ mayInstall, report }: ProvisionOptions): Promise<void> {
+export async function provision(options: ProvisionOptions): Promise<void> {
+  const { mayInstall, report, signal } = options;
   const missing = await missingPackages();
   if (missing.length === 0 || !mayInstall) return;
   const names = missing.join(" ");
@@ -31,18 +34,23 @@ export async function provision({ mayInstall, report }: ProvisionOptions): Promi
     report(`This machine lacks ${names} (Debian's names): install them with its package manager.`);
     return;
   }
-  if (!isRoot() && !(await agrees(`This machine lacks ${names}. Install them with sudo apt-get?`))) {
-    report(`This machine lacks ${names}. To have them: ${aptCommand(missing)}`);
+  const question = `This machine lacks ${names}. Install them with sudo apt-get?`;
+  if (!isRoot() && !((await isInstalled("sudo")) && (await agrees(question, signal)))) {
+    report(`This machine lacks ${names}. To have them: ${await aptCommand(missing)}`);
     return;
   }
   report(`Installing what this machine lacks, by apt: ${names}.`);
-  const done = await runApt(missing, isRoot() ? [] : ["sudo"]);
-  if (!done) report(`apt could not install everything; when it can, run: ${aptCommand(missing)}`);
+  const done = await runApt(missing, isRoot() ? [] : ["sudo"], options);
+  if (!done && !signal.aborted) {
+    report(`apt could not install everything; when it can, run: ${await aptCommand(missing)}`);
+  }
 }
 
-/** The one command that brings the packages on a Debian-like system. */
-function aptCommand(packages: readonly string[]): string {
-  return `${isRoot() ? "" : "sudo "}apt-get install --no-install-recommends ${packages.join(" ")}`;
+/** The one command that brings the packages on a Debian-like system, whose package lists may never have been read. */
+async function aptCommand(packages: readonly string[]): Promise<string> {
+  const command = `apt-get update && apt-get install --no-install-recommends ${packages.join(" ")}`;
+  if (isRoot()) return command;
+  return (await isInstalled("sudo")) ? `sudo sh -c "${command}"` : `su -c "${command}"`;
 }
 
 function isRoot(): boolean {
@@ -71,27 +79,48 @@ async function missingPythonPackages(): Promise<readonly string[]> {
   return Object.entries(PYTHON_MODULES).flatMap(([name, packageName]) => (missing.includes(name) ? [packageName] : []));
 }
 
-async function runApt(packages: readonly string[], prefix: readonly string[]): Promise<boolean> {
+async function runApt(
+  packages: readonly string[],
+  prefix: readonly string[],
+  options: ProvisionOptions,
+): Promise<boolean> {
   const apt = [...prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
-  await run([...apt, "update", "-q"]);
-  return await run([...apt, "install", "-y", "-q", "--no-install-recommends", ...packages]);
+  await run([...apt, "update", "-q"], options);
+  return await run([...apt, "install", "-y", "-q", "--no-install-recommends", ...packages], options);
 }
 
 /** Shows what it prints, on stderr: stdout ends with `ready`. */
-async function run([program = "", ...args]: readonly string[]): Promise<boolean> {
+async function run([program = "", ...args]: readonly string[], options: ProvisionOptions): Promise<boolean> {
+  const { signal, report } = options;
+  if (signal.aborted) return false;
   const child = spawn(program, args, { stdio: ["inherit", process.stderr, "inherit"] });
-  return await new Promise((resolve) => {
-    child.once("error", () => resolve(false));
+  const stop = (): void => {
+    report("Ending when apt is through with what it has begun.");
+    child.kill("SIGINT");
+  };
+  signal.addEventListener("abort", stop);
+  const isDone = await new Promise<boolean>((resolve) => {
+    // It is an error, too, that a signal does not reach sudo; it then hears the Ctrl-C at the terminal itself.
+    child.on("error", () => {
+      if (child.pid === undefined) resolve(false);
+    });
     child.once("exit", (code) => resolve(code === 0));
   });
+  signal.removeEventListener("abort", stop);
+  return isDone;
 }
 
 /** No where there is nobody to ask. */
-async function agrees(question: string): Promise<boolean> {
+async function agrees(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // A terminal that is being asked makes no signal of Ctrl-C.
+  terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
-    return /^(y|yes|)$/i.test((await terminal.question(`${question} [Y/n] `)).trim());
+    return /^(y|yes|)$/i.test((await terminal.question(`${question} [Y/n] `, { signal })).trim());
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
   } finally {
     terminal.close();
   }

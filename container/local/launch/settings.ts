@@ -40,8 +40,8 @@ export function checkSettings(settings: Readonly<Record<string, string>>): void 
   try {
     parseSettings(settings);
   } catch (error) {
-    if (error instanceof SettingsError) throw new LaunchProblem(error.message, { cause: error });
-    throw error;
+    if (!(error instanceof SettingsError)) throw error;
+    throw new LaunchProblem(`${error.message} Correct that in the environment or in .dev.vars.`, { cause: error });
   }
 }
 
@@ -73,7 +73,7 @@ async function readUserSettings(): Promise<Record<string, string>> {
   const settings: Record<string, string> = {};
   for (const source of [await readDevVars(), process.env]) {
     for (const [name, value] of Object.entries(source)) {
-      if (USERS_OWN.test(name) && value !== undefined) settings[name] = value;
+      if (USERS_OWN.test(name) && value !== undefined && value !== "") settings[name] = value;
     }
   }
   return settings;

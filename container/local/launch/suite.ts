@@ -2,7 +2,7 @@ import path from "node:path";
 import * as z from "zod";
 import { type LocalBrowser, prepareBrowser } from "./browser.ts";
 import { startChild } from "./child.ts";
-import { openDataFolder } from "./data.ts";
+import { STATE_FOLDER, openDataFolder } from "./data.ts";
 import type { Closers, Ground } from "./ground.ts";
 import { openLog } from "./log.ts";
 import type { LaunchOptions } from "./options.ts";
@@ -91,7 +91,7 @@ async function startWorker(ground: Ground, { settings, listening, browser, runti
       const [{ isReady: hasBrowser, env: browserEnv }, { url }] = await Promise.all([browser, runtime]);
       const all = { ...settings, LOCAL_RUNTIME_URL: url };
       checkSettings(all);
-      return { ...listening, settings: all, env: browserEnv, hasBrowser, stateDir: path.join(dataDir, "state") };
+      return { ...listening, settings: all, env: browserEnv, hasBrowser, stateDir: path.join(dataDir, STATE_FOLDER) };
     },
     ready: z.object({ isReady: z.literal(true) }),
     startTimeoutMs: WORKER_TIMEOUT_MS,
