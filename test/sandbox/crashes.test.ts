@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import * as z from "zod";
+import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
+import { TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -55,6 +57,15 @@ test("an agent that is stopped is noticed by the next call, which starts afresh"
   await sleep(1_000);
   const next = await run(sandbox, "cat kept");
   expect(next).toMatchObject({ stdout: { text: "kept\n" }, notes: [expect.stringContaining("did not answer")] });
+});
+
+test("input for an agent that no longer listens waits for the sandbox's end, and is no error of the runtime's", async () => {
+  const isReady = String.raw`printf '\0\0\0\2\20\0\0\0\0{}'`;
+  const link = await AgentLink.start(["/bin/bash", "-c", `${isReady}; exec 0<&-; exec sleep 60`], () => undefined);
+  const sent = link.send(TO_AGENT.stdin, 1, new Uint8Array(4_000_000));
+  expect(await Promise.race([sent.then(() => "sent"), sleep(500, "waiting")])).toBe("waiting");
+  link.kill("The test is over.");
+  await sent;
 });
 
 test("a killed context leaves the others alone", async () => {

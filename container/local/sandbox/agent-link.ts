@@ -107,7 +107,8 @@ export class AgentLink {
   /** Sends bytes, or nothing as their end; resolves when there is room for more. */
   async send(kind: number, call: number, content: Uint8Array): Promise<void> {
     if (this.#isOpen && !this.#input.write(frame(kind, call, content))) {
-      await Promise.race([once(this.#input, "drain"), this.ended]);
+      // An agent that no longer listens has ended or will be ended: whoever waits hears of that, not of the pipe.
+      await Promise.race([once(this.#input, "drain").catch(async () => await this.ended), this.ended]);
     }
   }
 
