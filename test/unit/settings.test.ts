@@ -46,6 +46,21 @@ test("a slash at the end of an address is dropped and host lists are split", () 
   expect(settings.ALLOWED_HOSTS).toEqual(["a.example", "b:80"]);
 });
 
+test("a public URL is the origin as requests spell it, and nothing more", () => {
+  const publicUrl = (url: string): string => parseSettings({ ...DEPLOYED, PUBLIC_URL: url }).PUBLIC_URL;
+  expect(publicUrl("https://Pincer.Example.com:443/")).toBe("https://pincer.example.com");
+  expect(parseSettings({ ...LOCAL, PUBLIC_URL: "http://localhost:80" }).PUBLIC_URL).toBe("http://localhost");
+  for (const url of [
+    "https://pincer.example.com/mcp",
+    "https://a:b@pincer.example.com",
+    "https://pincer.example.com/?x",
+  ]) {
+    expect(problemsOf({ ...DEPLOYED, PUBLIC_URL: url })).toEqual([
+      "PUBLIC_URL: give the origin alone, without a path.",
+    ]);
+  }
+});
+
 test("every missing setting is named at once, with what asks for it", () => {
   expect(problemsOf({ ...LOCAL, LOCAL_SIGN_IN_CODE: "", LOCAL_RUNTIME_URL: undefined })).toEqual([
     "LOCAL_SIGN_IN_CODE is missing while IDENTITY is local.",
