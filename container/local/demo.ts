@@ -63,9 +63,7 @@ interface Step {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { data: { type: "string", default: ".pincer" }, out: { type: "string", default: "demo" } },
-  });
+  const { values } = parseArgs({ options: { data: { type: "string", default: ".pincer" } } });
   const suite = await readSuite(values.data);
   const token = await requestToken(suite, { name: "demo", expiresInSeconds: 3_600 });
   const client = new Client({ name: "pincer-demo", version: "0.1.0" });
@@ -74,7 +72,7 @@ async function main(): Promise<void> {
       requestInit: { headers: { Authorization: `Bearer ${token}` } },
     }),
   );
-  const out = path.join(values.data, values.out);
+  const out = path.join(values.data, "demo");
   await mkdir(out, { recursive: true });
   const run = stepRunner(client);
   try {

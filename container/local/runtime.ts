@@ -10,8 +10,6 @@ import { Sandboxes, type SandboxesOptions } from "./sandbox/sandboxes.ts";
 const configSchema = z.object({
   dataDir: z.string().min(1),
   secret: z.string().min(32),
-  /** The egress proxy knows them; here they are not needed. */
-  allowedHosts: z.array(z.string()).default([]),
   egressSocket: z.string().exactOptional(),
   /** Where it listened before, when it is started again. */
   port: z.int().min(0).max(65_535).default(0),

@@ -24,7 +24,6 @@ const SLICE_BYTES = 4 * 1024 * 1024;
  */
 export function createContainerDriver(namespace: DurableObjectNamespace<SandboxObject>): SandboxDriver {
   return {
-    kind: "container",
     open: (id, files) => openSandbox(async () => await connectGuest(namespace, id, files.prefix)),
   };
 }

@@ -25,7 +25,6 @@ const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema }
 /** Sandboxes of the runtime that the launcher starts on this machine. */
 export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
   return {
-    kind: "local",
     open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files),
   };
 }

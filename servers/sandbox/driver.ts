@@ -2,7 +2,6 @@ import type { FileStore } from "../files/store.ts";
 
 /** One implementation of the callers' Linux environments. */
 export interface SandboxDriver {
-  readonly kind: "local" | "container";
   /**
    * The sandbox with that id, created on first use. Costs nothing until a method is called.
    * `id` is derived from the verified caller (`sandboxId`), never from input alone. `files` is the same caller's

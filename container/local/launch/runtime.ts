@@ -36,7 +36,6 @@ export async function startSandboxRuntime(ground: Ground, secret: string): Promi
     config: async (first) => ({
       dataDir,
       secret,
-      allowedHosts,
       egressSocket: proxy.socketPath,
       // The Worker knows one address.
       ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
