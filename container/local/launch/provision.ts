@@ -36,7 +36,7 @@ export async function provision(options: ProvisionOptions): Promise<void> {
   }
   const question = `This machine lacks ${names}. Install them with sudo apt-get?`;
   if (!isRoot() && !((await isInstalled("sudo")) && (await agrees(question, signal)))) {
-    report(`This machine lacks ${names}. To have them: ${await aptCommand(missing)}`);
+    if (!signal.aborted) report(`This machine lacks ${names}. To have them: ${await aptCommand(missing)}`);
     return;
   }
   report(`Installing what this machine lacks, by apt: ${names}.`);
@@ -99,15 +99,18 @@ async function run([program = "", ...args]: readonly string[], options: Provisio
     child.kill("SIGINT");
   };
   signal.addEventListener("abort", stop);
-  const isDone = await new Promise<boolean>((resolve) => {
+  return await new Promise<boolean>((resolve) => {
     // It is an error, too, that a signal does not reach sudo; it then hears the Ctrl-C at the terminal itself.
     child.on("error", () => {
       if (child.pid === undefined) resolve(false);
     });
-    child.once("exit", (code) => resolve(code === 0));
+    child.once("exit", (code, endedBy) => {
+      signal.removeEventListener("abort", stop);
+      // sudo keeps the terminal's Ctrl-C for what it runs, and then ends as that did.
+      if (endedBy === "SIGINT" && !signal.aborted && !process.emit("SIGINT", "SIGINT")) process.exit(130);
+      resolve(code === 0);
+    });
   });
-  signal.removeEventListener("abort", stop);
-  return isDone;
 }
 
 /** No where there is nobody to ask. */
