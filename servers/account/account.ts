@@ -86,6 +86,10 @@ export class Account extends DurableObject<object> {
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
   record(entries: readonly BooksEntry[]): void {
+    this.ctx.storage.transactionSync(() => this.#write(entries));
+  }
+
+  #write(entries: readonly BooksEntry[]): void {
     for (const { audit, cost } of entries) {
       this.#sql.exec(
         "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

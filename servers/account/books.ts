@@ -29,7 +29,7 @@ export function createRecorder(books: Books, context: BooksContext): CallPipelin
   return (call) => {
     context.waitUntil(
       write(call, books, context).catch((failure: unknown) => {
-        context.log.error("books not written", { call: call.id, failure: describeFailure(failure) });
+        context.log.error("books not written", { firstCall: call.id, failure: describeFailure(failure) });
       }),
     );
   };
@@ -46,7 +46,12 @@ async function write(call: FinishedCall, books: Books, context: BooksContext): P
   if (books.get(userId) !== batch) return;
   books.delete(userId);
   // The same row is kept once, so that what may have been written can be written again.
-  await account.record(batch).catch(async () => await account.record(batch));
+  await account
+    .record(batch)
+    .catch(async () => await account.record(batch))
+    .catch((cause: unknown) => {
+      throw new Error(`${batch.length} calls have left no rows`, { cause });
+    });
 }
 
 async function entryOf(call: FinishedCall, { clientId, isBilled, parentRunId }: BooksContext): Promise<BooksEntry> {

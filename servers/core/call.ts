@@ -1,4 +1,5 @@
 import type { Caller } from "../../auth/caller.ts";
+import type { Scope } from "../../auth/scopes.ts";
 import { ToolError } from "../shared/errors.ts";
 import { describeFailure, type Log } from "./log.ts";
 import type { Capabilities, Tool, ToolOutcome } from "./tool.ts";
@@ -32,8 +33,8 @@ export interface CallWatch {
   readonly reportProgress: (message: string) => void;
 }
 
-export type CallEnd =
-  | { readonly ok: true; readonly outcome: ToolOutcome; readonly durationMs: number }
+export type CallEnd<Outcome = ToolOutcome> =
+  | { readonly ok: true; readonly outcome: Outcome; readonly durationMs: number }
   | { readonly ok: false; readonly error: ToolError; readonly durationMs: number };
 
 /**
@@ -41,39 +42,58 @@ export type CallEnd =
  * schema, one entry in the books. Never rejects.
  */
 export async function callTool(tool: Tool, input: unknown, pipeline: CallPipeline, watch: CallWatch): Promise<CallEnd> {
+  return await callRecorded(tool, input, pipeline, outputBytes, async () => await run(tool, input, pipeline, watch));
+}
+
+/** What is called: a tool, or a method of MCP that reaches the caller's files. */
+interface Callable {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+}
+
+/** Does what a caller with those scopes asked for, and leaves one entry in the books. Never rejects. */
+export async function callRecorded<Outcome>(
+  { name, scopes }: Callable,
+  input: unknown,
+  pipeline: CallPipeline,
+  sizeOf: (outcome: Outcome) => number,
+  work: () => Promise<Outcome>,
+): Promise<CallEnd<Outcome>> {
   const id = crypto.randomUUID();
   const atMs = Date.now();
   const startedMs = performance.now();
-  const end = await runChecked(tool, input, pipeline, watch).then(
-    (outcome): CallEnd => ({ ok: true, outcome, durationMs: performance.now() - startedMs }),
-    (failure: unknown): CallEnd => ({
+  const end = await withScopes({ name, scopes }, pipeline.caller, work).then(
+    (outcome): CallEnd<Outcome> => ({ ok: true, outcome, durationMs: performance.now() - startedMs }),
+    (failure: unknown): CallEnd<Outcome> => ({
       ok: false,
-      error: asToolError(failure, id, tool, pipeline.log),
+      error: asToolError(failure, id, name, pipeline.log),
       durationMs: performance.now() - startedMs,
     }),
   );
   pipeline.record({
     id,
-    tool: tool.name,
+    tool: name,
     input,
     outcome: end.ok ? "ok" : end.error.code,
     atMs,
     durationMs: end.durationMs,
-    outputBytes: end.ok ? outputBytes(end.outcome) : 0,
+    outputBytes: end.ok ? sizeOf(end.outcome) : 0,
   });
   return end;
 }
 
-async function runChecked(
+async function withScopes<T>({ name, scopes }: Callable, caller: Caller, work: () => Promise<T>): Promise<T> {
+  const missing = scopes.filter((scope) => !caller.scopes.includes(scope));
+  if (missing.length === 0) return await work();
+  throw new ToolError("forbidden", `${name} needs the scope ${missing.join(" ")}; sign in again and allow it.`);
+}
+
+async function run(
   tool: Tool,
   input: unknown,
   { caller, capabilities }: CallPipeline,
   watch: CallWatch,
 ): Promise<ToolOutcome> {
-  const missing = tool.scopes.filter((scope) => !caller.scopes.includes(scope));
-  if (missing.length > 0) {
-    throw new ToolError("forbidden", `${tool.name} needs the scope ${missing.join(" ")}; sign in again and allow it.`);
-  }
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), CALL_DEADLINE_MS);
   try {
@@ -104,14 +124,14 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal, deadline: Abo
 }
 
 /** Expected failures as they are; anything else is a defect, logged under a reference that the client is shown. */
-function asToolError(failure: unknown, id: string, tool: Tool, log: Log): ToolError {
+function asToolError(failure: unknown, id: string, name: string, log: Log): ToolError {
   if (failure instanceof ToolError) {
     if (failure.cause !== undefined) {
-      log.info("tool failed", { call: id, tool: tool.name, code: failure.code, cause: describeFailure(failure.cause) });
+      log.info("tool failed", { call: id, tool: name, code: failure.code, cause: describeFailure(failure.cause) });
     }
     return failure;
   }
-  log.error("tool broke", { call: id, tool: tool.name, failure: describeFailure(failure) });
+  log.error("tool broke", { call: id, tool: name, failure: describeFailure(failure) });
   return new ToolError("internal", `Something broke in Pincer; tell whoever runs it the reference ${id}.`);
 }
 

@@ -9,9 +9,16 @@ import {
   type Tool as ListedTool,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { FILES_URI_TEMPLATE, fileUri, listFileResources, readFileResource } from "../files/resources.ts";
-import { ToolError, errorText } from "../shared/errors.ts";
-import { type CallEnd, type CallPipeline, callTool } from "./call.ts";
+import {
+  FILES_URI_TEMPLATE,
+  type ResourceContent,
+  type ResourcePage,
+  fileUri,
+  listFileResources,
+  readFileResource,
+} from "../files/resources.ts";
+import { errorText } from "../shared/errors.ts";
+import { type CallEnd, type CallPipeline, callRecorded, callTool } from "./call.ts";
 import type { Attachment, ServerDefinition, Tool } from "./tool.ts";
 
 export const VERSION = "0.1.0";
@@ -61,32 +68,41 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
   return server;
 }
 
-function serveFileResources(server: Server, { caller, capabilities: { files } }: CallPipeline): void {
-  const mayRead = caller.scopes.includes("files:read");
+/** Files are read through resources as through tools: with the same scope, leaving the same entry in the books. */
+function serveFileResources(server: Server, pipeline: CallPipeline): void {
+  const { files } = pipeline.capabilities;
+  const scopes = ["files:read"] as const;
+  const mayRead = scopes.every((scope) => pipeline.caller.scopes.includes(scope));
   server.setRequestHandler("resources/templates/list", () => ({
     resourceTemplates: mayRead
       ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }]
       : [],
   }));
   server.setRequestHandler("resources/list", async ({ params }) => {
-    const page = mayRead ? await asProtocol(listFileResources(files, params?.cursor)) : { resources: [] };
+    if (!mayRead) return { resources: [] };
+    const callable = { name: "resources/list", scopes };
+    const list = async (): Promise<ResourcePage> => await listFileResources(files, params?.cursor);
+    const page = outcomeOf(await callRecorded(callable, params, pipeline, sizeOf, list));
     return { ...page, resources: [...page.resources] };
   });
   server.setRequestHandler("resources/read", async ({ params: { uri } }) => {
-    const content = mayRead ? await asProtocol(readFileResource(files, uri)) : undefined;
+    const callable = { name: "resources/read", scopes };
+    const read = async (): Promise<ResourceContent | undefined> => await readFileResource(files, uri);
+    const content = outcomeOf(await callRecorded(callable, { uri }, pipeline, sizeOf, read));
     if (content === undefined) throw new ResourceNotFoundError(uri);
     return { contents: [content] };
   });
 }
 
-async function asProtocol<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (failure) {
-    if (!(failure instanceof ToolError)) throw failure;
-    const code = failure.code === "invalid_input" ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
-    throw new ProtocolError(code, errorText(failure));
-  }
+function sizeOf(outcome: unknown): number {
+  return outcome === undefined ? 0 : JSON.stringify(outcome).length;
+}
+
+/** Resources have no results that are errors: what failed is an error of the protocol. */
+function outcomeOf<Outcome>(end: CallEnd<Outcome>): Outcome {
+  if (end.ok) return end.outcome;
+  const code = end.error.code === "internal" ? ProtocolErrorCode.InternalError : ProtocolErrorCode.InvalidParams;
+  throw new ProtocolError(code, errorText(end.error));
 }
 
 /** The signal and the progress channel of one MCP request. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { createSigner, isSameSecret } from "../../auth/secrets.ts";
 import { ToolError } from "../shared/errors.ts";
 import { SHARE_PATH } from "../shared/network-policy.ts";
 import { createFileStore, type FileBody, type FileInfo, type FileStore } from "./store.ts";
@@ -13,6 +14,8 @@ export interface ShareLinks {
   /** Rejects with `not_found` where there is no such file now. */
   create(path: string, expiresInSeconds: number): Promise<ShareLink>;
 }
+
+const SIGNING_PURPOSE = "share-link";
 
 const claimsSchema = z.object({ u: z.string(), p: z.string(), e: z.number() });
 
@@ -32,7 +35,7 @@ export function createShareLinks(userId: string, files: FileStore, settings: Sha
           JSON.stringify({ u: userId, p: info.path, e: Math.floor(expiresAt.getTime() / 1000) }),
         ),
       );
-      const mac = await sign(claims, settings.signingSecret);
+      const mac = await createSigner(settings.signingSecret, SIGNING_PURPOSE).sign(claims);
       const name = encodeURIComponent(info.path.slice(info.path.lastIndexOf("/") + 1));
       return { url: `${settings.publicUrl}${SHARE_PATH}${claims}.${mac}/${name}`, expiresAt };
     },
@@ -94,29 +97,13 @@ async function verify(
   pathname: string,
   settings: ShareLinkSettings,
 ): Promise<z.output<typeof claimsSchema> | undefined> {
-  const match = /^\/s\/([\w-]+)\.([\w-]{43})(?:\/[^/]*)?$/.exec(pathname);
+  const match = /^\/s\/([\w-]+)\.([0-9a-f]{32})(?:\/[^/]*)?$/.exec(pathname);
   const [, encoded, mac] = match ?? [];
   if (encoded === undefined || mac === undefined) return undefined;
-  const key = await hmacKey(settings.signingSecret);
-  const isGenuine = await crypto.subtle.verify("HMAC", key, decodeBase64Url(mac), signedBytes(encoded));
-  if (!isGenuine) return undefined;
+  const expected = await createSigner(settings.signingSecret, SIGNING_PURPOSE).sign(encoded);
+  if (!(await isSameSecret(mac, expected))) return undefined;
   const claims = claimsSchema.parse(JSON.parse(new TextDecoder().decode(decodeBase64Url(encoded))));
   return claims.e * 1000 > settings.now().getTime() ? claims : undefined;
-}
-
-async function sign(encodedClaims: string, secret: string): Promise<string> {
-  const mac = await crypto.subtle.sign("HMAC", await hmacKey(secret), signedBytes(encodedClaims));
-  return encodeBase64Url(new Uint8Array(mac));
-}
-
-/** The purpose is signed along, so that no other HMAC made with the same secret passes for a share link. */
-function signedBytes(encodedClaims: string): Uint8Array {
-  return new TextEncoder().encode(`share-link:${encodedClaims}`);
-}
-
-async function hmacKey(secret: string): Promise<CryptoKey> {
-  const bytes = new TextEncoder().encode(secret);
-  return await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
 }
 
 function encodeBase64Url(bytes: Uint8Array): string {

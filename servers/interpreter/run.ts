@@ -4,6 +4,8 @@ import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
 import type { CodeOutput, CodeResult } from "../sandbox/driver.ts";
 import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
 
+/** More figures than that are no answer to read; the code can write them to files. */
+const MAX_SHOWN_RESULTS = 20;
 const RUN_TIMEOUT_MS = 45_000;
 /** Taken from the sandbox; what does not fit into the result is kept in files. */
 const MAX_CAPTURED_CHARS = 1_000_000;
@@ -28,7 +30,9 @@ export const interpreterRun = defineTool({
         { code, language, context, timeoutMs: RUN_TIMEOUT_MS, maxChars: MAX_CAPTURED_CHARS },
         { signal: tool.signal, onOutput: tool.reportProgress },
       );
-    const kept = await Promise.all(result.results.map((output) => keepImages(output, tool)));
+    const kept = await Promise.all(
+      result.results.slice(0, MAX_SHOWN_RESULTS).map((output) => keepImages(output, tool)),
+    );
     const whole = describeResult(result);
     const { text, isCut } = cutText(whole, MAX_TEXT_CHARS);
     const links = isCut ? [await keepWholeText(whole, tool)] : [];
@@ -41,8 +45,9 @@ function describeResult(result: CodeResult): string {
   const parts = [
     result.stdout.text,
     result.stderr.text === "" ? "" : `stderr:\n${result.stderr.text}`,
-    ...result.results.map(describeOutput),
+    ...result.results.slice(0, MAX_SHOWN_RESULTS).map(describeOutput),
     result.error === undefined ? "" : result.error.traceback || `${result.error.name}: ${result.error.message}`,
+    result.results.length > MAX_SHOWN_RESULTS ? `note: only the first ${MAX_SHOWN_RESULTS} results are shown.` : "",
     ...(result.notes ?? []).map((note) => `note: ${note}`),
   ].filter((part) => part !== "");
   return parts.length === 0 ? "(no output)" : parts.join("\n");

@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-const flagHosts = z
+const commaSeparated = z
   .string()
   .default("")
   .transform((list) =>
@@ -41,7 +41,7 @@ const settingsSchema = z.object({
   /** The Access application's audience tag. */
   ACCESS_AUDIENCE: z.string().min(1).optional(),
   /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
-  ADMIN_EMAILS: flagHosts,
+  ADMIN_EMAILS: commaSeparated,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
@@ -49,7 +49,7 @@ const settingsSchema = z.object({
   LOCAL_RUNTIME_URL: baseUrl.optional(),
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
   /** Hosts, `HOST[:PORT]`, comma-separated, that sandbox and browser may reach beyond the network policy. */
-  ALLOWED_HOSTS: flagHosts,
+  ALLOWED_HOSTS: commaSeparated,
   /** An OpenAI-compatible endpoint, `https://…/v1`, for sub-agents. */
   MODEL_BASE_URL: baseUrl.optional(),
   MODEL_API_KEY: z.string().min(1).optional(),

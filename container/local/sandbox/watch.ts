@@ -59,7 +59,12 @@ export function watchSandbox(options: WatchOptions): { stop(): void } {
   const timer = setInterval(() => {
     if (isBusy) return;
     isBusy = true;
-    void look().finally(() => (isBusy = false));
+    look()
+      .catch((error: unknown) => {
+        stop();
+        onBreach(`The sandbox could no longer be watched (${String(error)}).`);
+      })
+      .finally(() => (isBusy = false));
   }, EVERY_MS);
   timer.unref();
   const stop = (): void => {
