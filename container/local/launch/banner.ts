@@ -37,6 +37,6 @@ Cursor (~/.cursor/mcp.json):
 VS Code:
   code --add-mcp '${JSON.stringify(vscode)}'
 
-A client opens a page that asks for the sign-in code. For scripts, npm run token prints a token.
+A client opens a page that asks for the sign-in code, Claude Code when you type /mcp. For scripts, npm run token prints a token.
 `;
 }
