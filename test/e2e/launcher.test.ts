@@ -179,10 +179,14 @@ describe("nothing is left running", () => {
 
   test("also where the suite fails to start half-way", async () => {
     const dataDir = await newDataDir();
-    const suite = spawnSuite(["--data", dataDir], { MODEL_BASE_URL: "not a URL" });
+    // Where the Worker's files belong is something else.
+    await mkdir(path.join(dataDir, "state"));
+    await writeFile(path.join(dataDir, "state/r2"), "");
+    await writeFile(path.join(dataDir, "suite.lock"), "");
+    const suite = spawnSuite(["--data", dataDir]);
     const { pid = 0 } = suite.process;
     expect(await suite.ended).toBe(1);
-    expect(suite.output()).toContain("Settings are wrong: MODEL_BASE_URL");
+    expect(suite.output()).toContain(`The Worker did not start; ${path.join(dataDir, "suite.log")} says why.`);
     expect(await survivorsOf(await treeOf(pid), 5_000)).toEqual([]);
   });
 });

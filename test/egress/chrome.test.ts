@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chown, mkdtemp, readFile, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, readFile, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -351,6 +351,9 @@ test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else
   const launch = join(import.meta.dirname, "../../container/local/chrome/launch.ts");
   const node = ["--pdeathsig", "KILL", ...become, process.execPath];
   if (isRoot) {
+    // The bundled Chrome is in there.
+    const { executable } = setup.chrome;
+    if (executable.startsWith(dataDir)) for (const path of [dataDir, join(executable, "..")]) await chmod(path, 0o711);
     for (const path of [folder, setup.socketPath, join(setup.socketPath, "..")]) await chown(path, 65_534, 65_534);
     const read = [...node, "-e", `require("node:fs").accessSync(${JSON.stringify(launch)})`];
     const canRead = await promisify(execFile)("setpriv", read).then(
@@ -359,7 +362,9 @@ test("in Chrome's own sandbox alone it reaches the egress proxy and nothing else
     );
     if (!canRead) context.skip("root's checkout cannot be read by another user");
   }
-  const options = ["--isolation", "chrome", "--egress", setup.socketPath, "--executable", setup.chrome.executable];
+  const environment = Object.entries(setup.chrome.env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
+  const chrome = ["--executable", setup.chrome.executable, ...environment];
+  const options = ["--isolation", "chrome", "--egress", setup.socketPath, ...chrome];
   const flags = [...FLAGS, `--user-data-dir=${folder}/chrome`];
   const child = spawn("setpriv", [...node, launch, ...options, "--", ...flags], {
     stdio: ["pipe", "pipe", "pipe"],

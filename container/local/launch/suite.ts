@@ -55,6 +55,8 @@ export async function startSuite(
     closers,
   };
   const settings = await makeSettings({ url, allowedHosts, signingSecret: data.secrets.signingSecret });
+  // Before anything takes long; the runtime's address is no choice of the user's, so that any will do here.
+  checkSettings({ ...settings, LOCAL_RUNTIME_URL: url });
   // The parts start side by side; the Worker is told about the others when they are there.
   const browser = prepareBrowser(ground);
   const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET);
@@ -90,7 +92,6 @@ async function startWorker(ground: Ground, { settings, listening, browser, runti
     config: async (): Promise<WorkerConfig> => {
       const [{ isReady: hasBrowser, env: browserEnv }, { url }] = await Promise.all([browser, runtime]);
       const all = { ...settings, LOCAL_RUNTIME_URL: url };
-      checkSettings(all);
       return { ...listening, settings: all, env: browserEnv, hasBrowser, stateDir: path.join(dataDir, STATE_FOLDER) };
     },
     ready: z.object({ isReady: z.literal(true) }),
