@@ -89,7 +89,14 @@ async function runNpm(args) {
   const npmScript = process.env.npm_execpath;
   const [command, first] = npmScript?.endsWith("npm-cli.js") ? [process.execPath, [npmScript]] : ["npm", []];
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
-  return await ended(spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] }));
+  const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
+  // npm goes on to its end, a minute away, after a first signal; the second one ends it.
+  const insisting = setInterval(() => {
+    if (toldToEnd !== undefined) child.kill(toldToEnd);
+  }, PARENT_CHECK_MS);
+  const code = await ended(child);
+  clearInterval(insisting);
+  return code;
 }
 
 function pinnedNode() {

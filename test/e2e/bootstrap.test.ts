@@ -119,7 +119,9 @@ async function everythingSaid(child: ChildProcess): Promise<string> {
 /** A project whose dependencies take long to install. */
 async function makeSlowProject(): Promise<{ root: string; env: NodeJS.ProcessEnv }> {
   const root = await makeProject(undefined);
-  await writeFile(path.join(root, "npm"), "#!/bin/sh\necho busy\nexec sleep 60\n");
+  // As npm does, it takes notice of the second signal.
+  const script = 'trap "trap - TERM" TERM; echo busy; for i in $(seq 600); do sleep 0.1; done';
+  await writeFile(path.join(root, "npm"), `#!/bin/sh\n${script}\n`);
   const { npm_execpath: _npm, ...others } = process.env;
   return { root, env: { ...others, PATH: `${root}:${process.env["PATH"] ?? ""}`, npm_lifecycle_event: "start" } };
 }
