@@ -1,16 +1,19 @@
 // Plain JavaScript for whatever Node (18 or newer) is there: it brings the locked dependencies, then hands over to
 // the Node that they pin. `node bootstrap.mjs SCRIPT [ARGUMENT...]` runs one TypeScript file of this project.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const MODULES = join(ROOT, "node_modules");
+/** Holds the process id of the npm that installs, and stays where an install did not come to its end. */
+const INSTALLING = join(MODULES, ".installing");
 const LIFELINE = pathToFileURL(join(ROOT, "container/local/lifeline.mjs")).href;
 /** Saves a third of the time that the larger packages take to load. */
-const COMPILE_CACHE = join(ROOT, "node_modules/.cache/node");
+const COMPILE_CACHE = join(MODULES, ".cache/node");
 const PARENT_PID = process.ppid;
 const PARENT_CHECK_MS = 500;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -37,6 +40,7 @@ class Problem extends Error {}
 async function installDependencies() {
   const state = dependencyState();
   if (state === "current") return;
+  if (state === "installed by half") removeHalfInstalled();
   // Not `npm ci`: it fails on the lock where a registry lacks the builds of optional packages for other platforms, and
   // it removes a tree that another process may be running from. Both install what is locked.
   const startedAt = Date.now();
@@ -59,12 +63,14 @@ async function installDependencies() {
       "npm could not install the dependencies: read what it printed above, check the network, and run this again.",
     );
   }
+  rmSync(INSTALLING, { force: true });
   console.error(`Dependencies are installed (${Math.round((Date.now() - startedAt) / 1000)} s).`);
 }
 
 /** Compares what is locked with what npm recorded when it last finished an install. */
 function dependencyState() {
-  const installedFile = join(ROOT, "node_modules/.package-lock.json");
+  if (existsSync(INSTALLING)) return "installed by half";
+  const installedFile = join(MODULES, ".package-lock.json");
   if (!existsSync(installedFile)) return "missing";
   const locked = readPackages(join(ROOT, "package-lock.json"));
   const installed = readPackages(installedFile);
@@ -75,6 +81,26 @@ function dependencyState() {
     if (found === undefined ? entry.optional !== true : found.version !== entry.version) return "stale";
   }
   return "current";
+}
+
+/** npm takes a package that it has unpacked in part for a whole one: only a new tree mends that. */
+function removeHalfInstalled() {
+  const npmPid = Number(readFileSync(INSTALLING, "utf8"));
+  if (isRunning(npmPid)) {
+    throw new Problem(
+      `Process ${npmPid} installs the dependencies already: wait for its end, and run this again; ` +
+        "if that process is no npm, remove node_modules first.",
+    );
+  }
+  rmSync(MODULES, { recursive: true, force: true });
+}
+
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
 }
 
 function readPackages(file) {
@@ -90,6 +116,8 @@ async function runNpm(args) {
   const [command, first] = npmScript?.endsWith("npm-cli.js") ? [process.execPath, [npmScript]] : ["npm", []];
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
   const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
+  mkdirSync(MODULES, { recursive: true });
+  writeFileSync(INSTALLING, String(child.pid));
   // npm goes on to its end, a minute away, after a first signal; the second one ends it.
   const insisting = setInterval(() => {
     if (toldToEnd !== undefined) child.kill(toldToEnd);
@@ -100,7 +128,7 @@ async function runNpm(args) {
 }
 
 function pinnedNode() {
-  const pinned = join(ROOT, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
+  const pinned = join(MODULES, `node-${process.platform}-${process.arch}/bin/node`);
   if (existsSync(pinned)) return pinned;
   if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
   throw new Problem(

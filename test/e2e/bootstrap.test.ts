@@ -142,6 +142,30 @@ test("where whoever started it is killed during the install, the install ends an
   expect(await said).toBe("Dependencies are missing: running npm install, which takes a minute or two.\nbusy\n");
 });
 
+test("an install that did not come to its end is begun anew, and one under way is left alone", async () => {
+  const root = await makeProject({ "node_modules/a": { version: "1.0.0" } }, 0);
+  const half = path.join(root, "node_modules/a/package.json");
+  await mkdir(path.dirname(half));
+  await writeFile(half, "{}");
+  const installing = path.join(root, "node_modules/.installing");
+
+  await writeFile(installing, String(process.pid));
+  const refused = await bootstrap(root);
+  expect([refused.code, refused.stdout, await npmCall(root)]).toEqual([1, "", undefined]);
+  expect(refused.stderr).toMatch(
+    /^Process \d+ installs the dependencies already: wait for its end, and run this again;/,
+  );
+  expect(await readFile(half, "utf8")).toBe("{}");
+
+  const ended = spawn("true");
+  await new Promise((resolve) => ended.once("exit", resolve));
+  await writeFile(installing, String(ended.pid));
+  expect((await bootstrap(root)).stderr).toContain("Dependencies are installed by half: running npm install,");
+  expect(await npmCall(root)).toMatch(/^install /);
+  await expect(readFile(half)).rejects.toThrow("ENOENT");
+  await expect(readFile(installing)).rejects.toThrow("ENOENT");
+});
+
 test("a signal during the install ends it without a word about the network", async () => {
   const { root, env } = await makeSlowProject();
   const child = spawn(process.execPath, [path.join(root, BOOTSTRAP), "script.ts"], { env });
