@@ -112,8 +112,9 @@ function readPackages(file) {
 }
 
 async function runNpm(args) {
-  const npmScript = process.env.npm_execpath;
-  const [command, first] = npmScript?.endsWith("npm-cli.js") ? [process.execPath, [npmScript]] : ["npm", []];
+  // Under npm, this may be the Node in node_modules, which is about to go.
+  const { npm_execpath: npmScript, npm_node_execpath: node = process.execPath } = process.env;
+  const [command, first] = npmScript?.endsWith("npm-cli.js") ? [node, [npmScript]] : ["npm", []];
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
   const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
   mkdirSync(MODULES, { recursive: true });
