@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { lstat, readlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { mergedFolders } from "../merged-folders.ts";
 
 /** What is seen inside: the rest of the machine's files, processes and network is not there. */
 export interface JailOptions {
@@ -90,16 +90,4 @@ function bwrapProblem(error: unknown): string {
   if (error instanceof Error && "code" in error && error.code === "ENOENT") return "bubblewrap is missing";
   const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n")[0] : "";
   return said === "" || said === undefined ? "bubblewrap does not run" : `bubblewrap does not run (${said})`;
-}
-
-/** `/bin`, `/lib` and their like as the machine has them: links into `/usr`, or folders of their own. */
-async function mergedFolders(): Promise<string[]> {
-  const named = await Promise.all(
-    ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(async (path) => {
-      const found = await lstat(path).catch(() => undefined);
-      if (found === undefined) return [];
-      return found.isSymbolicLink() ? ["--symlink", await readlink(path), path] : ["--ro-bind", path, path];
-    }),
-  );
-  return named.flat();
 }

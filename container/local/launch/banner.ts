@@ -1,16 +1,7 @@
-export interface BannerFacts {
-  /** `http://localhost:8717` */
-  readonly url: string;
-  readonly signInCode: string;
-  readonly driver: string;
-  readonly browser: string;
-  readonly model: string;
-  readonly dataDir: string;
-  readonly logFile: string;
-}
+import type { RunningSuite } from "./suite.ts";
 
 /** What a person needs to connect a client, each line ready to paste. */
-export function banner({ url, signInCode, driver, browser, model, dataDir, logFile }: BannerFacts): string {
+export function banner({ url, signInCode, driver, browser, model, dataDir, logFile }: RunningSuite): string {
   const endpoint = `${url}/mcp`;
   const remote = { mcpServers: { pincer: { command: "npx", args: ["-y", "mcp-remote", endpoint] } } };
   const cursor = { mcpServers: { pincer: { url: endpoint } } };

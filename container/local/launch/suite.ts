@@ -15,6 +15,7 @@ import { isServing } from "../running-suite.ts";
 import type { WorkerConfig } from "../worker-host/miniflare.ts";
 
 export interface RunningSuite {
+  /** `http://localhost:8717` */
   readonly url: string;
   readonly signInCode: string;
   readonly driver: string;

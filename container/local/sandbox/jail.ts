@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { lchown, lstat, mkdir, readlink, writeFile } from "node:fs/promises";
+import { lchown, lstat, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { mergedFolders } from "../merged-folders.ts";
 import type { Limits } from "./limits.ts";
 import { seccompFilter } from "./seccomp.ts";
 
@@ -175,18 +176,6 @@ function environment(hasEgress: boolean): Record<string, string> {
       ...{ no_proxy: "localhost,127.0.0.1,::1", NO_PROXY: "localhost,127.0.0.1,::1", NODE_USE_ENV_PROXY: "1" },
     }),
   };
-}
-
-/** `/bin`, `/lib` and their like as the machine has them: links into `/usr`, or folders of their own. */
-async function mergedFolders(): Promise<string[]> {
-  const named = await Promise.all(
-    ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(async (path) => {
-      const found = await lstat(path).catch(() => undefined);
-      if (found === undefined) return [];
-      return found.isSymbolicLink() ? ["--symlink", await readlink(path), path] : ["--ro-bind", path, path];
-    }),
-  );
-  return named.flat();
 }
 
 /** Why no sandbox can be started on this machine, in one sentence that says what to do; nothing where one can. */
