@@ -9,7 +9,7 @@ interface Wall {
 
 /** What holds for all code that runs in the Worker, unless a layer below is named as the one that may. */
 const SDK: Wall = {
-  group: ["@modelcontextprotocol/*", "agents", "agents/*"],
+  group: ["@modelcontextprotocol/*"],
   message: "Only servers/core speaks to the MCP SDK.",
 };
 const SANDBOX_SDK: Wall = {

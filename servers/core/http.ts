@@ -1,5 +1,4 @@
-import { createMcpHandler } from "agents/mcp/server";
-import type { McpServerFactory } from "@modelcontextprotocol/server";
+import { type McpServerFactory, createMcpHandler } from "@modelcontextprotocol/server";
 import { readText } from "../shared/read-text.ts";
 
 /** The largest request body; larger files come in through links. */
@@ -60,12 +59,7 @@ export async function readJsonRpc(request: Request): Promise<ParsedBody> {
  * fixture share this configuration. Host and Origin have been checked; `body` is the parsed JSON of a POST.
  */
 export async function serveMcp(request: Request, body: unknown, factory: McpServerFactory): Promise<Response> {
-  const handler = createMcpHandler(factory, {
-    route: new URL(request.url).pathname,
-    corsOptions: false,
-    allowedOriginHostnames: "*",
-  });
-  return await handler.fetch(request, request.method === "POST" ? { parsedBody: body } : {});
+  return await createMcpHandler(factory).fetch(request, request.method === "POST" ? { parsedBody: body } : {});
 }
 
 /** Lets the page at `origin`, already accepted by `refuseStranger`, read the response (Fetch standard, CORS). */
