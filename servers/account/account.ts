@@ -75,6 +75,17 @@ const tokenRecord = z.object({
 const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
 /** One person's books: what was called, what it cost, and the personal access tokens. One object per `userId`. */
+const RECORD_AUDIT = `
+  INSERT OR IGNORE INTO audit
+  SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
+    value->>'$.audit.outcome', value->>'$.audit.durationMs', value->>'$.audit.inputDigest',
+    value->>'$.audit.outputBytes', value->>'$.audit.parentRunId'
+  FROM json_each(?)`;
+
+const RECORD_COSTS = `
+  INSERT OR IGNORE INTO costs
+  SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
+
 export class Account extends DurableObject<object> {
   readonly #sql: SqlStorage;
 
@@ -90,21 +101,9 @@ export class Account extends DurableObject<object> {
   }
 
   #write(entries: readonly BooksEntry[]): void {
-    for (const { audit, cost } of entries) {
-      this.#sql.exec(
-        "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        audit.id,
-        audit.atMs,
-        audit.clientId,
-        audit.tool,
-        audit.outcome,
-        audit.durationMs,
-        audit.inputDigest,
-        audit.outputBytes,
-        audit.parentRunId ?? null,
-      );
-      this.#sql.exec("INSERT OR IGNORE INTO costs VALUES (?, ?, ?)", cost.callId, cost.atMs, Math.round(cost.nanoUsd));
-    }
+    const all = JSON.stringify(entries);
+    this.#sql.exec(RECORD_AUDIT, all);
+    this.#sql.exec(RECORD_COSTS, all);
   }
 
   /** The newest audit rows first, at most `limit`. */

@@ -11,7 +11,12 @@ const WRITE_AFTER_MS = 50;
  * What an isolate's calls have left and is not written yet, by person. A write to disk costs more than most calls:
  * calls that end within a moment of each other share one.
  */
-export type Books = Map<string, BooksEntry[]>;
+export type Books = Map<string, UnwrittenCall[]>;
+
+interface UnwrittenCall {
+  readonly call: FinishedCall;
+  readonly context: BooksContext;
+}
 
 /** What writing the books needs to know of one request. */
 export interface BooksContext {
@@ -38,23 +43,24 @@ export function createRecorder(books: Books, context: BooksContext): CallPipelin
 /** Each call waits on its own, since a request may not wait for another's work; the first to wake writes for all. */
 async function write(call: FinishedCall, books: Books, context: BooksContext): Promise<void> {
   const { account, userId } = context;
-  const entry = await entryOf(call, context);
   const batch = books.get(userId) ?? [];
-  batch.push(entry);
+  batch.push({ call, context });
   books.set(userId, batch);
   await scheduler.wait(WRITE_AFTER_MS);
   if (books.get(userId) !== batch) return;
   books.delete(userId);
+  const entries = await Promise.all(batch.map(entryOf));
   // The same row is kept once, so that what may have been written can be written again.
   await account
-    .record(batch)
-    .catch(async () => await account.record(batch))
+    .record(entries)
+    .catch(async () => await account.record(entries))
     .catch((cause: unknown) => {
-      throw new Error(`${batch.length} calls have left no rows`, { cause });
+      throw new Error(`${entries.length} calls have left no rows`, { cause });
     });
 }
 
-async function entryOf(call: FinishedCall, { clientId, isBilled, parentRunId }: BooksContext): Promise<BooksEntry> {
+async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
+  const { clientId, isBilled, parentRunId } = context;
   const { id, atMs, tool, outcome, durationMs, outputBytes } = call;
   const inputDigest = await sha256Hex(JSON.stringify(call.input));
   const run = parentRunId === undefined ? {} : { parentRunId };
