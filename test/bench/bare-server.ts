@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
+import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
@@ -14,7 +15,8 @@ import * as z from "zod";
 /**
  * What Pincer is measured against: an unguarded Node server on `@modelcontextprotocol/sdk` 1, stateless, answering in
  * JSON, with the same tools, which it reads from standard input. `/mcp` is written as the SDK's own stateless example
- * is; `/floor` does nothing per request that can be done once, which is as little as that SDK can do.
+ * is, on its Express app. `/floor` is as little as that SDK can do: no Express, and nothing per request that can be
+ * done once.
  */
 
 const folder = z.string().parse(process.env["BARE_SERVER_FOLDER"]);
@@ -53,9 +55,12 @@ function createFloorServer(): Server {
   return server;
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body: unknown = JSON.parse(await readStream(request));
-  const server = request.url === "/floor" ? createFloorServer() : createExampleServer();
+async function serve(
+  server: McpServer | Server,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: unknown,
+): Promise<void> {
   const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
   response.on("close", () => {
     void transport.close();
@@ -72,11 +77,22 @@ async function readStream(stream: NodeJS.ReadableStream): Promise<string> {
   return text;
 }
 
+const app = createMcpExpressApp();
+app.post("/mcp", (request, response, next) => {
+  serve(createExampleServer(), request, response, request.body).catch(next);
+});
+
 const http = createServer((request, response) => {
-  serve(request, response).catch((failure: unknown) => {
-    console.error(failure);
-    response.destroy();
-  });
+  if (request.url !== "/floor") {
+    app(request, response);
+    return;
+  }
+  readStream(request)
+    .then(async (text) => await serve(createFloorServer(), request, response, JSON.parse(text)))
+    .catch((failure: unknown) => {
+      console.error(failure);
+      response.destroy();
+    });
 });
 http.listen(0, "127.0.0.1", () => {
   const address = http.address();

@@ -172,7 +172,7 @@ function of(measured: ReadonlyMap<string, Latencies>, name: string): Latencies {
 
 const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connections, interleaved. Pincer is guarded: a personal
 access token is checked, and each call leaves its audit and cost rows. It is measured against an unguarded Node server
-on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is; the floor is
-the least that SDK can do. tools/call is a files_read whose path is refused: no storage on either side.`;
+on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is, on its Express
+app; the floor is the least that SDK can do, on node:http alone. tools/call is a files_read whose path is refused: no storage on either side.`;
 
 await main();
