@@ -24,21 +24,6 @@ export interface Sandbox {
    */
   exec(command: Command, watch: Watch): Promise<CommandResult>;
 
-  /** Every process that is running or remembered, newest first. Does not wake a sandbox that is asleep. */
-  listProcesses(): Promise<readonly ProcessInfo[]>;
-
-  /**
-   * What a process has written after the cursors, waiting at most `read.waitMs` for new output, for `read.until`, or
-   * for its end. Rejects with `not_found` where the process is not remembered.
-   */
-  readProcess(processId: string, read: ProcessRead, watch: Watch): Promise<ProcessOutput>;
-
-  /** Writes to the standard input of a process that was started with `input: "open"` or `"terminal"`. */
-  writeInput(processId: string, input: ProcessInput): Promise<void>;
-
-  /** Sends a signal to the process's group; SIGKILL ends its whole tree. Rejects with `conflict` where it has ended. */
-  signalProcess(processId: string, signal: ProcessSignal): Promise<void>;
-
   /** The first 64 MB of what a process has written to one of its outputs so far. */
   readOutput(processId: string, stream: "stdout" | "stderr"): Promise<StoredOutput>;
 
@@ -54,21 +39,6 @@ export interface Sandbox {
    * code is interrupted and the context keeps its state where the language allows it.
    */
   runCode(code: Code, watch: Watch): Promise<CodeResult>;
-
-  /** The code contexts that hold state. Does not wake a sandbox that is asleep. */
-  listContexts(): Promise<readonly CodeContextInfo[]>;
-
-  /** Forgets a context's state; the next run finds it fresh. Nothing happens where there is none. */
-  resetContext(language: CodeLanguage, context: string): Promise<void>;
-
-  /** How the sandbox is. Does not wake one that is asleep. */
-  status(): Promise<SandboxStatus>;
-
-  /**
-   * Ends every process and context and empties `/workspace`, but for `/workspace/files`, which is the caller's
-   * durable workspace. The next call finds a fresh sandbox.
-   */
-  reset(): Promise<void>;
 }
 
 export interface Watch {
@@ -84,11 +54,6 @@ export interface Command {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
-  /**
-   * What standard input is after `stdin`: at its end (`closed`, the default), a pipe for `writeInput` (`open`), or a
-   * pseudo-terminal (`terminal`), where stdout and stderr are one and come as stdout.
-   */
-  readonly input?: "closed" | "open" | "terminal";
   readonly timeoutMs: number;
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */
@@ -125,84 +90,10 @@ export interface StoredOutput {
   readonly sizeBytes: number;
 }
 
-export interface ProcessInfo {
-  readonly processId: string;
-  readonly command: string;
-  readonly startedAtMs: number;
-  readonly isRunning: boolean;
-  /** As in `CommandResult`. */
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly hasTimedOut: boolean;
-  /** Until its end, or until now. */
-  readonly durationMs: number;
-}
-
-export interface ProcessRead {
-  /** Bytes of each output that the reader has already; 0 for all. */
-  readonly after: { readonly stdout: number; readonly stderr: number };
-  readonly waitMs: number;
-  /**
-   * Wait for that instead of for any new output: for text after the cursors that matches a regular expression, for
-   * something that listens on a port of the sandbox's localhost, or for the end.
-   */
-  readonly until?: { readonly pattern: string } | { readonly port: number } | "end";
-  /** How many characters of each output the answer carries; the rest is there for the next read. */
-  readonly maxChars: number;
-}
-
-export interface ProcessOutput extends ProcessInfo {
-  readonly stdout: OutputPiece;
-  readonly stderr: OutputPiece;
-  /** Whether `until` came true. */
-  readonly isReached: boolean;
-  readonly notes?: readonly string[];
-}
-
-export interface OutputPiece {
-  readonly text: string;
-  /** The cursor for the next read. */
-  readonly next: number;
-  /** Bytes between the cursor and `text` that are not kept any more. */
-  readonly skippedBytes: number;
-}
-
-export interface ProcessInput {
-  readonly text: string;
-  /** Closes standard input after `text`; in a terminal it is Ctrl-D. */
-  readonly isEnd: boolean;
-}
-
-export type ProcessSignal = "SIGINT" | "SIGTERM" | "SIGKILL" | "SIGHUP" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2";
-
-export type CodeLanguage = "python" | "javascript" | "typescript";
-
-export interface CodeContextInfo {
-  readonly language: CodeLanguage;
-  readonly context: string;
-  readonly isBusy: boolean;
-}
-
-export interface SandboxStatus {
-  readonly driver: "local" | "container" | "simulated";
-  readonly state: "running" | "asleep" | "starting";
-  /** Since it was last started; absent while it is asleep. */
-  readonly uptimeMs?: number;
-  /** How long it has run in all, as it is billed; absent where nothing is billed. */
-  readonly billedMs?: number;
-  /** Absent where it is not known without waking it. */
-  readonly disk?: { readonly usedBytes: number; readonly limitBytes?: number };
-  readonly memory?: { readonly usedBytes: number; readonly limitBytes?: number };
-  /** All processes inside, those of contexts and daemons among them. */
-  readonly processCount?: number;
-  /** Sentences: what this driver cannot do here. */
-  readonly notes?: readonly string[];
-}
-
 export interface Code {
   readonly code: string;
-  readonly language: CodeLanguage;
-  /** Name of the context; state is kept per language and name, but TypeScript and JavaScript share theirs. */
+  readonly language: "python" | "javascript";
+  /** Name of the context; state is kept per language and name. */
   readonly context: string;
   readonly timeoutMs: number;
   readonly maxChars: number;
