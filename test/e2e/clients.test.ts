@@ -15,6 +15,10 @@ import { sharedSuite } from "../support/suite.ts";
 
 const TOOLS = [
   "sandbox_exec",
+  "sandbox_read",
+  "sandbox_write",
+  "sandbox_edit",
+  "sandbox_search",
   "interpreter_run",
   "files_list",
   "files_read",

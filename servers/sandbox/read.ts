@@ -1,0 +1,77 @@
+import * as z from "zod";
+import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
+import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
+import { handleName } from "../shared/handles.ts";
+import { decodeText, imageTypeOf } from "./text.ts";
+
+const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_IMAGE_BYTES = 5 * 1024 * 1024;
+
+export const sandboxRead = defineTool({
+  name: "sandbox_read",
+  title: "Read a sandbox file",
+  description: "Reads lines of a text file in the sandbox, or shows an image.",
+  input: z.strictObject({
+    path: z.string().min(1).max(4_000).describe("From /workspace"),
+    from: z.int().min(1).default(1).describe("First line"),
+    lines: z.int().min(1).max(100_000).default(2_000),
+    sandbox: handleName,
+  }),
+  output: z.object({ text: z.string() }),
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  scopes: ["sandbox:exec"],
+  handler: async ({ path, from, lines, sandbox }, context) => {
+    const bytes = await context.sandbox(sandbox).readFile(path, MAX_BYTES);
+    const mimeType = imageTypeOf(bytes);
+    if (mimeType !== undefined && bytes.length <= MAX_IMAGE_BYTES) {
+      const image = { type: "image", base64: bytes.toBase64(), mimeType } as const;
+      return { output: { text: `${path}: ${mimeType}, ${bytes.length} bytes` }, attachments: [image] };
+    }
+    const decoded = decodeText(bytes);
+    if (decoded === undefined) {
+      return {
+        output: { text: `${path} is binary, ${bytes.length} bytes; a copy of it is linked.` },
+        attachments: [await keepCopy(path, bytes, context)],
+      };
+    }
+    const shown = showLines(decoded.text, from, lines);
+    const encoding = decoded.encoding === "utf-8" ? "" : `, read as ${decoded.encoding}`;
+    return { output: { text: `${path}: ${shown.summary}${encoding}\n${shown.text}` } };
+  },
+  text: ({ text }) => text,
+});
+
+/** Whole lines as far as they fit, and where to go on. */
+function showLines(text: string, from: number, count: number): { readonly summary: string; readonly text: string } {
+  const all = text.split("\n");
+  if (all.at(-1) === "") all.pop();
+  if (from > all.length) return { summary: `${all.length} lines; there is no line ${from}`, text: "" };
+  const shown: string[] = [];
+  let chars = 0;
+  for (const line of all.slice(from - 1, from - 1 + count)) {
+    chars += line.length + 1;
+    if (chars > MAX_TEXT_CHARS && shown.length > 0) break;
+    shown.push(line.length > MAX_TEXT_CHARS ? cutLine(line) : line);
+  }
+  const last = from + shown.length - 1;
+  const rest = last < all.length ? `; go on from ${last + 1}` : "";
+  return { summary: `lines ${from}-${last} of ${all.length}${rest}`, text: shown.join("\n") };
+}
+
+function cutLine(line: string): string {
+  return `${line.slice(0, MAX_TEXT_CHARS).toWellFormed()}… (${line.length} characters)`;
+}
+
+async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolContext): Promise<Attachment> {
+  const info = await artifacts.keep({
+    name:
+      path
+        .split("/")
+        .at(-1)
+        ?.replaceAll(/[^\w.-]/g, "_") ?? "file",
+    mimeType: "application/octet-stream",
+    content: bytes,
+    madeBy: { tool: "sandbox_read" },
+  });
+  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
+}
