@@ -5,6 +5,8 @@ import { type ErrorCode, ToolError } from "../../servers/shared/errors.ts";
 import type { ContractFiles } from "../support/sandbox-contract.ts";
 import { type RemoteCall, answerSchema, errorSchema } from "./wire.ts";
 
+const notes = z.array(z.string()).exactOptional();
+
 type WithoutTarget<Call> = Call extends unknown ? Omit<Call, "userId" | "sandboxId"> : never;
 
 /** A sandbox and its caller's files behind the test Worker at that URL. */
@@ -48,8 +50,9 @@ export function remoteSandbox(
   return {
     sandbox: {
       exec: async (command, watch) =>
-        commandResult.extend({ processId: z.string() }).parse(await call({ do: "exec", command }, { watch })),
-      runCode: async (code, watch) => codeResult.parse(await call({ do: "runCode", code }, { watch })),
+        commandResult.extend({ processId: z.string(), notes }).parse(await call({ do: "exec", command }, { watch })),
+      runCode: async (code, watch) =>
+        codeResult.extend({ notes }).parse(await call({ do: "runCode", code }, { watch })),
       readOutput: async (processId, stream) => {
         const { body, headers } = await read({ do: "readOutput", processId, stream });
         return { body: body ?? new Blob([]).stream(), sizeBytes: Number(headers.get("x-size-bytes")) };

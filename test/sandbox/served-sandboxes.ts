@@ -1,0 +1,49 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { remoteSandbox } from "../container/remote-sandbox.ts";
+import { startLocalSandboxes } from "./local-sandboxes.ts";
+
+export interface ServedSandboxes extends AsyncDisposable {
+  /** A sandbox that nobody else uses, and its caller's files. */
+  open(): ReturnType<typeof remoteSandbox>;
+}
+
+/** The driver in workerd with R2, the runtime beside it: as `npm start` runs them. */
+export async function serveSandboxes(): Promise<ServedSandboxes> {
+  const sandboxes = await startLocalSandboxes();
+  const stateDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-worker-"));
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, "worker.ts")],
+    bundle: true,
+    write: false,
+    format: "esm",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+  });
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: outputFiles[0]?.text ?? "",
+      compatibilityDate: "2026-11-01",
+      compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
+      bindings: { RUNTIME_URL: sandboxes.runtime.url, RUNTIME_SECRET: sandboxes.secret },
+      r2Buckets: ["FILES"],
+      resourcePersistencePath: stateDir,
+      cf: false,
+      port: 0,
+    }),
+  );
+  const { href } = await miniflare.ready;
+  return {
+    open: () => remoteSandbox(href, randomUUID().replaceAll("-", "")),
+    [Symbol.asyncDispose]: async () => {
+      await miniflare.dispose();
+      await sandboxes[Symbol.asyncDispose]();
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}
