@@ -19,7 +19,7 @@ export const sandboxEdit = defineTool({
     old: z.string().min(1).max(1_000_000).describe("Text to replace, with its whitespace"),
     new: z.string().max(1_000_000).describe("What it becomes"),
     all: z.boolean().default(false).describe("Every occurrence"),
-    sandbox: handleName,
+    sandbox: handleName.describe("Which sandbox"),
   }),
   output: z.object({ diff: z.string() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },

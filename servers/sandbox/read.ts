@@ -14,8 +14,8 @@ export const sandboxRead = defineTool({
   input: z.strictObject({
     path: z.string().min(1).max(4_000).describe("From /workspace"),
     from: z.int().min(1).default(1).describe("First line"),
-    lines: z.int().min(1).max(100_000).default(2_000),
-    sandbox: handleName,
+    lines: z.int().min(1).max(100_000).default(2_000).describe("How many"),
+    sandbox: handleName.describe("Which sandbox"),
   }),
   output: z.object({ text: z.string() }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },

@@ -7,21 +7,24 @@ import { handleName } from "../shared/handles.ts";
 const TIMEOUT_MS = 40_000;
 const COMMON = "rg --hidden --glob '!.git' --no-require-git --color never --sort path";
 
-/** The caller's texts come as variables: whatever they hold, bash does not read them as a command. */
+/**
+ * The caller's texts come as variables: whatever they hold, bash does not read them as a command. A glob is given as
+ * a file type, since one given as a glob would overrule .gitignore.
+ */
 const COMMANDS = {
   contents: `${COMMON} --line-number --no-heading --max-columns 300 --max-columns-preview -e "$QUERY" -- "$FOLDER"`,
-  names: `${COMMON} --files --glob "$QUERY" -- "$FOLDER"`,
+  names: `${COMMON} --files --type-add "query:$QUERY" --type query -- "$FOLDER"`,
 } as const;
 
 export const sandboxSearch = defineTool({
   name: "sandbox_search",
   title: "Search sandbox files",
-  description: "Finds lines by a regular expression, or files by a glob; respects .gitignore.",
+  description: "Finds lines by a regular expression, or files by a glob of their name; respects .gitignore.",
   input: z.strictObject({
     query: z.string().min(1).max(10_000).describe("Regular expression, or a glob such as *.ts"),
-    in: z.enum(["contents", "names"]).default("contents"),
+    in: z.enum(["contents", "names"]).default("contents").describe("Lines or file names"),
     path: z.string().min(1).max(4_000).default(".").describe("Folder or file"),
-    sandbox: handleName,
+    sandbox: handleName.describe("Which sandbox"),
   }),
   output: z.object({ text: z.string() }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },

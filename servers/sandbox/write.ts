@@ -9,9 +9,9 @@ export const sandboxWrite = defineTool({
   description: "Writes a whole file in the sandbox, replacing what is there; missing folders are made.",
   input: z.strictObject({
     path: z.string().min(1).max(4_000).describe("From /workspace"),
-    content: z.string().max(12_000_000),
+    content: z.string().max(12_000_000).describe("The whole content"),
     encoding: z.enum(["utf8", "base64"]).default("utf8").describe("Of content here"),
-    sandbox: handleName,
+    sandbox: handleName.describe("Which sandbox"),
   }),
   output: z.object({ path: z.string(), size_bytes: z.number() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },

@@ -76,7 +76,8 @@ describe("files of the sandbox", () => {
 
   test("a search finds lines and names, passes over what git ignores, and runs nothing that it is given", async () => {
     await say("sandbox_exec", {
-      command: "mkdir -p tree/out; cd tree; echo out > .gitignore; echo needle > out/x.js; echo 'a needle' > y.js",
+      command:
+        "mkdir -p tree/out; cd tree; printf 'out\\nz.js\\n' > .gitignore; echo needle | tee out/x.js > z.js; echo 'a needle' > y.js",
     });
     expect(await say("sandbox_search", { query: "need+le", path: "tree" })).toBe("tree/y.js:1:a needle\n");
     expect(await say("sandbox_search", { query: "*.js", in: "names", path: "tree" })).toBe("tree/y.js\n");
