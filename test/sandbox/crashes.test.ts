@@ -41,6 +41,23 @@ test("when the agent is killed, running commands and code are told the truth, an
   expect((await runCode(sandbox, "'x' in globals()")).results).toEqual([{ text: "False" }]);
 });
 
+/** `RLIMIT_MSGQUEUE` is the mark by which a command's processes are known. */
+test.each([
+  { who: "a child of its command", leave: "" },
+  { who: "a daemon of its own session", leave: "os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); " },
+])("$who that takes off its mark is killed at timeoutMs", async ({ leave }) => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await run(sandbox, "sleep 7777 >/dev/null 2>&1 &");
+  for (const limits of ["(5, resource.getrlimit(12)[1])", "(5, 5)"]) {
+    const program = `import os, resource; ${leave}resource.setrlimit(12, ${limits}); os.execvp("sleep", ["sleep", "8888"])`;
+    const result = await run(sandbox, `python3 -c '${program}' & sleep 8888`, { timeoutMs: 1_000 });
+    expect(result).toMatchObject({ hasTimedOut: true, signal: "SIGKILL" });
+    expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 8888'")).stdout.text, limits).toBe("0\n");
+  }
+  expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 7777'")).stdout.text).toBe("1\n");
+});
+
 test("an agent that is stopped is noticed by the next call, which starts afresh", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();

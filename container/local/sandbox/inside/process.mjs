@@ -3,12 +3,12 @@ import { closeSync, statSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { drain, openPipe } from "./fifos.mjs";
 import { FROM_AGENT } from "./frames.mjs";
-import { killMarked, markFor, send } from "./tree.mjs";
+import { giveMark, killTree, markFor, send } from "./tree.mjs";
 
 /**
  * @typedef {{ send(kind: number, call: number, content: Uint8Array | object): void, isCongested(): boolean, whenClear(resume: () => void): void }} Outbox
  * @typedef {{ command: string, cwd: string, env: Record<string, string>, hasStdin: boolean, hasControl: boolean }} Spawn
- * @typedef {{ pid: number | undefined, stdin?: Socket, control?: import("node:stream").Duplex, isWanted: boolean }} Running
+ * @typedef {{ pid: number | undefined, hasExited: boolean, stdin?: Socket, control?: import("node:stream").Duplex, isWanted: boolean }} Running
  */
 
 const CHUNK_BYTES = 64 * 1024;
@@ -33,7 +33,7 @@ async function start(call, request, outbox) {
       ...process.env,
       ...request.env,
       BASH_ENV: "/opt/pincer/enter.sh",
-      PINCER_MARK: String(markFor(call)),
+      PINCER_MARK: String(giveMark(call)),
       PINCER_STDIN: request.hasStdin ? "1" : "",
     },
     stdio: [
@@ -48,7 +48,7 @@ async function start(call, request, outbox) {
   for (const fd of [pipes.stdout.writer, pipes.stderr.writer, pipes.stdin?.reader]) if (fd !== undefined) closeSync(fd);
 
   /** @type {Running} */
-  const entry = { pid: child.pid, isWanted: true };
+  const entry = { pid: child.pid, hasExited: false, isWanted: true };
   running.set(call, entry);
   const outputs = [
     follow(pipes.stdout.reader, (bytes) => entry.isWanted && outbox.send(FROM_AGENT.stdout, call, bytes), outbox),
@@ -77,6 +77,7 @@ async function start(call, request, outbox) {
     });
   });
   child.on("exit", (code, signal) => {
+    entry.hasExited = true;
     outbox.whenClear(() => {
       for (const output of outputs) output.drain();
       entry.stdin?.destroy();
@@ -141,8 +142,12 @@ async function control(call, bytes) {
 
 /** @param {{ call: number, signal: NodeJS.Signals, isTree: boolean }} request */
 async function kill(request) {
-  if (request.isTree) return { isDone: await killMarked(markFor(request.call)) };
-  const pid = running.get(request.call)?.pid;
+  const entry = running.get(request.call);
+  const pid = entry?.pid;
+  // A number is given anew once its process is over.
+  if (request.isTree) {
+    return { isDone: await killTree(markFor(request.call), entry?.hasExited === false ? pid : undefined) };
+  }
   if (pid !== undefined) send(-pid, request.signal);
   return { isDone: true };
 }

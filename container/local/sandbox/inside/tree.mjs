@@ -3,48 +3,79 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const ROUNDS = 40;
 
+const MAX_CEILING = 800_000;
+
 /** The marks that commands can have, below the limit that the agent itself was given. */
-const CEILING = markOf(process.pid) ?? 0;
+const CEILING = Math.min(MAX_CEILING, markOf(process.pid) ?? 0);
+
+/** Below it no command was given a mark yet. */
+let lowestGiven = CEILING;
 
 /** @param {number} call */
 export function markFor(call) {
   return CEILING - 1 - (call % Math.floor(CEILING / 2));
 }
 
-/** @param {number | string} pid */
+/** The mark for a command that is about to start. @param {number} call */
+export function giveMark(call) {
+  const mark = markFor(call);
+  lowestGiven = Math.min(lowestGiven, mark);
+  return mark;
+}
+
+/** The hard limit: nobody inside can raise it again. @param {number | string} pid */
 function markOf(pid) {
   try {
     const limits = readFileSync(`/proc/${pid}/limits`, "latin1");
-    return Number(/^Max msgqueue size\s+(\d+)/m.exec(limits)?.[1]);
+    const hard = /^Max msgqueue size\s+\S+\s+(\S+)/m.exec(limits)?.[1];
+    return hard === "unlimited" ? Infinity : Number(hard);
   } catch {
     return undefined;
   }
 }
 
-/** @param {number} mark */
-function marked(mark) {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && markOf(name) === mark);
-  return pids.map(Number).filter(isAlive);
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
+/** State, parent and session of a process that is not over. @param {number} pid */
+function statOf(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/^[ZX]$/.test(stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "X");
+    const [state = "X", parent, , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return /^[ZX]$/.test(state) ? undefined : { pid, parent: Number(parent), session: Number(session) };
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 /**
- * Kills everything that carries the mark, daemons and orphans too, and says whether nothing is left. Each is stopped
+ * What carries the mark, is of the command's session or comes from either. A process can only lower its mark, which
+ * then is one that no command was given yet: whoever has such a one hides from its own command's end.
+ * @param {number} mark
+ * @param {number | undefined} session
+ */
+function belonging(mark, session) {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const alive = pids.map((name) => statOf(Number(name))).filter((entry) => entry !== undefined);
+  /** @type {Set<number>} */
+  const found = new Set();
+  for (const entry of alive) {
+    const own = markOf(entry.pid);
+    if (own === mark || (own !== undefined && own < lowestGiven) || entry.session === session) found.add(entry.pid);
+  }
+  for (let before = -1; before !== found.size;) {
+    before = found.size;
+    for (const entry of alive) if (found.has(entry.parent)) found.add(entry.pid);
+  }
+  return [...found];
+}
+
+/**
+ * Kills all that belongs to a command, daemons and orphans too, and says whether nothing is left. Each is stopped
  * first, so that it does not fork while the others die.
  * @param {number} mark
+ * @param {number | undefined} session the command's own, while it runs
  */
-export async function killMarked(mark) {
+export async function killTree(mark, session) {
   for (let round = 0; round < ROUNDS; round++) {
-    const pids = marked(mark);
+    const pids = belonging(mark, session);
     if (pids.length === 0) return true;
     for (const signal of /** @type {const} */ (["SIGSTOP", "SIGKILL"])) {
       for (const pid of pids) send(pid, signal);
