@@ -51,17 +51,24 @@ export function connectRuntime(settings: LocalRuntimeSettings, fetch: Fetch, id:
 
 /** The lines of an answer as they come, each of them JSON. Throws the error that one of them tells. */
 export async function* readLines(response: Response, signal: AbortSignal): AsyncGenerator {
-  let rest = "";
+  // Joined once a line is whole: joining at each piece would copy a long one again and again.
+  let rest: string[] = [];
+  let restChars = 0;
   const decoder = new TextDecoder();
   const reader = bodyOf(response).getReader();
   try {
     for (;;) {
       const piece = await reader.read();
       if (piece.done) break;
-      const lines = (rest + decoder.decode(piece.value, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      if (rest.length > MAX_LINE_CHARS) throw unreadable();
-      for (const line of lines) yield parseLine(line);
+      const parts = decoder.decode(piece.value, { stream: true }).split("\n");
+      const last = parts.pop() ?? "";
+      for (const part of parts) {
+        yield parseLine([...rest, part].join(""));
+        rest = [];
+        restChars = 0;
+      }
+      rest.push(last);
+      if ((restChars += last.length) > MAX_LINE_CHARS) throw unreadable();
     }
   } catch (cause) {
     if (cause instanceof ToolError) throw cause;
