@@ -1,10 +1,16 @@
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, IncomingMessage, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { Sandboxes } from "../../container/local/sandbox/sandboxes.ts";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { readLines } from "../../servers/sandbox/local-runtime.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
 
@@ -99,6 +105,53 @@ test("a runtime that is not there, or answers nonsense, is said to be unavailabl
     code: "unavailable",
     message: "The local sandbox runtime does not answer; it is started again at once, so try again.",
   });
+});
+
+test("a line that comes in thousands of pieces takes no longer than its bytes", async () => {
+  const pieces = 2_000;
+  const piece = new TextEncoder().encode("x".repeat(16_000));
+  let sent = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (sent === 0) controller.enqueue(new TextEncoder().encode('{"output":"first"}\n{"output":"'));
+      if ((sent += 1) <= pieces) controller.enqueue(piece);
+      else {
+        controller.enqueue(new TextEncoder().encode('"}\n'));
+        controller.close();
+      }
+    },
+  });
+  const lines = readLines(new Response(body), new AbortController().signal);
+  const startedMs = performance.now();
+  expect((await lines.next()).value).toEqual({ output: "first" });
+  expect((await lines.next()).value).toEqual({ output: "x".repeat(pieces * piece.length) });
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+  await expect(lines.next()).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("who asks for a sandbox that is being ended gets a fresh one when the old one is gone", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const sandboxes = await Sandboxes.open({ dataDir, idleMs: 200, log: () => undefined });
+  try {
+    const old = await sandboxes.get("one");
+    await old.use(async () => await old.guest());
+    const order: string[] = [];
+    const stop = old.stop.bind(old);
+    old.stop = async (reason) => {
+      order.push("ending");
+      await sleep(500);
+      await stop(reason);
+      order.push("ended");
+    };
+    while (!order.includes("ending")) await sleep(20);
+    const fresh = await sandboxes.get("one");
+    order.push("fresh");
+    expect(order).toEqual(["ending", "ended", "fresh"]);
+    expect(fresh).not.toBe(old);
+  } finally {
+    await sandboxes.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });
 
 /** Programs that speak in the agent's place, as hostile code in a sandbox could. */

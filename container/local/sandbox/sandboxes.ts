@@ -26,6 +26,7 @@ export class Sandboxes {
   readonly limits: Limits;
   readonly #options: SandboxesOptions;
   readonly #sandboxes = new Map<string, LocalSandbox>();
+  readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
 
   private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
@@ -66,6 +67,8 @@ export class Sandboxes {
     if (known !== undefined) return known;
     const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
     await this.#makeRoom();
+    // Its successor has the same folders.
+    await this.#ending.get(id);
     const sandbox = new LocalSandbox({
       id,
       dir: join(dataDir, "sandboxes", id),
@@ -75,7 +78,7 @@ export class Sandboxes {
       ...(egressSocket !== undefined && { egressSocket }),
       log,
     });
-    // Another call may have made it while there was no room.
+    // Another call may have made it meanwhile.
     const won = this.#sandboxes.get(id) ?? sandbox;
     this.#sandboxes.set(id, won);
     return won;
@@ -83,9 +86,10 @@ export class Sandboxes {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all(
-      [...this.#sandboxes.values()].map(async (sandbox) => await sandbox.stop("Pincer is being stopped.")),
+    const stopping = [...this.#sandboxes.values()].map(
+      async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
+    await Promise.all([...stopping, ...this.#ending.values()]);
   }
 
   async #stopIdle(idleMs: number): Promise<void> {
@@ -106,6 +110,10 @@ export class Sandboxes {
   async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
     this.#sandboxes.delete(id);
     this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
-    await sandbox.stop("The sandbox was ended because nothing was asked of it for a while.");
+    const ending = sandbox
+      .stop("The sandbox was ended because nothing was asked of it for a while.")
+      .finally(() => this.#ending.delete(id));
+    this.#ending.set(id, ending);
+    await ending;
   }
 }
