@@ -1,4 +1,13 @@
 import type { FileStore } from "../files/store.ts";
+import type {
+  CapturedOutput,
+  OutputPosition,
+  ProcessInfo,
+  ProcessInput,
+  ProcessOutput,
+  ProcessRead,
+  ProcessSignal,
+} from "./process.ts";
 
 /** One implementation of the callers' Linux environments. */
 export interface SandboxDriver {
@@ -24,14 +33,40 @@ export interface Sandbox {
    */
   exec(command: Command, watch: Watch): Promise<CommandResult>;
 
+  /** Every process that is running or remembered, newest first. Does not wake a sandbox that is asleep. */
+  listProcesses(): Promise<readonly ProcessInfo[]>;
+
+  /**
+   * What a process has written after the cursors, waiting at most `read.waitMs` for what is waited for, or for its
+   * end. What it left in `/workspace/files` is in `files` then. Rejects with `not_found` where the process is not
+   * remembered, with `invalid_input` where the pattern is no regular expression. When `watch.signal` aborts, the call
+   * rejects with `cancelled` and the process goes on.
+   */
+  readProcess(processId: string, read: ProcessRead, watch: Watch): Promise<ProcessOutput>;
+
+  /**
+   * Writes to the standard input of a process that was started with `input: "open"` or `"terminal"`, and says where
+   * its outputs were before. Rejects with `conflict` where it has ended or its input is closed.
+   */
+  writeInput(processId: string, input: ProcessInput): Promise<OutputPosition>;
+
+  /**
+   * Sends a signal to the process's group, SIGKILL to its whole tree, and says where its outputs were before. Rejects
+   * with `conflict` where it has ended.
+   */
+  signalProcess(processId: string, signal: ProcessSignal): Promise<OutputPosition>;
+
   /** The first 64 MB of what a process has written to one of its outputs so far. */
   readOutput(processId: string, stream: "stdout" | "stderr"): Promise<StoredOutput>;
 
   /** Rejects with `not_found` where nothing is there, `invalid_input` for a folder, `too_large` over `maxBytes`. */
   readFile(path: string, maxBytes: number): Promise<Uint8Array>;
 
-  /** Writes the whole file or nothing; missing folders are made. */
-  writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Writes the whole file or nothing; missing folders are made. Where `replaces` is given, the SHA-256 in hex of what
+   * the file holds now, and it holds something else by then, nothing is written and the call rejects with `conflict`.
+   */
+  writeFile(path: string, bytes: Uint8Array, replaces?: string): Promise<void>;
 
   /**
    * Runs code in a context that keeps its state; the context is made on first use. Code that throws is a result;
@@ -39,6 +74,18 @@ export interface Sandbox {
    * code is interrupted and the context keeps its state where the language allows it.
    */
   runCode(code: Code, watch: Watch): Promise<CodeResult>;
+
+  /** The code contexts that hold state. Does not wake a sandbox that is asleep. */
+  listContexts(): Promise<readonly CodeContextInfo[]>;
+
+  /** How the sandbox is. Does not wake one that is asleep. */
+  status(): Promise<SandboxStatus>;
+
+  /**
+   * Ends every process and context and empties `/workspace`, but for `/workspace/files`, which is the caller's
+   * durable workspace. The next call finds a fresh sandbox.
+   */
+  reset(): Promise<void>;
 }
 
 export interface Watch {
@@ -54,6 +101,11 @@ export interface Command {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /**
+   * What standard input is after `stdin`: at its end (`closed`, the default), a pipe for `writeInput` (`open`), or a
+   * pseudo-terminal (`terminal`), where stdout and stderr are one and come as stdout.
+   */
+  readonly input?: "closed" | "open" | "terminal";
   readonly timeoutMs: number;
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */
@@ -76,25 +128,43 @@ export interface CommandResult {
   readonly notes?: readonly string[];
 }
 
-export interface CapturedOutput {
-  /** All of it, or head and tail with a line between them that says how much was left out. */
-  readonly text: string;
-  /** How much was written in all. */
-  readonly totalBytes: number;
-  readonly isCut: boolean;
-}
-
 export interface StoredOutput {
   readonly body: ReadableStream<Uint8Array>;
   /** Exact length of `body`. */
   readonly sizeBytes: number;
 }
 
+export type CodeLanguage = "python" | "javascript" | "typescript";
+
+export interface CodeContextInfo {
+  readonly language: CodeLanguage;
+  readonly context: string;
+  readonly isBusy: boolean;
+}
+
+export interface SandboxStatus {
+  readonly driver: "local" | "container" | "simulated";
+  readonly state: "running" | "asleep" | "starting";
+  /** Since it was last started; absent while it is asleep. */
+  readonly uptimeMs?: number;
+  /** What it has cost so far, as the price table has it; 0 where nothing is billed. */
+  readonly costUsd: number;
+  /** Absent where it is not known without waking it. */
+  readonly disk?: { readonly usedBytes: number; readonly limitBytes?: number };
+  readonly memory?: { readonly usedBytes: number; readonly limitBytes?: number };
+  /** All processes inside, those of contexts and daemons among them. */
+  readonly processCount?: number;
+  /** Sentences: what this driver cannot do here. */
+  readonly notes?: readonly string[];
+}
+
 export interface Code {
   readonly code: string;
-  readonly language: "python" | "javascript";
-  /** Name of the context; state is kept per language and name. */
+  readonly language: CodeLanguage;
+  /** Name of the context; state is kept per language and name, but TypeScript and JavaScript share theirs. */
   readonly context: string;
+  /** Forgets the context's state first. */
+  readonly isFresh?: boolean;
   readonly timeoutMs: number;
   readonly maxChars: number;
 }

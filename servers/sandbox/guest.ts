@@ -26,6 +26,50 @@ export const commandResult = z.object({
   durationMs: z.number().nonnegative(),
 });
 
+const processInfo = z.object({
+  processId: z.string().max(64),
+  command: z.string(),
+  startedAtMs: z.number(),
+  isRunning: z.boolean(),
+  exitCode: z.int().exactOptional(),
+  signal: z.string().max(20).exactOptional(),
+  hasTimedOut: z.boolean(),
+  durationMs: z.number().nonnegative(),
+});
+
+export const processList = z.array(processInfo).max(2_000);
+
+export const processOutput = processInfo.extend({
+  stdout: capturedOutput,
+  stderr: capturedOutput,
+  isReached: z.boolean(),
+});
+
+export const outputPosition = z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() });
+
+export const contextList = z
+  .array(
+    z.object({
+      language: z.enum(["python", "javascript", "typescript"]),
+      context: z.string().max(200),
+      isBusy: z.boolean(),
+    }),
+  )
+  .max(1_000);
+
+const usage = z.object({ usedBytes: z.number().nonnegative(), limitBytes: z.number().nonnegative().exactOptional() });
+
+/** What a driver's own side says of a sandbox; what it costs is for the driver to know. */
+export const sandboxStatus = z.object({
+  driver: z.enum(["local", "container", "simulated"]),
+  state: z.enum(["running", "asleep", "starting"]),
+  uptimeMs: z.number().nonnegative().exactOptional(),
+  disk: usage.exactOptional(),
+  memory: usage.exactOptional(),
+  processCount: z.int().nonnegative().exactOptional(),
+  notes: z.array(z.string().max(2_000)).max(100).exactOptional(),
+});
+
 const form = z.string().exactOptional();
 
 export const codeResult = z.object({

@@ -1,6 +1,14 @@
 import * as z from "zod";
 import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
-import { codeResult, commandResult } from "../../servers/sandbox/guest.ts";
+import {
+  codeResult,
+  commandResult,
+  contextList,
+  outputPosition,
+  processList,
+  processOutput,
+  sandboxStatus,
+} from "../../servers/sandbox/guest.ts";
 import { type ErrorCode, ToolError } from "../../servers/shared/errors.ts";
 import type { ContractFiles } from "../support/sandbox-contract.ts";
 import { type RemoteCall, answerSchema, errorSchema } from "./wire.ts";
@@ -53,13 +61,24 @@ export function remoteSandbox(
         commandResult.extend({ processId: z.string(), notes }).parse(await call({ do: "exec", command }, { watch })),
       runCode: async (code, watch) =>
         codeResult.extend({ notes }).parse(await call({ do: "runCode", code }, { watch })),
+      listProcesses: async () => processList.parse(await call({ do: "listProcesses" })),
+      readProcess: async (processId, read, watch) =>
+        processOutput.extend({ notes }).parse(await call({ do: "readProcess", processId, read }, { watch })),
+      writeInput: async (processId, input) => outputPosition.parse(await call({ do: "writeInput", processId, input })),
+      signalProcess: async (processId, signal) =>
+        outputPosition.parse(await call({ do: "signalProcess", processId, signal })),
+      listContexts: async () => contextList.parse(await call({ do: "listContexts" })),
+      status: async () => sandboxStatus.extend({ costUsd: z.number() }).parse(await call({ do: "status" })),
+      reset: async () => {
+        await call({ do: "reset" });
+      },
       readOutput: async (processId, stream) => {
         const { body, headers } = await read({ do: "readOutput", processId, stream });
         return { body: body ?? new Blob([]).stream(), sizeBytes: Number(headers.get("x-size-bytes")) };
       },
       readFile: async (path, maxBytes) => await (await read({ do: "readFile", path, maxBytes })).bytes(),
-      writeFile: async (path, bytes) => {
-        await call({ do: "writeFile", path }, { bytes });
+      writeFile: async (path, bytes, replaces) => {
+        await call({ do: "writeFile", path, ...(replaces === undefined ? {} : { replaces }) }, { bytes });
       },
     },
     files: {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Code, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
+import type { ProcessOutput, ProcessRead } from "../../servers/sandbox/process.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 
 /** The caller's files, from outside the sandbox. */
@@ -22,9 +23,11 @@ const TIMEOUT_MS = 60_000;
 /** What `servers/sandbox/driver.ts` promises, as cases that every driver has to pass. */
 export function describeSandbox(name: string, subject: ContractSubject): void {
   describeCommands(name, subject);
+  describeProcesses(name, subject);
   describeFiles(name, subject);
   describeStore(name, subject);
   describeCode(name, subject);
+  describeWhole(name, subject);
 }
 
 export function describeCommands(name: string, subject: ContractSubject): void {
@@ -223,6 +226,220 @@ export function describeCommands(name: string, subject: ContractSubject): void {
   });
 }
 
+export function describeProcesses(name: string, subject: ContractSubject): void {
+  describe(`${name}: processes`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    test("a command that goes on is listed, and how it ended is remembered", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "sleep 0.5; exit 4", { waitMs: 0 });
+      expect((await sandbox.listProcesses())[0]).toEqual({
+        processId,
+        command: "sleep 0.5; exit 4",
+        startedAtMs: expect.any(Number),
+        isRunning: true,
+        hasTimedOut: false,
+        durationMs: expect.any(Number),
+      });
+      await read(sandbox, processId, { until: "end", waitMs: 10_000 });
+      await run(sandbox, "true");
+      const remembered = await sandbox.listProcesses();
+      expect(remembered.map((process) => process.command)).toEqual(["true", "sleep 0.5; exit 4"]);
+      expect(remembered[1]).toMatchObject({ processId, isRunning: false, exitCode: 4 });
+    });
+
+    test("a reader gets what came after its cursor, and waits for what comes next", async () => {
+      const { sandbox } = await subject.open();
+      const { processId, stdout } = await run(sandbox, "echo one; sleep 0.8; echo two; echo no >&2; sleep 30", {
+        waitMs: 300,
+      });
+      expect(stdout.text).toBe("one\n");
+      const next = await read(sandbox, processId, { after: { stdout: stdout.totalBytes, stderr: 0 }, waitMs: 10_000 });
+      expect(next).toMatchObject({
+        isRunning: true,
+        isReached: true,
+        stdout: { text: "two\n", totalBytes: 8, isCut: false },
+        stderr: { text: "no\n", totalBytes: 3, isCut: false },
+      });
+      const nothing = await read(sandbox, processId, { after: { stdout: 8, stderr: 3 }, waitMs: 200 });
+      expect(nothing).toMatchObject({ isRunning: true, isReached: false, stdout: { text: "" }, stderr: { text: "" } });
+      expect((await read(sandbox, processId, {})).stdout.text).toBe("one\ntwo\n");
+    });
+
+    test("a reader waits for a pattern over pieces of output, and not longer than the process lives", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(
+        sandbox,
+        "for i in 1 2 3 4; do printf 'step %s of' $i; sleep 0.3; echo ' 4'; done",
+        {
+          waitMs: 0,
+        },
+      );
+      const reached = await read(sandbox, processId, { until: { pattern: "step [3] of 4" }, waitMs: 20_000 });
+      expect(reached.isReached).toBe(true);
+      expect(reached.stdout.text).toMatch(/step 3 of 4/);
+      const never = await read(sandbox, processId, { until: { pattern: "step 9" }, waitMs: 20_000 });
+      expect(never).toMatchObject({ isReached: false, isRunning: false, exitCode: 0 });
+      await expectRefusal(read(sandbox, processId, { until: { pattern: "(" } }), "invalid_input");
+    });
+
+    test("a pattern that takes for ever to try is given up, and the next call works", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, `printf '%s' ${"a".repeat(60)}; sleep 30`, { waitMs: 500 });
+      await expectRefusal(
+        read(sandbox, processId, { until: { pattern: "^(a|a)*(a|aa)*b$" }, waitMs: 2_000 }),
+        "invalid_input",
+      );
+      expect(text(await run(sandbox, "echo next"))).toBe("next\n");
+    });
+
+    test("a reader waits until something listens on a port", async () => {
+      const { sandbox } = await subject.open();
+      const server = "import time, http.server as h; time.sleep(1); h.test(h.SimpleHTTPRequestHandler, port=8231)";
+      const { processId } = await run(sandbox, `python3 -c '${server}'`, { waitMs: 0 });
+      const early = await read(sandbox, processId, { until: { port: 8231 }, waitMs: 200 });
+      expect(early).toMatchObject({ isReached: false, isRunning: true });
+      expect(await read(sandbox, processId, { until: { port: 8231 }, waitMs: 20_000 })).toMatchObject({
+        isReached: true,
+        isRunning: true,
+      });
+    });
+
+    test("more than fits keeps head and tail, and the cursor goes to the end", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "seq 1 200000; sleep 30", { waitMs: 0 });
+      await read(sandbox, processId, { until: { pattern: "^200000$" }, waitMs: 20_000 });
+      const { stdout } = await read(sandbox, processId, { maxChars: 1_000 });
+      expect(stdout).toMatchObject({ totalBytes: 1_288_895, isCut: true });
+      expect(stdout.text).toMatch(/^1\n2\n[^]*\n….*left out.*…\n[^]*\n200000\n$/);
+      expect(stdout.text.length).toBeLessThan(1_100);
+      const tail = await read(sandbox, processId, { after: { stdout: 1_288_895 - 14, stderr: 0 }, maxChars: 1_000 });
+      expect(tail.stdout).toEqual({ text: "199999\n200000\n", totalBytes: 1_288_895, isCut: false });
+    });
+
+    test("a cursor within a character stands for its beginning", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "printf 'aü😀z'");
+      expect((await read(sandbox, processId, { after: { stdout: 2, stderr: 0 } })).stdout.text).toBe("ü😀z");
+      expect((await read(sandbox, processId, { after: { stdout: 6, stderr: 0 } })).stdout.text).toBe("😀z");
+      expect((await read(sandbox, processId, { after: { stdout: 99, stderr: 0 } })).stdout.text).toBe("");
+    });
+
+    test("what is written to an open input arrives after the first, and its end ends it", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "while read -r line; do echo got $line; done; echo over", {
+        stdin: "first\n",
+        input: "open",
+        waitMs: 500,
+      });
+      const before = await sandbox.writeInput(processId, { text: "second\n", isEnd: false });
+      expect(before).toEqual({ stdout: 10, stderr: 0 });
+      expect((await read(sandbox, processId, { after: before, waitMs: 5_000 })).stdout.text).toBe("got second\n");
+      await sandbox.writeInput(processId, { text: "third\n", isEnd: true });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 5_000 })).toMatchObject({
+        isReached: true,
+        exitCode: 0,
+        stdout: { text: "got first\ngot second\ngot third\nover\n" },
+      });
+      await expectRefusal(sandbox.writeInput(processId, { text: "late\n", isEnd: false }), "conflict");
+    });
+
+    test("a process without an open input refuses to be written to", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "sleep 30", { waitMs: 0 });
+      await expectRefusal(sandbox.writeInput(processId, { text: "x", isEnd: false }), "conflict");
+    });
+
+    test.each([
+      { program: "python3", calculation: "6 * 7\n", prompt: ">>> $", bye: "\u0004" },
+      { program: "node -i", calculation: "6 * 7\n", prompt: "> $", bye: ".exit\n" },
+      { program: "bash --norc -i", calculation: "echo $((6 * 7))\n", prompt: "\\$ $", bye: "exit\n" },
+    ])("$program is driven through a terminal", async ({ program, calculation, prompt, bye }) => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, program, { input: "terminal", waitMs: 0 });
+      const ready = await read(sandbox, processId, { until: { pattern: prompt }, waitMs: 20_000 });
+      expect(ready.isReached).toBe(true);
+      const before = await sandbox.writeInput(processId, { text: calculation, isEnd: false });
+      const answer = await read(sandbox, processId, {
+        after: before,
+        until: { pattern: `42[^]*${prompt}` },
+        waitMs: 20_000,
+      });
+      expect(answer).toMatchObject({ isReached: true, stderr: { text: "" } });
+      await sandbox.writeInput(processId, { text: bye, isEnd: false });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({ isReached: true });
+    });
+
+    test("a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(
+        sandbox,
+        "tty -s && echo terminal; stty size; echo $TERM; sleep 300; echo after",
+        {
+          input: "terminal",
+          waitMs: 1_000,
+        },
+      );
+      const shown = (await read(sandbox, processId, { until: { pattern: "xterm" }, waitMs: 10_000 })).stdout.text;
+      expect(shown).toMatch(/terminal\r?\n[1-9]\d+ [1-9]\d+\r?\nxterm/);
+      await sandbox.writeInput(processId, { text: "\u0003", isEnd: false });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({ isRunning: false });
+    });
+
+    test("a signal reaches the process, which may answer it", async () => {
+      const { sandbox } = await subject.open();
+      const script = "trap 'echo heard; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
+      const { processId } = await run(sandbox, script, { waitMs: 0 });
+      await read(sandbox, processId, { until: { pattern: "ready" }, waitMs: 10_000 });
+      expect(await sandbox.signalProcess(processId, "SIGTERM")).toEqual({ stdout: 6, stderr: 0 });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({
+        exitCode: 9,
+        stdout: { text: "ready\nheard\n" },
+      });
+      await expectRefusal(sandbox.signalProcess(processId, "SIGTERM"), "conflict");
+    });
+
+    test("SIGKILL takes the whole tree along, daemons too", async () => {
+      const { sandbox } = await subject.open();
+      const mark = `6${Date.now() % 100_000}`;
+      const { processId } = await run(
+        sandbox,
+        `trap '' TERM; (setsid sleep ${mark} &); sleep ${mark} & sleep ${mark}`,
+        {
+          waitMs: 300,
+        },
+      );
+      await sandbox.signalProcess(processId, "SIGKILL");
+      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({
+        signal: "SIGKILL",
+        exitCode: 137,
+      });
+      expect(text(await run(sandbox, countOf(`sleep ${mark}`)))).toBe("0\n");
+    });
+
+    test("a reader that goes away leaves the process alone", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "sleep 2; echo done", { waitMs: 0 });
+      const abort = new AbortController();
+      const reading = sandbox.readProcess(
+        processId,
+        { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, until: "end", maxChars: 100 },
+        { signal: abort.signal },
+      );
+      setTimeout(() => abort.abort(), 300);
+      await expectRefusal(reading, "cancelled");
+      expect((await read(sandbox, processId, { until: "end", waitMs: 10_000 })).stdout.text).toBe("done\n");
+    });
+
+    test("what is not a process is not found, whatever it looks like", async () => {
+      const { sandbox } = await subject.open();
+      for (const id of ["", "nothing", "../../etc/passwd", crypto.randomUUID()]) {
+        await expectRefusal(read(sandbox, id, {}), "not_found");
+        await expectRefusal(sandbox.writeInput(id, { text: "x", isEnd: false }), "not_found");
+        await expectRefusal(sandbox.signalProcess(id, "SIGTERM"), "not_found");
+      }
+    });
+  });
+}
+
 export function describeFiles(name: string, subject: ContractSubject): void {
   describe(`${name}: files`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     test("bytes come back as they were written, and missing folders are made", async () => {
@@ -247,6 +464,33 @@ export function describeFiles(name: string, subject: ContractSubject): void {
       const { sandbox } = await subject.open();
       await sandbox.writeFile("empty", new Uint8Array());
       expect((await sandbox.readFile("empty", 100)).length).toBe(0);
+    });
+
+    test("a file that holds something else by now is not written over", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.writeFile("draft.txt", bytesOf("one\n"));
+      await sandbox.writeFile("draft.txt", bytesOf("two\n"), await sha256(bytesOf("one\n")));
+      await expectRefusal(
+        sandbox.writeFile("draft.txt", bytesOf("three\n"), await sha256(bytesOf("one\n"))),
+        "conflict",
+      );
+      await expectRefusal(sandbox.writeFile("missing.txt", bytesOf("x"), await sha256(bytesOf("one\n"))), "conflict");
+      expect(text(await run(sandbox, "cat draft.txt; ls"))).toMatch(/^two\ndraft\.txt\n/);
+    });
+
+    test("of many that replace the same text, one wins and the others are told", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.writeFile("counter", bytesOf("0"));
+      const before = await sha256(bytesOf("0"));
+      const writes = await Promise.allSettled(
+        Array.from(
+          { length: 8 },
+          async (_, index) => await sandbox.writeFile("counter", bytesOf(`${index + 1}`), before),
+        ),
+      );
+      expect(writes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      const winner = writes.findIndex(({ status }) => status === "fulfilled");
+      expect(text(await run(sandbox, "cat counter"))).toBe(`${winner + 1}`);
     });
 
     test("what is not there, a folder and too much are refused each in their own way", async () => {
@@ -293,6 +537,22 @@ export function describeStore(name: string, subject: ContractSubject): void {
       await files.write("folder/new.txt", "in a folder\n");
       await files.remove("gone.txt");
       expect(text(await run(sandbox, look))).toBe("two\nnew\nin a folder\n");
+    });
+
+    test("a process that went on has stored what it wrote when its reader hears of its end", async () => {
+      const { sandbox, files } = await subject.open();
+      const { processId } = await run(sandbox, "sleep 0.7; echo late > files/late.txt", { waitMs: 0 });
+      await read(sandbox, processId, { until: "end", waitMs: 10_000 });
+      expect(await files.read("late.txt")).toBe("late\n");
+    });
+
+    test("a reset leaves the files as they are", async () => {
+      const { sandbox, files } = await subject.open();
+      await files.write("kept.txt", "kept\n");
+      await run(sandbox, "cat files/kept.txt; echo made > files/made.txt");
+      await sandbox.reset();
+      expect(text(await run(sandbox, "cat files/kept.txt files/made.txt"))).toBe("kept\nmade\n");
+      expect(await files.read("kept.txt")).toBe("kept\n");
     });
 
     test("what a command removes or renames is removed or renamed in the store", async () => {
@@ -385,6 +645,75 @@ export function describeCode(name: string, subject: ContractSubject): void {
       },
     );
 
+    test("typescript is javascript with types: they share a context's state", async () => {
+      const { sandbox } = await subject.open();
+      const typescript = { language: "typescript" } as const;
+      const first = await runCode(
+        sandbox,
+        "enum Size { small = 1, large = 10 }\ninterface Box { readonly size: Size }\nconst box: Box = { size: Size.large };\nbox.size as number",
+        typescript,
+      );
+      expect(first.error).toBeUndefined();
+      expect(first.results.at(-1)?.text).toBe("10");
+      expect((await runCode(sandbox, "box.size + 1", { language: "javascript" })).results.at(-1)?.text).toBe("11");
+      expect((await runCode(sandbox, "const n: number = ;", typescript)).error?.name).toBe("SyntaxError");
+    });
+
+    test("a context that is to be fresh has forgotten everything, the others nothing", async () => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "kept = 1");
+      await runCode(sandbox, "kept = 2", { context: "other" });
+      const fresh = await runCode(sandbox, "'kept' in globals()", { isFresh: true });
+      expect(fresh.results.at(-1)?.text).toBe("False");
+      expect((await runCode(sandbox, "kept", { context: "other" })).results.at(-1)?.text).toBe("2");
+    });
+
+    test("contexts that hold state are listed, and a busy one is said to be", async () => {
+      const { sandbox } = await subject.open();
+      expect(await sandbox.listContexts()).toEqual([]);
+      await runCode(sandbox, "1");
+      const busy = runCode(sandbox, "await new Promise((resolve) => setTimeout(resolve, 3_000))", {
+        language: "javascript",
+        context: "waits",
+      });
+      await expect
+        .poll(async () => await sandbox.listContexts(), { timeout: 10_000 })
+        .toEqual([
+          { language: "python", context: "main", isBusy: false },
+          { language: "javascript", context: "waits", isBusy: true },
+        ]);
+      await busy;
+    });
+
+    test("a context that runs out of memory or dies leaves the others as they were", async () => {
+      const { sandbox } = await subject.open();
+      await runCode(sandbox, "kept = 3", { context: "other" });
+      expect((await runCode(sandbox, "import os; os.abort()")).error?.name).toBe("ContextCrashed");
+      expect((await runCode(sandbox, "kept", { context: "other" })).results.at(-1)?.text).toBe("3");
+    });
+
+    test("code and commands see each other's files", async () => {
+      const { sandbox } = await subject.open();
+      await run(sandbox, "echo from bash > /workspace/shared.txt");
+      await runCode(sandbox, "text = open('shared.txt').read(); open('back.txt', 'w').write(text.upper())");
+      expect(text(await run(sandbox, "cat back.txt"))).toBe("FROM BASH\n");
+    });
+
+    test("rich values come in every form that they have", async () => {
+      const { sandbox } = await subject.open();
+      const { results } = await runCode(
+        sandbox,
+        "from IPython.display import display, HTML, JSON, Latex, Markdown, SVG\ndisplay(HTML('<b>h</b>'), JSON({'a': 1}), Latex('$x$'), Markdown('*m*'), SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))",
+      );
+      expect(results).toMatchObject([
+        { html: "<b>h</b>" },
+        { json: expect.stringMatching(/"a":\s*1/) },
+        { latex: "$x$" },
+        { markdown: "*m*" },
+        { svg: expect.stringContaining("<svg") },
+      ]);
+    });
+
     test("an endless loop is interrupted at timeoutMs, and python keeps its state", async () => {
       const { sandbox } = await subject.open();
       await runCode(sandbox, "kept = 5");
@@ -407,12 +736,69 @@ export function describeCode(name: string, subject: ContractSubject): void {
   });
 }
 
+export function describeWhole(name: string, subject: ContractSubject): void {
+  describe(`${name}: the sandbox as a whole`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    test("a sandbox that nobody has used is asleep, and asking does not wake it", async () => {
+      const { sandbox } = await subject.open();
+      expect(await sandbox.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });
+      expect(await sandbox.listProcesses()).toEqual([]);
+      expect(await sandbox.listContexts()).toEqual([]);
+      expect((await sandbox.status()).state).toBe("asleep");
+    });
+
+    test("a running one says for how long, and what it uses", async () => {
+      const { sandbox } = await subject.open();
+      await run(sandbox, "head -c 5M /dev/urandom > data; nohup sleep 60 >/dev/null 2>&1 &");
+      const status = await sandbox.status();
+      expect(status.state).toBe("running");
+      expect(status.uptimeMs).toBeGreaterThan(0);
+      expect(status.processCount).toBeGreaterThan(0);
+      expect(status.disk?.usedBytes).toBeGreaterThan(5_000_000);
+      expect(status.memory?.usedBytes).toBeGreaterThan(0);
+    });
+
+    test("a reset ends processes and contexts and empties the workspace", async () => {
+      const { sandbox } = await subject.open();
+      const mark = `5${Date.now() % 100_000}`;
+      await run(sandbox, `mkdir -p a/b .hidden; touch a/b/c; nohup sleep ${mark} >/dev/null 2>&1 &`);
+      await runCode(sandbox, "gone = 1");
+      await sandbox.reset();
+      expect(await sandbox.listContexts()).toEqual([]);
+      expect(text(await run(sandbox, `ls -A; ${countOf(`sleep ${mark}`)}`))).toBe("files\n0\n");
+      expect((await runCode(sandbox, "'gone' in globals()")).results.at(-1)?.text).toBe("False");
+    });
+
+    test("a reset of a sandbox that nobody has used is no error", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.reset();
+      expect(text(await run(sandbox, "echo alive"))).toBe("alive\n");
+    });
+  });
+}
+
 function command(script: string, rest: Partial<Command> = {}): Command {
   return { command: script, timeoutMs: 60_000, waitMs: 30_000, maxChars: 10_000, ...rest };
 }
 
 async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
   return await sandbox.exec(command(script, rest), { signal: new AbortController().signal });
+}
+
+/** Everything there is, at once, unless said otherwise. */
+async function read(sandbox: Sandbox, processId: string, rest: Partial<ProcessRead>): Promise<ProcessOutput> {
+  return await sandbox.readProcess(
+    processId,
+    { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: 10_000, ...rest },
+    { signal: new AbortController().signal },
+  );
+}
+
+function bytesOf(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();
 }
 
 async function runCode(sandbox: Sandbox, code: string, rest: Partial<Code> = {}): ReturnType<Sandbox["runCode"]> {

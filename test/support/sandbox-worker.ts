@@ -42,7 +42,21 @@ export async function serveSandbox(
       case "runCode":
         return await sandbox.runCode(call.code, watch);
       case "writeFile":
-        return await sandbox.writeFile(call.path, bytes);
+        return await sandbox.writeFile(call.path, bytes, call.replaces);
+      case "listProcesses":
+        return await sandbox.listProcesses();
+      case "readProcess":
+        return await sandbox.readProcess(call.processId, call.read, watch);
+      case "writeInput":
+        return await sandbox.writeInput(call.processId, call.input);
+      case "signalProcess":
+        return await sandbox.signalProcess(call.processId, call.signal);
+      case "listContexts":
+        return await sandbox.listContexts();
+      case "status":
+        return await sandbox.status();
+      case "reset":
+        return await sandbox.reset();
       case "storeWrite":
         return await files.write(call.path, bytes);
       case "storeRemove":
