@@ -116,14 +116,17 @@ async function runNpm(args) {
   const { npm_execpath: npmScript, npm_node_execpath: node = process.execPath } = process.env;
   const [command, first] = npmScript?.endsWith("npm-cli.js") ? [node, [npmScript]] : ["npm", []];
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
-  const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
-  mkdirSync(MODULES, { recursive: true });
-  writeFileSync(INSTALLING, String(child.pid));
-  // npm goes on to its end, a minute away, after a first signal; the second one ends it.
-  const insisting = setInterval(() => {
-    if (toldToEnd !== undefined) child.kill(toldToEnd);
-  }, PARENT_CHECK_MS);
-  const code = await ended(child);
+  let insisting;
+  const code = await runToEnd(() => {
+    const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
+    mkdirSync(MODULES, { recursive: true });
+    writeFileSync(INSTALLING, String(child.pid));
+    // npm goes on to its end, a minute away, after a first signal; the second one ends it.
+    insisting = setInterval(() => {
+      if (toldToEnd !== undefined) child.kill(toldToEnd);
+    }, PARENT_CHECK_MS);
+    return child;
+  });
   clearInterval(insisting);
   return code;
 }
@@ -140,20 +143,27 @@ function pinnedNode() {
 
 /** The script ends when this process does, even by SIGKILL: see lifeline.mjs. */
 async function runOnPinnedNode(script, args) {
-  const child = spawn(pinnedNode(), [`--import=${LIFELINE}`, script, ...args], {
-    stdio: ["inherit", "inherit", "inherit", "ipc"],
-    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, PINCER_BOOTSTRAP_PID: String(process.pid) },
-  });
-  return await ended(child);
+  const node = pinnedNode();
+  return await runToEnd(() =>
+    spawn(node, [`--import=${LIFELINE}`, script, ...args], {
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, PINCER_BOOTSTRAP_PID: String(process.pid) },
+    }),
+  );
 }
 
-/** Passes every signal on to the child and resolves to its exit code, as a shell would say it. */
-function ended(child) {
+/**
+ * Passes every signal on to the child and resolves to its exit code, as a shell would say it. A signal that comes while
+ * it starts is heard too: it would end this process alone.
+ */
+function runToEnd(start) {
+  let child;
   const passOn = (signal) => {
     toldToEnd = signal;
     child.kill(signal);
   };
   for (const signal of SIGNALS) process.on(signal, passOn);
+  child = start();
   return new Promise((done) => {
     child.once("error", (error) => {
       console.error(`${child.spawnfile} could not be started: ${error.message}.`);
