@@ -1,8 +1,9 @@
 const encoder = new TextEncoder();
 
 /** SHA-256 as 64 lowercase hex digits. */
-export async function sha256Hex(text: string): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text))).toHex();
+export async function sha256Hex(content: string | Uint8Array): Promise<string> {
+  const bytes = typeof content === "string" ? encoder.encode(content) : content;
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 /** Whether two secrets are the same, in a time that tells neither where they differ nor how long they are. */

@@ -26,11 +26,23 @@ export const VERSION = "0.1.0";
 /** Schemas are the same for every caller: the entries of `tools/list` are made once. */
 const listings = new WeakMap<Tool, ListedTool>();
 
-/** A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema. */
+/**
+ * A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema, and of the bounds only the
+ * greatest numbers. No model minds the others; whoever goes past one hears of it.
+ */
 export function listTool(tool: Tool): ListedTool {
   const known = listings.get(tool);
   if (known !== undefined) return known;
-  const schema = z.toJSONSchema(tool.input, { io: "input" });
+  const schema = z.toJSONSchema(tool.input, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.minLength;
+      delete jsonSchema.maxLength;
+      delete jsonSchema.minimum;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      delete jsonSchema.propertyNames;
+    },
+  });
   const listed: ListedTool = {
     name: tool.name,
     title: tool.title,

@@ -6,7 +6,6 @@ import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
 
 /** More figures than that are no answer to read; the code can write them to files. */
 const MAX_SHOWN_RESULTS = 20;
-const RUN_TIMEOUT_MS = 45_000;
 /** Taken from the sandbox; what does not fit into the result is kept in files. */
 const MAX_CAPTURED_CHARS = 1_000_000;
 
@@ -14,20 +13,22 @@ export const interpreterRun = defineTool({
   name: "interpreter_run",
   title: "Run code",
   description:
-    "Runs Python (IPython, pandas, matplotlib) or JavaScript (Node) and keeps variables per context. The last expression and figures come back. Your files are at /workspace/files.",
+    "Runs Python (IPython, pandas, matplotlib), JavaScript or TypeScript (Node); contexts keep variables. The last expression and figures come back. Your files are at /workspace/files.",
   input: z.strictObject({
-    code: z.string().min(1).max(1_000_000).describe("What to run"),
-    language: z.enum(["python", "javascript"]).default("python").describe("Language"),
-    context: handleName.describe("Keeps state under this name"),
+    code: z.string().max(1_000_000).describe("What to run"),
+    language: z.enum(["python", "javascript", "typescript"]).default("python").describe("Language"),
+    context: handleName.describe("Which context"),
+    fresh: z.boolean().optional().describe("Forget its variables first"),
+    timeout_ms: z.int().min(100).max(50_000).default(45_000).describe("Then it is interrupted"),
   }),
   output: z.object({ text: z.string() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["interpreter:run"],
-  handler: async ({ code, language, context }, tool) => {
+  handler: async ({ code, language, context, fresh: isFresh = false, timeout_ms: timeoutMs }, tool) => {
     const result = await tool
       .sandbox(DEFAULT_HANDLE)
       .runCode(
-        { code, language, context, timeoutMs: RUN_TIMEOUT_MS, maxChars: MAX_CAPTURED_CHARS },
+        { code, language, context, isFresh, timeoutMs, maxChars: MAX_CAPTURED_CHARS },
         { signal: tool.signal, onOutput: tool.reportProgress },
       );
     const kept = await Promise.all(

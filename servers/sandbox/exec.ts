@@ -1,27 +1,29 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
-import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
+import { defineTool } from "../core/tool.ts";
 import { handleName } from "../shared/handles.ts";
-import type { CommandResult, Sandbox } from "./driver.ts";
+import { cursorOf, describeEnd, keepCutOutput, processHandle } from "./process-answer.ts";
 
-const RUNNING_NOTE =
-  "It is still running and goes on until timeout_ms; have a long command write to a file, and look at that with another call.";
+const RUNNING_NOTE = "It is still running and goes on until timeout_ms; follow it with sandbox_wait.";
 
 export const sandboxExec = defineTool({
   name: "sandbox_exec",
   title: "Run a command",
   description:
-    "Runs a bash command in your Linux sandbox: /workspace, with your files at /workspace/files; git, python3, node, rg. Commands share processes and localhost. One not finished within wait_ms goes on, with its process_id.",
+    "Runs bash in your Linux sandbox: /workspace, your files at /workspace/files; git, python3, node, rg. Commands share processes and localhost. One not done within wait_ms goes on as a process.",
   input: z.strictObject({
     command: z.string().min(1).max(1_000_000).describe("For bash -c"),
-    cwd: z.string().min(1).max(4_000).optional().describe("Working directory"),
+    cwd: z.string().min(1).max(4_000).optional().describe("Folder"),
     env: z
-      .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(100_000))
+      .record(z.string(), z.string().max(100_000))
+      .refine((env) => Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name)), "names are letters, digits and _")
       .optional()
       .describe("More variables"),
     stdin: z.string().max(10_000_000).optional().describe("Standard input"),
+    input: z.enum(["open", "terminal"]).optional().describe("Take sandbox_send, by a pipe or a pty"),
     timeout_ms: z.int().min(100).max(86_400_000).default(600_000).describe("Then it is killed"),
-    wait_ms: z.int().min(0).max(50_000).default(30_000).describe("Wait for the end"),
+    wait_ms: z.int().min(0).max(50_000).default(30_000).describe("Wait for its end"),
+    background: z.boolean().optional().describe("Return at once"),
     sandbox: handleName.describe("Which sandbox"),
   }),
   output: z.object({
@@ -32,6 +34,7 @@ export const sandboxExec = defineTool({
     signal: z.string().optional(),
     timed_out: z.boolean().optional(),
     process_id: z.string().optional(),
+    cursor: z.string().optional(),
     note: z.string().optional(),
   }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
@@ -41,8 +44,9 @@ export const sandboxExec = defineTool({
     const result = await sandbox.exec(
       {
         command: input.command,
+        ...(input.input === undefined ? {} : { input: input.input }),
         timeoutMs: input.timeout_ms,
-        waitMs: input.wait_ms,
+        waitMs: input.background === true ? 0 : input.wait_ms,
         maxChars: MAX_TEXT_CHARS,
         ...(input.cwd === undefined ? {} : { cwd: input.cwd }),
         ...(input.env === undefined ? {} : { env: input.env }),
@@ -53,36 +57,16 @@ export const sandboxExec = defineTool({
     const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? [])];
     return {
       output: {
-        ...(result.exitCode === undefined ? {} : { exit_code: result.exitCode }),
+        ...describeEnd(result),
         stdout: result.stdout.text,
         stderr: result.stderr.text,
         duration_ms: Math.round(result.durationMs),
-        ...(result.signal === undefined ? {} : { signal: result.signal }),
-        ...(result.hasTimedOut ? { timed_out: true } : {}),
-        ...(result.isRunning ? { process_id: result.processId } : {}),
+        ...(result.isRunning
+          ? { process_id: processHandle(input.sandbox, result.processId), cursor: cursorOf(result) }
+          : {}),
         ...(notes.length === 0 ? {} : { note: notes.join(" ") }),
       },
-      attachments: await keepCutOutput(sandbox, result, context),
+      attachments: await keepCutOutput(sandbox, result.processId, result, context),
     };
   },
 });
-
-/** Whatever did not fit into the result is kept in the caller's files and linked. */
-async function keepCutOutput(
-  sandbox: Sandbox,
-  result: CommandResult,
-  { artifacts }: ToolContext,
-): Promise<Attachment[]> {
-  const cut = (["stdout", "stderr"] as const).filter((stream) => result[stream].isCut);
-  return await Promise.all(
-    cut.map(async (stream) => {
-      const info = await artifacts.keep({
-        name: `${stream}.txt`,
-        mimeType: "text/plain",
-        content: await sandbox.readOutput(result.processId, stream),
-        madeBy: { tool: "sandbox_exec", process_id: result.processId },
-      });
-      return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes } as const;
-    }),
-  );
-}

@@ -3,8 +3,14 @@ import * as z from "zod";
 /** What a sandbox, code context or browser is called when the caller gives no name. */
 export const DEFAULT_HANDLE = "main";
 
+const HANDLE = /^[\w-]{1,40}$/;
+
+export function isHandleName(name: string): boolean {
+  return HANDLE.test(name);
+}
+
 /** The name of a sandbox, code context or browser: part of an id, so short and plain. */
 export const handleName = z
   .string()
-  .regex(/^[\w-]{1,40}$/)
+  .refine(isHandleName, "use at most 40 letters, digits, - and _")
   .default(DEFAULT_HANDLE);
