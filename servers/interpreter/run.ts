@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
-import type { CodeOutput, CodeResult } from "../sandbox/driver.ts";
+import type { CodeResult } from "../sandbox/driver.ts";
 import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
+import { describeOutput, keepOutput } from "./output.ts";
 
 /** More figures than that are no answer to read; the code can write them to files. */
 const MAX_SHOWN_RESULTS = 20;
@@ -32,7 +33,7 @@ export const interpreterRun = defineTool({
         { signal: tool.signal, onOutput: tool.reportProgress },
       );
     const kept = await Promise.all(
-      result.results.slice(0, MAX_SHOWN_RESULTS).map((output) => keepImages(output, tool)),
+      result.results.slice(0, MAX_SHOWN_RESULTS).map((output) => keepOutput(output, tool)),
     );
     const whole = describeResult(result);
     const { text, isCut } = cutText(whole, MAX_TEXT_CHARS);
@@ -52,28 +53,6 @@ function describeResult(result: CodeResult): string {
     ...(result.notes ?? []).map((note) => `note: ${note}`),
   ].filter((part) => part !== "");
   return parts.length === 0 ? "(no output)" : parts.join("\n");
-}
-
-/** The form of one displayed value that a model reads best; pictures come as pictures beside the text. */
-function describeOutput(output: CodeOutput): string {
-  if (output.png !== undefined || output.jpeg !== undefined) return "";
-  return output.markdown ?? output.latex ?? output.text ?? output.json ?? output.html ?? output.svg ?? "";
-}
-
-async function keepImages(output: CodeOutput, { artifacts }: ToolContext): Promise<Attachment[]> {
-  const image = output.png ?? output.jpeg;
-  if (image === undefined) return [];
-  const [mimeType, ending] = output.png === undefined ? ["image/jpeg", "jpg"] : ["image/png", "png"];
-  const info = await artifacts.keep({
-    name: `figure.${ending}`,
-    mimeType,
-    content: Uint8Array.fromBase64(image),
-    madeBy: { tool: "interpreter_run" },
-  });
-  return [
-    { type: "image", base64: image, mimeType },
-    { type: "link", path: info.path, mimeType, sizeBytes: info.sizeBytes },
-  ];
 }
 
 async function keepWholeText(text: string, { artifacts }: ToolContext): Promise<Attachment> {

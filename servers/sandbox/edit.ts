@@ -14,7 +14,7 @@ const MAX_CHANGED_LINES = 2_000;
 export const sandboxEdit = defineTool({
   name: "sandbox_edit",
   title: "Edit a sandbox file",
-  description: "Replaces a text in a sandbox file, which must be there exactly once; answers with a diff.",
+  description: "Replaces a text in a sandbox file, which must be there once; answers with a diff.",
   input: z.strictObject({
     path: z.string().min(1).max(4_000).describe("From /workspace"),
     old: z.string().min(1).max(1_000_000).describe("Exact text"),

@@ -12,13 +12,13 @@ export const sandboxExec = defineTool({
   description:
     "Runs bash in your Linux sandbox: /workspace, your files at /workspace/files; git, python3, node, rg. Commands share processes and localhost. One not done within wait_ms goes on as a process.",
   input: z.strictObject({
-    command: z.string().min(1).max(1_000_000).describe("For bash -c"),
+    command: z.string().min(1).max(1_000_000).describe("For bash"),
     cwd: z.string().min(1).max(4_000).optional().describe("Folder"),
     env: z
       .record(z.string(), z.string().max(100_000))
       .refine((env) => Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name)), "names are letters, digits and _")
       .optional()
-      .describe("More variables"),
+      .describe("Variables"),
     stdin: z.string().max(10_000_000).optional().describe("Standard input"),
     input: z.enum(["open", "terminal"]).optional().describe("Take sandbox_send, by a pipe or a pty"),
     timeout_ms: z.int().min(100).max(86_400_000).default(600_000).describe("Then it is killed"),

@@ -56,7 +56,7 @@ export const sandboxSend = defineTool({
     "Writes to a process started with input open or terminal, or signals any, and shows what it then writes.",
   input: z.strictObject({
     process_id: processId,
-    text: z.string().max(1_000_000).optional().describe("With its newline; \\u0003 is Ctrl-C"),
+    text: z.string().max(1_000_000).optional().describe("With newline; \\u0003 is Ctrl-C"),
     end: z.boolean().optional().describe("Close its input"),
     signal: z.enum(["SIGINT", "SIGTERM", "SIGKILL", "SIGHUP"]).optional().describe("SIGKILL ends its tree"),
     pattern,

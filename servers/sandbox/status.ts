@@ -11,7 +11,7 @@ const usage = z.object({ used_bytes: z.number(), limit_bytes: z.number().optiona
 
 export const sandboxStatus = defineTool({
   name: "sandbox_status",
-  title: "Look at a sandbox",
+  title: "Sandbox status",
   description: "Shows state, disk, memory, cost, processes and code contexts.",
   input: z.strictObject({ sandbox: handleName.describe("Which sandbox") }),
   output: z.object({

@@ -6,7 +6,7 @@ import { handleName } from "../shared/handles.ts";
 export const sandboxWrite = defineTool({
   name: "sandbox_write",
   title: "Write a sandbox file",
-  description: "Writes a whole file in the sandbox; missing folders are made.",
+  description: "Writes a whole sandbox file; missing folders are made.",
   input: z.strictObject({
     path: z.string().min(1).max(4_000).describe("From /workspace"),
     content: z.string().max(12_000_000).describe("The whole content"),
