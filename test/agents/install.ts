@@ -1,7 +1,5 @@
-import { execFile } from "node:child_process";
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { promisify } from "node:util";
+import { installOnce } from "../support/npm-install.ts";
 
 /** The agents' versions: these were tested, and newer ones may be tried by editing them. */
 const PACKAGES = {
@@ -20,32 +18,14 @@ export interface Agents {
 /** Installs the agents below `folder`, a gigabyte, where they are not there yet. */
 export async function installAgents(folder: string, report: (line: string) => void): Promise<Agents> {
   const platform = `${process.platform}-${process.arch}`;
+  const claude = `@anthropic-ai/claude-code-${platform}/claude`;
+  const codex = "@openai/codex/bin/codex.js";
+  const opencode = `opencode-${platform}/bin/opencode`;
+  await installOnce({ folder, packages: PACKAGES, programs: [claude, codex, opencode], report });
   const modules = path.join(folder, "node_modules");
-  const agents = {
-    claude: path.join(modules, `@anthropic-ai/claude-code-${platform}/claude`),
-    codex: path.join(modules, "@openai/codex/bin/codex.js"),
-    opencode: path.join(modules, `opencode-${platform}/bin/opencode`),
+  return {
+    claude: path.join(modules, claude),
+    codex: path.join(modules, codex),
+    opencode: path.join(modules, opencode),
   };
-  const manifest = JSON.stringify({ private: true, dependencies: PACKAGES });
-  if (await isInstalled(folder, manifest, Object.values(agents))) return agents;
-  report(`Installing ${Object.keys(PACKAGES).join(", ")} into ${folder}: a gigabyte, once.`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(path.join(folder, "package.json"), manifest);
-  await promisify(execFile)("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund"], {
-    cwd: folder,
-    timeout: 15 * 60 * 1_000,
-  });
-  await writeFile(path.join(folder, INSTALLED), manifest);
-  return agents;
-}
-
-/** Written last: an install that was cut short is begun again. */
-const INSTALLED = "installed.json";
-
-async function isInstalled(folder: string, manifest: string, programs: readonly string[]): Promise<boolean> {
-  if ((await readFile(path.join(folder, INSTALLED), "utf8").catch(() => "")) !== manifest) return false;
-  return await Promise.all(programs.map((program) => access(program))).then(
-    () => true,
-    () => false,
-  );
 }

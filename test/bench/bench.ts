@@ -5,21 +5,12 @@ import * as z from "zod";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { spawnSuite } from "../support/suite.ts";
 import type { Era } from "../support/mcp-clients.ts";
-import { prepareBareJail } from "./bare-jail.ts";
-import { type Latencies, type LoadOptions, type Task, hangUp, measure } from "./load.ts";
-import {
-  type Door,
-  EXEC_TRUE,
-  LIST_FILES,
-  LIST_TOOLS,
-  type McpRequest,
-  REFUSED_CALL,
-  REVISIONS,
-  send,
-} from "./mcp-requests.ts";
+import { type LoadOptions, type Task, hangUp, measure } from "./load.ts";
+import { type Door, LIST_FILES, LIST_TOOLS, type McpRequest, REFUSED_CALL, REVISIONS, send } from "./mcp-requests.ts";
+import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
-import { type Row, misses, renderTable } from "./table.ts";
+import { type Row, misses, of, renderTable, versus } from "./table.ts";
 
 /**
  * `npm run bench`: how fast and how large Pincer is, against its targets, in one table. A benchmark, not a test: run
@@ -67,7 +58,7 @@ async function measureCalls(dataDir: string): Promise<Row[]> {
     const doors = { worker: worker.door, suite: started, example: bare.example, floor: bare.floor };
     const rows: Row[] = [];
     for (const load of LOADS) rows.push(...(await compareServers(doors, load)));
-    rows.push(await compareStorage(doors), await compareSandbox(started), tokenRow(tools));
+    rows.push(await compareStorage(doors), ...(await measureSandbox(started, suite.process.pid)), tokenRow(tools));
     return rows;
   } finally {
     hangUp();
@@ -132,21 +123,6 @@ async function compareStorage({ worker, example }: Doors): Promise<Row> {
   return versus("files_list: R2's local stand-in against readdir", of(measured, "worker"), of(measured, "node"));
 }
 
-async function compareSandbox(suite: Door): Promise<Row> {
-  await using jail = await prepareBareJail();
-  const measured = await measure(
-    [
-      { name: "bwrap", run: async () => await jail.run() },
-      { name: "exec", run: async () => void (await send(suite, "modern", EXEC_TRUE)) },
-    ],
-    { clients: 1, rounds: 6, perRound: 20 },
-  );
-  return {
-    ...versus("sandbox_exec true, warm, against a bare bwrap", of(measured, "exec"), of(measured, "bwrap")),
-    target: 2.5,
-  };
-}
-
 function tokenRow(tools: readonly unknown[]): Row {
   return {
     what: `tool list, ${tools.length} tools, o200k tokens`,
@@ -154,20 +130,6 @@ function tokenRow(tools: readonly unknown[]): Row {
     value: countTokens(tools),
     target: 4_600,
   };
-}
-
-function versus(what: string, own: Latencies, other: Latencies): Row {
-  return { what, measured: show(own), against: show(other), value: own.p50Ms / other.p50Ms, unit: "×" };
-}
-
-function show({ p50Ms, p95Ms }: Latencies): string {
-  return `${p50Ms.toFixed(2)} (${p95Ms.toFixed(2)}) ms`;
-}
-
-function of(measured: ReadonlyMap<string, Latencies>, name: string): Latencies {
-  const found = measured.get(name);
-  if (found === undefined) throw new Error(`${name} was not measured.`);
-  return found;
 }
 
 const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connections, interleaved. Pincer is guarded: a personal

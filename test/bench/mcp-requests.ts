@@ -22,9 +22,11 @@ export const REFUSED_CALL = call("files_read", { path: "../outside" }, `"isError
 /** The cheapest call that looks into storage. */
 export const LIST_FILES = call("files_list", { folder: "nothing/here" }, `"structuredContent"`);
 
+export const RUN_SUM = call("interpreter_run", { code: "1+1" }, `"text":"2"`);
+
 export const EXEC_TRUE = call("sandbox_exec", { command: "true" }, `"exit_code":0`);
 
-function call(name: string, input: Readonly<Record<string, unknown>>, answer: string): McpRequest {
+export function call(name: string, input: Readonly<Record<string, unknown>>, answer: string): McpRequest {
   return { method: "tools/call", params: { name, arguments: input }, answer };
 }
 

@@ -1,3 +1,5 @@
+import type { Latencies } from "./load.ts";
+
 export interface Row {
   readonly what: string;
   readonly measured?: string;
@@ -35,4 +37,20 @@ function cells(row: Row): string[] {
 
 function show(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+}
+
+/** A row that compares two medians. */
+export function versus(what: string, own: Latencies, other: Latencies): Row {
+  return { what, measured: describe(own), against: describe(other), value: own.p50Ms / other.p50Ms, unit: "×" };
+}
+
+/** A median and, behind it, what one in twenty takes longer than. */
+export function describe({ p50Ms, p95Ms }: Latencies): string {
+  return `${p50Ms.toFixed(2)} (${p95Ms.toFixed(2)}) ms`;
+}
+
+export function of(measured: ReadonlyMap<string, Latencies>, name: string): Latencies {
+  const found = measured.get(name);
+  if (found === undefined) throw new Error(`${name} was not measured.`);
+  return found;
 }

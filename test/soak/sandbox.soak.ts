@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
+import { memoryMb, pick, processTree } from "../support/process-tree.ts";
+import { type OwnSuite, startSuite } from "../support/suite.ts";
+
+let suite: OwnSuite;
+let client: ToolClient;
+
+beforeAll(async () => {
+  suite = await startSuite();
+  client = await connectOfficial(new URL("/mcp", suite.url), await suite.token(), "modern");
+});
+
+afterAll(async () => {
+  await client[Symbol.asyncDispose]();
+  await suite[Symbol.asyncDispose]();
+});
+
+async function exec(input: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const answer = await client.callTool("sandbox_exec", input);
+  if (answer.isError) throw new Error(textOf(answer));
+  return answer.structuredContent ?? {};
+}
+
+/** The process ids of the suite's parts whose command line matches. */
+async function parts(pattern: RegExp): Promise<readonly number[]> {
+  return await pick(await processTree(suite.process.pid ?? 0), pattern);
+}
+
+const WORKER_AND_RUNTIME = /\/workerd |\/runtime\.ts/;
+
+test("two hundred commands at once neither hang nor mix up their output", async () => {
+  const results = await Promise.all(
+    Array.from({ length: 200 }, async (_, index) => {
+      const command = `for i in $(seq 20); do echo out-${index}; echo err-${index} >&2; sleep 0.0$((RANDOM % 9)); done`;
+      return await exec({ command, wait_ms: 50_000 });
+    }),
+  );
+  for (const [index, result] of results.entries()) {
+    expect(result).toMatchObject({
+      exit_code: 0,
+      stdout: `out-${index}\n`.repeat(20),
+      stderr: `err-${index}\n`.repeat(20),
+    });
+  }
+});
+
+test("ten gigabytes of output, a gigabyte at a time, leave the memory as it was", async () => {
+  await exec({ command: "true" });
+  const before = await memoryMb(await parts(WORKER_AND_RUNTIME));
+  for (let round = 0; round < 10; round += 1) {
+    const command = "head -c 1G /dev/zero | tr '\\0' x";
+    expect(await exec({ command, wait_ms: 50_000, timeout_ms: 50_000 })).toMatchObject({ exit_code: 0 });
+  }
+  expect((await memoryMb(await parts(WORKER_AND_RUNTIME))) - before).toBeLessThan(150);
+});
+
+test("five thousand commands leave neither memory nor processes nor open files behind", async () => {
+  const runMany = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1)
+      expect(await exec({ command: "echo $RANDOM" })).toMatchObject({ exit_code: 0 });
+  };
+  await runMany(1_000);
+  const before = await memoryMb(await parts(WORKER_AND_RUNTIME));
+  const processesBefore = (await processTree(suite.process.pid ?? 0)).length;
+  await runMany(4_000);
+  expect((await memoryMb(await parts(WORKER_AND_RUNTIME))) - before).toBeLessThan(60);
+  expect((await processTree(suite.process.pid ?? 0)).length).toBeLessThanOrEqual(processesBefore + 2);
+});
