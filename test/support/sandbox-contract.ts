@@ -350,8 +350,8 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test.each([
       { program: "python3", calculation: "6 * 7\n", prompt: ">>> $", bye: "\u0004" },
-      { program: "node -i", calculation: "6 * 7\n", prompt: "> $", bye: ".exit\n" },
-      { program: "bash --norc -i", calculation: "echo $((6 * 7))\n", prompt: "\\$ $", bye: "exit\n" },
+      { program: "node -i", calculation: "6 * 7\n", prompt: "> (\\x1b\\[\\d*G)?$", bye: ".exit\n" },
+      { program: "bash --norc -i", calculation: "echo $((6 * 7))\n", prompt: "[$#] $", bye: "exit\n" },
     ])("$program is driven through a terminal", async ({ program, calculation, prompt, bye }) => {
       const { sandbox } = await subject.open();
       const { processId } = await run(sandbox, program, { input: "terminal", waitMs: 0 });
