@@ -13,6 +13,8 @@ const CONTAINER = join(import.meta.dirname, "../../container");
 export interface StandIn {
   /** The test Worker. */
   readonly url: string;
+  /** Stops every container as the platform may at any time. */
+  stopContainers(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,7 +57,11 @@ export async function startStandIn(): Promise<StandIn> {
     const served =
       request.method === "DELETE"
         ? stop(id).then(() => response.end())
-        : open(id).then((jail) => pass(request, response, jail));
+        : open(id).then(async (jail) => {
+            if (request.url !== "/stand-in/end") return pass(request, response, jail);
+            await jail.ended;
+            response.end();
+          });
     served.catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
   await once(gateway.listen(0, "127.0.0.1"), "listening");
@@ -64,6 +70,9 @@ export async function startStandIn(): Promise<StandIn> {
   const miniflare = await startWorker(`http://127.0.0.1:${port}`);
   return {
     url: (await miniflare.ready).href,
+    stopContainers: async () => {
+      await Promise.all([...containers.keys()].map(stop));
+    },
     close: async () => {
       await miniflare.dispose();
       await Promise.all([...containers.keys()].map(stop));
@@ -88,6 +97,7 @@ async function assembleGuest(target: string): Promise<string> {
 
 interface Jail {
   readonly socket: string;
+  readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -108,6 +118,7 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
     ],
     { stdio: ["ignore", "ignore", "inherit"] },
   );
+  const ended = once(child, "exit");
   const socket = join(folder, "relay/server.sock"); // At most 107 characters.
   while (!existsSync(socket)) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
@@ -115,11 +126,10 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
   }
   return {
     socket,
+    ended,
     stop: async () => {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill("SIGKILL");
-        await once(child, "exit");
-      }
+      child.kill("SIGKILL");
+      await ended;
     },
   };
 }
