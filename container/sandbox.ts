@@ -64,9 +64,9 @@ export class Sandbox extends SdkSandbox<Env> {
 
   /** Where the container is in its life; asking does not start it. */
   async lifecycle(): Promise<Lifecycle> {
-    const isRunning = this.#noteRunning();
+    this.#noteRunning();
     const { pastMs, startedAtMs } = readRunTime(this.ctx.storage.kv);
-    if (!isRunning || startedAtMs === undefined) return { state: isRunning ? "starting" : "asleep", ranMs: pastMs };
+    if (startedAtMs === undefined) return { state: "asleep", ranMs: pastMs };
     const { status } = await this.getState();
     const state = status === "healthy" ? "running" : "starting";
     return { state, startedAtMs, ranMs: pastMs + Math.max(0, Date.now() - startedAtMs) };
@@ -77,10 +77,8 @@ export class Sandbox extends SdkSandbox<Env> {
     if (this.ctx.container?.running === true) await this.destroy();
   }
 
-  #noteRunning(): boolean {
-    const isRunning = this.ctx.container?.running === true;
+  #noteRunning(isRunning = this.ctx.container?.running === true): void {
     noteRunning(this.ctx.storage.kv, isRunning, Date.now());
-    return isRunning;
   }
 
   override async onStart(): Promise<void> {
@@ -89,13 +87,13 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   override async onStop(...params: Parameters<SdkSandbox<Env>["onStop"]>): Promise<void> {
-    noteRunning(this.ctx.storage.kv, false, Date.now());
+    this.#noteRunning(false);
     await super.onStop(...params);
   }
 
   override async destroy(): Promise<void> {
     await super.destroy();
-    noteRunning(this.ctx.storage.kv, false, Date.now());
+    this.#noteRunning(false);
   }
 
   /** Comes every few minutes while the container runs, and once it has ended, of which `onStop` does not always tell. */

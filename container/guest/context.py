@@ -11,6 +11,7 @@ import socket
 from calls import leave_on_sigterm, sign_in, sign_out
 from context_state import CONTEXTS, MAX_CONTEXTS, folder_of
 from output import emit, encode, write_whole
+from records import forget_answers
 from request import STATE, files_are_mounted, read_request, refusal
 
 
@@ -76,6 +77,7 @@ def main():
         with connection.makefile("rb") as answer:
             for line in answer:
                 write_whole(line)
+        forget_answers()
     finally:
         sign_out(request["id"])
 

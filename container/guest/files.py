@@ -2,7 +2,6 @@
 
 import base64
 import fcntl
-import hashlib
 import os
 import stat
 
@@ -57,6 +56,8 @@ def join(request):
 
 def digest(path):
     """SHA-256 in hex, or nothing where there is no file."""
+    import hashlib  # Takes longer to load than a file to write.
+
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,8 @@ COMMANDS = os.path.join(STATE, "commands")
 MAX_KEPT = 200
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
 MAX_LISTED = 500
+SERVER_RECORDS = "/tmp/sandbox-internal/processes"
+KEPT_ANSWER_SECONDS = 60
 MAX_COMMAND_CHARS = 2_000
 
 
@@ -72,6 +74,16 @@ def forget_oldest():
         # The newest stays whatever its size: its caller reads it next.
         if number >= MAX_KEPT or (kept_bytes > MAX_KEPT_BYTES and number > 0):
             remove_folder(path)
+
+
+def forget_answers():
+    """The container's server keeps what every program has said, figures and all; nobody asks it for that."""
+    for entry in os.scandir(SERVER_RECORDS) if os.path.isdir(SERVER_RECORDS) else []:
+        try:
+            if time.time() - entry.stat().st_mtime > KEPT_ANSWER_SECONDS:
+                os.unlink(entry.path)
+        except OSError:
+            pass
 
 
 def remove_folder(path):

@@ -14,17 +14,16 @@ import sys
 import time
 
 from calls import sign_in, sign_out
+from command import start_command
 from control import Control
 from output import Capture, Live, emit
-from processes import become_subreaper, kill_descendants, make_pipe, signal_name, spawn
-from records import begin, finish, forget_oldest
+from processes import become_subreaper, kill_descendants, signal_name
+from records import begin, finish, forget_answers, forget_oldest
 from request import files_are_mounted, read_request, refusal
 from spool import Spool
-from standard_input import StandardInput, open_terminal
+from standard_input import StandardInput
 
 READ_BYTES = 256 * 1024
-#: The longest argument that Linux takes is 128 KiB.
-MAX_ARGUMENT_BYTES = 120_000
 #: How long output of children is waited for when the command itself has ended.
 DRAIN_SECONDS = 0.05
 #: Reads of an output before its length is told: one that never pauses is not waited for.
@@ -48,36 +47,15 @@ class Run:
 
     def start(self):
         kind = self.request.get("input", "closed")
-        env = self.request.get("env", {})
-        if kind == "terminal":
-            watched, theirs = open_terminal()
-            stdin_writer = os.dup(watched)
-            fds = [theirs, os.dup(theirs), os.dup(theirs)]
-            self._hear("stdout", watched)
-            env = {"TERM": "xterm-256color"} | env
-        else:
-            stdin, stdin_writer = os.pipe()
-            fds = [stdin]
-            for name in self.captures:
-                reader, writer = make_pipe()
-                self._hear(name, reader)
-                fds.append(writer)
-        self.input = StandardInput(self.selector, stdin_writer, kind, self.request.get("stdin", ""))
+        self.pid, stdin, outputs = start_command(self.request, self.folder, kind)
+        for name, fd in outputs.items():
+            self._hear(name, fd)
+        self.input = StandardInput(self.selector, stdin, kind, self.request.get("stdin", ""))
         self.control = Control(self.selector, self.folder, self._answer)
-        self.pid = spawn(self._arguments(), fds, self.request["cwd"], env)
 
     def _hear(self, name, fd):
         self.open_outputs[name] = fd
         self.selector.register(fd, selectors.EVENT_READ, lambda _: self._read(name))
-
-    def _arguments(self):
-        command = self.request["command"]
-        if len(command.encode()) <= MAX_ARGUMENT_BYTES:
-            return ["/bin/bash", "-c", command]
-        path = os.path.join(self.folder, "command")
-        with open(path, "w") as script:
-            script.write(command)
-        return ["/bin/bash", path]
 
     def watch(self):
         """Emits the result when the command ends or the wait is over, and stays until both have happened."""
@@ -113,6 +91,7 @@ class Run:
         if self.live.is_on:
             self._report()
         forget_oldest()
+        forget_answers()
 
     def _is_over(self):
         if self.status is None:

@@ -1,24 +1,12 @@
 """What a command reads, written as it takes it: a pipe that ends or stays open, or a terminal."""
 
-import fcntl
 import os
 import selectors
-import struct
-import termios
 
 WRITE_BYTES = 256 * 1024
 #: What a command that does not read may have waiting for it.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
-ROWS, COLUMNS = 40, 120
 CTRL_D = b"\x04"
-
-
-def open_terminal():
-    """The side that is watched, and the one that is the command's."""
-    watched, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    os.set_blocking(watched, False)
-    return watched, theirs
 
 
 class StandardInput:
