@@ -49,7 +49,7 @@ def spawn(arguments, fds, cwd, env):
                 score.write("500")  # Of all processes, the one to die when memory runs out.
             os.chdir(cwd)
             os.execve(arguments[0], arguments, environment(env))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             os.write(2, f"{error}\n".encode())
         os._exit(126)
     for fd in fds:

@@ -70,7 +70,7 @@ export async function connectGuest(
   }
 
   async function environment(id: string, request: Request): Promise<Record<string, string>> {
-    const json = JSON.stringify({ ...request, id, filesAt: FILES_AT });
+    const json = JSON.stringify({ ...request, id, filesAt: FILES_AT }, wellFormed);
     const bytes = new TextEncoder().encode(json).length;
     if (bytes <= MAX_INLINE_BYTES) return { PINCER_REQUEST: json };
     if (bytes > MAX_REQUEST_BYTES) {
@@ -164,6 +164,11 @@ export async function connectGuest(
     },
     end: async () => await translated(async () => await sandbox.end()),
   };
+}
+
+/** Half a character is valid in JSON, and nowhere inside. */
+function wellFormed(_: string, value: unknown): unknown {
+  return typeof value === "string" ? value.toWellFormed() : value;
 }
 
 /** The SDK takes at most 63 characters, and puts them into hostnames. */

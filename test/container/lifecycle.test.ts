@@ -84,6 +84,23 @@ if (reason === undefined) {
     });
   });
 
+  test("a container that idles sleeps, and one in which a command runs does not", async () => {
+    const standIn = await startStandIn({ SANDBOX_SLEEP_AFTER: "2s" });
+    try {
+      const [idle, busy] = ["idle", "busy"].map((name) => remoteSandbox(standIn.url, name).sandbox);
+      await idle?.exec(command("true"), quiet());
+      const running = await busy?.exec(command("sleep 8; echo done > done", 0), quiet());
+      // Asking would count as use.
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+      expect(await idle?.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 5_000, until: "end", maxChars: 100 } as const;
+      expect(await busy?.readProcess(running?.processId ?? "", read, quiet())).toMatchObject({ exitCode: 0 });
+      expect((await idle?.exec(command("echo awake"), quiet()))?.stdout.text).toBe("awake\n");
+    } finally {
+      await standIn.close();
+    }
+  });
+
   describe("a container's commands", () => {
     let standIn: StandIn;
     beforeAll(async () => (standIn = await startStandIn()));
@@ -134,6 +151,25 @@ if (reason === undefined) {
       const before = await sandbox.writeInput(processId, { text: "alive\n", isEnd: true });
       const read = { after: before, waitMs: 5_000, until: "end", maxChars: 100 } as const;
       expect((await sandbox.readProcess(processId, read, quiet())).stdout.text).toBe("alive\n");
+    });
+
+    test("a command with a zero byte or half a character is a result", async () => {
+      const sandbox = open();
+      expect((await sandbox.exec(command("echo \0"), quiet())).exitCode).toBe(126);
+      expect((await sandbox.exec(command("echo \ud83d"), quiet())).stdout.text).toBe("\ufffd\n");
+    });
+
+    test("code whose caller has gone is interrupted, and its context keeps its state", async () => {
+      const sandbox = open();
+      const code = { language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 } as const;
+      await sandbox.runCode({ ...code, code: "kept = 7" }, quiet());
+      const abort = new AbortController();
+      const call = sandbox.runCode({ ...code, code: "while True: pass" }, { signal: abort.signal });
+      setTimeout(() => abort.abort(), 500);
+      await expect(call).rejects.toMatchObject({ code: "cancelled" });
+      const next = await sandbox.runCode({ ...code, code: "kept" }, quiet());
+      expect(next.results).toEqual([{ text: "7" }]);
+      expect(next.durationMs).toBeLessThan(5_000);
     });
 
     test("what was replaced keeps its permissions", async () => {

@@ -26,6 +26,7 @@ function standInContainer(id: string, url: string): object {
       await fetch(new URL("/stand-in/end", url), { headers });
       container.running = false;
     },
+    signal: () => container.destroy(),
     destroy: async () => {
       container.running = false;
       await fetch(url, { method: "DELETE", headers });

@@ -36,7 +36,7 @@ export function whyNoStandIn(): string | undefined {
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
  * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
  */
-export async function startStandIn(): Promise<StandIn> {
+export async function startStandIn(settings: Readonly<Record<string, string>> = {}): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
@@ -67,7 +67,7 @@ export async function startStandIn(): Promise<StandIn> {
   await once(gateway.listen(0, "127.0.0.1"), "listening");
   const address = gateway.address();
   const port = typeof address === "object" ? address?.port : undefined;
-  const miniflare = await startWorker(`http://127.0.0.1:${port}`);
+  const miniflare = await startWorker({ ...settings, STAND_IN: `http://127.0.0.1:${port}` });
   return {
     url: (await miniflare.ready).href,
     stopContainers: async () => {
@@ -146,7 +146,7 @@ function pass(request: IncomingMessage, response: ServerResponse, { socket }: Ja
   request.pipe(inner);
 }
 
-async function startWorker(standInUrl: string): Promise<Miniflare> {
+async function startWorker(bindings: Readonly<Record<string, string>>): Promise<Miniflare> {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, "stand-in-worker.ts")],
     bundle: true,
@@ -163,7 +163,6 @@ async function startWorker(standInUrl: string): Promise<Miniflare> {
       compatibilityFlags: ["nodejs_compat", "enable_request_signal"],
       cf: false,
       bindings: {
-        STAND_IN: standInUrl,
         PUBLIC_URL: "http://localhost:8717",
         IDENTITY: "local",
         LOCAL_SIGN_IN_CODE: "WXYZ-2345",
@@ -171,6 +170,7 @@ async function startWorker(standInUrl: string): Promise<Miniflare> {
         SIGNING_SECRET: "s".repeat(40),
         SANDBOX_DRIVER: "container",
         SANDBOX_LOG_LEVEL: "error",
+        ...bindings,
       },
       r2Buckets: ["FILES"],
       durableObjects: { SANDBOX: { className: "Sandbox", useSQLite: true } },
