@@ -1,6 +1,7 @@
 import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@cloudflare/sandbox";
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { noteRunning, readRunTime } from "./run-time.ts";
 
 type Env = Readonly<Record<string, unknown>>;
 
@@ -17,9 +18,15 @@ const MOUNT_HOST = "r2.internal";
 /** Refused by the platform's own list too, before any code of ours is asked. */
 const NEVER_ALLOWED = ["169.254.*", "fd00:ec2::*", "100.100.100.200", "metadata.google.internal", "metadata.goog"];
 
+export interface Lifecycle {
+  readonly state: "running" | "asleep" | "starting";
+  readonly startedAtMs?: number;
+  /** All the time that it has ever run. */
+  readonly ranMs: number;
+}
+
 /** One caller's container: without internet but for the hosts that the operator lists, asleep when nothing runs. */
 export class Sandbox extends SdkSandbox<Env> {
-  override sleepAfter = "15m";
   override enableInternet = false;
   override deniedHosts = NEVER_ALLOWED;
   override labels = { product: "pincer" };
@@ -33,8 +40,10 @@ export class Sandbox extends SdkSandbox<Env> {
 
   constructor(ctx: DurableObjectState<{}>, env: Env) {
     super(ctx, env);
+    const settings = parseSettings(env);
+    this.sleepAfter = settings.SANDBOX_SLEEP_AFTER;
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
-    this.interceptHttps = parseSettings(env).ALLOWED_HOSTS.length > 0;
+    this.interceptHttps = settings.ALLOWED_HOSTS.length > 0;
   }
 
   /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
@@ -51,6 +60,47 @@ export class Sandbox extends SdkSandbox<Env> {
       // The SDK refuses what it believes to be mounted, and believes it no longer once it has refused.
       await this.mountBucket(FILES_BINDING, FILES_AT, options);
     }
+  }
+
+  /** Where the container is in its life; asking does not start it. */
+  async lifecycle(): Promise<Lifecycle> {
+    this.#noteRunning();
+    const { pastMs, startedAtMs } = readRunTime(this.ctx.storage.kv);
+    if (startedAtMs === undefined) return { state: "asleep", ranMs: pastMs };
+    const { status } = await this.getState();
+    const state = status === "healthy" ? "running" : "starting";
+    return { state, startedAtMs, ranMs: pastMs + Math.max(0, Date.now() - startedAtMs) };
+  }
+
+  /** Ends the container where there is one: the SDK would start it to unmount what is mounted no longer. */
+  async end(): Promise<void> {
+    if (this.ctx.container?.running === true) await this.destroy();
+  }
+
+  #noteRunning(isRunning = this.ctx.container?.running === true): void {
+    noteRunning(this.ctx.storage.kv, isRunning, Date.now());
+  }
+
+  override async onStart(): Promise<void> {
+    this.#noteRunning();
+    await super.onStart();
+  }
+
+  override async onStop(...params: Parameters<SdkSandbox<Env>["onStop"]>): Promise<void> {
+    this.#noteRunning(false);
+    await super.onStop(...params);
+  }
+
+  override async destroy(): Promise<void> {
+    await super.destroy();
+    this.#noteRunning(false);
+  }
+
+  /** Comes every few minutes while the container runs, and once it has ended, of which `onStop` does not always tell. */
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    this.#noteRunning();
+    await super.alarm(info);
+    this.#noteRunning();
   }
 
   /** A command that still runs has until its timeout, whether anybody calls or not. */

@@ -73,7 +73,9 @@ export function createPipeline(
 
 /** The driver that the settings name. */
 function createDriver(bindings: Bindings, settings: Settings): SandboxDriver {
-  if (settings.SANDBOX_DRIVER === "container") return createContainerDriver(bindings.SANDBOX);
+  if (settings.SANDBOX_DRIVER === "container") {
+    return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE);
+  }
   const { LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret } = settings;
   if (runtimeUrl === undefined || secret === undefined) {
     throw new SettingsError(["LOCAL_RUNTIME_URL and LOCAL_RUNTIME_SECRET are missing; npm start sets them."]);

@@ -8,18 +8,18 @@ import os
 import re
 import socket
 
+from calls import leave_on_sigterm, sign_in, sign_out
+from context_state import CONTEXTS, MAX_CONTEXTS, folder_of
 from output import emit, encode, write_whole
-from request import STATE, files_are_mounted, read_request, remove_folder, sign_in
-
-CONTEXTS = os.path.join(STATE, "contexts")
-#: Each holds some 100 MB; the container has 4 GB.
-MAX_CONTEXTS = 16
+from records import forget_answers
+from request import STATE, files_are_mounted, read_request, refusal
 
 
 def connect(language, name, cwd):
     """A connection to the context's host, which is started on first use; nothing where there are too many."""
     os.makedirs(CONTEXTS, mode=0o700, exist_ok=True)
-    path = os.path.join(CONTEXTS, f"{language}-{name}")
+    folder = folder_of(language, name)
+    path = os.path.join(folder, "socket")
     with open(os.path.join(STATE, "contexts.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = socket.socket(socket.AF_UNIX)
@@ -29,6 +29,7 @@ def connect(language, name, cwd):
         except FileNotFoundError:
             if len(os.listdir(CONTEXTS)) >= MAX_CONTEXTS:
                 return None
+            os.mkdir(folder, mode=0o700)
         except ConnectionRefusedError:
             os.unlink(path)  # Its host was killed.
         listener = socket.socket(socket.AF_UNIX)
@@ -37,13 +38,13 @@ def connect(language, name, cwd):
         if os.fork() == 0:
             lock.close()  # Else the lock would be held as long as the host lives.
             connection.close()
-            become_host(language, cwd, listener)
+            become_host(language, cwd, listener, folder)
         listener.close()
         connection.connect(path)
         return connection
 
 
-def become_host(language, cwd, listener):
+def become_host(language, cwd, listener, folder):
     """Leaves this program's session and outputs, so that the program can end without it."""
     try:
         from context_host import ContextHost  # Who finds a host running need not load it.
@@ -52,7 +53,7 @@ def become_host(language, cwd, listener):
         nowhere = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        ContextHost(language, cwd, listener).serve()
+        ContextHost(language, cwd, listener, folder).serve()
     finally:
         os._exit(1)
 
@@ -62,17 +63,23 @@ def main():
     if not files_are_mounted(request):
         return emit({"unmounted": True})
     if not re.fullmatch(r"[\w-]{1,64}", request["context"], re.ASCII):
-        return emit({"refused": {"code": "invalid_input", "message": "Name the context with letters and digits."}})
-    folder = sign_in(request["id"])  # Killed by it, the host sees the connection end and interrupts the code.
-    connection = connect(request["language"], request["context"], request["cwd"])
-    if connection is None:
-        message = f"There are {MAX_CONTEXTS} code contexts already; use one of them."
-        return emit({"refused": {"code": "limit_reached", "message": message}})
-    connection.sendall(encode(request))
-    with connection.makefile("rb") as answer:
-        for line in answer:
-            write_whole(line)
-    remove_folder(folder)
+        return emit(refusal("invalid_input", "Name the context with letters and digits."))
+    leave_on_sigterm()
+    sign_in(request["id"])  # Ended by it, the host sees the connection end and interrupts the code.
+    try:
+        # TypeScript is JavaScript with types: one kernel has the state of both.
+        language = "python" if request["language"] == "python" else "javascript"
+        connection = connect(language, request["context"], request["cwd"])
+        if connection is None:
+            message = f"There are {MAX_CONTEXTS} code contexts already; use one of them."
+            return emit(refusal("limit_reached", message))
+        connection.sendall(encode(request))
+        with connection.makefile("rb") as answer:
+            for line in answer:
+                write_whole(line)
+        forget_answers()
+    finally:
+        sign_out(request["id"])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import selectors
 import time
 
 from context_kernel import READ_BYTES, Kernel, MarkedCapture
+from context_state import Busy, forget_kernel, remember_kernel
 from output import Live, encode
 from processes import become_subreaper, kill_descendants
 
@@ -23,32 +24,41 @@ TOO_MUCH = {"text": "… more was displayed than fits …"}
 
 
 class ContextHost:
-    def __init__(self, language, cwd, listener):
+    def __init__(self, language, cwd, listener, folder):
         self.language = language
         self.cwd = cwd
         self.listener = listener
+        self.folder = folder
         self.kernel = None
 
     def serve(self):
         become_subreaper()
+        busy = Busy(self.folder)
         while True:
             connection, _ = self.listener.accept()
             with connection, connection.makefile("rb") as lines:
                 request = json.loads(lines.readline())
-                if self.kernel is None or not self.kernel.is_alive():
-                    self._forget_kernel()
-                    self.kernel = Kernel(self.language, self.cwd)
-                run = Run(self.kernel, request, connection)
-                result = run.finish()
-                if run.is_kernel_lost:
-                    self._forget_kernel()
+                with busy:
+                    result = self._run(request, connection)
                 try:
                     connection.sendall(encode({"result": result}))
                 except OSError:
                     pass  # Whoever asked has gone.
 
+    def _run(self, request, connection):
+        if request.get("isFresh") or self.kernel is None or not self.kernel.is_alive():
+            self._forget_kernel()
+            self.kernel = Kernel(self.language, self.cwd)
+            remember_kernel(self.folder, self.kernel.pid)
+        run = Run(self.kernel, request, connection)
+        result = run.finish()
+        if run.is_kernel_lost:
+            self._forget_kernel()
+        return result
+
     def _forget_kernel(self):
         """Its children go with it: the next run starts afresh."""
+        forget_kernel(self.folder)
         kill_descendants(os.getpid())
         if self.kernel is not None:
             self.kernel.close()
@@ -59,7 +69,7 @@ class Run:
     def __init__(self, kernel, request, connection):
         self.kernel = kernel
         self.timeout_seconds = request["timeoutMs"] / 1000
-        self.code = request["code"]
+        self.code = {"code": request["code"], "language": request["language"]}
         self.mark = secrets.token_hex(16)
         self.captures = {name: MarkedCapture(request["maxChars"], self.mark) for name in kernel.outputs}
         self.connection = connection
@@ -78,7 +88,7 @@ class Run:
         self.selector.register(self.kernel.control, selectors.EVENT_READ, "control")
         for name, fd in self.kernel.outputs.items():
             self.selector.register(fd, selectors.EVENT_READ, name)
-        self.kernel.ask({"mark": self.mark, "code": self.code})
+        self.kernel.ask({"mark": self.mark} | self.code)
         self._watch(started_at)
         self._wait_for_marks()
         self.selector.close()

@@ -13,7 +13,7 @@ from processes import make_pipe, signal_name, spawn
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = {
     "python": (sys.executable, "-u", os.path.join(HERE, "kernel.py")),
-    "javascript": (shutil.which("node"), os.path.join(HERE, "kernel.mjs")),
+    "javascript": (shutil.which("node"), "--disable-warning=ExperimentalWarning", os.path.join(HERE, "kernel.mjs")),
 }
 #: Figures come as results, and IPython keeps its own things out of the workspace.
 VARIABLES = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": "/tmp/ipython"}

@@ -1,11 +1,16 @@
 """Looks at a file, reads a part of it as base64, or puts parts together to one. The driver asks one thing a time."""
 
 import base64
+import fcntl
 import os
 import stat
 
 from output import emit
-from request import files_are_mounted, read_request
+from request import STATE, files_are_mounted, read_request, refusal
+
+
+class Changed(Exception):
+    """The file holds something else than what was to be replaced."""
 
 
 def look(request):
@@ -33,12 +38,31 @@ def join(request):
                 with open(part, "rb") as piece:
                     while chunk := piece.read(1024 * 1024):
                         whole.write(chunk)
-        os.replace(draft, path)
+        if os.path.isfile(path):
+            os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        # Writers that compare wait for each other; whatever else writes to the file is not asked.
+        with open(os.path.join(STATE, "files.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if request.get("replaces", "") not in ("", digest(path)):
+                raise Changed
+            os.replace(draft, path)
     finally:
         for leftover in (draft, *request["parts"]):
             if os.path.exists(leftover):
                 os.unlink(leftover)
     return {}
+
+
+def digest(path):
+    """SHA-256 in hex, or nothing where there is no file."""
+    import hashlib  # Takes longer to load than a file to write.
+
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
 
 
 def main():
@@ -47,9 +71,10 @@ def main():
         return {"unmounted": True}
     try:
         return {"result": {"look": look, "slice": read_slice, "join": join}[request["do"]](request)}
+    except Changed:
+        return refusal("conflict", f"{request['path']} holds something else by now; read it again, then change it.")
     except OSError as error:
-        message = f"{request['path']}: {error.strerror}; choose another path."
-        return {"refused": {"code": "invalid_input", "message": message}}
+        return refusal("invalid_input", f"{request['path']}: {error.strerror}; choose another path.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Frames to the driver, and what is kept of one output: head and tail as text, the first 64 MB in a file."""
+"""Frames to the driver, and what is told of one output: head and tail as text."""
 
 import json
 import os
 import time
 
-SPOOL_BYTES = 64 * 1024 * 1024
 HEAD_SHARE = 0.6
 LIVE_EVERY_SECONDS = 0.25
 LIVE_BYTES = 2_000
@@ -25,38 +24,44 @@ def write_whole(data):
         data = data[os.write(1, data) :]
 
 
+def cut(head, tail, total_bytes, max_chars):
+    """
+    Text with head and tail kept. `head` and `tail` have UTF8_MAX_BYTES for each character, or all that there is; of
+    characters that are cut in two at their ends nothing is left.
+    """
+    text = head.decode("utf-8", "replace")
+    if len(head) >= total_bytes and len(text) <= max_chars:
+        return {"text": text, "isCut": False}
+    head_chars = int(max_chars * HEAD_SHARE)
+    kept = text[:head_chars]
+    rest = tail.decode("utf-8", "replace")[head_chars - max_chars :]
+    left_out = total_bytes - len(kept.encode()) - len(rest.encode())
+    return {"text": f"{kept}\n… {max(left_out, 0)} bytes left out …\n{rest}", "isCut": True}
+
+
 class Capture:
     """Memory stays flat however much comes."""
 
-    def __init__(self, max_chars, spool_path=None):
+    def __init__(self, max_chars, spool=None):
         self._max_chars = max_chars
-        self._head_limit = max_chars * UTF8_MAX_BYTES
+        self._limit = max_chars * UTF8_MAX_BYTES
         self._head = bytearray()
         self._tail = bytearray()
-        self._spool = None if spool_path is None else open(spool_path, "wb", buffering=0)
-        self._spooled = 0
+        self._spool = spool
         self.total_bytes = 0
 
     def feed(self, data):
         self.total_bytes += len(data)
-        if self._spool is not None and self._spooled < SPOOL_BYTES:
-            self._spooled += self._spool.write(data[: SPOOL_BYTES - self._spooled])
-        if len(self._head) < self._head_limit:
-            self._head += data[: self._head_limit - len(self._head)]
-        self._tail += data[-self._head_limit :]
-        if len(self._tail) > 2 * self._head_limit:
-            del self._tail[: -self._head_limit]
+        if self._spool is not None:
+            self._spool.write(data)
+        if len(self._head) < self._limit:
+            self._head += data[: self._limit - len(self._head)]
+        self._tail += data[-self._limit :]
+        if len(self._tail) > 2 * self._limit:
+            del self._tail[: -self._limit]
 
     def snapshot(self):
-        text = self._head.decode("utf-8", "replace")
-        if self.total_bytes <= self._head_limit and len(text) <= self._max_chars:
-            return {"text": text, "totalBytes": self.total_bytes, "isCut": False}
-        head_chars = int(self._max_chars * HEAD_SHARE)
-        head = text[:head_chars]
-        tail = self._tail.decode("utf-8", "replace")[head_chars - self._max_chars :]
-        left_out = self.total_bytes - len(head.encode()) - len(tail.encode())
-        note = f"\n… {max(left_out, 0)} bytes left out …\n"
-        return {"text": head + note + tail, "totalBytes": self.total_bytes, "isCut": True}
+        return cut(self._head, self._tail, self.total_bytes, self._max_chars) | {"totalBytes": self.total_bytes}
 
 
 class Live:

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import termios
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -38,14 +39,17 @@ def spawn(arguments, fds, cwd, env):
             fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds]
             for number, fd in enumerate(fds):
                 os.dup2(fd, number)
+            if os.isatty(0):
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+            # Whatever this program and those above it have set aside.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 signal.signal(number, signal.SIG_DFL)
             with open("/proc/self/oom_score_adj", "w") as score:
                 score.write("500")  # Of all processes, the one to die when memory runs out.
             os.chdir(cwd)
             os.execve(arguments[0], arguments, environment(env))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             os.write(2, f"{error}\n".encode())
         os._exit(126)
     for fd in fds:

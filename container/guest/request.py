@@ -5,9 +5,6 @@ import os
 
 #: Only root may look inside; it is gone when the container sleeps.
 STATE = os.environ.get("PINCER_STATE", "/var/lib/pincer")
-COMMANDS = os.path.join(STATE, "commands")
-#: Two outputs of at most 64 MB each; the container's disk has 8 GB.
-MAX_KEPT_COMMANDS = 30
 
 
 def read_request():
@@ -38,20 +35,13 @@ def files_are_mounted(request):
     return False
 
 
-def sign_in(request_id):
-    """Makes the folder of a run, which says whom to signal, and lets the oldest ended ones go."""
-    folder = os.path.join(COMMANDS, request_id)
-    os.makedirs(folder, mode=0o700)
-    with open(os.path.join(folder, "pid"), "w") as pid:
-        pid.write(str(os.getpid()))
-    kept = sorted(os.scandir(COMMANDS), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in kept[MAX_KEPT_COMMANDS:]:
-        if os.path.exists(os.path.join(entry.path, "result.json")):
-            remove_folder(entry.path)
-    return folder
+def refusal(code, message):
+    """A frame that becomes an error with these words."""
+    return {"refused": {"code": code, "message": message}}
 
 
-def remove_folder(path):
-    import shutil  # Takes as long to load as all else that a run needs.
-
-    shutil.rmtree(path, ignore_errors=True)
+def write_json(path, value):
+    """Renamed into place, so that nobody reads half of it."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(value, file)
+    os.rename(f"{path}.new", path)

@@ -7,58 +7,55 @@ names; frames leave on standard output, the last one being the result. Started a
 nobody reads any more.
 """
 
-import json
 import os
 import selectors
 import signal
 import sys
 import time
 
+from calls import sign_in, sign_out
+from command import start_command
+from control import Control
 from output import Capture, Live, emit
-from processes import become_subreaper, kill_descendants, make_pipe, signal_name, spawn
-from request import files_are_mounted, read_request, sign_in
+from processes import become_subreaper, kill_descendants, signal_name
+from records import begin, finish, forget_answers, forget_oldest
+from request import files_are_mounted, read_request, refusal
+from spool import Spool
+from standard_input import StandardInput
 
 READ_BYTES = 256 * 1024
-#: The longest argument that Linux takes is 128 KiB.
-MAX_ARGUMENT_BYTES = 120_000
 #: How long output of children is waited for when the command itself has ended.
 DRAIN_SECONDS = 0.05
+#: Reads of an output before its length is told: one that never pauses is not waited for.
+DRAIN_READS = 16
 
 
 class Run:
     def __init__(self, request):
         self.request = request
-        self.folder = sign_in(request["id"])
+        self.folder = begin(request["id"], request["command"])
         self.captures = {
-            name: Capture(request["maxChars"], os.path.join(self.folder, name)) for name in ("stdout", "stderr")
+            name: Capture(request["maxChars"], Spool(os.path.join(self.folder, name))) for name in ("stdout", "stderr")
         }
         self.live = Live(emit)
         self.selector = selectors.DefaultSelector()
-        self.pending_stdin = memoryview(request.get("stdin", "").encode())
+        self.open_outputs = {}
         self.started_at = time.monotonic()
         self.ended_at = None
         self.status = None
         self.has_timed_out = False
 
     def start(self):
-        stdin, stdin_writer = os.pipe()
-        os.set_blocking(stdin_writer, False)
-        fds = [stdin]
-        for name in self.captures:
-            reader, writer = make_pipe()
-            self.selector.register(reader, selectors.EVENT_READ, name)
-            fds.append(writer)
-        self.selector.register(stdin_writer, selectors.EVENT_WRITE, "stdin")
-        self.pid = spawn(self._arguments(), fds, self.request["cwd"], self.request.get("env", {}))
+        kind = self.request.get("input", "closed")
+        self.pid, stdin, outputs = start_command(self.request, self.folder, kind)
+        for name, fd in outputs.items():
+            self._hear(name, fd)
+        self.input = StandardInput(self.selector, stdin, kind, self.request.get("stdin", ""))
+        self.control = Control(self.selector, self.folder, self._answer)
 
-    def _arguments(self):
-        command = self.request["command"]
-        if len(command.encode()) <= MAX_ARGUMENT_BYTES:
-            return ["/bin/bash", "-c", command]
-        path = os.path.join(self.folder, "command")
-        with open(path, "w") as script:
-            script.write(command)
-        return ["/bin/bash", path]
+    def _hear(self, name, fd):
+        self.open_outputs[name] = fd
+        self.selector.register(fd, selectors.EVENT_READ, lambda _: self._read(name))
 
     def watch(self):
         """Emits the result when the command ends or the wait is over, and stays until both have happened."""
@@ -68,7 +65,7 @@ class Run:
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: kill_descendants(os.getpid()))
-        self.selector.register(wakeup, selectors.EVENT_READ, "wakeup")
+        self.selector.register(wakeup, selectors.EVENT_READ, lambda fd: os.read(fd, 4096))
         wait_until = self.started_at + self.request["waitMs"] / 1000
         time_out_at = self.started_at + self.request["timeoutMs"] / 1000
         self._reap()
@@ -82,57 +79,74 @@ class Run:
                 self._report()
             next_at = time_out_at if self.status is None else self.ended_at + DRAIN_SECONDS
             self._step(min(next_at, wait_until) if self.live.is_on else next_at)
+        self._finish()
+        while self.open_outputs:  # A server that the command left behind still writes.
+            self._step(None)
+
+    def _finish(self):
+        self.control.close()
+        self.input.close()
+        finish(self.request["id"], self._facts())
+        sign_out(self.request["id"])
         if self.live.is_on:
             self._report()
-        with open(os.path.join(self.folder, "result.json"), "w") as result:
-            json.dump(self._result(), result)
-        while self._has_open_outputs():  # A server that the command left behind still writes.
-            self._step(None)
+        forget_oldest()
+        forget_answers()
 
     def _is_over(self):
         if self.status is None:
             return False
-        return not self._has_open_outputs() or time.monotonic() > self.ended_at + DRAIN_SECONDS
-
-    def _has_open_outputs(self):
-        return any(key.data in self.captures for key in self.selector.get_map().values())
+        return not self.open_outputs or time.monotonic() > self.ended_at + DRAIN_SECONDS
 
     def _step(self, until):
         """Waits for the next thing to happen, or until that moment, and takes in what came."""
         waits = [self.live.due_in(), None if until is None else max(0.0, until - time.monotonic())]
         waits = [wait for wait in waits if wait is not None]
         for key, _ in self.selector.select(min(waits) if waits else None):
-            if key.data == "stdin":
-                self._write(key.fd)
-            elif key.data == "wakeup":
-                os.read(key.fd, 4096)
-            else:
-                self._read(key.fd, key.data)
+            if self.selector.get_map().get(key.fd) is key:  # Else what came before has closed it.
+                key.data(key.fd)
         self._reap()
         self.live.flush()
 
-    def _read(self, fd, name):
+    def _read(self, name):
+        """Whether something came."""
+        fd = self.open_outputs[name]
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
-            return
+            return False
+        except OSError:  # The last process at a terminal has left it.
+            data = b""
         if data == b"":
             self.selector.unregister(fd)
             os.close(fd)
-            return
+            del self.open_outputs[name]
+            return False
         self.captures[name].feed(data)
         self.live.feed(data)
+        return True
 
-    def _write(self, fd):
-        try:
-            self.pending_stdin = self.pending_stdin[os.write(fd, self.pending_stdin[:READ_BYTES]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self.pending_stdin = memoryview(b"")
-        if not self.pending_stdin:
-            self.selector.unregister(fd)
-            os.close(fd)
+    def _answer(self, request):
+        """Takes input or a signal, and says where the outputs were before."""
+        self._reap()
+        if self.status is not None:
+            return refusal("conflict", "The process has ended; start it anew to go on.")
+        for name in list(self.open_outputs):
+            for _ in range(DRAIN_READS):
+                if name not in self.open_outputs or not self._read(name):
+                    break
+        before = {name: capture.total_bytes for name, capture in self.captures.items()}
+        if request["do"] == "signal":
+            self._send(signal.Signals[request["signal"]])
+            return {"result": before}
+        refused = self.input.add(request["text"], request["isEnd"])
+        return {"result": before} if refused is None else refusal(*refused)
+
+    def _send(self, number):
+        if number == signal.SIGKILL:
+            kill_descendants(os.getpid())
+        else:
+            os.killpg(self.pid, number)  # Not reaped yet, so that nobody else has its number.
 
     def _reap(self):
         while True:
@@ -147,21 +161,22 @@ class Run:
                 self.ended_at = time.monotonic()
 
     def _report(self):
-        emit({"result": self._result()})
+        outputs = {name: capture.snapshot() for name, capture in self.captures.items()}
+        emit({"result": self._facts() | outputs})
         self.live.is_on = False
 
-    def _result(self):
-        result = {
+    def _facts(self):
+        facts = {
             "isRunning": self.status is None,
             "hasTimedOut": self.has_timed_out,
             "durationMs": round(1000 * ((self.ended_at or time.monotonic()) - self.started_at)),
-        } | {name: capture.snapshot() for name, capture in self.captures.items()}
+        }
         if self.status is not None:
             code = os.waitstatus_to_exitcode(self.status)
-            result["exitCode"] = code if code >= 0 else 128 - code
+            facts["exitCode"] = code if code >= 0 else 128 - code
             if code < 0:
-                result["signal"] = signal_name(self.status)
-        return result
+                facts["signal"] = signal_name(self.status)
+        return facts
 
 
 def main():
@@ -170,9 +185,10 @@ def main():
         emit({"unmounted": True})
         return
     if not os.path.isdir(request["cwd"]):
-        emit({"refused": {"code": "invalid_input", "message": f"There is no folder {request['cwd']}; make it first."}})
+        emit(refusal("invalid_input", f"There is no folder {request['cwd']}; make it first."))
         return
     become_subreaper()
+    sign_in(request["id"])
     run = Run(request)
     run.start()
     run.watch()

@@ -1,27 +1,25 @@
-"""Ends one run: whoever watches over it kills what it started."""
+"""Ends the program that is at work for a call: whoever watches over a command kills what it started."""
 
 import os
 import signal
 import time
 
-from request import COMMANDS, read_request
+from calls import pid_at_work
+from request import read_request
 
-#: A run that was cancelled as it began has not said yet who it is.
+#: One that was cancelled as it began has not said yet who it is.
 APPEARS_WITHIN_SECONDS = 2.0
 
 
 def main():
-    path = os.path.join(COMMANDS, read_request()["id"], "pid")
+    call_id = read_request()["id"]
     deadline = time.monotonic() + APPEARS_WITHIN_SECONDS
     while time.monotonic() < deadline:
-        try:
-            with open(path) as pid:
-                os.kill(int(pid.read()), signal.SIGTERM)
+        pid = pid_at_work(call_id)
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
             return
-        except (FileNotFoundError, ValueError):
-            time.sleep(0.02)
-        except ProcessLookupError:
-            return
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ export interface Watch {
   readonly signal: AbortSignal;
   /** Called with output as it comes, at most a few times a second. */
   readonly onOutput?: (text: string) => void;
+  /** Called once where the call has to wait for its sandbox to start, and never where that runs. */
+  readonly onStarting?: () => void;
 }
 
 export interface Command {

@@ -8,7 +8,12 @@ import { ToolError } from "../shared/errors.ts";
 export const frame = z.union([
   z.object({ output: z.string() }),
   z.object({ result: z.unknown() }),
-  z.object({ refused: z.object({ code: z.enum(["invalid_input", "limit_reached"]), message: z.string().max(1_000) }) }),
+  z.object({
+    refused: z.object({
+      code: z.enum(["invalid_input", "not_found", "conflict", "limit_reached"]),
+      message: z.string().max(5_000),
+    }),
+  }),
   z.object({ unmounted: z.literal(true) }),
 ]);
 
@@ -58,6 +63,9 @@ export const contextList = z
   .max(1_000);
 
 const usage = z.object({ usedBytes: z.number().nonnegative(), limitBytes: z.number().nonnegative().exactOptional() });
+
+/** What a container says of itself. */
+export const containerUsage = z.object({ disk: usage, memory: usage, processCount: z.int().nonnegative() });
 
 /** What a driver's own side says of a sandbox; what it costs is for the driver to know. */
 export const sandboxStatus = z.object({

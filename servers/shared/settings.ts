@@ -45,6 +45,15 @@ const settingsSchema = z.object({
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
+  /** How long a container is idle before it sleeps and forgets all but the caller's files: `90s`, `15m`, `2h`. */
+  SANDBOX_SLEEP_AFTER: z
+    .string()
+    .regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m")
+    .default("15m"),
+  /** The container's size, for prices and limits; what it really is stands under `containers` in wrangler.jsonc. */
+  SANDBOX_INSTANCE_TYPE: z
+    .enum(["lite", "basic", "standard-1", "standard-2", "standard-3", "standard-4"])
+    .default("standard-1"),
   /** Local mode: where the sandbox runtime listens, and the secret it asks for. */
   LOCAL_RUNTIME_URL: baseUrl.optional(),
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),

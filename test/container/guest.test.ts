@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { describeCode, describeCommands, describeFiles } from "../support/sandbox-contract.ts";
+import {
+  describeCode,
+  describeCommands,
+  describeFiles,
+  describeProcesses,
+  describeWhole,
+} from "../support/sandbox-contract.ts";
 import { remoteSandbox } from "./remote-sandbox.ts";
 import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
 
@@ -13,8 +19,10 @@ if (reason === undefined) {
     open: async () => await Promise.resolve(remoteSandbox(standIn.url, `u${crypto.randomUUID().replaceAll("-", "")}`)),
   };
   describeCommands("container driver", subject);
+  describeProcesses("container driver", subject);
   describeFiles("container driver", subject);
   describeCode("container driver", subject);
+  describeWhole("container driver", subject);
 } else {
   describe("container driver", () => {
     test.skip(`keeps the sandbox's promises (skipped: ${reason})`, () => undefined);

@@ -44,6 +44,7 @@ export function remoteSandbox(
       for await (const line of linesOf(response)) {
         const answer = answerSchema.parse(JSON.parse(line));
         if ("output" in answer) watch?.onOutput?.(answer.output);
+        else if ("isStarting" in answer) watch?.onStarting?.();
         else if ("error" in answer) throw errorOf(answer);
         else return answer.result;
       }

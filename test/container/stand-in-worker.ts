@@ -15,16 +15,21 @@ export class Sandbox extends ProductSandbox {
 
 /** As much of `ctx.container` as the SDK touches. */
 function standInContainer(id: string, url: string): object {
-  const never = new Promise<void>(() => undefined);
+  const headers = { "x-container": id };
   const container = {
     running: false,
     start: () => {
       container.running = true;
     },
-    monitor: async () => await never,
+    /** Comes to its end with the container, whoever ended it. */
+    monitor: async () => {
+      await fetch(new URL("/stand-in/end", url), { headers });
+      container.running = false;
+    },
+    signal: () => container.destroy(),
     destroy: async () => {
       container.running = false;
-      await fetch(url, { method: "DELETE", headers: { "x-container": id } });
+      await fetch(url, { method: "DELETE", headers });
     },
     getTcpPort: () => ({
       fetch: async (input: RequestInfo, init?: RequestInit) => {

@@ -13,6 +13,8 @@ const CONTAINER = join(import.meta.dirname, "../../container");
 export interface StandIn {
   /** The test Worker. */
   readonly url: string;
+  /** Stops every container as the platform may at any time. */
+  stopContainers(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -34,7 +36,7 @@ export function whyNoStandIn(): string | undefined {
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
  * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
  */
-export async function startStandIn(): Promise<StandIn> {
+export async function startStandIn(settings: Readonly<Record<string, string>> = {}): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
@@ -55,15 +57,22 @@ export async function startStandIn(): Promise<StandIn> {
     const served =
       request.method === "DELETE"
         ? stop(id).then(() => response.end())
-        : open(id).then((jail) => pass(request, response, jail));
+        : open(id).then(async (jail) => {
+            if (request.url !== "/stand-in/end") return pass(request, response, jail);
+            await jail.ended;
+            response.end();
+          });
     served.catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
   await once(gateway.listen(0, "127.0.0.1"), "listening");
   const address = gateway.address();
   const port = typeof address === "object" ? address?.port : undefined;
-  const miniflare = await startWorker(`http://127.0.0.1:${port}`);
+  const miniflare = await startWorker({ ...settings, STAND_IN: `http://127.0.0.1:${port}` });
   return {
     url: (await miniflare.ready).href,
+    stopContainers: async () => {
+      await Promise.all([...containers.keys()].map(stop));
+    },
     close: async () => {
       await miniflare.dispose();
       await Promise.all([...containers.keys()].map(stop));
@@ -88,6 +97,7 @@ async function assembleGuest(target: string): Promise<string> {
 
 interface Jail {
   readonly socket: string;
+  readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -108,6 +118,7 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
     ],
     { stdio: ["ignore", "ignore", "inherit"] },
   );
+  const ended = once(child, "exit");
   const socket = join(folder, "relay/server.sock"); // At most 107 characters.
   while (!existsSync(socket)) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
@@ -115,11 +126,10 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
   }
   return {
     socket,
+    ended,
     stop: async () => {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill("SIGKILL");
-        await once(child, "exit");
-      }
+      child.kill("SIGKILL");
+      await ended;
     },
   };
 }
@@ -136,7 +146,7 @@ function pass(request: IncomingMessage, response: ServerResponse, { socket }: Ja
   request.pipe(inner);
 }
 
-async function startWorker(standInUrl: string): Promise<Miniflare> {
+async function startWorker(bindings: Readonly<Record<string, string>>): Promise<Miniflare> {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, "stand-in-worker.ts")],
     bundle: true,
@@ -153,7 +163,6 @@ async function startWorker(standInUrl: string): Promise<Miniflare> {
       compatibilityFlags: ["nodejs_compat", "enable_request_signal"],
       cf: false,
       bindings: {
-        STAND_IN: standInUrl,
         PUBLIC_URL: "http://localhost:8717",
         IDENTITY: "local",
         LOCAL_SIGN_IN_CODE: "WXYZ-2345",
@@ -161,6 +170,7 @@ async function startWorker(standInUrl: string): Promise<Miniflare> {
         SIGNING_SECRET: "s".repeat(40),
         SANDBOX_DRIVER: "container",
         SANDBOX_LOG_LEVEL: "error",
+        ...bindings,
       },
       r2Buckets: ["FILES"],
       durableObjects: { SANDBOX: { className: "Sandbox", useSQLite: true } },

@@ -52,6 +52,11 @@ export type RemoteCall = z.input<typeof callSchema>;
 
 export const errorSchema = z.object({ error: z.object({ code: z.string(), message: z.string(), cause: z.string() }) });
 
-export const answerSchema = z.union([z.object({ output: z.string() }), errorSchema, z.object({ result: z.unknown() })]);
+export const answerSchema = z.union([
+  z.object({ output: z.string() }),
+  z.object({ isStarting: z.literal(true) }),
+  errorSchema,
+  z.object({ result: z.unknown() }),
+]);
 
 export type RemoteAnswer = z.output<typeof answerSchema>;

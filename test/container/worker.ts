@@ -11,6 +11,6 @@ interface Env {
 
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    return await serveSandbox(request, env.FILES, createContainerDriver(env.SANDBOX), ctx);
+    return await serveSandbox(request, env.FILES, createContainerDriver(env.SANDBOX, "standard-1"), ctx);
   },
 };

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Code, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
 import type { ProcessOutput, ProcessRead } from "../../servers/sandbox/process.ts";
@@ -350,8 +351,8 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test.each([
       { program: "python3", calculation: "6 * 7\n", prompt: ">>> $", bye: "\u0004" },
-      { program: "node -i", calculation: "6 * 7\n", prompt: "> $", bye: ".exit\n" },
-      { program: "bash --norc -i", calculation: "echo $((6 * 7))\n", prompt: "\\$ $", bye: "exit\n" },
+      { program: "node -i", calculation: "6 * 7\n", prompt: "> (\\x1b\\[\\d*G)?$", bye: ".exit\n" },
+      { program: "bash --norc -i", calculation: "echo $((6 * 7))\n", prompt: "[$#] $", bye: "exit\n" },
     ])("$program is driven through a terminal", async ({ program, calculation, prompt, bye }) => {
       const { sandbox } = await subject.open();
       const { processId } = await run(sandbox, program, { input: "terminal", waitMs: 0 });
@@ -469,19 +470,16 @@ export function describeFiles(name: string, subject: ContractSubject): void {
     test("a file that holds something else by now is not written over", async () => {
       const { sandbox } = await subject.open();
       await sandbox.writeFile("draft.txt", bytesOf("one\n"));
-      await sandbox.writeFile("draft.txt", bytesOf("two\n"), await sha256(bytesOf("one\n")));
-      await expectRefusal(
-        sandbox.writeFile("draft.txt", bytesOf("three\n"), await sha256(bytesOf("one\n"))),
-        "conflict",
-      );
-      await expectRefusal(sandbox.writeFile("missing.txt", bytesOf("x"), await sha256(bytesOf("one\n"))), "conflict");
+      await sandbox.writeFile("draft.txt", bytesOf("two\n"), sha256(bytesOf("one\n")));
+      await expectRefusal(sandbox.writeFile("draft.txt", bytesOf("three\n"), sha256(bytesOf("one\n"))), "conflict");
+      await expectRefusal(sandbox.writeFile("missing.txt", bytesOf("x"), sha256(bytesOf("one\n"))), "conflict");
       expect(text(await run(sandbox, "cat draft.txt; ls"))).toMatch(/^two\ndraft\.txt\n/);
     });
 
     test("of many that replace the same text, one wins and the others are told", async () => {
       const { sandbox } = await subject.open();
       await sandbox.writeFile("counter", bytesOf("0"));
-      const before = await sha256(bytesOf("0"));
+      const before = sha256(bytesOf("0"));
       const writes = await Promise.allSettled(
         Array.from(
           { length: 8 },
@@ -757,6 +755,19 @@ export function describeWhole(name: string, subject: ContractSubject): void {
       expect(status.memory?.usedBytes).toBeGreaterThan(0);
     });
 
+    test("a running one is not said to be starting", async () => {
+      const { sandbox } = await subject.open();
+      await run(sandbox, "true");
+      let starts = 0;
+      const watch = { signal: new AbortController().signal, onStarting: () => (starts += 1) };
+      await sandbox.exec(command("true"), watch);
+      await sandbox.runCode(
+        { code: "1", language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 },
+        watch,
+      );
+      expect(starts).toBe(0);
+    });
+
     test("a reset ends processes and contexts and empties the workspace", async () => {
       const { sandbox } = await subject.open();
       const mark = `5${Date.now() % 100_000}`;
@@ -797,8 +808,8 @@ function bytesOf(content: string): Uint8Array {
   return new TextEncoder().encode(content);
 }
 
-async function sha256(bytes: Uint8Array): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 async function runCode(sandbox: Sandbox, code: string, rest: Partial<Code> = {}): ReturnType<Sandbox["runCode"]> {

@@ -33,6 +33,7 @@ export async function serveSandbox(
   const watch = {
     signal: abort.signal,
     onOutput: (output: string) => void say({ output }).catch(() => undefined),
+    onStarting: () => void say({ isStarting: true }).catch(() => undefined),
   };
 
   const run = async (): Promise<unknown> => {

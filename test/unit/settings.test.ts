@@ -84,3 +84,14 @@ test("a wrong value is reported by its name and never shown", () => {
   expect(problems[0]).toMatch(/^SIGNING_SECRET: /);
   expect(problems[0]).not.toContain("short-secret");
 });
+
+test("how long a container idles is a number with its unit, and its size one of those there are", () => {
+  expect(parseSettings(DEPLOYED)).toMatchObject({ SANDBOX_SLEEP_AFTER: "15m", SANDBOX_INSTANCE_TYPE: "standard-1" });
+  expect(parseSettings({ ...DEPLOYED, SANDBOX_SLEEP_AFTER: "90s" }).SANDBOX_SLEEP_AFTER).toBe("90s");
+  for (const time of ["15", "0m", "m", "1d", "-5m", "15 m"]) {
+    expect(problemsOf({ ...DEPLOYED, SANDBOX_SLEEP_AFTER: time })).toEqual([
+      "SANDBOX_SLEEP_AFTER: give a number with s, m or h, such as 15m.",
+    ]);
+  }
+  expect(problemsOf({ ...DEPLOYED, SANDBOX_INSTANCE_TYPE: "huge" })).toHaveLength(1);
+});

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import inspector from "node:inspector";
-import { createRequire } from "node:module";
+import { createRequire, stripTypeScriptTypes } from "node:module";
 import { Socket } from "node:net";
 import { inspect, stripVTControlCharacters } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
@@ -62,8 +62,14 @@ function runCode() {
 
   const worker = new Worker(new URL(import.meta.url));
   worker.on("exit", () => process.exit(0));
-  worker.on("message", async ({ run, code }) => {
-    if (code === undefined) return worker.postMessage({ run, isAlive: true });
+  worker.on("message", async ({ run, code: source, language }) => {
+    if (source === undefined) return worker.postMessage({ run, isAlive: true });
+    let code = source;
+    try {
+      if (language === "typescript") code = stripTypeScriptTypes(source, { mode: "transform" });
+    } catch (error) {
+      return worker.postMessage({ run, outcome: { error: describeError(error) } });
+    }
     const answer = await post("Runtime.evaluate", {
       expression: withImports(code),
       replMode: true,
@@ -173,7 +179,7 @@ function serve() {
       if (request.stop === true) void stop();
       else {
         current = { mark: request.mark, isStopped: false };
-        port.postMessage({ run: request.mark, code: request.code });
+        port.postMessage({ run: request.mark, code: request.code, language: request.language });
       }
     }
   });

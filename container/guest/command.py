@@ -1,0 +1,44 @@
+"""Starts a command, with pipes or in a terminal."""
+
+import fcntl
+import os
+import struct
+import termios
+
+from processes import make_pipe, spawn
+
+#: The longest argument that Linux takes is 128 KiB.
+MAX_ARGUMENT_BYTES = 120_000
+ROWS, COLUMNS = 40, 120
+
+
+def start_command(request, folder, kind):
+    """
+    Its pid, where its standard input is written to, and by name what it writes, which is read without blocking: in a
+    terminal all of it is stdout.
+    """
+    env = request.get("env", {})
+    if kind == "terminal":
+        watched, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        os.set_blocking(watched, False)
+        stdin, outputs = os.dup(watched), {"stdout": watched}
+        fds = [theirs, os.dup(theirs), os.dup(theirs)]
+        env = {"TERM": "xterm-256color"} | env
+    else:
+        theirs, stdin = os.pipe()
+        fds, outputs = [theirs], {}
+        for name in ("stdout", "stderr"):
+            outputs[name], writer = make_pipe()
+            fds.append(writer)
+    pid = spawn(_arguments(request["command"], folder), fds, request["cwd"], env)
+    return pid, stdin, outputs
+
+
+def _arguments(command, folder):
+    if len(command.encode()) <= MAX_ARGUMENT_BYTES:
+        return ["/bin/bash", "-c", command]
+    path = os.path.join(folder, "command")
+    with open(path, "w") as script:
+        script.write(command)
+    return ["/bin/bash", path]
