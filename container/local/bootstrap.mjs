@@ -157,13 +157,12 @@ async function runOnPinnedNode(script, args) {
  * it starts is heard too: it would end this process alone.
  */
 function runToEnd(start) {
-  let child;
   const passOn = (signal) => {
     toldToEnd = signal;
     child.kill(signal);
   };
   for (const signal of SIGNALS) process.on(signal, passOn);
-  child = start();
+  const child = start();
   return new Promise((done) => {
     child.once("error", (error) => {
       console.error(`${child.spawnfile} could not be started: ${error.message}.`);

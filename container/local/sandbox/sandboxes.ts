@@ -1,6 +1,7 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
+import { canMountImages } from "./disk.ts";
 import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
@@ -12,6 +13,7 @@ export interface SandboxesOptions {
   readonly limits?: Partial<Limits>;
   /** Off where a test must see what holds without them. */
   readonly hasCgroups?: boolean;
+  readonly hasDiskImages?: boolean;
   readonly idleMs?: number;
   readonly log: (line: string) => void;
 }
@@ -28,6 +30,7 @@ export class Sandboxes {
   readonly #sandboxes = new Map<string, LocalSandbox>();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
+  #canMountImages: Promise<boolean> | undefined;
 
   private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
     this.#options = options;
@@ -45,7 +48,6 @@ export class Sandboxes {
     const all = join(dataDir, "sandboxes");
     await mkdir(all, { recursive: true, mode: 0o700 });
     removeStaleCgroups();
-    for (const name of await readdir(all)) await LocalSandbox.clearSpools(join(all, name));
     const etcDir = join(dataDir, "sandbox-etc");
     await prepareEtc(etcDir);
     const probeDir = join(dataDir, "sandbox-probe");
@@ -66,7 +68,6 @@ export class Sandboxes {
     const known = this.#sandboxes.get(id);
     if (known !== undefined) return known;
     const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
-    await this.#makeRoom();
     // Its successor has the same folders.
     await this.#ending.get(id);
     const sandbox = new LocalSandbox({
@@ -75,8 +76,10 @@ export class Sandboxes {
       etcDir: join(dataDir, "sandbox-etc"),
       limits: this.limits,
       hasCgroups,
+      hasDiskImages: async () => await this.#hasDiskImages(),
       ...(egressSocket !== undefined && { egressSocket }),
       log,
+      makeRoom: async () => await this.#makeRoom(),
     });
     // Another call may have made it meanwhile.
     const won = this.#sandboxes.get(id) ?? sandbox;
@@ -92,16 +95,22 @@ export class Sandboxes {
     await Promise.all([...stopping, ...this.#ending.values()]);
   }
 
+  async #hasDiskImages(): Promise<boolean> {
+    const { dataDir, hasDiskImages = true } = this.#options;
+    this.#canMountImages ??= hasDiskImages ? canMountImages(join(dataDir, "sandbox-probe")) : Promise.resolve(false);
+    return await this.#canMountImages;
+  }
+
   async #stopIdle(idleMs: number): Promise<void> {
     for (const [id, sandbox] of this.#sandboxes) if (sandbox.idleMs > idleMs) await this.#stop(id, sandbox);
   }
 
   async #makeRoom(): Promise<void> {
-    const idle = [...this.#sandboxes]
-      .filter(([, sandbox]) => sandbox.idleMs > 0)
-      .toSorted(([, a], [, b]) => b.idleMs - a.idleMs);
-    if (this.#sandboxes.size < MAX_STARTED) return;
-    const [oldest] = idle;
+    // The one that asks is among them.
+    const started = [...this.#sandboxes].filter(([, sandbox]) => sandbox.isStarted);
+    if (started.length <= MAX_STARTED) return;
+    const idle = started.filter(([, sandbox]) => sandbox.idleMs > 0);
+    const [oldest] = idle.toSorted(([, a], [, b]) => b.idleMs - a.idleMs);
     if (oldest === undefined)
       throw new Problem("limit_reached", `${MAX_STARTED} sandboxes are busy on this machine; try again later.`);
     await this.#stop(...oldest);
@@ -109,7 +118,7 @@ export class Sandboxes {
 
   async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
     this.#sandboxes.delete(id);
-    this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
+    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
     const ending = sandbox
       .stop("The sandbox was ended because nothing was asked of it for a while.")
       .finally(() => this.#ending.delete(id));
