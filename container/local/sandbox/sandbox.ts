@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, stat } from "node:fs/promises";
+import { lstat, mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
 import { AgentLink, SILENT } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
-import { type ContextInfo, Contexts } from "./contexts.ts";
+import { Contexts } from "./contexts.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
@@ -19,7 +20,7 @@ import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import { problemOfStart, refusalOf } from "./start.ts";
-import { type SandboxStatus, statusOf } from "./status.ts";
+import { type LocalStatus, statusOf } from "./status.ts";
 import { watchSandbox } from "./watch.ts";
 
 export interface SandboxOptions {
@@ -119,7 +120,7 @@ export class LocalSandbox {
     return await (await this.#running()).contexts.run(request, live, signal);
   }
 
-  listContexts(): ContextInfo[] {
+  listContexts(): CodeContextInfo[] {
     return this.#current?.contexts.list() ?? [];
   }
 
@@ -129,7 +130,7 @@ export class LocalSandbox {
     return z.object({ isListening: z.literal(true) }).safeParse(answer).success;
   }
 
-  async status(): Promise<SandboxStatus> {
+  async status(): Promise<LocalStatus> {
     const { limits } = this.#options;
     const isStarting = this.#starting !== undefined && this.#current === undefined;
     const image = await lstat(this.#imagePath).catch(() => undefined);
@@ -166,9 +167,11 @@ export class LocalSandbox {
 
   async #openMount(): Promise<FilesMount> {
     const { image } = await this.#prepareDisk();
-    // Numbers of folders are used again, so that the time of birth belongs to it.
+    // Numbers of folders are used again, so that the time of birth belongs to it. What a disk image has lost when the
+    // machine went down must not be taken for removed.
     const { ino, birthtimeNs } = await stat(image ?? this.#folder("files"), { bigint: true });
-    const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), `${ino}:${birthtimeNs}`);
+    const boot = image === undefined ? "" : `:${(await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim()}`;
+    const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), `${ino}:${birthtimeNs}${boot}`);
     return new FilesMount(manifest, this.#options.limits, async () => await this.guest());
   }
 

@@ -30,7 +30,7 @@ export class Sandboxes {
   readonly #sandboxes = new Map<string, LocalSandbox>();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
-  #canMountImages: Promise<boolean> | undefined;
+  readonly #canMountImages: Promise<boolean>;
 
   private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
     this.#options = options;
@@ -39,6 +39,9 @@ export class Sandboxes {
     const idleMs = options.idleMs ?? IDLE_MS;
     this.#timer = setInterval(() => void this.#stopIdle(idleMs), Math.max(50, idleMs / 4));
     this.#timer.unref();
+    // Found out while nobody waits for it.
+    this.#canMountImages =
+      options.hasDiskImages === false ? Promise.resolve(false) : canMountImages(join(options.dataDir, "sandbox-probe"));
   }
 
   /** Tries what this machine allows. Leftovers of a runtime that was killed are removed. */
@@ -76,7 +79,7 @@ export class Sandboxes {
       etcDir: join(dataDir, "sandbox-etc"),
       limits: this.limits,
       hasCgroups,
-      hasDiskImages: async () => await this.#hasDiskImages(),
+      hasDiskImages: async () => await this.#canMountImages,
       ...(egressSocket !== undefined && { egressSocket }),
       log,
       makeRoom: async () => await this.#makeRoom(),
@@ -92,13 +95,7 @@ export class Sandboxes {
     const stopping = [...this.#sandboxes.values()].map(
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
-    await Promise.all([...stopping, ...this.#ending.values()]);
-  }
-
-  async #hasDiskImages(): Promise<boolean> {
-    const { dataDir, hasDiskImages = true } = this.#options;
-    this.#canMountImages ??= hasDiskImages ? canMountImages(join(dataDir, "sandbox-probe")) : Promise.resolve(false);
-    return await this.#canMountImages;
+    await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages]);
   }
 
   async #stopIdle(idleMs: number): Promise<void> {

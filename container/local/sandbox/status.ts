@@ -1,20 +1,13 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
 import type { Limits } from "./limits.ts";
 import type { Running } from "./sandbox.ts";
 import { diskUse } from "./disk.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
-/** As `SandboxStatus` of the driver, but for what it costs. */
-export interface SandboxStatus {
-  readonly driver: "local";
-  readonly state: "running" | "asleep" | "starting";
-  readonly uptimeMs?: number;
-  readonly disk?: { readonly usedBytes: number; readonly limitBytes: number };
-  readonly memory?: { readonly usedBytes: number; readonly limitBytes: number };
-  readonly processCount?: number;
-  readonly notes: readonly string[];
-}
+/** What it costs is for the driver to say. */
+export type LocalStatus = Omit<SandboxStatus, "costUsd">;
 
 export interface StatusOptions {
   readonly running: Running | undefined;
@@ -33,7 +26,7 @@ const WATCHED_DISK =
 const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
-export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<SandboxStatus> {
+export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<LocalStatus> {
   const hasOwnDisk = folders.length === 0;
   const used = hasOwnDisk ? await diskUse(running?.link.pid) : await measureFolders(folders, limits);
   const disk = used === undefined ? {} : { disk: used };
@@ -53,7 +46,7 @@ export async function statusOf({ running, isStarting, folders, limits }: StatusO
 }
 
 /** By `du`, which follows no link however the folders change under it. */
-async function measureFolders(folders: readonly string[], limits: Limits): Promise<SandboxStatus["disk"] | undefined> {
+async function measureFolders(folders: readonly string[], limits: Limits): Promise<LocalStatus["disk"]> {
   const args = ["-scx", "--block-size=1", "--", ...folders];
   const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
   const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
