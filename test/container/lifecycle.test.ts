@@ -89,11 +89,11 @@ if (reason === undefined) {
     try {
       const [idle, busy] = ["idle", "busy"].map((name) => remoteSandbox(standIn.url, name).sandbox);
       await idle?.exec(command("true"), quiet());
-      const running = await busy?.exec(command("sleep 8; echo done > done", 0), quiet());
+      const running = await busy?.exec(command("sleep 16; echo done > done", 0), quiet());
       // Asking would count as use.
       await new Promise((resolve) => setTimeout(resolve, 10_000));
       expect(await idle?.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });
-      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 5_000, until: "end", maxChars: 100 } as const;
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, until: "end", maxChars: 100 } as const;
       expect(await busy?.readProcess(running?.processId ?? "", read, quiet())).toMatchObject({ exitCode: 0 });
       expect((await idle?.exec(command("echo awake"), quiet()))?.stdout.text).toBe("awake\n");
     } finally {
