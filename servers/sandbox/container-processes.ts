@@ -15,7 +15,7 @@ import type {
 /** Commands are remembered in the container alone: one that sleeps has forgotten them, and is not woken to say so. */
 export async function listProcesses(guest: Guest): Promise<readonly ProcessInfo[]> {
   if (!(await isAwake(guest))) return [];
-  return parseGuest(processList, await guest.ask("list.py", {}));
+  return parseGuest(processList, await guest.ask("list.py", {})).filter(({ processId }) => isProcessId(processId));
 }
 
 export async function readProcess(
@@ -29,7 +29,7 @@ export async function readProcess(
     { program: "read.py", id: crypto.randomUUID(), request: { ...read, processId }, answersWithinMs: read.waitMs },
     watch,
   );
-  return parseGuest(processOutput, result);
+  return { ...parseGuest(processOutput, result), processId };
 }
 
 export async function writeInput(guest: Guest, processId: string, input: ProcessInput): Promise<OutputPosition> {
@@ -64,9 +64,13 @@ export async function isAwake(guest: Guest): Promise<boolean> {
   return (await guest.lifecycle()).state === "running";
 }
 
-/** The id becomes part of a path inside: it has to be one that we made. */
 async function checkProcess(guest: Guest, processId: string): Promise<void> {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(processId) || !(await isAwake(guest))) throw noProcess();
+  if (!isProcessId(processId) || !(await isAwake(guest))) throw noProcess();
+}
+
+/** The id becomes part of a path inside, and what is listed comes from there: it has to be one that we made. */
+function isProcessId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }
 
 function noProcess(): ToolError {

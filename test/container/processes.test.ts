@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Command, Sandbox, Watch } from "../../servers/sandbox/driver.ts";
+import { remoteSandbox } from "./remote-sandbox.ts";
+import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
+
+const reason = whyNoStandIn();
+
+if (reason === undefined) {
+  describe("a container's commands", () => {
+    let standIn: StandIn;
+    beforeAll(async () => (standIn = await startStandIn()));
+    afterAll(async () => await standIn.close());
+    const open = (): Sandbox => remoteSandbox(standIn.url, `u${crypto.randomUUID().replaceAll("-", "")}`).sandbox;
+
+    test("a reader far behind gets the end of an output that is not all kept", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("head -c 90M /dev/zero | tr '\\0' x; echo; echo end"), quiet());
+      const total = 90 * 1024 ** 2 + 5;
+      const read = async (stdout: number): Promise<string> => {
+        const after = { stdout, stderr: 0 };
+        const output = await sandbox.readProcess(processId, { after, waitMs: 0, maxChars: 1_000 }, quiet());
+        expect(output.stdout.totalBytes).toBe(total);
+        return output.stdout.text;
+      };
+      expect(await read(0)).toMatch(/^x{600}\n… \d+ bytes left out …\nx+\nend\n$/);
+      expect(await read(70 * 1024 ** 2)).toMatch(/^\n… \d+ bytes left out …\nx+\nend\n$/);
+      expect(await read(total - 4)).toBe("end\n");
+    });
+
+    test("a command whose watcher was killed has ended, nobody knows how", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("echo said; sleep 60", 500), quiet());
+      await sandbox.exec(command(`kill -9 $(cut -d' ' -f1 /var/lib/pincer/calls/${processId})`), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 5_000, until: "end", maxChars: 100 } as const;
+      expect(await sandbox.readProcess(processId, read, quiet())).toEqual({
+        processId,
+        command: "echo said; sleep 60",
+        startedAtMs: expect.any(Number),
+        isRunning: false,
+        isReached: true,
+        hasTimedOut: false,
+        durationMs: expect.any(Number),
+        stdout: { text: "said\n", totalBytes: 5, isCut: false },
+        stderr: { text: "", totalBytes: 0, isCut: false },
+      });
+      await expect(sandbox.signalProcess(processId, "SIGTERM")).rejects.toMatchObject({ code: "conflict" });
+    });
+
+    test("what a command's own code says to its watcher breaks nothing", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("cat", 300, { input: "open" }), quiet());
+      const attack =
+        "import socket\nfor said in (b'{}\\n', b'[]\\n', b'{\"do\": 1}\\n', b'\\xff\\n', b'{\"do\":\"input\",\"text\":1}\\n', b''):\n" +
+        `    with socket.socket(socket.AF_UNIX) as s:\n        s.connect('/var/lib/pincer/commands/${processId}/control')\n        s.sendall(said)`;
+      expect(
+        (await sandbox.exec(command(`python3 -c "$ATTACK"`, 20_000, { env: { ATTACK: attack } }), quiet())).exitCode,
+      ).toBe(0);
+      const before = await sandbox.writeInput(processId, { text: "alive\n", isEnd: true });
+      const read = { after: before, waitMs: 5_000, until: "end", maxChars: 100 } as const;
+      expect((await sandbox.readProcess(processId, read, quiet())).stdout.text).toBe("alive\n");
+    });
+
+    test("a pattern is JavaScript's, with the flag m, where Python has words for it", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("printf 'one\\n[two] x-x\\n'"), quiet());
+      const isFound = async (pattern: string): Promise<boolean> => {
+        const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, until: { pattern }, maxChars: 100 } as const;
+        return (await sandbox.readProcess(processId, read, quiet())).isReached;
+      };
+      for (const pattern of [
+        "^\\[two",
+        "e$",
+        "one[^]*x$",
+        "[[]two[\\]]",
+        "(?<same>x)-\\k<same>",
+        "(?<=-)x",
+        "\\u0078-x",
+      ]) {
+        expect([pattern, await isFound(pattern)]).toEqual([pattern, true]);
+      }
+      for (const pattern of ["[]", "one.*two", "\\[^]", "^two"]) {
+        expect([pattern, await isFound(pattern)]).toEqual([pattern, false]);
+      }
+      for (const pattern of ["[", "\\p{L}", "(?<=a*)b"]) {
+        await expect(isFound(pattern)).rejects.toMatchObject({ code: "invalid_input" });
+      }
+    });
+
+    test("a pattern is found in the middle of megabytes that came at once", async () => {
+      const sandbox = open();
+      const fill = "head -c 1500k /dev/zero | tr '\\0' x";
+      const { processId } = await sandbox.exec(command(`${fill}; echo needle; ${fill}`), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: 100 } as const;
+      const until = { pattern: "xneedle$" };
+      expect((await sandbox.readProcess(processId, { ...read, until }, quiet())).isReached).toBe(true);
+    });
+
+    test.each(["127.0.0.1", "0.0.0.0", "::1", "::"])("what listens on %s listens on localhost", async (address) => {
+      const sandbox = open();
+      const script =
+        "import socket, sys, time; s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET); " +
+        "s.bind((sys.argv[1], 8123)); time.sleep(1); s.listen(); time.sleep(60)";
+      const { processId } = await sandbox.exec(command(`python3 -c "${script}" ${address}`, 0), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, until: { port: 8123 }, maxChars: 100 } as const;
+      expect(await sandbox.readProcess(processId, { ...read, waitMs: 100 }, quiet())).toMatchObject({
+        isReached: false,
+      });
+      expect(await sandbox.readProcess(processId, { ...read, waitMs: 9_000 }, quiet())).toMatchObject({
+        isReached: true,
+      });
+    });
+
+    test("a process that does not read is not given more than it may have waiting", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("sleep 60", 0, { input: "open" }), quiet());
+      const text = "x".repeat(12_000_000);
+      for (const _ of [1, 2]) await sandbox.writeInput(processId, { text, isEnd: false });
+      await expect(sandbox.writeInput(processId, { text, isEnd: false })).rejects.toMatchObject({
+        code: "limit_reached",
+      });
+      expect(await sandbox.signalProcess(processId, "SIGKILL")).toEqual({ stdout: 0, stderr: 0 });
+    });
+
+    test("a command with a zero byte or half a character is a result", async () => {
+      const sandbox = open();
+      expect((await sandbox.exec(command("echo \0"), quiet())).exitCode).toBe(126);
+      expect((await sandbox.exec(command("echo \ud83d"), quiet())).stdout.text).toBe("\ufffd\n");
+    });
+
+    test("code whose caller has gone is interrupted, and its context keeps its state", async () => {
+      const sandbox = open();
+      const code = { language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 } as const;
+      await sandbox.runCode({ ...code, code: "kept = 7" }, quiet());
+      const abort = new AbortController();
+      const call = sandbox.runCode({ ...code, code: "while True: pass" }, { signal: abort.signal });
+      setTimeout(() => abort.abort(), 500);
+      await expect(call).rejects.toMatchObject({ code: "cancelled" });
+      const next = await sandbox.runCode({ ...code, code: "kept" }, quiet());
+      expect(next.results).toEqual([{ text: "7" }]);
+      expect(next.durationMs).toBeLessThan(5_000);
+    });
+
+    test("what was replaced keeps its permissions", async () => {
+      const sandbox = open();
+      await sandbox.exec(command("echo 'echo one' > tool; chmod 750 tool"), quiet());
+      await sandbox.writeFile("tool", new TextEncoder().encode("echo two\n"));
+      expect((await sandbox.exec(command("stat -c %a tool; ./tool"), quiet())).stdout.text).toBe("750\ntwo\n");
+    });
+
+    test("output that comes while a reader waits is told", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("sleep 0.5; echo heard; sleep 2", 0), quiet());
+      const heard: string[] = [];
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 10_000, until: "end", maxChars: 100 } as const;
+      await sandbox.readProcess(processId, read, { ...quiet(), onOutput: (piece) => heard.push(piece) });
+      expect(heard).toEqual(["heard\n"]);
+    });
+  });
+} else {
+  describe("a container's commands", () => {
+    test.skip(`hold at the edges (skipped: ${reason})`, () => undefined);
+  });
+}
+
+function quiet(): Watch {
+  return { signal: new AbortController().signal };
+}
+
+function command(script: string, waitMs = 30_000, rest: Partial<Command> = {}): Command {
+  return { command: script, timeoutMs: 60_000, waitMs, maxChars: 10_000, ...rest };
+}
