@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,12 +14,17 @@ export interface LoopbackServer extends AsyncDisposable {
   readonly seen: IncomingMessage[];
 }
 
-export async function serve(listener: RequestListener): Promise<LoopbackServer> {
+/** By https where there is a certificate. */
+export async function serve(
+  listener: RequestListener,
+  certificate?: { readonly cert: string; readonly key: string },
+): Promise<LoopbackServer> {
   const seen: IncomingMessage[] = [];
-  const server = createServer((incoming, response) => {
+  const take: RequestListener = (incoming, response) => {
     seen.push(incoming);
     listener(incoming, response);
-  });
+  };
+  const server = certificate === undefined ? createServer(take) : createTlsServer(certificate, take);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
