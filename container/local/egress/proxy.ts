@@ -8,13 +8,7 @@ import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
-import {
-  type SecretHost,
-  type SecretHosts,
-  prepareSecretHosts,
-  refusalInTunnel,
-  terminateTls,
-} from "./secret-hosts.ts";
+import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
@@ -72,7 +66,10 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     dial: options.dial ?? dialTcp,
   };
   const { secrets = [], roots } = options;
-  const secretHosts = mode === "sandbox" && secrets.length > 0 ? await prepareSecretHosts(secrets, roots) : undefined;
+  const secretHosts =
+    mode === "sandbox" && secrets.length > 0
+      ? await prepareSecretHosts(secrets, { roots, handshakeMs: timeouts.headersMs })
+      : undefined;
   /** What has come out of a tunnel to a host with secrets, and which host that is. */
   const tunnels = new WeakMap<Duplex, SecretHost>();
   const open = new Set<Duplex>();
@@ -117,13 +114,11 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     }
     const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
     const secretHost = secretHosts?.find(host, Number(port));
-    if (secretHost !== undefined) {
+    if (secretHosts !== undefined && secretHost !== undefined) {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
-      const tunnel = terminateTls(client, head, secretHost);
+      const onFailed = () => note("TLS", secretHost.authority, "failed");
+      const tunnel = secretHosts.terminate(client, head, secretHost, onFailed);
       tunnels.set(tunnel, secretHost);
-      tunnel.once("close", () => {
-        if (tunnel.getCipher() === undefined) note("TLS", secretHost.authority, "failed");
-      });
       server.emit("connection", tunnel);
       return;
     }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect, createSecureContext, getCACertificates, type SecureContext, TLSSocket } from "node:tls";
 import { normalizeHost, parseHostAndPort } from "../../../servers/shared/network-policy.ts";
@@ -15,6 +15,11 @@ export interface SecretHosts {
   /** PEM: the authorities that this machine trusts, and the one that answers for these hosts inside. */
   readonly caBundle: string;
   find(host: string, port: number): SecretHost | undefined;
+  /**
+   * Ends the client's TLS; `head` is what of it has arrived. A client that asks for another host, or is silent, gets
+   * no answer.
+   */
+  terminate(client: Duplex, head: Uint8Array, secretHost: SecretHost, onFailed: () => void): TLSSocket;
   connect(secretHost: SecretHost, rules: EgressRules): Promise<Connection>;
 }
 
@@ -24,13 +29,15 @@ export interface SecretHost extends HostSecrets {
   readonly identity: SecureContext;
 }
 
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 const HTTP_ONLY = ["http/1.1"];
 
 /** `roots` are the authorities that a host's certificate may come from, PEM. */
 export async function prepareSecretHosts(
   secrets: readonly HostSecrets[],
-  roots: readonly string[] = machineRoots(),
+  {
+    roots = machineRoots(),
+    handshakeMs,
+  }: { readonly roots?: readonly string[] | undefined; readonly handshakeMs: number },
 ): Promise<SecretHosts> {
   // It takes a tenth of a second to load, which nobody waits for who has no secrets.
   const { createAuthority } = await import("./authority.ts");
@@ -52,12 +59,29 @@ export async function prepareSecretHosts(
       const host = normalizeHost(hostname);
       return hosts.find((each) => each.host === host && each.port === port);
     },
-    connect: async (secretHost, rules) => await connectOverTls(secretHost, rules, trust),
+    terminate: (client, head, secretHost, onFailed) => {
+      const socket = terminateTls(client, head, secretHost);
+      let isOpen = false;
+      const timer = setTimeout(() => socket.destroy(), handshakeMs);
+      socket.once("secure", () => {
+        isOpen = true;
+        clearTimeout(timer);
+      });
+      socket.once("close", () => {
+        clearTimeout(timer);
+        if (!isOpen) onFailed();
+      });
+      return socket;
+    },
+    connect: async (secretHost, rules) => {
+      const connection = await connectTo(secretHost.host, secretHost.port, rules);
+      if (connection.outcome !== "connected") return connection;
+      return await startTls(connection.socket, secretHost, { trust, handshakeMs });
+    },
   };
 }
 
-/** Ends the client's TLS; `head` is what of it has arrived. A client that asks for another host gets no answer. */
-export function terminateTls(client: Duplex, head: Uint8Array, { host, identity }: SecretHost): TLSSocket {
+function terminateTls(client: Duplex, head: Uint8Array, { host, identity }: SecretHost): TLSSocket {
   client.unshift(head);
   return new TLSSocket(client, {
     isServer: true,
@@ -69,7 +93,7 @@ export function terminateTls(client: Duplex, head: Uint8Array, { host, identity 
 
 /**
  * Why a request that came through a tunnel to that host may not carry its secrets: it says that it is for another
- * host, or the answer would show its headers.
+ * host, its body may end elsewhere than this proxy believes, or the answer would show its headers.
  */
 export function refusalInTunnel(request: IncomingMessage, { host, port, authority }: SecretHost): string | undefined {
   const named = request.headersDistinct["host"] ?? [];
@@ -78,15 +102,23 @@ export function refusalInTunnel(request: IncomingMessage, { host, port, authorit
     return `This tunnel leads to ${authority} alone; name it in the Host header.`;
   }
   if (request.url?.startsWith("/") !== true) return `This tunnel leads to ${authority} itself; ask it for a path.`;
+  const encoding = request.headers["transfer-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "chunked") return "A body may be chunked and nothing else.";
   return request.method === "TRACE" ? "TRACE shows what was sent; use GET." : undefined;
 }
 
-async function connectOverTls(secretHost: SecretHost, rules: EgressRules, trust: SecureContext): Promise<Connection> {
-  const { host, port, authority } = secretHost;
-  const connection = await connectTo(host, port, rules);
-  if (connection.outcome !== "connected") return connection;
+interface Handshake {
+  readonly trust: SecureContext;
+  readonly handshakeMs: number;
+}
+
+async function startTls(
+  underneath: Socket,
+  { host, authority }: SecretHost,
+  { trust, handshakeMs }: Handshake,
+): Promise<Connection> {
   const socket = connect({
-    socket: connection.socket,
+    socket: underneath,
     host,
     servername: isIP(host) === 0 ? host : "",
     secureContext: trust,
@@ -95,11 +127,11 @@ async function connectOverTls(secretHost: SecretHost, rules: EgressRules, trust:
   });
   socket.on("error", () => {});
   try {
-    await once(socket, "secureConnect", { signal: AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS) });
+    await once(socket, "secureConnect", { signal: AbortSignal.timeout(handshakeMs) });
     return { outcome: "connected", socket };
   } catch {
     socket.destroy();
-    connection.socket.destroy();
+    underneath.destroy();
     return {
       outcome: "unreachable",
       reason: `${authority} did not prove who it is, so that nothing was sent; check its certificate.`,
