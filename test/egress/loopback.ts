@@ -1,6 +1,13 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, request, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import {
+  createServer,
+  request,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -119,6 +126,10 @@ export async function askProxy(
     headers: { host: "ignored.test", ...headers },
   });
   asked.end(body);
+  return await answerTo(asked);
+}
+
+export async function answerTo(asked: ClientRequest): Promise<ProxyAnswer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     asked.once("response", resolve).once("error", reject);
   });

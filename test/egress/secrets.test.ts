@@ -1,13 +1,13 @@
-import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { expect, test } from "vitest";
 import { createAuthority } from "../../container/local/egress/authority.ts";
 import {
+  answerTo,
   askProxy,
   type LoopbackServer,
   openTunnel,
@@ -78,18 +78,8 @@ async function ask(
     headers: { host: "api.test", ...headers },
   });
   asked.end(body);
-  const [response] = await once(asked, "response");
-  return { status: statusOf(response), body: await textOf(response) };
-}
-
-function statusOf(response: IncomingMessage): number {
-  return response.statusCode ?? 0;
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  let text = "";
-  for await (const chunk of response) text += String(chunk);
-  return text;
+  const { status, body: said } = await answerTo(asked);
+  return { status, body: said };
 }
 
 test("a request to the host carries the secret, in place of what the client sent under that name", async () => {
@@ -129,15 +119,17 @@ test("a client hello that comes in one piece with CONNECT is read", async () => 
   let isFirst = true;
   const eager = new Duplex({
     read: () => {},
-    write: (chunk, _encoding, done) => {
-      const head = isFirst ? "CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n" : "";
+    write: (chunk: Uint8Array, _encoding, done) => {
+      socket.cork();
+      if (isFirst) socket.write("CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n");
       isFirst = false;
-      socket.write(Buffer.concat([Buffer.from(head), chunk]), () => done());
+      socket.write(chunk, () => done());
+      socket.uncork();
     },
   });
   const established = "HTTP/1.1 200 Connection Established\r\n\r\n";
-  socket.once("data", (answer: Buffer) => {
-    expect(answer.toString("latin1").slice(0, established.length)).toBe(established);
+  socket.once("data", (answer: Uint8Array) => {
+    expect(new TextDecoder().decode(answer.subarray(0, established.length))).toBe(established);
     eager.push(answer.subarray(established.length));
     socket.on("data", (chunk) => eager.push(chunk));
   });
