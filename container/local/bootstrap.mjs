@@ -116,7 +116,11 @@ async function runNpm(args) {
   const { npm_execpath: npmScript, npm_node_execpath: node = process.execPath } = process.env;
   const [command, first] = npmScript?.endsWith("npm-cli.js") ? [node, [npmScript]] : ["npm", []];
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
-  const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
+  const child = spawn(command, [...first, ...args], {
+    cwd: ROOT,
+    stdio: ["ignore", process.stderr, "inherit"],
+    env: withoutKeys(process.env),
+  });
   mkdirSync(MODULES, { recursive: true });
   writeFileSync(INSTALLING, String(child.pid));
   // npm goes on to its end, a minute away, after a first signal; the second one ends it.
@@ -126,6 +130,12 @@ async function runNpm(args) {
   const code = await ended(child);
   clearInterval(insisting);
   return code;
+}
+
+/** npm has no use for the user's keys. */
+function withoutKeys(environment) {
+  const isKey = /^(MODEL_|AI_GATEWAY_|SECRET_|SANDBOX_SECRETS$)/;
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isKey.test(name)));
 }
 
 function pinnedNode() {

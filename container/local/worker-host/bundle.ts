@@ -88,14 +88,16 @@ async function bundle(folder: string): Promise<void> {
   }
 }
 
-/** Containers stay out: no engine is started for them in the local driver. */
+/**
+ * Containers stay out: no engine is started for them in the local driver. So does `.dev.vars`, which wrangler adds to
+ * `vars`: the launcher reads it, and what it holds is nothing to keep in a cache.
+ */
 async function readBindings(): Promise<object> {
-  const { unstable_getMiniflareWorkerOptions: readOptions } = await import("wrangler");
-  const { workerOptions } = readOptions(path.join(ROOT, "wrangler.jsonc"), undefined, {
-    overrides: { enableContainers: false },
-  });
+  const { unstable_getMiniflareWorkerOptions: readOptions, unstable_readConfig: readConfig } = await import("wrangler");
+  const config = path.join(ROOT, "wrangler.jsonc");
+  const { workerOptions } = readOptions(config, undefined, { overrides: { enableContainers: false } });
   const { modulesRules: _rules, ...options } = workerOptions;
-  return { ...options, name: "pincer" };
+  return { ...options, bindings: readConfig({ config }).vars, name: "pincer" };
 }
 
 async function listModules(folder: string) {
