@@ -17,7 +17,7 @@ const baseUrl = z
 
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 const origin = z
-  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com" })
+  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
   .refine((url) => `${new URL(url).origin}/` === new URL(url).href, "give the origin alone, without a path")
   .transform((url) => new URL(url).origin);
 
