@@ -25,6 +25,7 @@ export interface LoopbackServer extends AsyncDisposable {
 export async function serve(
   listener: RequestListener,
   certificate?: { readonly cert: string; readonly key: string },
+  address = "127.0.0.1",
 ): Promise<LoopbackServer> {
   const seen: IncomingMessage[] = [];
   const take: RequestListener = (incoming, response) => {
@@ -32,7 +33,7 @@ export async function serve(
     listener(incoming, response);
   };
   const server = certificate === undefined ? createServer(take) : createTlsServer(certificate, take);
-  server.listen(0, "127.0.0.1");
+  server.listen(0, address);
   await once(server, "listening");
   return {
     server,
