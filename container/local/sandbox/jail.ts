@@ -201,6 +201,8 @@ function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, s
     MPLBACKEND: "agg",
     MPLCONFIGDIR: "/workspace/.cache/matplotlib",
     PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    // The system's packages are read-only: what pip installs goes to HOME, which Debian's pip would refuse.
+    PIP_BREAK_SYSTEM_PACKAGES: "1",
     ...(hasEgress && {
       ...{ http_proxy: proxy, https_proxy: proxy, HTTP_PROXY: proxy, HTTPS_PROXY: proxy },
       ...{ no_proxy: "localhost,127.0.0.1,::1", NO_PROXY: "localhost,127.0.0.1,::1", NODE_USE_ENV_PROXY: "1" },
