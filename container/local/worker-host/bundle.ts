@@ -26,6 +26,8 @@ const MODULE_TYPES = {
 
 /** Miniflare checks the rest. */
 const bindingsSchema = z.looseObject({});
+/** The package's own type of it cannot be resolved. */
+const varsSchema = z.object({ vars: z.record(z.string(), z.unknown()) });
 
 /** The Worker as `wrangler deploy` bundles it, with the bindings of wrangler.jsonc, ready for Miniflare. */
 export async function loadWorker(report: (line: string) => void): Promise<V4WorkerOptions> {
@@ -97,7 +99,7 @@ async function readBindings(): Promise<object> {
   const config = path.join(ROOT, "wrangler.jsonc");
   const { workerOptions } = readOptions(config, undefined, { overrides: { enableContainers: false } });
   const { modulesRules: _rules, ...options } = workerOptions;
-  return { ...options, bindings: readConfig({ config }).vars, name: "pincer" };
+  return { ...options, bindings: varsSchema.parse(readConfig({ config })).vars, name: "pincer" };
 }
 
 async function listModules(folder: string) {
