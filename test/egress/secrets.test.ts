@@ -89,6 +89,7 @@ test("a request to the host carries the secret, in place of what the client sent
   expect(await ask(tls, "/v1/a?q=1", headers, "hello")).toEqual({ status: 200, body: "hello" });
   const [seen] = world.api.seen;
   expect(seen?.url).toBe("/v1/a?q=1");
+  expect(seen?.socket).toHaveProperty("servername", "api.test");
   expect(seen?.headersDistinct).toEqual({
     host: ["api.test"],
     connection: ["close"],
