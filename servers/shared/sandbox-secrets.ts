@@ -49,7 +49,7 @@ export function readSandboxSecrets(setting: string | undefined, env: object, pol
         `SANDBOX_SECRETS names ${target}, which the sandbox may not reach; list it in ALLOWED_HOSTS (locally by --allow-host).`,
       );
     }
-    if (secretsFor(host, port, secrets) !== undefined) {
+    if (findHost(host, port, secrets) !== undefined) {
       problems.push(`SANDBOX_SECRETS names ${target} twice; put all its headers into one entry.`);
     }
     const headers: Record<string, string> = {};
@@ -66,24 +66,24 @@ export function readSandboxSecrets(setting: string | undefined, env: object, pol
   return problems.length === 0 ? { secrets, problems } : { secrets: [], problems };
 }
 
-/** What is declared for exactly that host and port. */
-export function secretsFor(
+/** The one for exactly that host, however it is spelled, and port. */
+export function findHost<Each extends Pick<HostSecrets, "host" | "port">>(
   hostname: string,
   port: number,
-  secrets: readonly HostSecrets[],
-): HostSecrets["headers"] | undefined {
+  all: readonly Each[],
+): Each | undefined {
   const host = normalizeHost(hostname);
-  return secrets.find((each) => each.host === host && each.port === port)?.headers;
+  return all.find((each) => each.host === host && each.port === port);
 }
 
 /** The request as it goes on: with what is declared for its host, over TLS only. */
 export function withSecrets(request: Request, secrets: readonly HostSecrets[]): Request {
   const url = new URL(request.url);
   const port = url.port === "" ? 443 : Number(url.port);
-  const headers = url.protocol === "https:" ? secretsFor(url.hostname, port, secrets) : undefined;
-  if (headers === undefined) return request;
+  const declared = url.protocol === "https:" ? findHost(url.hostname, port, secrets) : undefined;
+  if (declared === undefined) return request;
   const passed = new Request(request);
-  for (const [name, value] of Object.entries(headers)) passed.headers.set(name, value);
+  for (const [name, value] of Object.entries(declared.headers)) passed.headers.set(name, value);
   return passed;
 }
 

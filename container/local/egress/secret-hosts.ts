@@ -4,7 +4,7 @@ import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect, createSecureContext, getCACertificates, type SecureContext, TLSSocket } from "node:tls";
 import { normalizeHost, parseHostAndPort } from "../../../servers/shared/network-policy.ts";
-import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
+import { findHost, type HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, type Connection, type EgressRules } from "./connect.ts";
 
 /**
@@ -39,7 +39,7 @@ export async function prepareSecretHosts(
     handshakeMs,
   }: { readonly roots?: readonly string[] | undefined; readonly handshakeMs: number },
 ): Promise<SecretHosts> {
-  // It takes a tenth of a second to load, which nobody waits for who has no secrets.
+  // It takes long to load, which nobody waits for who has no secrets.
   const { createAuthority } = await import("./authority.ts");
   const authority = await createAuthority("Pincer egress proxy");
   const hosts = await Promise.all(
@@ -55,10 +55,7 @@ export async function prepareSecretHosts(
   const trust = createSecureContext({ ca: [...roots] });
   return {
     caBundle: [...roots, authority.certificate].map((pem) => `${pem.trim()}\n`).join(""),
-    find: (hostname, port) => {
-      const host = normalizeHost(hostname);
-      return hosts.find((each) => each.host === host && each.port === port);
-    },
+    find: (host, port) => findHost(host, port, hosts),
     terminate: (client, head, secretHost, onFailed) => {
       const socket = terminateTls(client, head, secretHost);
       let isOpen = false;
