@@ -1,5 +1,6 @@
 import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@cloudflare/sandbox";
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
+import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
 import { noteRunning, readRunTime } from "./run-time.ts";
 
@@ -125,7 +126,8 @@ export class ContainerProxy extends SdkContainerProxy {
       return refuse(`The sandbox may not reach ${url.hostname}; ask the operator to list it in ALLOWED_HOSTS.`);
     }
     const verdict = checkUrl(request.url, policy);
-    return verdict.allowed ? await fetch(request, { redirect: "manual" }) : refuse(verdict.reason);
+    if (!verdict.allowed) return refuse(verdict.reason);
+    return await fetch(withSecrets(request, settings.SANDBOX_SECRETS), { redirect: "manual" });
   }
 }
 

@@ -118,7 +118,11 @@ async function runNpm(args) {
   // npm's own chatter goes to stderr: `npm run token` prints a token on stdout and nothing else.
   let insisting;
   const code = await runToEnd(() => {
-    const child = spawn(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", process.stderr, "inherit"] });
+    const child = spawn(command, [...first, ...args], {
+      cwd: ROOT,
+      stdio: ["ignore", process.stderr, "inherit"],
+      env: withoutKeys(process.env),
+    });
     mkdirSync(MODULES, { recursive: true });
     writeFileSync(INSTALLING, String(child.pid));
     // npm goes on to its end, a minute away, after a first signal; the second one ends it.
@@ -129,6 +133,12 @@ async function runNpm(args) {
   });
   clearInterval(insisting);
   return code;
+}
+
+/** npm has no use for the user's keys. */
+function withoutKeys(environment) {
+  const isKey = /^(MODEL_|AI_GATEWAY_|SECRET_|SANDBOX_SECRETS$)/;
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isKey.test(name)));
 }
 
 function pinnedNode() {

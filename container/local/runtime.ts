@@ -11,6 +11,7 @@ const configSchema = z.object({
   dataDir: z.string().min(1),
   secret: z.string().min(32),
   egressSocket: z.string().exactOptional(),
+  caBundle: z.string().exactOptional(),
   /** Where it listened before, when it is started again. */
   port: z.int().min(0).max(65_535).default(0),
 });
@@ -53,10 +54,9 @@ async function main(): Promise<void> {
   const input = createInterface({ input: process.stdin });
   const closed = once(input, "close");
   const [line] = z.tuple([z.string()]).parse(await once(input, "line"));
-  const { egressSocket, ...config } = configSchema.parse(JSON.parse(line));
+  const config = configSchema.parse(JSON.parse(line));
   const runtime = await startRuntime({
     ...config,
-    ...(egressSocket !== undefined && { egressSocket }),
     log: (text) => process.stderr.write(`${text}\n`),
   });
   process.stdout.write(`${JSON.stringify({ url: runtime.url })}\n`);

@@ -97,6 +97,17 @@ export function normalizeHost(hostname: string): string | undefined {
   return host === "" ? undefined : host;
 }
 
+/** Reads `HOST` or `HOST:PORT`; nothing where it is neither. */
+export function parseHostAndPort(entry: string): { readonly host: string; readonly port?: number } | undefined {
+  const withPort = /^(.+):(\d{1,5})$/.exec(entry);
+  const isBareIpv6 = !entry.startsWith("[") && entry.split(":").length > 2;
+  const [hostname, port] = withPort === null || isBareIpv6 ? [entry, undefined] : [withPort[1], Number(withPort[2])];
+  const host = normalizeHost(hostname ?? "");
+  if (host === undefined) return undefined;
+  if (port === undefined) return { host };
+  return isPort(port) ? { host, port } : undefined;
+}
+
 /**
  * Whether that host and port reach the suite: every port of a public suite's host; every loopback address, at its
  * port, of a suite on loopback.
@@ -119,11 +130,8 @@ function isLoopbackHost(host: string): boolean {
 /** Entries that cannot be read open nothing. */
 function hasEntry(host: string, port: number | undefined, policy: NetworkPolicy): boolean {
   return policy.allowedHosts.some((entry) => {
-    const withPort = /^(.+):(\d{1,5})$/.exec(entry);
-    const isBareIpv6 = !entry.startsWith("[") && entry.split(":").length > 2;
-    const [entryHost, entryPort] =
-      withPort === null || isBareIpv6 ? [entry, undefined] : [withPort[1], Number(withPort[2])];
-    return entryPort === port && normalizeHost(entryHost ?? "") === host;
+    const listed = parseHostAndPort(entry);
+    return listed !== undefined && listed.host === host && listed.port === port;
   });
 }
 

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
 
 const commaSeparated = z
   .string()
@@ -16,7 +17,7 @@ const baseUrl = z
 
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 const origin = z
-  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com" })
+  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
   .refine((url) => `${new URL(url).origin}/` === new URL(url).href, "give the origin alone, without a path")
   .transform((url) => new URL(url).origin);
 
@@ -59,6 +60,8 @@ const settingsSchema = z.object({
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
   /** Hosts, `HOST[:PORT]`, comma-separated, that sandbox and browser may reach beyond the network policy. */
   ALLOWED_HOSTS: commaSeparated,
+  /** JSON: host, header, name of a secret (`SECRET_*`) that the sandbox's requests carry without its seeing it. */
+  SANDBOX_SECRETS: z.string().optional(),
   /** An OpenAI-compatible endpoint, `https://…/v1`, for sub-agents. */
   MODEL_BASE_URL: baseUrl.optional(),
   MODEL_API_KEY: z.string().min(1).optional(),
@@ -70,12 +73,14 @@ const settingsSchema = z.object({
   AI_GATEWAY_TOKEN: z.string().min(1).optional(),
 });
 
-export type Settings = Readonly<z.output<typeof settingsSchema>>;
+type Parsed = Readonly<z.output<typeof settingsSchema>>;
+
+export type Settings = Omit<Parsed, "SANDBOX_SECRETS"> & { readonly SANDBOX_SECRETS: readonly HostSecrets[] };
 
 /** Settings that go together: each name on the left needs those on the right. */
 const NEEDS: readonly (readonly [
-  when: (settings: Settings) => boolean,
-  needed: readonly (keyof Settings)[],
+  when: (settings: Parsed) => boolean,
+  needed: readonly (keyof Parsed)[],
   why: string,
 ])[] = [
   [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
@@ -113,8 +118,11 @@ export function parseSettings(env: object): Settings {
   if (settings.IDENTITY === "local" && !isLoopback(new URL(settings.PUBLIC_URL).hostname)) {
     problems.push("IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.");
   }
+  const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
+  const sandbox = readSandboxSecrets(settings.SANDBOX_SECRETS, env, policy);
+  problems.push(...sandbox.problems);
   if (problems.length > 0) throw new SettingsError(problems);
-  return settings;
+  return { ...settings, SANDBOX_SECRETS: sandbox.secrets };
 }
 
 /** Whether a URL's hostname can only be this machine. */

@@ -21,7 +21,7 @@ export async function startBareWorker(): Promise<OpenDoor> {
   const stateDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   const listening = await findPort(0);
   const url = `http://localhost:${listening.port}`;
-  const settings = await makeSettings({ url, allowedHosts: [], signingSecret: newSecret() });
+  const settings = await makeSettings({ environment: process.env, url, allowedHosts: [], signingSecret: newSecret() });
   const environment = { ...process.env };
   const worker = await startWorker(await loadWorker(() => undefined), {
     ...listening,

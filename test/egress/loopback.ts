@@ -1,6 +1,14 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, request, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import {
+  createServer,
+  request,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,13 +21,19 @@ export interface LoopbackServer extends AsyncDisposable {
   readonly seen: IncomingMessage[];
 }
 
-export async function serve(listener: RequestListener): Promise<LoopbackServer> {
+/** By https where there is a certificate. */
+export async function serve(
+  listener: RequestListener,
+  certificate?: { readonly cert: string; readonly key: string },
+  address = "127.0.0.1",
+): Promise<LoopbackServer> {
   const seen: IncomingMessage[] = [];
-  const server = createServer((incoming, response) => {
+  const take: RequestListener = (incoming, response) => {
     seen.push(incoming);
     listener(incoming, response);
-  });
-  server.listen(0, "127.0.0.1");
+  };
+  const server = certificate === undefined ? createServer(take) : createTlsServer(certificate, take);
+  server.listen(0, address);
   await once(server, "listening");
   return {
     server,
@@ -113,6 +127,10 @@ export async function askProxy(
     headers: { host: "ignored.test", ...headers },
   });
   asked.end(body);
+  return await answerTo(asked);
+}
+
+export async function answerTo(asked: ClientRequest): Promise<ProxyAnswer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     asked.once("response", resolve).once("error", reject);
   });

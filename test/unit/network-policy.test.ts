@@ -295,7 +295,9 @@ describe("names and URLs", () => {
 
 describe("the allow list", () => {
   test("a private host is open where it is listed literally, with that port alone", () => {
-    const policy = policyOf("localhost:3000", "10.0.0.5:80", "[fd00::1]:99", "nas.local:5000");
+    const policy = policyOf(
+      ...["localhost:3000", "10.0.0.5:80", "[fd00::1]:99", "nas.local:5000", "169.254.7.7:80", "[fe80::7]:80"],
+    );
     for (const url of [
       "http://localhost:3000/",
       "http://LocalHost.:3000/",
@@ -303,6 +305,8 @@ describe("the allow list", () => {
       "http://0xa000005:80/",
       "http://[fd00:0::1]:99/",
       "ws://nas.local:5000/",
+      "http://169.254.7.7/",
+      "http://[fe80::7]/",
     ]) {
       expect.soft(checkUrl(url, policy), url).toEqual({ allowed: true });
     }
@@ -313,6 +317,9 @@ describe("the allow list", () => {
       "http://x.localhost:3000/",
       "https://10.0.0.5/",
       "http://10.0.0.6/",
+      "http://169.254.7.7:81/",
+      "http://169.254.7.8/",
+      "http://[fe80::8]/",
       "http://[fd00::1]/",
     ]) {
       expect.soft(checkUrl(url, policy).allowed, url).toBe(false);

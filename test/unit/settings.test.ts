@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 
 const LOCAL = {
@@ -61,6 +61,12 @@ test("a public URL is the origin as requests spell it, and nothing more", () => 
   }
 });
 
+test("a public URL that is none is named", () => {
+  expect(problemsOf({ ...DEPLOYED, PUBLIC_URL: "nowhere" })).toEqual([
+    "PUBLIC_URL: give an origin such as https://pincer.example.com.",
+  ]);
+});
+
 test("every missing setting is named at once, with what asks for it", () => {
   expect(problemsOf({ ...LOCAL, LOCAL_SIGN_IN_CODE: "", LOCAL_RUNTIME_URL: undefined })).toEqual([
     "LOCAL_SIGN_IN_CODE is missing while IDENTITY is local.",
@@ -94,4 +100,145 @@ test("how long a container idles is a number with its unit, and its size one of 
     ]);
   }
   expect(problemsOf({ ...DEPLOYED, SANDBOX_INSTANCE_TYPE: "huge" })).toHaveLength(1);
+});
+
+describe("the sandbox's secrets", () => {
+  const CANARY = "Bearer canary-5f2c";
+  const WITH_SECRET = { ...DEPLOYED, ALLOWED_HOSTS: "api.example.com, git.example.com:8443", SECRET_EXAMPLE: CANARY };
+  const problemsOfSecrets = (secrets: unknown, env: Record<string, unknown> = {}): readonly string[] =>
+    problemsOf({
+      ...WITH_SECRET,
+      SANDBOX_SECRETS: typeof secrets === "string" ? secrets : JSON.stringify(secrets),
+      ...env,
+    });
+
+  test("are read by host, port and header", () => {
+    const { SANDBOX_SECRETS } = parseSettings({
+      ...WITH_SECRET,
+      SECRET_GIT: "Basic abc",
+      SANDBOX_SECRETS: JSON.stringify({
+        "API.example.com.": { Authorization: "SECRET_EXAMPLE" },
+        "git.example.com:8443": { authorization: "SECRET_GIT", "X-Key": "SECRET_EXAMPLE" },
+      }),
+    });
+    expect(SANDBOX_SECRETS).toEqual([
+      { host: "api.example.com", port: 443, headers: { authorization: CANARY } },
+      { host: "git.example.com", port: 8443, headers: { authorization: "Basic abc", "x-key": CANARY } },
+    ]);
+  });
+
+  test("are none where none are declared, whatever else is set", () => {
+    expect(parseSettings(WITH_SECRET).SANDBOX_SECRETS).toEqual([]);
+    expect(parseSettings({ ...WITH_SECRET, SANDBOX_SECRETS: "" }).SANDBOX_SECRETS).toEqual([]);
+  });
+
+  test.each([
+    ["not JSON", "{"],
+    ["a list", "[]"],
+    ["a text", '"SECRET_EXAMPLE"'],
+    ["null", "null"],
+    ["a host without headers", { "api.example.com": "SECRET_EXAMPLE" }],
+    ["a name that is none", { "api.example.com": { authorization: 1 } }],
+  ])("are refused as a whole where the setting is %s", (_what, secrets) => {
+    expect(problemsOfSecrets(secrets)).toEqual([
+      'SANDBOX_SECRETS is not the JSON that is needed; give it as in {"api.example.com": {"authorization": "SECRET_EXAMPLE"}}.',
+    ]);
+  });
+
+  test.each([
+    "https://api.example.com",
+    "api.example.com/path",
+    `key:${CANARY}@api.example.com`,
+    "api.example.com:0",
+    "api.example.com:65536",
+    "",
+  ])("are refused for the host %s, which is none", (host) => {
+    expect(problemsOfSecrets({ [host]: { authorization: "SECRET_EXAMPLE" } })).toEqual([
+      "SANDBOX_SECRETS names a host that is none; give HOST or HOST:PORT, such as api.example.com.",
+    ]);
+  });
+
+  test.each([
+    ["other.example.com", "other.example.com:443"],
+    ["api.example.com:8443", "api.example.com:8443"],
+    ["git.example.com", "git.example.com:443"],
+    ["pincer.example.com", "pincer.example.com:443"],
+    ["169.254.169.254", "169.254.169.254:443"],
+  ])("are refused for %s, which the sandbox may not reach", (host, target) => {
+    const ALLOWED_HOSTS = "api.example.com, git.example.com:8443, pincer.example.com, 169.254.169.254:443";
+    expect(problemsOfSecrets({ [host]: { authorization: "SECRET_EXAMPLE" } }, { ALLOWED_HOSTS })).toEqual([
+      `SANDBOX_SECRETS names ${target}, which the sandbox may not reach; list it in ALLOWED_HOSTS (locally by --allow-host).`,
+    ]);
+  });
+
+  test("are refused for a host or a header that is named twice", () => {
+    const twice = { authorization: "SECRET_EXAMPLE" };
+    expect(problemsOfSecrets({ "api.example.com": twice, "API.example.com:443": twice })).toEqual([
+      "SANDBOX_SECRETS names api.example.com:443 twice; put all its headers into one entry.",
+    ]);
+    expect(problemsOfSecrets({ "api.example.com": { ...twice, Authorization: "SECRET_EXAMPLE" } })).toEqual([
+      "SANDBOX_SECRETS sets a header of api.example.com:443 twice; set it once.",
+    ]);
+  });
+
+  test.each([
+    ...["Host", "connection", "Content-Length", "transfer-encoding", "te", "trailer", "upgrade", "expect"],
+    ...["keep-alive", "Proxy-Authorization", "proxy-anything"],
+  ])("are refused in %s, which says where a request goes or ends", (header) => {
+    expect(problemsOfSecrets({ "api.example.com": { [header]: "SECRET_EXAMPLE" } })).toEqual([
+      `SANDBOX_SECRETS may not set ${header.toLowerCase()} for api.example.com:443; choose a header such as authorization.`,
+    ]);
+  });
+
+  test.each(["", "two words", "a:b", "line\r\nbreak", "ключ", CANARY])(
+    "are refused in %j, which is no header",
+    (header) => {
+      expect(problemsOfSecrets({ "api.example.com": { [header]: "SECRET_EXAMPLE" } })).toEqual([
+        "SANDBOX_SECRETS names a header of api.example.com:443 that is none; give one such as authorization.",
+      ]);
+    },
+  );
+
+  test.each(["SIGNING_SECRET", "MODEL_API_KEY", "secret_example", "SECRET_", "SECRET-EXAMPLE", "__proto__", CANARY])(
+    "are refused by the name %s, which does not begin with SECRET_, and is not repeated",
+    (name) => {
+      expect(problemsOfSecrets({ "api.example.com": { authorization: name } }, { MODEL_API_KEY: CANARY })).toEqual([
+        "SANDBOX_SECRETS must give authorization of api.example.com:443 by the name of a secret that begins with SECRET_; put the secret itself there.",
+      ]);
+    },
+  );
+
+  test.each([undefined, "", {}, 1])("are refused where one is %j instead of a text", (value) => {
+    const secrets = { "api.example.com": { authorization: "SECRET_OTHER" } };
+    expect(problemsOfSecrets(secrets, { SECRET_OTHER: value })).toEqual([
+      "SECRET_OTHER is missing while SANDBOX_SECRETS names it.",
+    ]);
+  });
+
+  test.each(["a\r\nX: b", "a\n", " a", "a ", "a\0", "käse", "\u2028"])(
+    "are refused where one is %j, and not shown",
+    (value) => {
+      const secrets = { "api.example.com": { authorization: "SECRET_EXAMPLE" } };
+      expect(problemsOfSecrets(secrets, { SECRET_EXAMPLE: value })).toEqual([
+        "SECRET_EXAMPLE cannot be sent in a header; make it one line of ASCII characters, without blanks around it.",
+      ]);
+    },
+  );
+
+  test("are never shown, whatever is wrong", () => {
+    const all = problemsOf({
+      ...{ ...WITH_SECRET, PUBLIC_URL: "nowhere", SIGNING_SECRET: "short", SECRET_EXAMPLE: `${CANARY}\n` },
+      SANDBOX_SECRETS: JSON.stringify({
+        "api.example.com": { authorization: "SECRET_EXAMPLE", host: CANARY, [CANARY]: "SECRET_EXAMPLE" },
+        [CANARY]: { authorization: CANARY },
+        "other.example.com": { authorization: CANARY },
+      }),
+    });
+    const rest = problemsOfSecrets({
+      "api.example.com": { authorization: CANARY, [CANARY]: "SECRET_EXAMPLE" },
+      [CANARY]: { authorization: CANARY },
+    });
+    expect(all.length + rest.length).toBeGreaterThan(4);
+    expect([...all, ...rest].join("\n")).not.toContain("canary");
+  });
 });

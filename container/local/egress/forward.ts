@@ -21,6 +21,8 @@ export interface Upstream {
   /** What goes into `Host`. */
   readonly host: string;
   readonly path: string;
+  /** Headers that replace the client's. */
+  readonly added?: Readonly<Record<string, string>>;
   readonly idleMs: number;
 }
 
@@ -29,7 +31,7 @@ export function forward(request: IncomingMessage, response: ServerResponse, upst
   const passed = httpRequest({
     ...requestOptions(upstream),
     method: request.method ?? "GET",
-    headers: forwardRequestHeaders(request, upstream.host, "close"),
+    headers: forwardRequestHeaders(request, upstream.host, "close", upstream.added),
   });
   upstream.socket.setTimeout(upstream.idleMs, () => passed.destroy());
   passed.on("response", (answered) => {
@@ -56,7 +58,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, head: U
   const passed = httpRequest({
     ...requestOptions(upstream),
     method: "GET",
-    headers: forwardRequestHeaders(request, upstream.host, "Upgrade"),
+    headers: forwardRequestHeaders(request, upstream.host, "Upgrade", upstream.added),
   });
   socket.setTimeout(upstream.idleMs, () => passed.destroy());
   passed.on("upgrade", (answered, _socket, first) => {

@@ -17,17 +17,22 @@ const HOP_BY_HOP = new Set([
 export type RawHeaders = string[];
 
 /**
- * A request's headers as they go on to `host`. A body keeps its framing, since only Node's own parser has decided
- * where it ends.
+ * A request's headers as they go on to `host`, with `added` in place of its own of these names. A body keeps its
+ * framing, since only Node's own parser has decided where it ends.
  */
 export function forwardRequestHeaders(
   request: IncomingMessage,
   host: string,
   connection: "close" | "Upgrade",
+  added: Readonly<Record<string, string>> = {},
 ): RawHeaders {
-  const headers = ["Host", host, "Connection", connection, ...endToEnd(request, ["host", "expect"])];
+  const replaced = ["host", "expect", "content-length", ...Object.keys(added)];
+  const headers = ["Host", host, "Connection", connection, ...endToEnd(request, replaced)];
+  for (const [name, value] of Object.entries(added)) headers.push(name, value);
+  const { "transfer-encoding": encoding, "content-length": length } = request.headers;
   if (connection === "Upgrade") headers.push("Upgrade", "websocket");
-  else if (request.headers["transfer-encoding"] !== undefined) headers.push("Transfer-Encoding", "chunked");
+  else if (encoding !== undefined) headers.push("Transfer-Encoding", "chunked");
+  else if (length !== undefined) headers.push("Content-Length", length);
   return headers;
 }
 

@@ -4,9 +4,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { checkUrl, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
+import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
+import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
@@ -16,6 +18,10 @@ export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> 
   readonly socketPath: string;
   /** One line for each request that was refused or failed: method, host, port and verdict; never a path or query. */
   readonly log: (line: string) => void;
+  /** What the sandbox's requests carry; the browser's never carry any. */
+  readonly secrets?: readonly HostSecrets[];
+  /** PEM of the authorities that may vouch for hosts with secrets: this machine's unless a test says otherwise. */
+  readonly roots?: readonly string[];
   /** The system's resolver unless a test says otherwise. */
   readonly resolve?: EgressRules["resolve"];
   readonly dial?: EgressRules["dial"];
@@ -31,6 +37,8 @@ export interface EgressTimeouts {
 
 export interface EgressProxy {
   readonly socketPath: string;
+  /** PEM: what programs must trust to reach hosts with secrets; nothing where there are none. */
+  readonly caBundle?: string;
   /** Ends every connection and removes the socket. */
   close(): Promise<void>;
 }
@@ -40,8 +48,8 @@ const MAX_CONNECTIONS = 512;
 
 /**
  * An HTTP forward proxy (absolute-form requests, `CONNECT`, WebSockets through either) that resolves names itself,
- * checks every address and connects to exactly what it checked, so that DNS rebinding loses. It keeps nothing and
- * reads no TLS.
+ * checks every address and connects to exactly what it checked, so that DNS rebinding loses. It keeps nothing, and
+ * reads no TLS but that of the sandbox to hosts with secrets.
  */
 export async function startEgressProxy(options: EgressOptions): Promise<EgressProxy> {
   const { socketPath, log, mode } = options;
@@ -57,6 +65,13 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     resolve: options.resolve ?? resolveWithSystem,
     dial: options.dial ?? dialTcp,
   };
+  const { secrets = [], roots } = options;
+  const secretHosts =
+    mode === "sandbox" && secrets.length > 0
+      ? await prepareSecretHosts(secrets, { roots, handshakeMs: timeouts.headersMs })
+      : undefined;
+  /** What has come out of a tunnel to a host with secrets, and which host that is. */
+  const tunnels = new WeakMap<Duplex, SecretHost>();
   const open = new Set<Duplex>();
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -73,8 +88,15 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   const note = (method: string, target: string, verdict: string) =>
     log(`egress ${mode}: ${verdict} ${method} ${target}`);
 
+  const findRoute = async (request: IncomingMessage): Promise<Route> => {
+    const secretHost = tunnels.get(request.socket);
+    return secretHosts === undefined || secretHost === undefined
+      ? await routeOf(request, rules)
+      : await routeInTunnel(request, secretHost, secretHosts, rules);
+  };
+
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
-    const route = await routeOf(request, rules);
+    const route = await findRoute(request);
     if (route.connection.outcome === "connected") {
       forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
       return;
@@ -86,7 +108,20 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
+    if (tunnels.has(client)) {
+      answer(client, 403, "There is no proxy in a tunnel; open another one.");
+      return;
+    }
     const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
+    const secretHost = secretHosts?.find(host, Number(port));
+    if (secretHosts !== undefined && secretHost !== undefined) {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      const onFailed = () => note("TLS", secretHost.authority, "failed");
+      const tunnel = secretHosts.terminate(client, head, secretHost, onFailed);
+      tunnels.set(tunnel, secretHost);
+      server.emit("connection", tunnel);
+      return;
+    }
     const connection = await connectTo(host, Number(port), rules);
     if (connection.outcome === "connected") {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
@@ -99,7 +134,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onUpgrade = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    const route = await routeOf(request, rules);
+    const route = await findRoute(request);
     if (route.connection.outcome === "connected") {
       forwardUpgrade(request, client, head, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
       return;
@@ -133,6 +168,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
 
   return {
     socketPath,
+    ...(secretHosts !== undefined && { caBundle: secretHosts.caBundle }),
     close: async () => {
       const closed = once(server, "close");
       server.close();
@@ -153,6 +189,8 @@ interface Route {
   readonly host: string;
   /** Path and query as the URL parser wrote them: what was checked is what is asked for. */
   readonly path: string;
+  /** The host's secrets. */
+  readonly added?: Readonly<Record<string, string>>;
   readonly connection: Connection;
 }
 
@@ -179,6 +217,19 @@ async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Ro
   if (rules.mode !== "browser" || !isRead) return refuse("Share links can only be read, and only by the browser.");
   const { host } = new URL(rules.policy.suiteOrigin);
   return { target: host, host, path, connection: await connectToSuite(rules) };
+}
+
+async function routeInTunnel(
+  request: IncomingMessage,
+  secretHost: SecretHost,
+  secretHosts: SecretHosts,
+  rules: EgressRules,
+): Promise<Route> {
+  const { authority: host, headers: added } = secretHost;
+  const reason = refusalInTunnel(request, secretHost);
+  const connection: Connection =
+    reason === undefined ? await secretHosts.connect(secretHost, rules) : { outcome: "refused", reason };
+  return { target: host, host, path: request.url ?? "/", added, connection };
 }
 
 /** Host and port where the target is one; nothing that could forge a log line. */

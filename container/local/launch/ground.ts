@@ -12,7 +12,7 @@ export interface Ground {
   readonly tempDir: string;
   readonly allowedHosts: readonly string[];
   readonly suiteOrigin: string;
-  /** Of the processes that are started: without the user's keys, which only the Worker is told. */
+  /** Of the processes that are started: without the user's keys, which are handed to whoever needs them. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly log: SuiteLog;
   /** Tells the person at the terminal what takes long. */

@@ -1,6 +1,7 @@
 import { banner } from "./banner.ts";
 import { USAGE, parseLaunchOptions } from "./options.ts";
 import { LaunchProblem } from "./problem.ts";
+import { takeUserSettings } from "./settings.ts";
 import { startSuite } from "./suite.ts";
 import { provision } from "./provision.ts";
 
@@ -30,11 +31,13 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
+  // Before anything is started.
+  const userSettings = takeUserSettings(process.env);
   const report = (line: string): void => console.error(line);
   provisioned = provision({ mayInstall: options.mayInstall, report, signal: ending.signal });
   await provisioned;
   if (ending.signal.aborted) return;
-  const suite = await startSuite(options, { add: (close) => closers.push(close) }, report);
+  const suite = await startSuite(options, userSettings, { add: (close) => closers.push(close) }, report);
   console.log(banner(suite));
   console.log(`ready ${suite.url}`);
 }

@@ -1,5 +1,6 @@
 import path from "node:path";
 import * as z from "zod";
+import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { startEgressProxy } from "../egress/proxy.ts";
 import { startChild } from "./child.ts";
 import type { Ground } from "./ground.ts";
@@ -16,16 +17,24 @@ const START_TIMEOUT_MS = 20_000;
 const readySchema = z.object({ url: z.url() });
 const healthSchema = z.object({ problem: z.string().optional() });
 
-/**
- * The sandbox runtime, and the egress proxy that is the only way out of its sandboxes. The Worker shows the secret
- * with each request.
- */
-export async function startSandboxRuntime(ground: Ground, secret: string): Promise<LocalRuntime> {
+export interface RuntimeSecrets {
+  /** The Worker shows it with each request. */
+  readonly secret: string;
+  /** What the egress proxy adds to the sandboxes' requests; the runtime is not told. */
+  readonly hostSecrets: readonly HostSecrets[];
+}
+
+/** The sandbox runtime, and the egress proxy that is the only way out of its sandboxes. */
+export async function startSandboxRuntime(
+  ground: Ground,
+  { secret, hostSecrets }: RuntimeSecrets,
+): Promise<LocalRuntime> {
   const { dataDir, tempDir, allowedHosts, suiteOrigin, env, report, log, closers } = ground;
   const proxy = await startEgressProxy({
     mode: "sandbox",
     allowedHosts,
     suiteOrigin,
+    secrets: hostSecrets,
     socketPath: path.join(tempDir, "sandbox.sock"),
     log: (line) => log.write("sandbox egress", line),
   });
@@ -37,6 +46,7 @@ export async function startSandboxRuntime(ground: Ground, secret: string): Promi
       dataDir,
       secret,
       egressSocket: proxy.socketPath,
+      ...(proxy.caBundle !== undefined && { caBundle: proxy.caBundle }),
       // The Worker knows one address.
       ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
     }),

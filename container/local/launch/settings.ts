@@ -2,26 +2,28 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseEnv } from "node:util";
-import { SettingsError, parseSettings } from "../../../servers/shared/settings.ts";
+import { type Settings, SettingsError, parseSettings } from "../../../servers/shared/settings.ts";
 import { newSecret } from "./data.ts";
 import { LaunchProblem } from "./problem.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
-const USERS_OWN = /^(MODEL|AI_GATEWAY)_/;
-
-/** What the suite is started with, but for what is known only when the parts run. */
-export type LocalSettings = Awaited<ReturnType<typeof makeSettings>>;
+const USERS_OWN = /^(MODEL_|AI_GATEWAY_|SECRET_|SANDBOX_SECRETS$)/;
+/** Those of them that the egress proxy needs, and nobody else. */
+const EGRESS_OWN = /^(SECRET_|SANDBOX_SECRETS$)/;
 
 interface Facts {
+  /** Settings of the user go before those of `.dev.vars`. */
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly url: string;
   readonly allowedHosts: readonly string[];
   readonly signingSecret: string;
 }
 
-export async function makeSettings({ url, allowedHosts, signingSecret }: Facts) {
-  const own: Readonly<Record<string, string>> = await readUserSettings();
+/** What the suite is started with, but for what is known only when the parts run. */
+export async function makeSettings({ environment, url, allowedHosts, signingSecret }: Facts) {
+  const own: Readonly<Record<string, string>> = await readUserSettings(environment);
   return {
     ...own,
     PUBLIC_URL: url,
@@ -36,9 +38,9 @@ export async function makeSettings({ url, allowedHosts, signingSecret }: Facts) 
 }
 
 /** Refuses to start a Worker that would refuse every request. */
-export function checkSettings(settings: Readonly<Record<string, string>>): void {
+export function checkSettings(settings: Readonly<Record<string, string>>): Settings {
   try {
-    parseSettings(settings);
+    return parseSettings(settings);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     throw new LaunchProblem(`${error.message} Correct that in the environment or in .dev.vars.`, { cause: error });
@@ -63,15 +65,23 @@ function newSignInCode(): string {
   return `${group()}-${group()}`;
 }
 
-/** The environment without the user's settings. */
-export function withoutUserSettings(environment: Readonly<NodeJS.ProcessEnv>): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !USERS_OWN.test(name)));
+/** What the Worker is told: its sandbox runs here, and the egress proxy adds the secrets. */
+export function settingsOfWorker(settings: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !EGRESS_OWN.test(name)));
+}
+
+/** Takes the user's settings out of the environment, so that nothing which is started inherits them. */
+export function takeUserSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = Object.keys(environment).filter((name) => USERS_OWN.test(name));
+  const taken = Object.fromEntries(names.map((name) => [name, environment[name]]));
+  for (const name of names) delete environment[name];
+  return taken;
 }
 
 /** The user's settings from `.dev.vars` and, before it, the environment. */
-async function readUserSettings(): Promise<Record<string, string>> {
+async function readUserSettings(environment: Readonly<NodeJS.ProcessEnv>): Promise<Record<string, string>> {
   const settings: Record<string, string> = {};
-  for (const source of [await readDevVars(), process.env]) {
+  for (const source of [await readDevVars(), environment]) {
     for (const [name, value] of Object.entries(source)) {
       if (USERS_OWN.test(name) && value !== undefined && value !== "") settings[name] = value;
     }

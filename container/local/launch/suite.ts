@@ -9,7 +9,7 @@ import type { LaunchOptions } from "./options.ts";
 import { type Listening, findPort } from "./port.ts";
 import { LaunchProblem } from "./problem.ts";
 import { type LocalRuntime, startSandboxRuntime } from "./runtime.ts";
-import { type LocalSettings, checkSettings, describeModel, makeSettings, withoutUserSettings } from "./settings.ts";
+import { checkSettings, describeModel, makeSettings, settingsOfWorker } from "./settings.ts";
 import { openTempFolder } from "./temp.ts";
 import { isServing } from "../running-suite.ts";
 import type { WorkerConfig } from "../worker-host/miniflare.ts";
@@ -33,6 +33,7 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** Starts every part on the data folder and resolves when the suite answers. */
 export async function startSuite(
   options: LaunchOptions,
+  userSettings: Readonly<NodeJS.ProcessEnv>,
   closers: Closers,
   report: (line: string) => void,
 ): Promise<RunningSuite> {
@@ -48,20 +49,25 @@ export async function startSuite(
   const ground = {
     dataDir: data.path,
     tempDir: temp.path,
-    env: { ...withoutUserSettings(process.env), TMPDIR: temp.path },
+    env: { ...process.env, TMPDIR: temp.path },
     allowedHosts,
     suiteOrigin: url,
     log,
     report,
     closers,
   };
-  const settings = await makeSettings({ url, allowedHosts, signingSecret: data.secrets.signingSecret });
+  const { signingSecret } = data.secrets;
+  const settings = await makeSettings({ environment: userSettings, url, allowedHosts, signingSecret });
   // Before anything takes long; the runtime's address is no choice of the user's, so that any will do here.
-  checkSettings({ ...settings, LOCAL_RUNTIME_URL: url });
+  const { SANDBOX_SECRETS: hostSecrets } = checkSettings({ ...settings, LOCAL_RUNTIME_URL: url });
   // The parts start side by side; the Worker is told about the others when they are there.
   const browser = prepareBrowser(ground);
-  const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET);
-  await Promise.all([browser, runtime, startWorker(ground, { settings, listening, browser, runtime })]);
+  const runtime = startSandboxRuntime(ground, { secret: settings.LOCAL_RUNTIME_SECRET, hostSecrets });
+  await Promise.all([
+    browser,
+    runtime,
+    startWorker(ground, { settings: settingsOfWorker(settings), listening, browser, runtime }),
+  ]);
   if (!(await isServing(url, ANSWER_TIMEOUT_MS)))
     throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);
 
@@ -79,7 +85,7 @@ export async function startSuite(
 }
 
 interface WorkerParts {
-  readonly settings: LocalSettings;
+  readonly settings: Readonly<Record<string, string>>;
   readonly listening: Listening;
   readonly browser: Promise<LocalBrowser>;
   readonly runtime: Promise<LocalRuntime>;

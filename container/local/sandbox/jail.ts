@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { lchown, lstat, mkdir, writeFile } from "node:fs/promises";
+import { lchown, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { mergedFolders } from "../merged-folders.ts";
@@ -49,6 +49,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     throw new Error("unreachable");
   }
   const { limits } = options;
+  const hasCaBundle = await isFile(join(options.etcDir, CA_BUNDLE));
   return [
     ...(isRoot ? ["/usr/bin/unshare", "--mount", "--propagation", "private"] : []),
     ...["/bin/bash", join(HERE, "start.sh"), join(options.etcDir, FILTER_FILE)],
@@ -67,6 +68,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...["--ro-bind", "/usr", "/usr", ...(await mergedFolders())],
     ...READABLE.flatMap((path) => ["--ro-bind-try", path, path]),
     ...ETC_FILES.flatMap(([name]) => ["--ro-bind", join(etc, name), `/etc/${name}`]),
+    ...(hasCaBundle ? await trustCaBundle(join(etc, CA_BUNDLE)) : []),
     ...["--proc", "/proc", "--dev", "/dev"],
     ...["--size", String(limits.tmpBytes), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
     ...["--perms", "1777", "--size", String(limits.tmpBytes), "--tmpfs", "/tmp"],
@@ -86,7 +88,11 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...["--ro-bind", node, "/opt/node/bin/node", "--ro-bind", inside, "/opt/pincer"],
     ...(egress === undefined ? [] : ["--bind", egress, "/run/egress.sock"]),
     ...["--bind", workspace, "/workspace", "--bind", files, "/workspace/files", "--remount-ro", "/"],
-    ...Object.entries(environment(egress !== undefined)).flatMap(([name, value]) => ["--setenv", name, value]),
+    ...Object.entries(environment(egress !== undefined, hasCaBundle)).flatMap(([name, value]) => [
+      "--setenv",
+      name,
+      value,
+    ]),
     ...["--chdir", "/workspace", "--"],
     ...[
       "/usr/bin/prlimit",
@@ -136,16 +142,40 @@ const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
   ],
 ];
 
+const CA_BUNDLE = "ca-bundle.pem";
+const CA_BUNDLE_INSIDE = `/etc/${CA_BUNDLE}`;
+/** Debian's bundle, for programs that read no variable. */
+const SYSTEM_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
+/** OpenSSL and Python, Node, requests, curl, git, pip. */
+const CA_VARIABLES = [
+  ...["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"],
+  ...["CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT"],
+];
+
+async function trustCaBundle(file: string): Promise<readonly string[]> {
+  const places = (await isFile(SYSTEM_CA_BUNDLE)) ? [CA_BUNDLE_INSIDE, SYSTEM_CA_BUNDLE] : [CA_BUNDLE_INSIDE];
+  return places.flatMap((place) => ["--ro-bind", file, place]);
+}
+
+async function isFile(file: string): Promise<boolean> {
+  return (await lstat(file).catch(() => undefined))?.isFile() === true;
+}
+
 /** What the programs that start a sandbox see; none of it gets into it. */
 export function jailEnvironment(): Record<string, string> {
   return { PATH: process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 }
 
-/** The files of `/etc` that are made for the sandbox and not taken from the machine, and its seccomp filter. */
-export async function prepareEtc(folder: string): Promise<void> {
+/**
+ * The files of `/etc` that are made for the sandbox and not taken from the machine, and its seccomp filter. Programs
+ * trust the certificates of `caBundle` in place of the machine's.
+ */
+export async function prepareEtc(folder: string, caBundle?: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const [name, content] of ETC_FILES) await writeFile(join(folder, name), content);
   await writeFile(join(folder, FILTER_FILE), seccompFilter(process.arch));
+  if (caBundle === undefined) await rm(join(folder, CA_BUNDLE), { force: true });
+  else await writeFile(join(folder, CA_BUNDLE), caBundle);
 }
 
 /** A folder that the sandbox's user may write to. */
@@ -161,7 +191,7 @@ export async function openSocketToSandbox(socket: string): Promise<{ readonly eg
   return { egressSocket: socket };
 }
 
-function environment(hasEgress: boolean): Record<string, string> {
+function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, string> {
   const proxy = "http://127.0.0.1:3128";
   return {
     PATH: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin",
@@ -174,10 +204,13 @@ function environment(hasEgress: boolean): Record<string, string> {
     MPLBACKEND: "agg",
     MPLCONFIGDIR: "/workspace/.cache/matplotlib",
     PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    // The system's packages are read-only: what pip installs goes to HOME, which Debian's pip would refuse.
+    PIP_BREAK_SYSTEM_PACKAGES: "1",
     ...(hasEgress && {
       ...{ http_proxy: proxy, https_proxy: proxy, HTTP_PROXY: proxy, HTTPS_PROXY: proxy },
       ...{ no_proxy: "localhost,127.0.0.1,::1", NO_PROXY: "localhost,127.0.0.1,::1", NODE_USE_ENV_PROXY: "1" },
     }),
+    ...(hasCaBundle && Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_BUNDLE_INSIDE]))),
   };
 }
 

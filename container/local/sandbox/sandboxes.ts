@@ -10,6 +10,8 @@ import { LocalSandbox } from "./sandbox.ts";
 export interface SandboxesOptions {
   readonly dataDir: string;
   readonly egressSocket?: string;
+  /** PEM: what programs in the sandboxes trust, where that is not what this machine does. */
+  readonly caBundle?: string;
   readonly limits?: Partial<Limits>;
   /** Off where a test must see what holds without them. */
   readonly hasCgroups?: boolean;
@@ -52,7 +54,7 @@ export class Sandboxes {
     await mkdir(all, { recursive: true, mode: 0o700 });
     removeStaleCgroups();
     const etcDir = join(dataDir, "sandbox-etc");
-    await prepareEtc(etcDir);
+    await prepareEtc(etcDir, options.caBundle);
     const probeDir = join(dataDir, "sandbox-probe");
     for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
     const problem = await jailProblem({

@@ -26,6 +26,8 @@ const MODULE_TYPES = {
 
 /** Miniflare checks the rest. */
 const bindingsSchema = z.looseObject({});
+/** The package's own type of it cannot be resolved. */
+const varsSchema = z.object({ vars: z.record(z.string(), z.unknown()) });
 
 /** The Worker as `wrangler deploy` bundles it, with the bindings of wrangler.jsonc, ready for Miniflare. */
 export async function loadWorker(report: (line: string) => void): Promise<V4WorkerOptions> {
@@ -88,14 +90,16 @@ async function bundle(folder: string): Promise<void> {
   }
 }
 
-/** Containers stay out: no engine is started for them in the local driver. */
+/**
+ * Containers stay out: no engine is started for them in the local driver. So does `.dev.vars`, which wrangler adds to
+ * `vars`: the launcher reads it, and what it holds is nothing to keep in a cache.
+ */
 async function readBindings(): Promise<object> {
-  const { unstable_getMiniflareWorkerOptions: readOptions } = await import("wrangler");
-  const { workerOptions } = readOptions(path.join(ROOT, "wrangler.jsonc"), undefined, {
-    overrides: { enableContainers: false },
-  });
+  const { unstable_getMiniflareWorkerOptions: readOptions, unstable_readConfig: readConfig } = await import("wrangler");
+  const config = path.join(ROOT, "wrangler.jsonc");
+  const { workerOptions } = readOptions(config, undefined, { overrides: { enableContainers: false } });
   const { modulesRules: _rules, ...options } = workerOptions;
-  return { ...options, name: "pincer" };
+  return { ...options, bindings: varsSchema.parse(readConfig({ config })).vars, name: "pincer" };
 }
 
 async function listModules(folder: string) {
