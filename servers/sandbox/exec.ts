@@ -61,7 +61,7 @@ export const sandboxExec = defineTool({
         stdout: result.stdout.text,
         stderr: result.stderr.text,
         duration_ms: Math.round(result.durationMs),
-        ...(result.isRunning
+        ...(result.isRunning || input.background === true
           ? { process_id: processHandle(input.sandbox, result.processId), cursor: cursorOf(result) }
           : {}),
         ...(notes.length === 0 ? {} : { note: notes.join(" ") }),

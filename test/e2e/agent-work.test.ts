@@ -78,7 +78,7 @@ test(
     expect(passing).toMatchObject({ exit_code: 0 });
     expect(passing["stdout"]).toMatch(/✔ prices are added up/);
     expect(
-      await exec("git commit -qam 'Add up all prices' && git push -q && git status --short", "work"),
+      await exec("git add -A && git commit -qm 'Add up all prices' && git push -q && git status --short", "work"),
     ).toMatchObject({
       exit_code: 0,
       stdout: "",
