@@ -88,38 +88,32 @@ async function withScopes<T>({ name, scopes }: Callable, caller: Caller, work: (
   throw new ToolError("forbidden", `${name} needs the scope ${missing.join(" ")}; sign in again and allow it.`);
 }
 
+/** The tool's outcome, or an error as soon as the call is given up, whether or not the tool takes notice. */
 async function run(
   tool: Tool,
   input: unknown,
   { caller, capabilities }: CallPipeline,
   watch: CallWatch,
 ): Promise<ToolOutcome> {
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), CALL_DEADLINE_MS);
+  // The SDK aborts its signal after every call, done or not: `AbortSignal.any` would pass that on, at a price.
+  const call = new AbortController();
+  const givenUp = Promise.withResolvers<never>();
+  const giveUp = (error: ToolError): void => {
+    call.abort();
+    givenUp.reject(error);
+  };
+  const onCancel = (): void => giveUp(new ToolError("cancelled", "The call was cancelled by the client."));
+  const timer = setTimeout(() => {
+    giveUp(new ToolError("timeout", `The call took longer than ${CALL_DEADLINE_MS / 1000} s; do it in smaller steps.`));
+  }, CALL_DEADLINE_MS);
+  watch.signal.addEventListener("abort", onCancel, { once: true });
+  if (watch.signal.aborted) onCancel();
   try {
-    const signal = AbortSignal.any([watch.signal, deadline.signal]);
-    return await orAborted(tool.run(input, { ...capabilities, ...watch, caller, signal }), signal, deadline.signal);
+    const work = tool.run(input, { ...capabilities, ...watch, caller, signal: call.signal });
+    return await Promise.race([work, givenUp.promise]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** The work's result, or an error as soon as the call is given up, whether or not the work takes notice. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal, deadline: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    aborted.reject(
-      deadline.aborted
-        ? new ToolError("timeout", `The call took longer than ${CALL_DEADLINE_MS / 1000} s; do it in smaller steps.`)
-        : new ToolError("cancelled", "The call was cancelled by the client."),
-    );
-  };
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+    watch.signal.removeEventListener("abort", onCancel);
   }
 }
 

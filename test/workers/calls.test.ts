@@ -116,6 +116,19 @@ describe("a call", () => {
   });
 });
 
+test("the signal of a call that has ended stays as it was, although the SDK aborts its own then", async () => {
+  const { pipeline } = pipelineOf("calls-7", ["files:read"]);
+  const client = new AbortController();
+  const signals: AbortSignal[] = [];
+  const tool = toolThat(async (signal) => {
+    signals.push(signal);
+    return { said: "done" };
+  });
+  expect(await callTool(tool, {}, pipeline, { ...SILENT, signal: client.signal })).toMatchObject({ ok: true });
+  client.abort();
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+});
+
 describe("the books", () => {
   test("hold one audit row and one cost row for each call, with a digest in place of the input", async () => {
     const caller = { userId: "books-1", role: "member", scopes: ["files:read"], clientId: "c1" } as const;
