@@ -15,6 +15,9 @@ import { type PersonalTokens, isPersonalToken } from "./tokens.ts";
 
 const MAX_TOKEN_LENGTH = 512;
 
+/** The header as the library reads it. */
+const BEARER = /^Bearer[\t ]+([^\s,]+)$/i;
+
 /** What a guarded handler learns about the token; the token itself stays behind. */
 export interface TokenFacts {
   readonly token?: never;
@@ -31,7 +34,9 @@ interface GuardedCall {
   readonly handler: GuardedHandler;
 }
 
-export type ResourceServer = OAuthResourceServer<GuardedCall, Caller>;
+export interface ResourceServer {
+  fetch(request: Request, call: GuardedCall, ctx: ExecutionContext): Promise<Response>;
+}
 
 interface ResourceServerOptions {
   readonly publicUrl: string;
@@ -50,7 +55,12 @@ interface ResourceServerOptions {
 export function createResourceServer(options: ResourceServerOptions): ResourceServer {
   const resource = `${options.publicUrl}${options.path}`;
   const resourceMetadataUrl = `${options.publicUrl}/.well-known/oauth-protected-resource${options.path}`;
-  return new OAuthResourceServer<GuardedCall, Caller>({
+  const factsOf = (expiresAt: number | undefined): TokenFacts => ({
+    resource,
+    resourceMetadataUrl,
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+  });
+  const library = new OAuthResourceServer<GuardedCall, Caller>({
     resourceMetadata: { resource, authorization_servers: [options.publicUrl], resource_name: `Pincer ${options.path}` },
     validateToken:
       ({ env }) =>
@@ -58,13 +68,31 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
         await validate(token, resource, env, options),
     handler: {
       fetch: async (request, { handler }, { props, auth: { expiresAt } }) =>
-        await handler(request, props, {
-          resource,
-          resourceMetadataUrl,
-          ...(expiresAt === undefined ? {} : { expiresAt }),
-        }),
+        await handler(request, props, factsOf(expiresAt)),
     },
   });
+  return {
+    fetch: async (request, call, ctx) => {
+      const known = await recall(request, resource, options.cache);
+      if (known === undefined) return await library.fetch(request, call, ctx);
+      return await call.handler(request, known.caller, factsOf(known.expiresAtSeconds));
+    },
+  };
+}
+
+/**
+ * What the library has let through a moment ago, it lets through again: going its whole way for each call takes
+ * longer than most calls do. Anything else is for the library to answer.
+ */
+async function recall(request: Request, resource: string, cache: TokenCache): Promise<VerifiedToken | undefined> {
+  if (request.url !== resource && !request.url.startsWith(`${resource}?`)) return undefined;
+  const token = BEARER.exec(request.headers.get("Authorization") ?? "")?.[1];
+  return token === undefined ? undefined : cache.get(await cacheKey(resource, token));
+}
+
+/** Holds a hash of the token, never the token. */
+async function cacheKey(resource: string, token: string): Promise<string> {
+  return `${resource} ${await sha256Hex(token)}`;
 }
 
 /**
@@ -83,15 +111,11 @@ async function validate(
   { cache, now, ...options }: ResourceServerOptions,
 ): Promise<OAuthResourceTokenValidation<Caller> | null> {
   if (token.length > MAX_TOKEN_LENGTH) return null;
-  const key = `${resource} ${await sha256Hex(token)}`;
-  let verified = cache.get(key);
-  if (verified === undefined) {
-    verified = await (isPersonalToken(token)
-      ? verifyPersonal(token, options)
-      : verifyOAuth(token, resource, env, options));
-    if (verified === undefined || verified.expiresAtSeconds * 1000 <= now().getTime()) return null;
-    cache.set(key, verified);
-  }
+  const verified = await (isPersonalToken(token)
+    ? verifyPersonal(token, options)
+    : verifyOAuth(token, resource, env, options));
+  if (verified === undefined || verified.expiresAtSeconds * 1000 <= now().getTime()) return null;
+  cache.set(await cacheKey(resource, token), verified);
   return { props: verified.caller, audience: resource, expiresAt: verified.expiresAtSeconds };
 }
 
