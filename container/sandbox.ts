@@ -28,6 +28,8 @@ export interface Lifecycle {
 
 /** One caller's container: without internet but for the hosts that the operator lists, asleep when nothing runs. */
 export class Sandbox extends SdkSandbox<Env> {
+  /** The SDK finds a running container's handlers by it, in the next deployment too: it must outlive the minifier. */
+  static override readonly name = "Sandbox";
   override enableInternet = false;
   override deniedHosts = NEVER_ALLOWED;
   override labels = { product: "pincer" };
