@@ -10,6 +10,7 @@ import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
+import { answerPlainCall } from "./core/fast-call.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
@@ -118,5 +119,8 @@ async function answerMcp(
   const needed = neededScopes(parsed.body, servers);
   if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);
   const pipeline = createPipeline(env, settings, caller, { books, waitUntil: (work) => ctx.waitUntil(work) });
-  return await serveMcp(request, parsed.body, () => createServer(servers, pipeline));
+  return (
+    (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
+    (await serveMcp(request, parsed.body, () => createServer(servers, pipeline)))
+  );
 }

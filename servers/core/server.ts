@@ -19,9 +19,11 @@ import {
 } from "../files/resources.ts";
 import { errorText } from "../shared/errors.ts";
 import { type CallEnd, type CallPipeline, callRecorded, callTool } from "./call.ts";
-import type { Attachment, ServerDefinition, Tool } from "./tool.ts";
+import { type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 
 export const VERSION = "0.1.0";
+
+export const SERVER_INFO = { name: "pincer", title: "Pincer", version: VERSION };
 
 /** Schemas are the same for every caller: the entries of `tools/list` are made once. */
 const listings = new WeakMap<Tool, ListedTool>();
@@ -61,16 +63,13 @@ export function listTool(tool: Tool): ListedTool {
 /** The MCP server over `servers`, for one request of one caller. */
 export function createServer(servers: readonly ServerDefinition[], pipeline: CallPipeline): Server {
   const hasFiles = servers.some(({ name }) => name === "files");
-  const server = new Server(
-    { name: "pincer", title: "Pincer", version: VERSION },
-    {
-      capabilities: { tools: {}, ...(hasFiles ? { resources: {} } : {}) },
-      instructions: servers.map(({ instructions }) => instructions).join(" "),
-    },
-  );
+  const server = new Server(SERVER_INFO, {
+    capabilities: { tools: {}, ...(hasFiles ? { resources: {} } : {}) },
+    instructions: servers.map(({ instructions }) => instructions).join(" "),
+  });
   server.setRequestHandler("tools/list", () => ({ tools: servers.flatMap(({ tools }) => tools.map(listTool)) }));
   server.setRequestHandler("tools/call", async ({ params }, context) => {
-    const tool = servers.flatMap(({ tools }) => tools).find(({ name }) => name === params.name);
+    const tool = findTool(servers, params.name);
     if (tool === undefined) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name.slice(0, 100)}`);
     }
@@ -133,7 +132,7 @@ function watchOf({ mcpReq }: ServerContext): { signal: AbortSignal; reportProgre
   };
 }
 
-function toResult(end: CallEnd): CallToolResult {
+export function toResult(end: CallEnd): CallToolResult {
   const _meta = { "pincer/duration_ms": Math.round(end.durationMs) };
   if (!end.ok) return { content: [{ type: "text", text: errorText(end.error) }], isError: true, _meta };
   const { data, text, attachments } = end.outcome;

@@ -118,3 +118,11 @@ export function defineServer(
   const { modules, ...declared } = definition;
   return { ...declared, tools: modules.flatMap((module) => Object.values(module)) };
 }
+
+export function findTool(servers: readonly ServerDefinition[], name: string): Tool | undefined {
+  for (const { tools } of servers) {
+    const found = tools.find((tool) => tool.name === name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,97 @@
+import { env } from "cloudflare:workers";
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { CATALOG } from "../../servers/catalog.ts";
+import { answerPlainCall } from "../../servers/core/fast-call.ts";
+import { serveMcp } from "../../servers/core/http.ts";
+import { createServer } from "../../servers/core/server.ts";
+import { parseSettings } from "../../servers/shared/settings.ts";
+import { createPipeline } from "../../servers/suite.ts";
+
+const CALLER = { userId: "fast-1", role: "member", scopes: ["files:read"], clientId: "test" } as const;
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientInfo": { name: "test", version: "1.0.0" },
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+interface Change {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: object;
+  readonly params?: object;
+}
+
+function callOf({ headers = {}, body = {}, params = {} }: Change): { request: Request; body: unknown } {
+  const name = "files_read";
+  const call = {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "tools/call",
+    params: { name, arguments: { path: "../outside" }, _meta: META, ...params },
+    ...body,
+  };
+  const request = new Request("http://localhost/mcp", {
+    method: "POST",
+    headers: {
+      "Content-Type": "application/json",
+      "MCP-Protocol-Version": "2026-07-28",
+      "Mcp-Method": "tools/call",
+      "Mcp-Name": name,
+      ...headers,
+    },
+    body: JSON.stringify(call),
+  });
+  return { request, body: call };
+}
+
+const pipelineOf = () => createPipeline(env, parseSettings(env), CALLER, { waitUntil: () => undefined });
+
+async function answerPlain(change: Change): Promise<Response | undefined> {
+  const { request, body } = callOf(change);
+  return await answerPlainCall(request, body, CATALOG, pipelineOf());
+}
+
+async function seen(response: Response | undefined): Promise<unknown> {
+  if (response === undefined) return undefined;
+  const text = (await response.text()).replace(/"pincer\/duration_ms":\d+/, '"pincer/duration_ms":0');
+  return {
+    status: response.status,
+    headers: z.record(z.string(), z.string()).parse(Object.fromEntries(response.headers)),
+    text,
+  };
+}
+
+test.each([
+  ["that is refused", {}],
+  ["with a string for an id", { body: { id: "a" } }],
+  [
+    "of a tool that answers with data",
+    { params: { name: "files_list", arguments: {} }, headers: { "Mcp-Name": "files_list" } },
+  ],
+  ["with arguments that the tool does not know", { params: { arguments: { nonsense: 1 } } }],
+])("a plain call %s is answered byte for byte as the SDK answers it", async (_what, change) => {
+  const { request, body } = callOf(change);
+  const bySdk = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+  expect(await seen(await answerPlain(change))).toEqual(await seen(bySdk));
+});
+
+test.each([
+  ["another revision's header", { headers: { "MCP-Protocol-Version": "2025-11-25" } }],
+  ["another media type", { headers: { "Content-Type": "application/json; charset=utf-8" } }],
+  ["another method in its header", { headers: { "Mcp-Method": "tools/list" } }],
+  ["another tool in its header", { headers: { "Mcp-Name": "files_list" } }],
+  ["a tool that does not exist", { params: { name: "no_tool" }, headers: { "Mcp-Name": "no_tool" } }],
+  ["a progress token", { params: { _meta: { ...META, progressToken: 1 } } }],
+  [
+    "another revision in its body",
+    { params: { _meta: { ...META, "io.modelcontextprotocol/protocolVersion": "2027-01-01" } } },
+  ],
+  ["answers to what it was asked", { params: { inputResponses: {} } }],
+  ["a state to go on from", { params: { requestState: "x" } }],
+  ["no id", { body: { id: undefined } }],
+  ["a fraction for an id", { body: { id: 1.5 } }],
+  ["a field of its own", { body: { extra: 1 } }],
+])("a call with %s is left to the SDK", async (_what, change) => {
+  expect(await answerPlain(change)).toBeUndefined();
+});
