@@ -10,7 +10,7 @@ import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
-import { answerPlainCall } from "./core/fast-call.ts";
+import { answerPlainCall } from "./core/plain-call.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
 import { DelegateRunObject } from "./delegate/run.ts";

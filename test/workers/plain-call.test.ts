@@ -2,18 +2,37 @@ import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { CATALOG } from "../../servers/catalog.ts";
-import { answerPlainCall } from "../../servers/core/fast-call.ts";
+import { answerPlainCall } from "../../servers/core/plain-call.ts";
 import { serveMcp } from "../../servers/core/http.ts";
 import { createServer } from "../../servers/core/server.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { createPipeline } from "../../servers/suite.ts";
 
-const CALLER = { userId: "fast-1", role: "member", scopes: ["files:read"], clientId: "test" } as const;
+const CALLER = { userId: "plain-1", role: "member", scopes: ["files:read"], clientId: "test" } as const;
 
 const META = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
   "io.modelcontextprotocol/clientInfo": { name: "test", version: "1.0.0" },
   "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+/** As desktop clients send it. */
+const TALKATIVE = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientInfo": {
+    name: "test",
+    title: "Test",
+    version: "1.0.0",
+    description: "Tests",
+    websiteUrl: "https://example.com",
+  },
+  "io.modelcontextprotocol/clientCapabilities": {
+    roots: { listChanged: true },
+    sampling: { tools: {}, context: {} },
+    elicitation: { form: { applyDefaults: true }, url: {} },
+    experimental: { "test/x": { on: true } },
+    extensions: { "io.modelcontextprotocol/tasks": { list: {} } },
+  },
 };
 
 interface Change {
@@ -69,6 +88,11 @@ test.each([
     "of a tool that answers with data",
     { params: { name: "files_list", arguments: {} }, headers: { "Mcp-Name": "files_list" } },
   ],
+  [
+    "without a word about the client",
+    { params: { _meta: { ...META, "io.modelcontextprotocol/clientInfo": undefined } } },
+  ],
+  ["whose client tells all of itself", { params: { _meta: TALKATIVE } }],
   ["with arguments that the tool does not know", { params: { arguments: { nonsense: 1 } } }],
 ])("a plain call %s is answered byte for byte as the SDK answers it", async (_what, change) => {
   const { request, body } = callOf(change);
@@ -82,6 +106,11 @@ test.each([
   ["another method in its header", { headers: { "Mcp-Method": "tools/list" } }],
   ["another tool in its header", { headers: { "Mcp-Name": "files_list" } }],
   ["a tool that does not exist", { params: { name: "no_tool" }, headers: { "Mcp-Name": "no_tool" } }],
+  ["a client of no name", { params: { _meta: { ...META, "io.modelcontextprotocol/clientInfo": { version: "1" } } } }],
+  [
+    "a capability that is no object",
+    { params: { _meta: { ...META, "io.modelcontextprotocol/clientCapabilities": { roots: true } } } },
+  ],
   ["a progress token", { params: { _meta: { ...META, progressToken: 1 } } }],
   [
     "another revision in its body",

@@ -6,11 +6,30 @@ import { type ServerDefinition, findTool } from "./tool.ts";
 
 const REVISION = "2026-07-28";
 
-const capability = z.strictObject({}).optional();
+/** The body was JSON: whatever is in an object of it is JSON too. */
+const json = z.record(z.string(), z.unknown()).optional();
+
+const clientInfo = z.strictObject({
+  name: z.string(),
+  title: z.string().optional(),
+  version: z.string(),
+  description: z.string().optional(),
+  websiteUrl: z.string().optional(),
+});
+
+const clientCapabilities = z.strictObject({
+  roots: z.strictObject({ listChanged: z.boolean().optional() }).optional(),
+  sampling: z.strictObject({ tools: json, context: json }).optional(),
+  elicitation: z
+    .strictObject({ form: z.strictObject({ applyDefaults: z.boolean().optional() }).optional(), url: json })
+    .optional(),
+  experimental: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+});
 
 /**
- * The plainest call there is in 2026-07-28: one in which each field is known, none is extra, and nothing is asked for
- * on the way. Narrower than the SDK's own schemas in every field, so that what passes here passes there.
+ * The plainest call there is in 2026-07-28: each field is known, none is extra, and nothing is asked for on the way.
+ * Narrower than the SDK's own schemas in every field, so that what passes here passes there.
  */
 const plainCall = z.strictObject({
   jsonrpc: z.literal("2.0"),
@@ -21,19 +40,16 @@ const plainCall = z.strictObject({
     arguments: z.record(z.string(), z.unknown()).optional(),
     _meta: z.strictObject({
       "io.modelcontextprotocol/protocolVersion": z.literal(REVISION),
-      "io.modelcontextprotocol/clientInfo": z.strictObject({ name: z.string(), version: z.string() }),
-      "io.modelcontextprotocol/clientCapabilities": z.strictObject({
-        elicitation: capability,
-        roots: capability,
-        sampling: capability,
-      }),
+      "io.modelcontextprotocol/clientInfo": clientInfo.optional(),
+      "io.modelcontextprotocol/clientCapabilities": clientCapabilities,
     }),
   }),
 });
 
 /**
- * Answers a plain call without the SDK, byte for byte as it would; `undefined` for anything that is the least bit
- * unusual, which is the SDK's to judge.
+ * Answers a plain call byte for byte as the SDK would, in half the time: the SDK's way for each request takes longer
+ * than most calls do. `undefined` for anything that is the least bit unusual, which is the SDK's to judge. Its tests
+ * hold both answers side by side, so that a new version of the SDK that answers otherwise is noticed.
  */
 export async function answerPlainCall(
   request: Request,
