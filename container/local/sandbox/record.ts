@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
@@ -198,9 +198,10 @@ export class ProcessRecord {
     for (const output of [this.stdout, this.stderr]) {
       output.stopSpooling();
       this.#options.budget.leftBytes += output.spooledBytes;
-      await rm(output.spoolPath, { force: true });
+      // Most commands say little or nothing; to give back megabytes takes the disk some time.
+      if (output.spooledBytes > 0) await rm(output.spoolPath, { force: true });
     }
-    await rm(this.#path, { force: true });
+    rmSync(this.#path, { force: true });
   }
 
   get #path(): string {

@@ -133,18 +133,17 @@ export class LocalSandbox {
   async status(): Promise<LocalStatus> {
     const { limits } = this.#options;
     const isStarting = this.#starting !== undefined && this.#current === undefined;
-    const image = await lstat(this.#imagePath).catch(() => undefined);
-    const plain = [this.#folder("workspace"), this.#folder("files")];
-    return await statusOf({ running: this.#current, isStarting, folders: image === undefined ? plain : [], limits });
+    const isPlain = await isThere(this.#folder("workspace"));
+    const folders = isPlain ? [this.#folder("workspace"), this.#folder("files")] : [];
+    return await statusOf({ running: this.#current, isStarting, folders, limits });
   }
 
   /** Ends everything in it and empties its workspace, but for the caller's files. */
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    const isUsed = await Promise.any([lstat(this.#folder("workspace")), lstat(this.#imagePath)]).catch(() => false);
-    if (isUsed === false) this.#mustEmpty = false;
-    else await this.#running();
+    if ((await isThere(this.#folder("workspace"))) || (await isThere(this.#imagePath))) await this.#running();
+    else this.#mustEmpty = false;
   }
 
   async guest(): Promise<Guest> {
@@ -194,8 +193,7 @@ export class LocalSandbox {
       const guest = guestFiles(link);
       const contexts = new Contexts(link, () => cgroup?.outOfMemoryKills() ?? 0);
       const running = { link, guest, cgroup, contexts, startedMs: performance.now() };
-      if (this.#mustEmpty) await guest.empty("/workspace", "files");
-      this.#mustEmpty = false;
+      if (this.#mustEmpty) await this.#empty(link, guest);
       this.#current = running;
       void link.ended.then(async () => {
         if (this.#current === running) this.#current = undefined;
@@ -209,6 +207,16 @@ export class LocalSandbox {
         "unavailable",
         "The sandbox did not start; try again, and see the log of npm start if it stays so.",
       );
+    }
+  }
+
+  async #empty(link: AgentLink, guest: Guest): Promise<void> {
+    try {
+      await guest.empty("/workspace", "files");
+      this.#mustEmpty = false;
+    } catch (error) {
+      link.kill("The workspace could not be emptied.");
+      throw error;
     }
   }
 
@@ -251,7 +259,6 @@ export class LocalSandbox {
 
   /** A sandbox that was made without a disk of its own keeps its folders. */
   async #makeDisk(): Promise<{ readonly image?: string }> {
-    const isThere = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined)) !== undefined;
     await mkdir(this.#options.dir, { recursive: true, mode: 0o700 });
     if (await isThere(this.#imagePath)) return { image: this.#imagePath };
     if ((await isThere(this.#folder("workspace"))) || !(await this.#options.hasDiskImages())) {
@@ -275,4 +282,8 @@ export class LocalSandbox {
   #folder(name: "workspace" | "files" | "spool"): string {
     return join(this.#options.dir, name);
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

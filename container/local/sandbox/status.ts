@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
+import { diskUse, measureFolders } from "./disk.ts";
 import type { Limits } from "./limits.ts";
 import type { Running } from "./sandbox.ts";
-import { diskUse } from "./disk.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
 /** What it costs is for the driver to say. */
@@ -12,7 +10,7 @@ export type LocalStatus = Omit<SandboxStatus, "costUsd">;
 export interface StatusOptions {
   readonly running: Running | undefined;
   readonly isStarting: boolean;
-  /** What it keeps in the machine's own folders; none where it has a disk of its own. */
+  /** What it keeps in the machine's own folders; none where it has a disk of its own, or nothing yet. */
   readonly folders: readonly string[];
   readonly limits: Limits;
 }
@@ -27,10 +25,9 @@ const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
 export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<LocalStatus> {
-  const hasOwnDisk = folders.length === 0;
-  const used = hasOwnDisk ? await diskUse(running?.link.pid) : await measureFolders(folders, limits);
+  const used = folders.length === 0 ? await diskUse(running?.link.pid) : await watchedUse(folders, limits);
   const disk = used === undefined ? {} : { disk: used };
-  const notes = hasOwnDisk ? [] : [WATCHED_DISK];
+  const notes = folders.length === 0 ? [] : [WATCHED_DISK];
   if (running === undefined) return { driver: "local", state: isStarting ? "starting" : "asleep", ...disk, notes };
   const { cgroup, link, startedMs } = running;
   if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
@@ -45,10 +42,7 @@ export async function statusOf({ running, isStarting, folders, limits }: StatusO
   };
 }
 
-/** By `du`, which follows no link however the folders change under it. */
-async function measureFolders(folders: readonly string[], limits: Limits): Promise<LocalStatus["disk"]> {
-  const args = ["-scx", "--block-size=1", "--", ...folders];
-  const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
-  const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
-  return total === undefined ? undefined : { usedBytes: Number(total), limitBytes: limits.diskBytes };
+async function watchedUse(folders: readonly string[], { diskBytes }: Limits): Promise<LocalStatus["disk"]> {
+  const usedBytes = await measureFolders(folders, "bytes", MEASURE_MS);
+  return usedBytes === undefined ? undefined : { usedBytes, limitBytes: diskBytes };
 }
