@@ -2,7 +2,15 @@ import * as z from "zod";
 import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
-import { codeResult, commandResult } from "./guest.ts";
+import {
+  codeResult,
+  commandResult,
+  contextList,
+  outputPosition,
+  processList,
+  processOutput,
+  sandboxStatus,
+} from "./guest.ts";
 import {
   bodyOf,
   connectRuntime,
@@ -35,15 +43,39 @@ function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
       await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
     runCode: async (code, watch) =>
       await run(runtime, files, { route: "code", body: { code }, result: codeResult }, watch),
+    listProcesses: async () => {
+      const answer = await (await runtime.request("processes", {})).json();
+      return parseRuntime(z.object({ processes: processList }), answer).processes;
+    },
+    readProcess: async (processId, read, watch) => {
+      const response = await runtime.post("read", { process: processId, read }, watch.signal);
+      return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
+    },
+    writeInput: async (processId, input) =>
+      parseRuntime(outputPosition, await (await runtime.post("input", { process: processId, input })).json()),
+    signalProcess: async (processId, signal) =>
+      parseRuntime(outputPosition, await (await runtime.post("signal", { process: processId, signal })).json()),
+    listContexts: async () => {
+      const answer = await (await runtime.request("contexts", {})).json();
+      return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
+    },
+    status: async () => ({
+      ...parseRuntime(sandboxStatus, await (await runtime.request("status", {})).json()),
+      costUsd: 0,
+    }),
+    reset: async () => {
+      await runtime.post("reset", {});
+    },
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
     readFile: async (path, maxBytes) => {
       if (isMounted(path)) await refresh(runtime, files);
       const response = await runtime.request("file", { query: { path, max: String(maxBytes) } });
       return new Uint8Array(await response.arrayBuffer());
     },
-    writeFile: async (path, bytes) => {
+    writeFile: async (path, bytes, replaces) => {
       if (isMounted(path)) await refresh(runtime, files);
-      await runtime.request("file", { method: "PUT", query: { path }, body: bytes });
+      const query = { path, ...(replaces !== undefined && { replaces }) };
+      await runtime.request("file", { method: "PUT", query, body: bytes });
       if (isMounted(path)) await publish(runtime, files);
     },
   };
@@ -55,16 +87,32 @@ interface Call<Result> {
   readonly result: z.ZodType<Result>;
 }
 
-/** One request where the files are the same on both sides, before and after. */
+/** One request where the files are the same on both sides, before and after it. */
 async function run<Result extends object>(
   runtime: RuntimeSandbox,
   files: FileStore,
   call: Call<Result>,
-  { signal, onOutput }: Watch,
+  watch: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
   const send = async (held: Held): Promise<Response> =>
-    await runtime.post(call.route, { ...call.body, files: held }, signal);
-  const begun = await begin(runtime, files, send, signal);
+    await runtime.post(call.route, { ...call.body, files: held }, watch.signal);
+  const begun = await begin(runtime, files, send, watch.signal);
+  return await finish(runtime, files, { ...begun, result: call.result }, watch);
+}
+
+interface Begun<Result> {
+  readonly response: Response;
+  readonly result: z.ZodType<Result>;
+  readonly notes: readonly string[];
+}
+
+/** Reads an answer to its end, and brings out what its call has left in the files. */
+async function finish<Result extends object>(
+  runtime: RuntimeSandbox,
+  files: FileStore,
+  begun: Begun<Result>,
+  { signal, onOutput }: Watch,
+): Promise<Result & { readonly notes?: readonly string[] }> {
   for await (const line of readLines(begun.response, signal)) {
     const output = outputLine.safeParse(line);
     if (output.success) {
@@ -72,7 +120,7 @@ async function run<Result extends object>(
       continue;
     }
     const { result: raw, changes, notes: during } = parseRuntime(lastLine, line);
-    const result = parseRuntime(call.result, raw);
+    const result = parseRuntime(begun.result, raw);
     const after = await bringOut(runtime, files, changes);
     const said = [...new Set([...begun.notes, ...during, ...after])];
     return said.length === 0 ? result : { ...result, notes: said };

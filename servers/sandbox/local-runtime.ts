@@ -120,7 +120,7 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 }
 
 function cancelled(cause?: unknown): ToolError {
-  return new ToolError("cancelled", "The call was cancelled, and what it had started was ended.", { cause });
+  return new ToolError("cancelled", "The call was cancelled by its client.", { cause });
 }
 
 function unreachable(cause?: unknown): ToolError {

@@ -1,21 +1,18 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import * as z from "zod";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
 import { TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
+import { machineProcesses, startRuntimeChild } from "./runtime-child.ts";
 
 /** A command's parent is the agent. */
 const KILL_AGENT = "kill -9 $PPID";
-const RUNTIME = join(import.meta.dirname, "../../container/local/runtime.ts");
 
 test("when the agent is killed, running commands and code are told the truth, and the next call starts afresh", async () => {
   await using sandboxes = await startLocalSandboxes();
@@ -172,7 +169,7 @@ test.each(["SIGKILL", "end of its input"] as const)(
   async (how) => {
     const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
     const secret = "s".repeat(40);
-    const { child, url } = await startChild({ dataDir, secret });
+    const { child, url } = await startRuntimeChild({ dataDir, secret });
     const nap = `9${String(child.pid).slice(-5)}.5`;
     try {
       const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
@@ -196,7 +193,7 @@ test("without bubblewrap, commands are refused with a sentence that says what to
   const tools = join(dataDir, "bin");
   await mkdir(tools);
   for (const name of ["mount", "mkdir"]) await symlink(`/usr/bin/${name}`, join(tools, name));
-  const { child, url } = await startChild({ dataDir, secret }, { PATH: tools });
+  const { child, url } = await startRuntimeChild({ dataDir, secret }, { PATH: tools });
   try {
     const health = await fetch(`${url}/health`, { headers: { authorization: `Bearer ${secret}` } });
     expect(await health.json()).toEqual({
@@ -213,25 +210,3 @@ test("without bubblewrap, commands are refused with a sentence that says what to
     await rm(dataDir, { recursive: true, force: true });
   }
 });
-
-async function startChild(
-  config: object,
-  env: Record<string, string> = {},
-): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [RUNTIME], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...env },
-  });
-  child.stdin.write(`${JSON.stringify(config)}\n`);
-  const [line]: unknown[] = await once(createInterface({ input: child.stdout }), "line");
-  return { child, url: z.object({ url: z.url() }).parse(JSON.parse(String(line))).url };
-}
-
-/** Processes of this machine whose command line is exactly that. */
-async function machineProcesses(commandLine: string): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const lines = await Promise.all(
-    pids.map(async (pid) => [pid, await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")] as const),
-  );
-  return lines.filter(([, line]) => line === `${commandLine}\0`).map(([pid]) => pid);
-}

@@ -10,6 +10,8 @@ export interface SandboxCgroup {
   readonly limits: Readonly<Record<Controller, boolean>>;
   /** How many threads are in it; 0 where they are not counted. */
   processes(): number;
+  /** What it uses of its memory, without what the kernel would give up at once; nothing where that is not counted. */
+  memoryBytes(): number | undefined;
   /** How often the kernel killed something in it because its memory was used up. */
   outOfMemoryKills(): number;
   remove(): Promise<void>;
@@ -40,6 +42,12 @@ export function createCgroup(name: string, limits: Limits): SandboxCgroup | unde
     procsFiles: used.map((folder) => join(folder, "cgroup.procs")),
     limits: { memory: folders.has("memory"), pids: folders.has("pids"), cpu: folders.has("cpu") },
     processes: () => Number(read(folders.get("pids"), "pids.current") ?? 0),
+    memoryBytes: () => {
+      const folder = folders.get("memory");
+      const used = read(folder, "memory.current") ?? read(folder, "memory.usage_in_bytes");
+      const spare = /^(?:total_)?inactive_file (\d+)/m.exec(read(folder, "memory.stat") ?? "")?.[1] ?? 0;
+      return used === undefined ? undefined : Math.max(0, Number(used) - Number(spare));
+    },
     outOfMemoryKills: () => {
       const folder = folders.get("memory");
       const events = read(folder, "memory.events") ?? read(folder, "memory.oom_control") ?? "";

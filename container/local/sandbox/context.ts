@@ -4,46 +4,32 @@ import { type Bytes, concatBytes, copyBytes, decode, encode } from "./bytes.ts";
 import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { MarkedStream } from "./marked-stream.ts";
-import type { CapturedText, LiveOutput } from "./output.ts";
+import { type CodeError, type CodeRunResult, crashed, errorSchema, formsSchema, stopped } from "./code-result.ts";
+import type { LiveOutput } from "./live-output.ts";
 import { Problem } from "./problem.ts";
+import { OUT_OF_MEMORY } from "./process.ts";
 
 export const codeSchema = z.object({
   code: z.string().max(2_000_000),
-  language: z.enum(["python", "javascript"]),
+  language: z.enum(["python", "javascript", "typescript"]),
   context: z.string().min(1).max(200),
+  isFresh: z.boolean().default(false),
   timeoutMs: z.int().min(1).max(2_147_483_647),
   maxChars: z.int().min(1).max(10_000_000),
 });
 
 export type CodeRequest = z.output<typeof codeSchema>;
 
-const form = z.string().exactOptional();
-const formsSchema = z.object({
-  ...{ text: form, html: form, markdown: form, latex: form },
-  ...{ svg: form, json: form, png: form, jpeg: form },
-});
-const errorSchema = z.object({
-  name: z.string().max(1_000),
-  message: z.string().max(100_000),
-  traceback: z.string().max(100_000),
-});
-
-type CodeError = z.output<typeof errorSchema>;
-
-/** As `CodeResult` of the driver. */
-export interface CodeRunResult {
-  readonly stdout: CapturedText;
-  readonly stderr: CapturedText;
-  readonly results: readonly z.output<typeof formsSchema>[];
-  readonly error?: CodeError;
-  readonly durationMs: number;
-}
-
 const messageSchema = z.union([
   z.object({ ready: z.literal(true) }),
   z.object({ result: formsSchema }),
   z.object({ done: z.string(), error: errorSchema.nullable(), resultCount: z.int() }),
 ]);
+
+const exitSchema = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() });
+
+/** TypeScript runs where JavaScript does. */
+export type ContextLanguage = keyof typeof PROGRAMS;
 
 const PROGRAMS = {
   python:
@@ -73,24 +59,30 @@ interface Run {
 /** One interpreter with its variables. Runs one piece of code at a time. */
 export class CodeContext {
   readonly #link: AgentLink;
-  readonly #language: CodeRequest["language"];
+  readonly #language: ContextLanguage;
+  readonly #outOfMemoryKills: () => number;
   readonly #call: number;
   readonly #ready: Promise<void>;
   #queue: Promise<unknown> = Promise.resolve();
+  #queued = 0;
   #run: Run | undefined;
   #line: Bytes[] = [];
   #lineBytes = 0;
   #startup = "";
+  /** Before the run that is under way. */
+  #killsBefore: number;
   #end: string | undefined;
   #settleReady: (failure?: Problem) => void = () => undefined;
 
-  constructor(link: AgentLink, language: CodeRequest["language"]) {
+  constructor(link: AgentLink, language: ContextLanguage, outOfMemoryKills: () => number) {
     this.#link = link;
     this.#language = language;
+    this.#outOfMemoryKills = outOfMemoryKills;
+    this.#killsBefore = outOfMemoryKills();
     this.#ready = new Promise((resolve, reject) => {
       this.#settleReady = (failure) => (failure === undefined ? resolve() : reject(failure));
     });
-    const request = { command: PROGRAMS[language], cwd: "/workspace", env: {}, hasStdin: false, hasControl: true };
+    const request = { command: PROGRAMS[language], cwd: "/workspace", env: {}, input: "none", hasControl: true };
     this.#call = link.open(TO_AGENT.spawn, request, {
       onFrame: (kind, content) => this.#onFrame(kind, content),
       onLost: (reason) => this.#crash(reason),
@@ -106,11 +98,22 @@ export class CodeContext {
     return this.#end === undefined;
   }
 
+  get isBusy(): boolean {
+    return this.#queued > 0;
+  }
+
   /** Runs code when what was asked before has ended. */
   async run(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
-    const turn = this.#queue.then(() => this.#runNow(request, live, signal));
+    this.#queued += 1;
+    const turn = this.#queue.then(() => this.#runNow(request, live, signal)).finally(() => (this.#queued -= 1));
     this.#queue = turn.catch(() => undefined);
     return await turn;
+  }
+
+  /** Ends it when what was asked before has ended. */
+  async retire(): Promise<void> {
+    await this.#queue;
+    if (this.isOpen) await this.kill();
   }
 
   async kill(): Promise<void> {
@@ -131,8 +134,9 @@ export class CodeContext {
     const finished = new Promise<CodeError | undefined>((finish) => {
       this.#run = { mark, streams, live, results, resultBytes: 0, finish };
     });
+    this.#killsBefore = this.#outOfMemoryKills();
     if (this.#end !== undefined) this.#run?.finish(crashed(this.#end));
-    void this.#send({ mark, code: request.code });
+    void this.#send({ mark, code: request.code, language: request.language });
 
     const stop = (): void => {
       wasStopped = true;
@@ -156,7 +160,12 @@ export class CodeContext {
       results,
       ...(told !== undefined && { error: told }),
       durationMs: performance.now() - startedMs,
+      notes: this.#end === undefined && this.#hasRunOutOfMemory ? [OUT_OF_MEMORY] : [],
     };
+  }
+
+  get #hasRunOutOfMemory(): boolean {
+    return this.#outOfMemoryKills() > this.#killsBefore;
   }
 
   /** Interrupts the code, or ends the context where that does not help. */
@@ -183,7 +192,7 @@ export class CodeContext {
     if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr)
       this.#onOutput(kind === FROM_AGENT.stdout ? "stdout" : "stderr", content);
     else if (kind === FROM_AGENT.control) this.#onControl(content);
-    else if (kind === FROM_AGENT.exit) this.#crash(exitReason(content));
+    else if (kind === FROM_AGENT.exit) this.#crash(this.#exitReason(content));
     else if (kind === FROM_AGENT.failed) this.#crash(`The sandbox could not start it (${refusal(content).code}).`);
   }
 
@@ -228,6 +237,16 @@ export class CodeContext {
     }
   }
 
+  #exitReason(content: Bytes): string {
+    const parsed = exitSchema.safeParse(parseJson(content));
+    const { code, signal } = parsed.success ? parsed.data : { code: null, signal: null };
+    if (signal === "SIGKILL" && this.#hasRunOutOfMemory)
+      return "The sandbox's memory was used up, and the kernel ended the code's process; use less memory at a time.";
+    return code === null
+      ? `The code's process was ended by ${signal ?? "a signal"}.`
+      : `The code's process ended with exit code ${code}.`;
+  }
+
   #crash(reason: string): void {
     if (this.#end !== undefined) return;
     this.#end = reason;
@@ -245,38 +264,6 @@ export class CodeContext {
     this.#run?.finish(crashed(reason));
     this.#link.close(this.#call);
   }
-}
-
-function crashed(reason: string): CodeError {
-  return {
-    name: "ContextCrashed",
-    message: `${reason} The context's variables are lost; the next run starts it afresh.`,
-    traceback: "",
-  };
-}
-
-function stopped(error: CodeError, isKept: boolean, timeoutMs: number): CodeError {
-  const after = `The code was interrupted after ${timeoutMs} ms`;
-  if (!isKept) {
-    return {
-      name: "Interrupted",
-      message: `${after} and did not stop, so that its context was ended: its variables are lost.`,
-      traceback: "",
-    };
-  }
-  if (error.name !== "KeyboardInterrupt" && error.name !== "Interrupted") return error;
-  const message = `${after}; variables that it has set are kept.`;
-  return { name: "Interrupted", message, traceback: `${error.traceback}\nInterrupted: ${message}`.trim() };
-}
-
-function exitReason(content: Bytes): string {
-  const parsed = z
-    .object({ code: z.int().nullable(), signal: z.string().max(20).nullable() })
-    .safeParse(parseJson(content));
-  const { code, signal } = parsed.success ? parsed.data : { code: null, signal: null };
-  return code === null
-    ? `The code's process was ended by ${signal ?? "a signal"}.`
-    : `The code's process ended with exit code ${code}.`;
 }
 
 async function delay(ms: number): Promise<void> {

@@ -6,6 +6,8 @@ import { Problem } from "./problem.ts";
 
 const TIMEOUT_MS = 30_000;
 const HASH_TIMEOUT_MS = 60_000;
+/** Millions of files take their time. */
+const EMPTY_TIMEOUT_MS = 300_000;
 const CHUNK_BYTES = 256 * 1024;
 /** The agent waits for its reader long before this. */
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
@@ -21,10 +23,12 @@ export interface Guest {
     path: string,
     options: { readonly maxBytes: number; readonly isExact: boolean },
   ): Promise<{ sizeBytes: number; body: AsyncGenerator<Uint8Array> }>;
-  /** The whole file or nothing. Answers the file's stamp. */
-  write(path: string, body: AsyncIterable<Uint8Array>): Promise<string>;
+  /** The whole file or nothing, if what is there has the hash `replaces`. Answers the file's stamp. */
+  write(path: string, body: AsyncIterable<Uint8Array>, replaces?: string): Promise<string>;
   remove(path: string, root: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** Removes everything in the folder but what has the name `kept`. */
+  empty(root: string, kept: string): Promise<void>;
   md5(path: string): Promise<string | undefined>;
   scan(root: string, maxFiles: number): Promise<z.output<typeof scanSchema>>;
   scanAll(
@@ -37,9 +41,10 @@ export function guestFiles(link: AgentLink): Guest {
   const ask = async (request: object): Promise<unknown> => await link.ask(TO_AGENT.file, request, TIMEOUT_MS);
   return {
     read: async (path, options) => await translate(path, readFile(link, path, options)),
-    write: async (path, body) => await translate(path, writeFile(link, path, body)),
+    write: async (path, body, replaces) => await translate(path, writeFile(link, { path, replaces }, body)),
     remove: async (path, root) => void (await translate(path, ask({ op: "remove", path, root }))),
     rename: async (from, to) => void (await translate(from, ask({ op: "rename", from, to }))),
+    empty: async (root, kept) => void (await link.ask(TO_AGENT.file, { op: "empty", root, kept }, EMPTY_TIMEOUT_MS)),
     md5: async (path) => {
       const answer = await link.ask(TO_AGENT.file, { op: "hash", path }, HASH_TIMEOUT_MS).catch(() => undefined);
       const parsed = z.object({ md5: z.string().max(32) }).safeParse(answer);
@@ -71,12 +76,16 @@ async function readFile(
   return { sizeBytes: head.data.sizeBytes, body: chunks };
 }
 
-async function writeFile(link: AgentLink, path: string, body: AsyncIterable<Uint8Array>): Promise<string> {
+async function writeFile(
+  link: AgentLink,
+  target: { readonly path: string; readonly replaces: string | undefined },
+  body: AsyncIterable<Uint8Array>,
+): Promise<string> {
   let call = 0;
   const answer = new Promise<unknown>((resolve, reject) => {
     call = link.open(
       TO_AGENT.file,
-      { op: "write", path },
+      { op: "write", ...target },
       {
         onFrame: (kind, content) => (kind === FROM_AGENT.done ? resolve(parseJson(content)) : reject(refusal(content))),
         onLost: (reason) => reject(new Problem("unavailable", reason)),
@@ -188,6 +197,8 @@ function explain(path: string, code: string): Problem {
       return new Problem("invalid_input", `${path} is not a file; give the path of one.`);
     case "EFBIG":
       return new Problem("too_large", `${path} is too large; read or write part of it.`);
+    case "ECONFLICT":
+      return new Problem("conflict", `${path} holds something else by now; read it again and repeat the change.`);
     case "EACCES":
     case "EPERM":
     case "EROFS":

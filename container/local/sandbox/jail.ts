@@ -96,8 +96,8 @@ export async function jailCommand(options: JailOptions, program: readonly string
   ];
 }
 
-/** Node sets aside more than half of this before it runs a line. */
-const MIN_DATA_BYTES = 1024 * 1024 * 1024;
+/** Node with a worker, which a JavaScript context is, sets aside two thirds of this before it runs a line. */
+const MIN_DATA_BYTES = 1536 * 1024 * 1024;
 const RUN_BYTES = 16 * 1024 * 1024;
 
 /** What programs in `/usr` need beside it; none of it is about this machine's people. */

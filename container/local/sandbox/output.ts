@@ -1,5 +1,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { type Bytes, concatBytes, copyBytes, decode, encode, NO_BYTES } from "./bytes.ts";
+import { open } from "node:fs/promises";
+import { type Bytes, concatBytes, copyBytes, decode, encode } from "./bytes.ts";
+import { Problem } from "./problem.ts";
 
 export interface CapturedText {
   readonly text: string;
@@ -17,11 +19,15 @@ export interface OutputOptions {
   readonly maxChars: number;
   readonly maxSpoolBytes: number;
   readonly budget: SpoolBudget;
+  /** What another life of the runtime has left in the file; nothing comes to it any more. */
+  readonly before?: { readonly totalBytes: number; readonly spooledBytes: number };
 }
 
 const HEAD_SHARE = 0.6;
 const MAX_UTF8_BYTES = 4;
 const MIN_KEPT_BYTES = 256;
+/** Of what comes after the file's end, this much can still be read. */
+const MIN_TAIL_BYTES = 64 * 1024;
 const MAX_TAIL_PIECES = 1_000;
 
 /**
@@ -32,6 +38,7 @@ export class Output {
   readonly spoolPath: string;
   readonly #options: OutputOptions;
   readonly #keptBytes: number;
+  readonly #tailLimit: number;
   readonly #head: Bytes[] = [];
   #headBytes = 0;
   #tail: Bytes[] = [];
@@ -43,9 +50,16 @@ export class Output {
 
   constructor(options: OutputOptions) {
     this.#options = options;
-    this.#isSpooling = options.maxSpoolBytes > 0;
+    this.#isSpooling = options.maxSpoolBytes > 0 && options.before === undefined;
+    this.#totalBytes = options.before?.totalBytes ?? 0;
+    this.#spooledBytes = options.before?.spooledBytes ?? 0;
     this.spoolPath = options.spoolPath;
-    this.#keptBytes = Math.max(options.maxChars * MAX_UTF8_BYTES, MIN_KEPT_BYTES);
+    this.#keptBytes = keptFor(options.maxChars);
+    this.#tailLimit = Math.max(this.#keptBytes, MIN_TAIL_BYTES);
+  }
+
+  get totalBytes(): number {
+    return this.#totalBytes;
   }
 
   get spooledBytes(): number {
@@ -61,10 +75,10 @@ export class Output {
       this.#headBytes += headPart.length;
     }
     // The tail holds the last bytes whether or not they are in the head too.
-    const tailPart = bytes.subarray(-this.#keptBytes);
+    const tailPart = bytes.subarray(-this.#tailLimit);
     this.#tail.push(tailPart);
     this.#tailBytes += tailPart.length;
-    while (this.#tailBytes - (this.#tail[0]?.length ?? 0) >= this.#keptBytes)
+    while (this.#tailBytes - (this.#tail[0]?.length ?? 0) >= this.#tailLimit)
       this.#tailBytes -= this.#tail.shift()?.length ?? 0;
     if (this.#tail.length > MAX_TAIL_PIECES) this.#trimTail();
   }
@@ -77,13 +91,54 @@ export class Output {
       return { text: head, totalBytes: this.#totalBytes, isCut: false };
     }
     this.#trimTail();
-    const headChars = Math.floor(maxChars * HEAD_SHARE);
-    const first = head.slice(0, headChars).toWellFormed();
-    const last = decode(concatBytes(this.#tail))
-      .slice(headChars - maxChars)
-      .toWellFormed();
-    const leftOut = Math.max(0, this.#totalBytes - encode(first).length - encode(last).length);
-    return { text: `${first}\n… ${leftOut} bytes left out …\n${last}`, totalBytes: this.#totalBytes, isCut: true };
+    const tail = decode(concatBytes(this.#tail).subarray(-this.#keptBytes));
+    return cut(head, tail, { rangeBytes: this.#totalBytes, totalBytes: this.#totalBytes, maxChars });
+  }
+
+  /**
+   * The same for what comes after a place; one within a character stands for the character's beginning. A character
+   * whose end may still come waits for it.
+   */
+  async readAfter(
+    place: number,
+    { maxChars, isOver }: { readonly maxChars: number; readonly isOver: boolean },
+  ): Promise<CapturedText> {
+    const view = this.#view();
+    const { totalBytes } = view;
+    if (place >= totalBytes) return { text: "", totalBytes, isCut: false };
+    const kept = keptFor(maxChars);
+    const head = await this.#piece(view, Math.max(0, place - MAX_UTF8_BYTES + 1), Math.min(totalBytes, place + kept));
+    const isHeadThere = head.from <= place;
+    const start = isHeadThere ? head.from + beginningOf(head.bytes, place - head.from) : place;
+    const first = isHeadThere ? decodeSoFar(head.bytes.subarray(start - head.from), isOver) : "";
+    if (isHeadThere && head.from + head.bytes.length === totalBytes && first.length <= maxChars)
+      return { text: first, totalBytes, isCut: false };
+    const tail = await this.#piece(view, Math.max(start, totalBytes - kept, unbrokenFrom(view)), totalBytes);
+    const last = decodeSoFar(tail.bytes.subarray(tail.from === start ? 0 : restOfCharacter(tail.bytes)), isOver);
+    return cut(first, last, { rangeBytes: totalBytes - start, totalBytes, maxChars });
+  }
+
+  /** What is kept from a place on, or from the first place after it where something is. */
+  async bytesAfter(place: number, maxBytes: number): Promise<Piece> {
+    const view = this.#view();
+    return await this.#piece(view, place, Math.min(view.totalBytes, Math.max(place, unbrokenFrom(view)) + maxBytes));
+  }
+
+  /** What is kept at this moment; the file's beginning does not change while it is read. */
+  #view(): View {
+    return { totalBytes: this.#totalBytes, spooledBytes: this.#spooledBytes, tail: copyBytes(concatBytes(this.#tail)) };
+  }
+
+  async #piece({ totalBytes, spooledBytes, tail }: View, from: number, to: number): Promise<Piece> {
+    const tailStart = totalBytes - tail.length;
+    const fromTail = (start: number): Bytes => tail.subarray(start - tailStart, Math.max(start, to) - tailStart);
+    if (from >= tailStart || from >= spooledBytes) {
+      const start = Math.max(from, tailStart);
+      return { from: start, bytes: fromTail(start) };
+    }
+    const stored = await readPart(this.spoolPath, from, Math.min(to, spooledBytes));
+    const isJoined = to > spooledBytes && spooledBytes >= tailStart;
+    return { from, bytes: isJoined ? concatBytes([stored, fromTail(spooledBytes)]) : stored };
   }
 
   /** Nothing more is kept in the file. */
@@ -114,37 +169,78 @@ export class Output {
 
   #trimTail(): void {
     const all = concatBytes(this.#tail);
-    this.#tail = [copyBytes(all.subarray(-this.#keptBytes))];
-    this.#tailBytes = Math.min(all.length, this.#keptBytes);
+    this.#tail = [copyBytes(all.subarray(-this.#tailLimit))];
+    this.#tailBytes = Math.min(all.length, this.#tailLimit);
   }
 }
 
-const LIVE_EVERY_MS = 250;
-const LIVE_BYTES = 2_000;
+interface View {
+  readonly totalBytes: number;
+  readonly spooledBytes: number;
+  /** The last bytes of all. */
+  readonly tail: Bytes;
+}
 
-/** Passes the newest output on, a few times a second. */
-export class LiveOutput {
-  readonly #onText: (text: string) => void;
-  #pending: Bytes = NO_BYTES;
-  #timer: NodeJS.Timeout | undefined;
-  #isOn = true;
+interface Piece {
+  readonly from: number;
+  readonly bytes: Bytes;
+}
 
-  constructor(onText: (text: string) => void) {
-    this.#onText = onText;
-  }
+/** The first place from which on everything is kept. */
+function unbrokenFrom({ totalBytes, spooledBytes, tail }: View): number {
+  return spooledBytes >= totalBytes - tail.length ? 0 : totalBytes - tail.length;
+}
 
-  push(bytes: Bytes): void {
-    if (!this.#isOn) return;
-    this.#pending = concatBytes([this.#pending, bytes.subarray(-LIVE_BYTES)]).subarray(-LIVE_BYTES);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#onText(decode(this.#pending));
-      this.#pending = NO_BYTES;
-    }, LIVE_EVERY_MS);
-  }
+function keptFor(maxChars: number): number {
+  return Math.max(maxChars * MAX_UTF8_BYTES, MIN_KEPT_BYTES);
+}
 
-  stop(): void {
-    this.#isOn = false;
-    clearTimeout(this.#timer);
+/** Head and tail of a range with a line between them. */
+function cut(
+  head: string,
+  tail: string,
+  size: { readonly rangeBytes: number; readonly totalBytes: number; readonly maxChars: number },
+): CapturedText {
+  const headChars = Math.floor(size.maxChars * HEAD_SHARE);
+  const first = head.slice(0, headChars).toWellFormed();
+  const last = tail.slice(headChars - size.maxChars).toWellFormed();
+  const leftOut = Math.max(0, size.rangeBytes - encode(first).length - encode(last).length);
+  return { text: `${first}\n… ${leftOut} bytes left out …\n${last}`, totalBytes: size.totalBytes, isCut: true };
+}
+
+function isContinuation(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
+}
+
+/** Where the character begins that a place is in; the place itself where it is in none. */
+function beginningOf(bytes: Bytes, place: number): number {
+  let start = place;
+  while (start > 0 && isContinuation(bytes[start])) start -= 1;
+  const lead = bytes[start] ?? 0;
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  return place - start < length ? start : place;
+}
+
+/** How many bytes at the beginning belong to a character that began before. */
+function restOfCharacter(bytes: Bytes): number {
+  let length = 0;
+  while (length < MAX_UTF8_BYTES - 1 && isContinuation(bytes[length])) length += 1;
+  return length;
+}
+
+function decodeSoFar(bytes: Bytes, isOver: boolean): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true, fatal: false }).decode(bytes, { stream: !isOver });
+}
+
+async function readPart(path: string, from: number, to: number): Promise<Bytes> {
+  const bytes = new Uint8Array(to - from);
+  try {
+    await using file = await open(path, "r");
+    let size = 0;
+    for (let read = -1; read !== 0 && size < bytes.length; size += read)
+      read = (await file.read(bytes, size, bytes.length - size, from + size)).bytesRead;
+    return bytes.subarray(0, size);
+  } catch {
+    throw new Problem("not_found", "What the process has written is not kept any more; start it again.");
   }
 }

@@ -1,9 +1,11 @@
-import { rm } from "node:fs/promises";
 import * as z from "zod";
 import { type Bytes, encode } from "./bytes.ts";
-import { type AgentLink, parseJson, refusal, SILENT } from "./agent-link.ts";
+import { type AgentLink, AgentRefusal, parseJson, refusal, SILENT } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
-import { type CapturedText, type LiveOutput, Output, type SpoolBudget } from "./output.ts";
+import type { LiveOutput } from "./live-output.ts";
+import type { CapturedText } from "./output.ts";
+import { Problem } from "./problem.ts";
+import type { Ending, ProcessInfo, ProcessRecord } from "./record.ts";
 
 /** What a program can be given: its arguments and variables end at a NUL. */
 const argument = (maxChars: number) =>
@@ -17,6 +19,7 @@ export const commandSchema = z.object({
   cwd: argument(4_096).optional(),
   env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), argument(100_000)).default({}),
   stdin: z.string().max(16_000_000).optional(),
+  input: z.enum(["closed", "open", "terminal"]).default("closed"),
   timeoutMs: z.int().min(1).max(2_147_483_647),
   waitMs: z.int().min(0).max(2_147_483_647),
   maxChars: z.int().min(1).max(10_000_000),
@@ -25,21 +28,13 @@ export const commandSchema = z.object({
 export type CommandRequest = z.output<typeof commandSchema>;
 
 /** As `CommandResult` of the driver. */
-export interface ProcessResult {
-  readonly processId: string;
-  readonly isRunning: boolean;
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly hasTimedOut: boolean;
+export interface ProcessResult extends Omit<ProcessInfo, "command" | "startedAtMs"> {
   readonly stdout: CapturedText;
   readonly stderr: CapturedText;
-  readonly durationMs: number;
-  readonly notes: readonly string[];
 }
 
-type Ending =
-  | { readonly kind: "exited"; readonly exitCode: number; readonly signal?: string }
-  | { readonly kind: "refused"; readonly code: string };
+/** How it ended, or why it could not be started. */
+type Outcome = { readonly kind: "exited" } | { readonly kind: "refused"; readonly code: string };
 
 const exitSchema = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() });
 
@@ -60,67 +55,57 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
 };
 const STDIN_CHUNK_BYTES = 256 * 1024;
 const AFTER_KILL_MS = 2_000;
+/** An agent that does not answer in this time is stopped or broken. */
+const ASK_MS = 10_000;
+const CTRL_D = "\u0004";
+const INPUT_CLOSED = "The process reads no input any more; start it with an open input and do not end it.";
+export const OUT_OF_MEMORY =
+  "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
 
 export interface ProcessOptions {
-  readonly id: string;
-  readonly spoolDir: string;
-  readonly spoolBytes: number;
-  readonly budget: SpoolBudget;
+  readonly record: ProcessRecord;
   readonly live: LiveOutput;
   /** Of the whole sandbox, since it was started. */
   readonly outOfMemoryKills: () => number;
 }
 
-/** One command in a sandbox, from its start until its result is forgotten. */
+/** One command in a running sandbox. */
 export class SandboxProcess {
-  readonly id: string;
-  readonly stdout: Output;
-  readonly stderr: Output;
+  readonly record: ProcessRecord;
   /** Resolves when the command itself has ended, whatever it left behind. */
-  readonly ended: Promise<Ending>;
+  readonly ended: Promise<Outcome>;
   /** Resolves when the command's process is there. */
   readonly started: Promise<undefined>;
   readonly #link: AgentLink;
   readonly #call: number;
   readonly #options: ProcessOptions;
-  readonly #startedMs = performance.now();
-  readonly #notes: string[] = [];
-  #ending: Ending | undefined;
-  #endedMs: number | undefined;
-  #hasTimedOut = false;
-  #settle: (ending: Ending) => void = () => undefined;
+  readonly #input: CommandRequest["input"];
+  /** What was to be written before is on its way. */
+  #fed: Promise<void>;
+  #isInputOpen: boolean;
+  #isOver = false;
+  #settle: (outcome: Outcome) => void = () => undefined;
   #settleStarted: () => void = () => undefined;
   readonly #killsBefore: number;
 
   constructor(link: AgentLink, request: CommandRequest, options: ProcessOptions) {
-    this.id = options.id;
+    this.record = options.record;
     this.#link = link;
     this.#options = options;
-    const output = (name: string): Output =>
-      new Output({
-        spoolPath: `${options.spoolDir}/${options.id}.${name}`,
-        maxChars: request.maxChars,
-        maxSpoolBytes: options.spoolBytes,
-        budget: options.budget,
-      });
-    this.stdout = output("stdout");
-    this.stderr = output("stderr");
+    this.#input = request.input;
+    this.#isInputOpen = request.input !== "closed";
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.started = new Promise((resolve) => (this.#settleStarted = () => resolve(undefined)));
     this.#killsBefore = options.outOfMemoryKills();
     const { command, env, stdin } = request;
     this.#call = link.open(
       TO_AGENT.spawn,
-      { command, cwd: absolute(request.cwd), env, hasStdin: stdin !== undefined, hasControl: false },
+      { command, cwd: absolute(request.cwd), env, input: inputOf(request), hasControl: false },
       { onFrame: (kind, content) => this.#onFrame(kind, content), onLost: (reason) => this.#onLost(reason) },
     );
     const timer = setTimeout(() => void this.#timeOut(), request.timeoutMs);
     void this.ended.then(() => clearTimeout(timer));
-    if (stdin !== undefined) void this.#feed(encode(stdin));
-  }
-
-  get isRunning(): boolean {
-    return this.#ending === undefined;
+    this.#fed = stdin === undefined ? Promise.resolve() : this.#feed(encode(stdin));
   }
 
   /** Kills the command with everything that it started, or the whole sandbox where that fails. */
@@ -133,85 +118,108 @@ export class SandboxProcess {
     clearTimeout(timer);
   }
 
+  /** Sends a signal to its group. */
+  async signal(signal: string): Promise<void> {
+    const answer = await this.#link.ask(TO_AGENT.kill, { call: this.#call, signal, isTree: false }, ASK_MS);
+    if (!z.object({ isDone: z.literal(true) }).safeParse(answer).success) throw hasEnded();
+  }
+
+  async write({ text, isEnd }: { readonly text: string; readonly isEnd: boolean }): Promise<void> {
+    if (!this.record.isRunning) throw hasEnded();
+    if (!this.#isInputOpen) throw new Problem("conflict", INPUT_CLOSED);
+    const isTerminal = this.#input === "terminal";
+    // A terminal's end of input is a character, and the terminal stays.
+    const written = isTerminal ? { text: isEnd ? text + CTRL_D : text, isEnd: false } : { text, isEnd };
+    if (written.isEnd) this.#isInputOpen = false;
+    const turn = this.#fed.then(
+      async () => await this.#link.ask(TO_AGENT.input, { call: this.#call, ...written }, ASK_MS),
+    );
+    this.#fed = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    await turn.catch((error: unknown) => {
+      throw error instanceof AgentRefusal ? refusedInput(error.code) : error;
+    });
+  }
+
   result(): ProcessResult {
-    const ending = this.#ending;
-    return {
-      processId: this.id,
-      isRunning: ending === undefined,
-      ...(ending?.kind === "exited" && {
-        exitCode: ending.exitCode,
-        ...(ending.signal !== undefined && { signal: ending.signal }),
-      }),
-      hasTimedOut: this.#hasTimedOut,
-      stdout: this.stdout.read(),
-      stderr: this.stderr.read(),
-      durationMs: (this.#endedMs ?? performance.now()) - this.#startedMs,
-      notes: [...this.#notes],
-    };
+    const { command: _, startedAtMs: __, ...info } = this.record.info();
+    return { ...info, stdout: this.record.stdout.read(), stderr: this.record.stderr.read() };
   }
 
-  note(sentence: string): void {
-    this.#notes.push(sentence);
-  }
-
-  /** Removes what is stored of it. */
-  async forget(): Promise<void> {
+  /** Nobody wants what it or its children still say. */
+  close(): void {
     this.#link.close(this.#call);
     void this.#link.send(TO_AGENT.forget, this.#call, new Uint8Array());
-    for (const output of [this.stdout, this.stderr]) {
-      output.stopSpooling();
-      this.#options.budget.leftBytes += output.spooledBytes;
-      await rm(output.spoolPath, { force: true });
-    }
   }
 
   #onFrame(kind: number, content: Bytes): void {
     if (kind === FROM_AGENT.stdout || kind === FROM_AGENT.stderr) {
-      (kind === FROM_AGENT.stdout ? this.stdout : this.stderr).push(content);
-      if (this.isRunning) this.#options.live.push(content);
+      this.record.push(kind === FROM_AGENT.stdout ? "stdout" : "stderr", content);
+      if (!this.#isOver) this.#options.live.push(content);
     } else if (kind === FROM_AGENT.started) {
+      this.record.begin();
       this.#settleStarted();
     } else if (kind === FROM_AGENT.exit) {
       const { code, signal } = exitSchema.catch({ code: null, signal: "SIGKILL" }).parse(parseJson(content));
-      this.#end(code === null ? killedBy(signal ?? "SIGKILL") : { kind: "exited", exitCode: code });
+      this.#end(code === null ? killedBy(signal ?? "SIGKILL") : { exitCode: code });
     } else if (kind === FROM_AGENT.failed) {
-      this.#end({ kind: "refused", code: refusal(content).code });
+      this.#finish({ kind: "refused", code: refusal(content).code });
     }
   }
 
   #onLost(reason: string): void {
-    if (this.isRunning) this.note(reason);
+    if (!this.#isOver) this.record.note(reason);
     this.#end(killedBy("SIGKILL"));
-    for (const output of [this.stdout, this.stderr]) output.stopSpooling();
+    this.record.save();
+    for (const output of [this.record.stdout, this.record.stderr]) output.stopSpooling();
   }
 
   #end(ending: Ending): void {
-    if (this.#ending !== undefined) return;
-    this.#ending = ending;
-    this.#endedMs = performance.now();
-    if (this.#options.outOfMemoryKills() > this.#killsBefore) {
-      this.note("The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.");
-    }
+    if (this.#isOver) return;
+    if (this.#options.outOfMemoryKills() > this.#killsBefore) this.record.note(OUT_OF_MEMORY);
+    this.record.end(ending);
+    this.#finish({ kind: "exited" });
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#isOver = true;
     this.#options.live.stop();
-    this.#settle(ending);
+    this.#settle(outcome);
   }
 
   async #timeOut(): Promise<void> {
-    if (!this.isRunning) return;
-    this.#hasTimedOut = true;
+    if (this.#isOver) return;
+    this.record.hasTimedOut = true;
     await this.kill();
   }
 
   async #feed(bytes: Bytes): Promise<void> {
-    for (let at = 0; at < bytes.length && this.isRunning; at += STDIN_CHUNK_BYTES) {
+    for (let at = 0; at < bytes.length && !this.#isOver; at += STDIN_CHUNK_BYTES) {
       await this.#link.send(TO_AGENT.stdin, this.#call, bytes.subarray(at, at + STDIN_CHUNK_BYTES));
     }
-    await this.#link.send(TO_AGENT.stdin, this.#call, new Uint8Array());
+    if (this.#input === "closed") await this.#link.send(TO_AGENT.stdin, this.#call, new Uint8Array());
   }
 }
 
+function inputOf({ input, stdin }: CommandRequest): "none" | "pipe" | "terminal" {
+  if (input === "terminal") return "terminal";
+  return input === "open" || stdin !== undefined ? "pipe" : "none";
+}
+
+export function hasEnded(): Problem {
+  return new Problem("conflict", "The process has ended; read what it has written, or start it again.");
+}
+
+function refusedInput(code: string): Problem {
+  if (code === "EUNREAD")
+    return new Problem("limit_reached", "The process has not read what was written before; wait until it has.");
+  return new Problem("conflict", INPUT_CLOSED);
+}
+
 function killedBy(signal: string): Ending {
-  return { kind: "exited", exitCode: 128 + (SIGNAL_NUMBERS[signal] ?? 0), signal };
+  return { exitCode: 128 + (SIGNAL_NUMBERS[signal] ?? 0), signal };
 }
 
 /** A path inside, from `/workspace` where it is relative. */

@@ -1,18 +1,24 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import * as z from "zod";
 import { AgentLink, SILENT } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
-import { CodeContext, type CodeRequest, type CodeRunResult } from "./context.ts";
+import type { CodeRunResult } from "./code-result.ts";
+import type { CodeRequest } from "./context.ts";
+import { type ContextInfo, Contexts } from "./contexts.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
+import { TO_AGENT } from "./inside/frames.mjs";
 import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
+import { LiveOutput } from "./live-output.ts";
 import { Manifest } from "./manifest.ts";
 import { FilesMount } from "./mount.ts";
-import { LiveOutput, type SpoolBudget } from "./output.ts";
+import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import { problemOfStart, refusalOf } from "./start.ts";
+import { type SandboxStatus, statusOf } from "./status.ts";
 import { watchSandbox } from "./watch.ts";
 
 export interface SandboxOptions {
@@ -24,42 +30,45 @@ export interface SandboxOptions {
   readonly hasCgroups: boolean;
   readonly egressSocket?: string;
   readonly log: (line: string) => void;
+  /** Waits until one more may be started. */
+  readonly makeRoom?: () => Promise<void>;
 }
 
 const AGENT = ["/opt/node/bin/node", "--max-old-space-size=128", "--v8-pool-size=0", "/opt/pincer/agent.mjs"];
 const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
-const MAX_RUNNING = 512;
-const MAX_ENDED = 256;
-const MAX_CONTEXTS = 16;
+const RESET = "The sandbox was reset, which ended everything in it.";
 /** Fresh namespaces after the old ones were full, once for each call. */
 const MAX_STARTS = 2;
+const PORT_MS = 10_000;
 
-interface Running {
+export interface Running {
   readonly link: AgentLink;
   readonly guest: Guest;
   readonly cgroup: SandboxCgroup | undefined;
-  readonly contexts: Map<string, CodeContext>;
+  readonly contexts: Contexts;
+  readonly startedMs: number;
 }
 
 /** One caller's environment. Its processes come and go; its folders stay. */
 export class LocalSandbox {
+  readonly processes: Processes;
   readonly #options: SandboxOptions;
-  readonly #spoolBudget: SpoolBudget;
-  readonly #processes = new Map<string, SandboxProcess>();
   #starting: Promise<Running> | undefined;
+  /** What is running, once it does. */
+  #current: Running | undefined;
   #mount: Promise<FilesMount> | undefined;
+  #mustEmpty = false;
   #calls = 0;
   #lastUsedMs = performance.now();
 
   constructor(options: SandboxOptions) {
     this.#options = options;
-    this.#spoolBudget = { leftBytes: options.limits.totalSpoolBytes };
+    this.processes = new Processes(this.#folder("spool"), options.limits);
   }
 
   /** How long nothing was asked of it and no command ran. */
   get idleMs(): number {
-    const isBusy = this.#calls > 0 || [...this.#processes.values()].some((process) => process.isRunning);
-    return isBusy ? 0 : performance.now() - this.#lastUsedMs;
+    return this.#calls > 0 || this.processes.isBusy ? 0 : performance.now() - this.#lastUsedMs;
   }
 
   get isStarted(): boolean {
@@ -81,13 +90,16 @@ export class LocalSandbox {
   async start(request: CommandRequest, onOutput: (text: string) => void): Promise<SandboxProcess> {
     for (let tries = 1, note: string | undefined; ; tries++) {
       const { link, cgroup } = await this.#running();
-      const process = await this.#spawn({ link, cgroup }, request, onOutput);
+      const process = await this.processes.add(request.command, request.maxChars, (record) => {
+        const outOfMemoryKills = (): number => cgroup?.outOfMemoryKills() ?? 0;
+        return new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills });
+      });
       const problem = await problemOfStart(process);
       if (problem === undefined) {
-        if (note !== undefined) process.note(note);
+        if (note !== undefined) process.record.note(note);
         return process;
       }
-      await this.#drop(process);
+      await this.processes.drop(process.record.id);
       const refused = refusalOf(problem, request);
       if (refused !== undefined) throw refused;
       if (tries === MAX_STARTS) {
@@ -99,31 +111,34 @@ export class LocalSandbox {
     }
   }
 
-  /** Finds a process again, as long as it is remembered. */
-  process(id: string): SandboxProcess {
-    const found = this.#processes.get(id);
-    if (found === undefined) {
-      throw new Problem(
-        "not_found",
-        "There is no such process any more; what one has written is kept for a while only.",
-      );
-    }
-    return found;
+  async runCode(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
+    return await (await this.#running()).contexts.run(request, live, signal);
   }
 
-  async runCode(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
-    const { link, contexts } = await this.#running();
-    const key = `${request.language}:${request.context}`;
-    let context = contexts.get(key);
-    if (context?.isOpen !== true) {
-      for (const [name, old] of contexts) if (!old.isOpen) contexts.delete(name);
-      if (contexts.size >= MAX_CONTEXTS) {
-        throw new Problem("limit_reached", `There are ${MAX_CONTEXTS} code contexts already; use one of them.`);
-      }
-      context = new CodeContext(link, request.language);
-      contexts.set(key, context);
-    }
-    return await context.run(request, live, signal);
+  listContexts(): ContextInfo[] {
+    return this.#current?.contexts.list() ?? [];
+  }
+
+  /** Whether something in it listens on that port. Does not wake it. */
+  async isListening(port: number): Promise<boolean> {
+    const answer = await this.#current?.link.ask(TO_AGENT.port, { port }, PORT_MS).catch(() => undefined);
+    return z.object({ isListening: z.literal(true) }).safeParse(answer).success;
+  }
+
+  async status(): Promise<SandboxStatus> {
+    const { limits } = this.#options;
+    const isStarting = this.#starting !== undefined && this.#current === undefined;
+    const folders = [this.#folder("workspace"), this.#folder("files")];
+    return await statusOf({ running: this.#current, isStarting, folders, limits });
+  }
+
+  /** Ends everything in it and empties its workspace, but for the caller's files. */
+  async reset(): Promise<void> {
+    this.#mustEmpty = true;
+    await this.stop(RESET);
+    const workspace = await lstat(this.#folder("workspace")).catch(() => undefined);
+    if (workspace === undefined) this.#mustEmpty = false;
+    else await this.#running();
   }
 
   async guest(): Promise<Guest> {
@@ -163,38 +178,23 @@ export class LocalSandbox {
   }
 
   async #boot(): Promise<Running> {
-    const { limits, log, etcDir, egressSocket, hasCgroups } = this.#options;
+    const { limits, log, hasCgroups, makeRoom } = this.#options;
+    await makeRoom?.();
     await this.#makeFolders();
     const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
     try {
-      const command = await jailCommand(
-        {
-          workspaceDir: this.#folder("workspace"),
-          filesDir: this.#folder("files"),
-          etcDir,
-          limits,
-          cgroupProcsFiles: cgroup?.procsFiles ?? [],
-          isNice: cgroup?.limits.cpu !== true,
-          ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
-        },
-        AGENT,
-      );
-      const link = await AgentLink.start(command, log);
-      const watch = watchSandbox({
-        pid: link.pid,
-        limits,
-        cgroup,
-        folders: [this.#folder("workspace"), this.#folder("files")],
-        onBreach: (reason) => {
-          log(`sandbox ${this.#options.id}: ${reason}`);
-          link.kill(reason);
-        },
-      });
+      const link = await this.#startAgent(cgroup);
+      const guest = guestFiles(link);
+      const contexts = new Contexts(link, () => cgroup?.outOfMemoryKills() ?? 0);
+      const running = { link, guest, cgroup, contexts, startedMs: performance.now() };
+      if (this.#mustEmpty) await guest.empty("/workspace", "files");
+      this.#mustEmpty = false;
+      this.#current = running;
       void link.ended.then(async () => {
-        watch.stop();
+        if (this.#current === running) this.#current = undefined;
         await cgroup?.remove();
       });
-      return { link, guest: guestFiles(link), cgroup, contexts: new Map() };
+      return running;
     } catch (error) {
       await cgroup?.remove();
       log(`sandbox ${this.#options.id}: ${String(error)}`);
@@ -205,41 +205,26 @@ export class LocalSandbox {
     }
   }
 
-  async #spawn(
-    { link, cgroup }: Pick<Running, "link" | "cgroup">,
-    request: CommandRequest,
-    onOutput: (text: string) => void,
-  ): Promise<SandboxProcess> {
-    await this.#makeRoom();
-    const process = new SandboxProcess(link, request, {
-      id: randomBytes(12).toString("hex"),
-      spoolDir: this.#folder("spool"),
-      spoolBytes: this.#options.limits.spoolBytes,
-      budget: this.#spoolBudget,
-      live: new LiveOutput(onOutput),
-      outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0,
-    });
-    this.#processes.set(process.id, process);
-    return process;
-  }
-
-  /** Forgets the oldest ended commands where there are many, or where their outputs take the room of new ones. */
-  async #makeRoom(): Promise<void> {
-    const all = [...this.#processes.values()];
-    if (all.filter((process) => process.isRunning).length >= MAX_RUNNING) {
-      throw new Problem("limit_reached", `${MAX_RUNNING} commands are running; wait for some of them to end.`);
-    }
-    const ended = all.filter((process) => !process.isRunning);
-    const needed = 2 * this.#options.limits.spoolBytes;
-    for (let count = ended.length; count > 0 && (count > MAX_ENDED || this.#spoolBudget.leftBytes < needed); count--) {
-      const oldest = ended.shift();
-      if (oldest !== undefined) await this.#drop(oldest);
-    }
-  }
-
-  async #drop(process: SandboxProcess): Promise<void> {
-    this.#processes.delete(process.id);
-    await process.forget();
+  async #startAgent(cgroup: SandboxCgroup | undefined): Promise<AgentLink> {
+    const { id, limits, log, etcDir, egressSocket } = this.#options;
+    const [workspaceDir, filesDir] = [this.#folder("workspace"), this.#folder("files")];
+    const command = await jailCommand(
+      {
+        ...{ workspaceDir, filesDir, etcDir, limits },
+        cgroupProcsFiles: cgroup?.procsFiles ?? [],
+        isNice: cgroup?.limits.cpu !== true,
+        ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
+      },
+      AGENT,
+    );
+    const link = await AgentLink.start(command, log);
+    const onBreach = (reason: string): void => {
+      log(`sandbox ${id}: ${reason}`);
+      link.kill(reason);
+    };
+    const watch = watchSandbox({ pid: link.pid, limits, cgroup, folders: [workspaceDir, filesDir], onBreach });
+    void link.ended.then(() => watch.stop());
+    return link;
   }
 
   async #makeFolders(): Promise<void> {
@@ -247,12 +232,6 @@ export class LocalSandbox {
     await makeSandboxFolder(this.#folder("workspace"));
     await makeSandboxFolder(join(this.#folder("workspace"), "files"));
     await makeSandboxFolder(this.#folder("files"));
-    await mkdir(this.#folder("spool"), { recursive: true, mode: 0o700 });
-  }
-
-  /** What a runtime before this one has kept is of no use: nobody knows its processes any more. */
-  static async clearSpools(dir: string): Promise<void> {
-    await rm(join(dir, "spool"), { recursive: true, force: true });
   }
 
   #folder(name: "workspace" | "files" | "spool"): string {

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
 import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
@@ -45,7 +45,6 @@ export class Sandboxes {
     const all = join(dataDir, "sandboxes");
     await mkdir(all, { recursive: true, mode: 0o700 });
     removeStaleCgroups();
-    for (const name of await readdir(all)) await LocalSandbox.clearSpools(join(all, name));
     const etcDir = join(dataDir, "sandbox-etc");
     await prepareEtc(etcDir);
     const probeDir = join(dataDir, "sandbox-probe");
@@ -66,7 +65,6 @@ export class Sandboxes {
     const known = this.#sandboxes.get(id);
     if (known !== undefined) return known;
     const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
-    await this.#makeRoom();
     // Its successor has the same folders.
     await this.#ending.get(id);
     const sandbox = new LocalSandbox({
@@ -77,6 +75,7 @@ export class Sandboxes {
       hasCgroups,
       ...(egressSocket !== undefined && { egressSocket }),
       log,
+      makeRoom: async () => await this.#makeRoom(),
     });
     // Another call may have made it meanwhile.
     const won = this.#sandboxes.get(id) ?? sandbox;
@@ -97,11 +96,11 @@ export class Sandboxes {
   }
 
   async #makeRoom(): Promise<void> {
-    const idle = [...this.#sandboxes]
-      .filter(([, sandbox]) => sandbox.idleMs > 0)
-      .toSorted(([, a], [, b]) => b.idleMs - a.idleMs);
-    if (this.#sandboxes.size < MAX_STARTED) return;
-    const [oldest] = idle;
+    // The one that asks is among them.
+    const started = [...this.#sandboxes].filter(([, sandbox]) => sandbox.isStarted);
+    if (started.length <= MAX_STARTED) return;
+    const idle = started.filter(([, sandbox]) => sandbox.idleMs > 0);
+    const [oldest] = idle.toSorted(([, a], [, b]) => b.idleMs - a.idleMs);
     if (oldest === undefined)
       throw new Problem("limit_reached", `${MAX_STARTED} sandboxes are busy on this machine; try again later.`);
     await this.#stop(...oldest);
@@ -109,7 +108,7 @@ export class Sandboxes {
 
   async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
     this.#sandboxes.delete(id);
-    this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
+    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
     const ending = sandbox
       .stop("The sandbox was ended because nothing was asked of it for a while.")
       .finally(() => this.#ending.delete(id));

@@ -2,7 +2,8 @@
 # Starts one sandbox: start.sh FILTER CGROUPS cgroup.procs... SOURCES path... -- COMMAND...
 #
 # Opens the seccomp filter as file 3, for bubblewrap. Enters the cgroups, so that everything after this line is
-# counted, and asks the kernel to kill it first when the machine runs out of memory. As root, the sources are mounted in
+# counted, and asks the kernel to kill it before others when the machine runs out of memory; its commands, which ask for
+# more, before its agent. As root, the sources are mounted in
 # a mount namespace of its own at /mnt/0, /mnt/1, ...: COMMAND drops to an ordinary user, who may not walk through
 # root's folders.
 set -euo pipefail
@@ -16,7 +17,7 @@ for ((; count > 0; count--)); do
   echo $$ > "$1"
   shift
 done
-echo 1000 > /proc/self/oom_score_adj || true
+echo 500 > /proc/self/oom_score_adj || true
 
 count=$1
 shift

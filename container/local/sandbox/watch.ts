@@ -127,11 +127,15 @@ function usage(pid: number, cgroup: SandboxCgroup | undefined): { processes: num
     return { processes: cgroup.processes(), memoryBytes: 0 };
   const seen = descendants(pid);
   const processes = seen.reduce((total, process) => total + process.threads, 0);
-  if (cgroup?.limits.memory === true) return { processes, memoryBytes: 0 };
+  return { processes, memoryBytes: cgroup?.limits.memory === true ? 0 : memoryUse(pid, seen) };
+}
+
+/** The memory of everything that a process has started. */
+export function memoryUse(pid: number, seen: readonly Seen[] = descendants(pid)): number {
   const memory = seen.map((process) => memoryOf(process.pid));
   const own = memory.reduce((total, { ownBytes }) => total + ownBytes, 0);
   // What is shared is shared among them: the largest share is counted, once.
-  return { processes, memoryBytes: own + Math.max(0, ...memory.map(({ sharedBytes }) => sharedBytes)) };
+  return own + Math.max(0, ...memory.map(({ sharedBytes }) => sharedBytes));
 }
 
 interface Seen {
@@ -140,7 +144,7 @@ interface Seen {
 }
 
 /** Orphans in the sandbox belong to its first process, so that nobody leaves this tree. */
-function descendants(root: number): Seen[] {
+export function descendants(root: number): Seen[] {
   const children = new Map<number, Seen[]>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;

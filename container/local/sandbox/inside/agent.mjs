@@ -3,6 +3,7 @@ import { openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
 import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./frames.mjs";
+import { isListening } from "./ports.mjs";
 import { command } from "./process.mjs";
 
 /**
@@ -68,6 +69,10 @@ async function answer(kind, call, content) {
       return answerFile(call, JSON.parse(content.toString()), outbox);
     case TO_AGENT.bytes:
       return writeBytes(call, content);
+    case TO_AGENT.input:
+      return outbox.send(FROM_AGENT.done, call, command.input(JSON.parse(content.toString())));
+    case TO_AGENT.port:
+      return outbox.send(FROM_AGENT.done, call, { isListening: isListening(JSON.parse(content.toString()).port) });
   }
 }
 

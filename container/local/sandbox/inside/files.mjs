@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import { chmod, lstat, mkdir, open, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { FROM_AGENT } from "./frames.mjs";
 import { isOurTemporary, scan, stampOf, TEMPORARY } from "./scan.mjs";
 
@@ -28,7 +30,7 @@ export async function answerFile(call, request, outbox) {
     case "read":
       return done(await read(call, request, outbox));
     case "write":
-      writers.set(call, writer(request.path, done));
+      writers.set(call, writer(request.path, request.replaces, done));
       return undefined;
     case "hash":
       return done(await hash(request.path));
@@ -36,6 +38,9 @@ export async function answerFile(call, request, outbox) {
       return done(await remove(request.path, request.root));
     case "rename":
       await rename(request.from, request.to);
+      return done({});
+    case "empty":
+      await empty(request.root, request.kept);
       return done({});
     case "scan":
       return done(await scanFolder(call, request, outbox));
@@ -105,8 +110,17 @@ async function read(call, { path, maxBytes, isExact }, outbox) {
   return {};
 }
 
-/** The whole file or nothing: it takes its place when its last byte is written. */
-function writer(/** @type {string} */ path, /** @type {(result: object) => void} */ done) {
+/** One file at a time takes its place, so that none does between another's look at what it replaces and its own. */
+let placing = Promise.resolve();
+
+/**
+ * The whole file or nothing: it takes its place when its last byte is written, if what is there has the hash
+ * `replaces`, where that is given.
+ * @param {string} path
+ * @param {string | undefined} replaces
+ * @param {(result: object) => void} done
+ */
+function writer(path, replaces, done) {
   const temporary = `${dirname(path)}/${TEMPORARY.prefix}${randomBytes(8).toString("hex")}`;
   const opened = (async () => {
     const before = await stat(path).catch(() => undefined);
@@ -130,7 +144,12 @@ function writer(/** @type {string} */ path, /** @type {(result: object) => void}
       const file = await opened;
       if (bytes.length > 0) return file.writeFile(bytes);
       await file.close();
-      await rename(temporary, path);
+      const placed = placing.then(async () => {
+        if (replaces !== undefined && (await sha256(path)) !== replaces) throw refuse("ECONFLICT");
+        await rename(temporary, path);
+      });
+      placing = placed.catch(() => {});
+      await placed;
       TEMPORARY.inUse.delete(temporary);
       return done({ stamp: stampOf(await lstat(path, { bigint: true })) });
     });
@@ -141,6 +160,33 @@ function writer(/** @type {string} */ path, /** @type {(result: object) => void}
     return turn;
   };
   return { write, abandon };
+}
+
+/** Of a file's content; nothing where there is no file. @param {string} path */
+async function sha256(path) {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const digest = createHash("sha256");
+    for await (const chunk of file.createReadStream({ autoClose: false })) digest.update(chunk);
+    return digest.digest("hex");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Removes everything in a folder but one name. By programs that take any name and folders that are shut.
+ * @param {string} root
+ * @param {string} kept
+ */
+async function empty(root, kept) {
+  const each = [root, "-mindepth", "1", "-maxdepth", "1", "!", "-name", kept];
+  const find = promisify(execFile);
+  // Links are left alone by the first, and what cannot be removed is told by the second.
+  await find("/usr/bin/find", [...each, "!", "-type", "l", "-exec", "chmod", "-R", "u+rwX", "--", "{}", "+"]).catch(
+    () => {},
+  );
+  await find("/usr/bin/find", [...each, "-exec", "rm", "-rf", "--", "{}", "+"]);
 }
 
 /** @param {string} path */

@@ -1,4 +1,6 @@
-export const TO_AGENT: Readonly<Record<"spawn" | "stdin" | "control" | "kill" | "forget" | "file" | "bytes", number>>;
+export const TO_AGENT: Readonly<
+  Record<"spawn" | "stdin" | "control" | "kill" | "forget" | "file" | "bytes" | "input" | "port", number>
+>;
 export const FROM_AGENT: {
   readonly ready: 16;
   readonly stdout: 17;

@@ -18,6 +18,10 @@ export const TO_AGENT = /** @type {const} */ ({
   file: 6,
   /** Bytes of a file that is being written; none ends it. */
   bytes: 7,
+  /** JSON: write to the standard input of a process. */
+  input: 8,
+  /** JSON: whether something listens on a port. */
+  port: 9,
 });
 
 export const FROM_AGENT = /** @type {const} */ ({

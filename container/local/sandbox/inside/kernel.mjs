@@ -1,13 +1,13 @@
 import { writeSync } from "node:fs";
 import inspector from "node:inspector";
-import { createRequire } from "node:module";
+import { createRequire, stripTypeScriptTypes } from "node:module";
 import { Socket } from "node:net";
 import { inspect, stripVTControlCharacters } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { withImports } from "./imports.mjs";
 
 /**
- * A JavaScript code context. The code runs on the main thread as in V8's own REPL (`const` may be declared again,
+ * A JavaScript code context, and a TypeScript one. The code runs on the main thread as in V8's own REPL (`const` may be declared again,
  * `await` works anywhere); a worker speaks with the runtime on file descriptor 3, so that code which never yields
  * can be stopped without losing its variables. At the end of a run a mark is written to both outputs.
  */
@@ -62,15 +62,12 @@ function runCode() {
 
   const worker = new Worker(new URL(import.meta.url));
   worker.on("exit", () => process.exit(0));
-  worker.on("message", async ({ run, code }) => {
+  worker.on("message", async ({ run, code, language }) => {
     if (code === undefined) return worker.postMessage({ run, isAlive: true });
-    const answer = await post("Runtime.evaluate", {
-      expression: withImports(code),
-      replMode: true,
-      awaitPromise: true,
-    });
     let outcome;
     try {
+      const expression = withImports(language === "typescript" ? withoutTypes(code) : code);
+      const answer = await post("Runtime.evaluate", { expression, replMode: true, awaitPromise: true });
       outcome = await describe(answer, boxOf);
     } catch (error) {
       outcome = { error: describeError(error) };
@@ -78,6 +75,17 @@ function runCode() {
     await post("Runtime.releaseObjectGroup", { objectGroup: "" });
     worker.postMessage({ run, outcome });
   });
+}
+
+/** TypeScript as JavaScript. Node warns that this is new, which is nothing that the code has said. @param {string} code */
+function withoutTypes(code) {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return stripTypeScriptTypes(code, { mode: "transform" });
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** A value that came by itself; JSON has no words for some. @param {any} remote */
@@ -173,7 +181,7 @@ function serve() {
       if (request.stop === true) void stop();
       else {
         current = { mark: request.mark, isStopped: false };
-        port.postMessage({ run: request.mark, code: request.code });
+        port.postMessage({ run: request.mark, code: request.code, language: request.language });
       }
     }
   });

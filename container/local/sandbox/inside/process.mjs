@@ -3,16 +3,18 @@ import { closeSync, statSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { drain, openPipe } from "./fifos.mjs";
 import { FROM_AGENT } from "./frames.mjs";
-import { giveMark, killTree, markFor, send } from "./tree.mjs";
+import { childOf, giveMark, killTree, markFor, send } from "./tree.mjs";
 
 /**
  * @typedef {{ send(kind: number, call: number, content: Uint8Array | object): void, isCongested(): boolean, whenClear(resume: () => void): void }} Outbox
- * @typedef {{ command: string, cwd: string, env: Record<string, string>, hasStdin: boolean, hasControl: boolean }} Spawn
- * @typedef {{ pid: number | undefined, hasExited: boolean, stdin?: Socket, control?: import("node:stream").Duplex, isWanted: boolean }} Running
+ * @typedef {{ command: string, cwd: string, env: Record<string, string>, input: "none" | "pipe" | "terminal", hasControl: boolean }} Spawn
+ * @typedef {{ pid: number | undefined, hasExited: boolean, isTerminal: boolean, stdin?: Socket, control?: import("node:stream").Duplex, isWanted: boolean }} Running
  */
 
 const CHUNK_BYTES = 64 * 1024;
 const MAX_ARGUMENT_BYTES = 120_000;
+/** What a process has not read yet; more is refused. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 /** @type {Map<number, Running>} */
 const running = new Map();
@@ -25,16 +27,20 @@ async function start(call, request, outbox) {
   const pipes = {
     stdout: openPipe(),
     stderr: openPipe(),
-    ...(request.hasStdin && { stdin: openPipe({ isWriterOurs: true }) }),
+    ...(request.input !== "none" && { stdin: openPipe({ isWriterOurs: true }) }),
   };
-  const child = spawn("/bin/bash", ["-c", asArgument(call, request.command)], {
+  const isTerminal = request.input === "terminal";
+  const text = asArgument(call, request.command);
+  const child = spawn("/bin/bash", isTerminal ? ["/opt/pincer/terminal.sh"] : ["-c", text], {
     cwd: request.cwd,
     env: {
       ...process.env,
+      ...(isTerminal && { TERM: "xterm-256color" }),
       ...request.env,
+      ...(isTerminal && { PINCER_COMMAND: text }),
       BASH_ENV: "/opt/pincer/enter.sh",
       PINCER_MARK: String(giveMark(call)),
-      PINCER_STDIN: request.hasStdin ? "1" : "",
+      PINCER_STDIN: request.input === "pipe" ? "1" : "",
     },
     stdio: [
       pipes.stdin?.reader ?? "ignore",
@@ -48,7 +54,7 @@ async function start(call, request, outbox) {
   for (const fd of [pipes.stdout.writer, pipes.stderr.writer, pipes.stdin?.reader]) if (fd !== undefined) closeSync(fd);
 
   /** @type {Running} */
-  const entry = { pid: child.pid, hasExited: false, isWanted: true };
+  const entry = { pid: child.pid, hasExited: false, isTerminal, isWanted: true };
   running.set(call, entry);
   const outputs = [
     follow(pipes.stdout.reader, (bytes) => entry.isWanted && outbox.send(FROM_AGENT.stdout, call, bytes), outbox),
@@ -135,6 +141,16 @@ async function feed(call, bytes) {
   else stdin?.write(Buffer.from(bytes));
 }
 
+/** @param {{ call: number, text: string, isEnd: boolean }} request */
+function input({ call, text, isEnd }) {
+  const stdin = running.get(call)?.stdin;
+  if (stdin?.writable !== true) throw Object.assign(new Error("nobody reads it"), { code: "ECLOSED" });
+  if (stdin.writableLength > MAX_UNREAD_BYTES) throw Object.assign(new Error("too much unread"), { code: "EUNREAD" });
+  stdin.write(text);
+  if (isEnd) stdin.end();
+  return {};
+}
+
 /** @param {number} call @param {Buffer} bytes */
 async function control(call, bytes) {
   running.get(call)?.control?.write(Buffer.from(bytes));
@@ -148,7 +164,9 @@ async function kill(request) {
   if (request.isTree) {
     return { isDone: await killTree(markFor(request.call), entry?.hasExited === false ? pid : undefined) };
   }
-  if (pid !== undefined) send(-pid, request.signal);
+  if (entry === undefined || pid === undefined || entry.hasExited) return { isDone: false };
+  // In a terminal, the command is what the terminal's holder has started.
+  send(-((entry.isTerminal ? childOf(pid) : undefined) ?? pid), request.signal);
   return { isDone: true };
 }
 
@@ -159,4 +177,4 @@ async function forget(call) {
   running.delete(call);
 }
 
-export const command = { start, feed, control, kill, forget };
+export const command = { start, feed, input, control, kill, forget };

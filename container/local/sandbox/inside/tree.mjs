@@ -45,6 +45,16 @@ function statOf(pid) {
   }
 }
 
+/** The first process that a process has started, of those that are not over. @param {number} parent */
+export function childOf(parent) {
+  return alive().find((entry) => entry.parent === parent)?.pid;
+}
+
+function alive() {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.map((name) => statOf(Number(name))).filter((entry) => entry !== undefined);
+}
+
 /**
  * What carries the mark, is of the command's session or comes from either. A process can only lower its mark, which
  * then is one that no command was given yet: whoever has such a one hides from its own command's end.
@@ -52,17 +62,16 @@ function statOf(pid) {
  * @param {number | undefined} session
  */
 function belonging(mark, session) {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  const alive = pids.map((name) => statOf(Number(name))).filter((entry) => entry !== undefined);
+  const all = alive();
   /** @type {Set<number>} */
   const found = new Set();
-  for (const entry of alive) {
+  for (const entry of all) {
     const own = markOf(entry.pid);
     if (own === mark || (own !== undefined && own < lowestGiven) || entry.session === session) found.add(entry.pid);
   }
   for (let before = -1; before !== found.size;) {
     before = found.size;
-    for (const entry of alive) if (found.has(entry.parent)) found.add(entry.pid);
+    for (const entry of all) if (found.has(entry.parent)) found.add(entry.pid);
   }
   return [...found];
 }

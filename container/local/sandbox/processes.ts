@@ -1,0 +1,114 @@
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import type { Limits } from "./limits.ts";
+import type { SpoolBudget } from "./output.ts";
+import { Problem } from "./problem.ts";
+import type { SandboxProcess } from "./process.ts";
+import { type ProcessInfo, ProcessRecord, recordIds } from "./record.ts";
+
+const MAX_RUNNING = 512;
+const MAX_ENDED = 256;
+
+interface Entry {
+  readonly record: ProcessRecord;
+  /** Absent for one of an earlier sandbox or runtime. */
+  readonly process?: SandboxProcess;
+}
+
+/** The processes of one sandbox that run or are remembered, in the order of their start. */
+export class Processes {
+  readonly #folder: string;
+  readonly #limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">;
+  readonly #budget: SpoolBudget;
+  readonly #entries = new Map<string, Entry>();
+  #loaded: Promise<void> | undefined;
+
+  constructor(folder: string, limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">) {
+    this.#folder = folder;
+    this.#limits = limits;
+    this.#budget = { leftBytes: limits.totalSpoolBytes };
+  }
+
+  get isBusy(): boolean {
+    return [...this.#entries.values()].some(({ process, record }) => process !== undefined && record.isRunning);
+  }
+
+  /** Makes a process with a record of its own; `start` begins it. */
+  async add(
+    command: string,
+    maxChars: number,
+    start: (record: ProcessRecord) => SandboxProcess,
+  ): Promise<SandboxProcess> {
+    await this.#load();
+    await this.#makeRoom();
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const id = randomBytes(12).toString("hex");
+    const process = start(new ProcessRecord(this.#optionsOf(id, maxChars), command));
+    this.#entries.set(id, { record: process.record, process });
+    return process;
+  }
+
+  async drop(id: string): Promise<void> {
+    const entry = this.#entries.get(id);
+    this.#entries.delete(id);
+    entry?.process?.close();
+    await entry?.record.forget();
+  }
+
+  /** Finds a process again, as long as it is remembered. */
+  async find(id: string): Promise<Entry> {
+    await this.#load();
+    const found = this.#entries.get(id);
+    if (found === undefined) {
+      throw new Problem(
+        "not_found",
+        "There is no such process any more; what one has written is kept for a while only.",
+      );
+    }
+    return found;
+  }
+
+  /** Newest first. */
+  async list(): Promise<ProcessInfo[]> {
+    await this.#load();
+    return [...this.#entries.values()].map(({ record }) => record.info()).toReversed();
+  }
+
+  async #load(): Promise<void> {
+    this.#loaded ??= this.#read();
+    await this.#loaded;
+  }
+
+  /** What earlier sandboxes and runtimes have left. */
+  async #read(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => []);
+    const records = recordIds(names)
+      .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, 1)) ?? [])
+      .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
+    for (const record of records) {
+      this.#entries.set(record.id, { record });
+      this.#budget.leftBytes -= record.stdout.spooledBytes + record.stderr.spooledBytes;
+    }
+    const strays = names.filter((name) => !this.#entries.has(name.slice(0, name.indexOf("."))));
+    for (const name of strays) await rm(join(this.#folder, name), { force: true });
+  }
+
+  /** Forgets the oldest ended commands where there are many, or where their outputs take the room of new ones. */
+  async #makeRoom(): Promise<void> {
+    const ended = [...this.#entries.values()].filter(({ record }) => !record.isRunning);
+    if (this.#entries.size - ended.length >= MAX_RUNNING) {
+      throw new Problem("limit_reached", `${MAX_RUNNING} commands are running; wait for some of them to end.`);
+    }
+    const needed = 2 * this.#limits.spoolBytes;
+    for (let count = ended.length; count > 0 && (count > MAX_ENDED || this.#budget.leftBytes < needed); count--) {
+      const oldest = ended.shift();
+      if (oldest !== undefined) await this.drop(oldest.record.id);
+    }
+  }
+
+  #optionsOf(id: string, maxChars: number): ConstructorParameters<typeof ProcessRecord>[0] {
+    const { spoolBytes } = this.#limits;
+    return { id, folder: this.#folder, maxChars, spoolBytes, budget: this.#budget };
+  }
+}

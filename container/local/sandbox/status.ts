@@ -1,0 +1,58 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Limits } from "./limits.ts";
+import type { Running } from "./sandbox.ts";
+import { descendants, memoryUse } from "./watch.ts";
+
+/** As `SandboxStatus` of the driver, but for what it costs. */
+export interface SandboxStatus {
+  readonly driver: "local";
+  readonly state: "running" | "asleep" | "starting";
+  readonly uptimeMs?: number;
+  readonly disk?: { readonly usedBytes: number; readonly limitBytes: number };
+  readonly memory?: { readonly usedBytes: number; readonly limitBytes: number };
+  readonly processCount?: number;
+  readonly notes: readonly string[];
+}
+
+export interface StatusOptions {
+  readonly running: Running | undefined;
+  readonly isStarting: boolean;
+  readonly folders: readonly string[];
+  readonly limits: Limits;
+}
+
+/** A folder with millions of files takes longer, and its size stays unknown. */
+const MEASURE_MS = 2_000;
+/** bubblewrap's first process and the agent. */
+const OWN_PROCESSES = 2;
+const WATCHED_DISK =
+  "The workspace's size is looked at four times a second: a fast writer can be some hundred megabytes over its limit before the sandbox's processes are ended.";
+const WATCHED_MEMORY =
+  "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
+
+export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<SandboxStatus> {
+  const usedBytes = await measureFolders(folders);
+  const disk = usedBytes === undefined ? {} : { disk: { usedBytes, limitBytes: limits.diskBytes } };
+  const notes = [WATCHED_DISK];
+  if (running === undefined) return { driver: "local", state: isStarting ? "starting" : "asleep", ...disk, notes };
+  const { cgroup, link, startedMs } = running;
+  if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
+  return {
+    driver: "local",
+    state: "running",
+    uptimeMs: performance.now() - startedMs,
+    ...disk,
+    memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(link.pid), limitBytes: limits.memoryBytes },
+    processCount: Math.max(0, descendants(link.pid).length - OWN_PROCESSES),
+    notes,
+  };
+}
+
+/** By `du`, which follows no link however the folders change under it. */
+async function measureFolders(folders: readonly string[]): Promise<number | undefined> {
+  const args = ["-scx", "--block-size=1", "--", ...folders];
+  const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
+  const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
+  return total === undefined ? undefined : Number(total);
+}
