@@ -115,7 +115,7 @@ test("no privilege can be had: no namespaces, mounts, devices, other users or ke
 
 test("started by root, it runs and writes as an ordinary user of the machine", async ({ skip }) => {
   if (process.getuid?.() !== 0) skip("only root changes its user");
-  await using sandboxes = await startLocalSandboxes();
+  await using sandboxes = await startLocalSandboxes({ hasDiskImages: false });
   const sandbox = sandboxes.open({ id: "owner" });
   await run(sandbox, "echo mine > /workspace/mine");
   const { uid, gid } = await stat(join(sandboxes.dataDir, "sandboxes/owner/workspace/mine"));

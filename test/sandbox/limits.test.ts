@@ -44,8 +44,9 @@ describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgrou
     expect((await run(sandbox, "echo fine")).stdout.text).toBe("fine\n");
   });
 
-  test("a workspace that grows past its limit is stopped, and can be tidied up", async () => {
-    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { diskBytes: 200 * MIB } });
+  test("a workspace without a disk of its own that grows past its limit is stopped, and can be tidied up", async () => {
+    const limits = { diskBytes: 200 * MIB };
+    await using sandboxes = await startLocalSandboxes({ hasCgroups, hasDiskImages: false, limits });
     const sandbox = sandboxes.open({ id: "filler" });
     const filler = "for i in $(seq 60); do head -c 50M /dev/zero > /workspace/big$i; sleep 0.05; done";
     const result = await run(sandbox, filler);

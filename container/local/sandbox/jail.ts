@@ -18,6 +18,8 @@ const HERE = import.meta.dirname;
 const isRoot = process.getuid?.() === 0;
 
 export interface JailOptions {
+  /** The disk image that the two folders lie on, at `DISK_FOLDER`; without one they are the machine's. */
+  readonly diskImage?: string;
   /** Becomes `/workspace`. */
   readonly workspaceDir: string;
   /** Becomes `/workspace/files`, a mount of its own: it cannot be removed from inside. */
@@ -51,6 +53,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...(isRoot ? ["/usr/bin/unshare", "--mount", "--propagation", "private"] : []),
     ...["/bin/bash", join(HERE, "start.sh"), join(options.etcDir, FILTER_FILE)],
     ...[String(options.cgroupProcsFiles.length), ...options.cgroupProcsFiles],
+    ...[options.diskImage ?? "", String(SANDBOX_UID)],
     ...[String(sources.length), ...sources, "--"],
     ...(isRoot
       ? ["/usr/bin/setpriv", "--reuid", String(SANDBOX_UID), "--regid", String(SANDBOX_UID), "--clear-groups"]

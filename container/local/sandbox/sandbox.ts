@@ -7,6 +7,7 @@ import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
 import { type ContextInfo, Contexts } from "./contexts.ts";
+import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
 import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
@@ -28,6 +29,8 @@ export interface SandboxOptions {
   readonly etcDir: string;
   readonly limits: Limits;
   readonly hasCgroups: boolean;
+  /** Whether a new sandbox gets a disk of its own. */
+  readonly hasDiskImages: () => Promise<boolean>;
   readonly egressSocket?: string;
   readonly log: (line: string) => void;
   /** Waits until one more may be started. */
@@ -57,6 +60,7 @@ export class LocalSandbox {
   /** What is running, once it does. */
   #current: Running | undefined;
   #mount: Promise<FilesMount> | undefined;
+  #disk: Promise<{ readonly image?: string }> | undefined;
   #mustEmpty = false;
   #calls = 0;
   #lastUsedMs = performance.now();
@@ -128,16 +132,17 @@ export class LocalSandbox {
   async status(): Promise<SandboxStatus> {
     const { limits } = this.#options;
     const isStarting = this.#starting !== undefined && this.#current === undefined;
-    const folders = [this.#folder("workspace"), this.#folder("files")];
-    return await statusOf({ running: this.#current, isStarting, folders, limits });
+    const image = await lstat(this.#imagePath).catch(() => undefined);
+    const plain = [this.#folder("workspace"), this.#folder("files")];
+    return await statusOf({ running: this.#current, isStarting, folders: image === undefined ? plain : [], limits });
   }
 
   /** Ends everything in it and empties its workspace, but for the caller's files. */
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    const workspace = await lstat(this.#folder("workspace")).catch(() => undefined);
-    if (workspace === undefined) this.#mustEmpty = false;
+    const isUsed = await Promise.any([lstat(this.#folder("workspace")), lstat(this.#imagePath)]).catch(() => false);
+    if (isUsed === false) this.#mustEmpty = false;
     else await this.#running();
   }
 
@@ -160,9 +165,9 @@ export class LocalSandbox {
   }
 
   async #openMount(): Promise<FilesMount> {
-    await this.#makeFolders();
+    const { image } = await this.#prepareDisk();
     // Numbers of folders are used again, so that the time of birth belongs to it.
-    const { ino, birthtimeNs } = await stat(this.#folder("files"), { bigint: true });
+    const { ino, birthtimeNs } = await stat(image ?? this.#folder("files"), { bigint: true });
     const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), `${ino}:${birthtimeNs}`);
     return new FilesMount(manifest, this.#options.limits, async () => await this.guest());
   }
@@ -180,7 +185,6 @@ export class LocalSandbox {
   async #boot(): Promise<Running> {
     const { limits, log, hasCgroups, makeRoom } = this.#options;
     await makeRoom?.();
-    await this.#makeFolders();
     const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
     try {
       const link = await this.#startAgent(cgroup);
@@ -207,9 +211,14 @@ export class LocalSandbox {
 
   async #startAgent(cgroup: SandboxCgroup | undefined): Promise<AgentLink> {
     const { id, limits, log, etcDir, egressSocket } = this.#options;
-    const [workspaceDir, filesDir] = [this.#folder("workspace"), this.#folder("files")];
+    const { image } = await this.#prepareDisk();
+    const [workspaceDir, filesDir] =
+      image === undefined
+        ? [this.#folder("workspace"), this.#folder("files")]
+        : [`${DISK_FOLDER}/workspace`, `${DISK_FOLDER}/files`];
     const command = await jailCommand(
       {
+        ...(image !== undefined && { diskImage: image }),
         ...{ workspaceDir, filesDir, etcDir, limits },
         cgroupProcsFiles: cgroup?.procsFiles ?? [],
         isNice: cgroup?.limits.cpu !== true,
@@ -222,13 +231,39 @@ export class LocalSandbox {
       log(`sandbox ${id}: ${reason}`);
       link.kill(reason);
     };
-    const watch = watchSandbox({ pid: link.pid, limits, cgroup, folders: [workspaceDir, filesDir], onBreach });
+    const isDiskLimited = image !== undefined;
+    const folders = isDiskLimited ? [this.#options.dir] : [workspaceDir, filesDir];
+    const watch = watchSandbox({ pid: link.pid, limits, cgroup, folders, isDiskLimited, onBreach });
     void link.ended.then(() => watch.stop());
     return link;
   }
 
-  async #makeFolders(): Promise<void> {
+  async #prepareDisk(): Promise<{ readonly image?: string }> {
+    this.#disk ??= this.#makeDisk().catch((error: unknown) => {
+      this.#disk = undefined;
+      throw error;
+    });
+    return await this.#disk;
+  }
+
+  /** A sandbox that was made without a disk of its own keeps its folders. */
+  async #makeDisk(): Promise<{ readonly image?: string }> {
+    const isThere = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined)) !== undefined;
     await mkdir(this.#options.dir, { recursive: true, mode: 0o700 });
+    if (await isThere(this.#imagePath)) return { image: this.#imagePath };
+    if ((await isThere(this.#folder("workspace"))) || !(await this.#options.hasDiskImages())) {
+      await this.#makeFolders();
+      return {};
+    }
+    await makeDiskImage(this.#imagePath, this.#options.limits.diskBytes);
+    return { image: this.#imagePath };
+  }
+
+  get #imagePath(): string {
+    return join(this.#options.dir, "disk.img");
+  }
+
+  async #makeFolders(): Promise<void> {
     await makeSandboxFolder(this.#folder("workspace"));
     await makeSandboxFolder(join(this.#folder("workspace"), "files"));
     await makeSandboxFolder(this.#folder("files"));

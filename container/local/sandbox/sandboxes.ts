@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
+import { canMountImages } from "./disk.ts";
 import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
@@ -12,6 +13,7 @@ export interface SandboxesOptions {
   readonly limits?: Partial<Limits>;
   /** Off where a test must see what holds without them. */
   readonly hasCgroups?: boolean;
+  readonly hasDiskImages?: boolean;
   readonly idleMs?: number;
   readonly log: (line: string) => void;
 }
@@ -28,6 +30,7 @@ export class Sandboxes {
   readonly #sandboxes = new Map<string, LocalSandbox>();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
+  #canMountImages: Promise<boolean> | undefined;
 
   private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
     this.#options = options;
@@ -73,6 +76,7 @@ export class Sandboxes {
       etcDir: join(dataDir, "sandbox-etc"),
       limits: this.limits,
       hasCgroups,
+      hasDiskImages: async () => await this.#hasDiskImages(),
       ...(egressSocket !== undefined && { egressSocket }),
       log,
       makeRoom: async () => await this.#makeRoom(),
@@ -89,6 +93,12 @@ export class Sandboxes {
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
     await Promise.all([...stopping, ...this.#ending.values()]);
+  }
+
+  async #hasDiskImages(): Promise<boolean> {
+    const { dataDir, hasDiskImages = true } = this.#options;
+    this.#canMountImages ??= hasDiskImages ? canMountImages(join(dataDir, "sandbox-probe")) : Promise.resolve(false);
+    return await this.#canMountImages;
   }
 
   async #stopIdle(idleMs: number): Promise<void> {

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Limits } from "./limits.ts";
 import type { Running } from "./sandbox.ts";
+import { diskUse } from "./disk.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
 /** As `SandboxStatus` of the driver, but for what it costs. */
@@ -18,6 +19,7 @@ export interface SandboxStatus {
 export interface StatusOptions {
   readonly running: Running | undefined;
   readonly isStarting: boolean;
+  /** What it keeps in the machine's own folders; none where it has a disk of its own. */
   readonly folders: readonly string[];
   readonly limits: Limits;
 }
@@ -32,9 +34,10 @@ const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
 export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<SandboxStatus> {
-  const usedBytes = await measureFolders(folders);
-  const disk = usedBytes === undefined ? {} : { disk: { usedBytes, limitBytes: limits.diskBytes } };
-  const notes = [WATCHED_DISK];
+  const hasOwnDisk = folders.length === 0;
+  const used = hasOwnDisk ? await diskUse(running?.link.pid) : await measureFolders(folders, limits);
+  const disk = used === undefined ? {} : { disk: used };
+  const notes = hasOwnDisk ? [] : [WATCHED_DISK];
   if (running === undefined) return { driver: "local", state: isStarting ? "starting" : "asleep", ...disk, notes };
   const { cgroup, link, startedMs } = running;
   if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
@@ -50,9 +53,9 @@ export async function statusOf({ running, isStarting, folders, limits }: StatusO
 }
 
 /** By `du`, which follows no link however the folders change under it. */
-async function measureFolders(folders: readonly string[]): Promise<number | undefined> {
+async function measureFolders(folders: readonly string[], limits: Limits): Promise<SandboxStatus["disk"] | undefined> {
   const args = ["-scx", "--block-size=1", "--", ...folders];
   const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
   const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
-  return total === undefined ? undefined : Number(total);
+  return total === undefined ? undefined : { usedBytes: Number(total), limitBytes: limits.diskBytes };
 }

@@ -9,8 +9,10 @@ export interface WatchOptions {
   readonly pid: number;
   readonly limits: Limits;
   readonly cgroup: SandboxCgroup | undefined;
-  /** On the disk that is watched. */
+  /** On the machine's disk, which is watched. */
   readonly folders: readonly string[];
+  /** The kernel sees to it that the folders do not grow beyond what they may. */
+  readonly isDiskLimited: boolean;
   /** Called once, with a sentence for the caller. */
   readonly onBreach: (reason: string) => void;
 }
@@ -27,8 +29,8 @@ const DISK_STEP_FILES = 20_000;
 const DISK_RESERVE_BYTES = 512 * MIB;
 
 /**
- * Ends a sandbox that takes too much of what the kernel does not limit for us: disk for everybody, memory where
- * there are no cgroups. It looks four times a second, so that a writer at 1 GB/s can be a few hundred megabytes over.
+ * Ends a sandbox that takes too much of what the kernel does not limit for us: disk where it has none of its own,
+ * memory where there are no cgroups. It looks four times a second, so that a writer at 1 GB/s can be a few hundred megabytes over.
  */
 export function watchSandbox(options: WatchOptions): { stop(): void } {
   const { limits, cgroup, onBreach } = options;
@@ -74,7 +76,7 @@ export function watchSandbox(options: WatchOptions): { stop(): void } {
   return { stop };
 }
 
-function watchDisk({ folders, limits }: WatchOptions): () => Promise<string | undefined> {
+function watchDisk({ folders, limits, isDiskLimited }: WatchOptions): () => Promise<string | undefined> {
   let last: { readonly bytes: number; readonly files: number } | undefined;
   let allowedBytes = limits.diskBytes;
   return async () => {
@@ -87,7 +89,7 @@ function watchDisk({ folders, limits }: WatchOptions): () => Promise<string | un
       return undefined;
     }
     last = now;
-    const used = await measure(folders);
+    const used = isDiskLimited ? { bytes: 0, files: 0 } : await measure(folders);
     // A workspace that is too full already may be tidied up, and not grow.
     if (isFirst) allowedBytes = Math.max(limits.diskBytes, used.bytes + DISK_STEP_BYTES);
     if (used.bytes > allowedBytes) {
