@@ -60,7 +60,7 @@ export async function startSuite(
   checkSettings({ ...settings, LOCAL_RUNTIME_URL: url });
   // The parts start side by side; the Worker is told about the others when they are there.
   const browser = prepareBrowser(ground);
-  const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET);
+  const runtime = startSandboxRuntime(ground, settings.LOCAL_RUNTIME_SECRET, options.driver);
   await Promise.all([browser, runtime, startWorker(ground, { settings, listening, browser, runtime })]);
   if (!(await isServing(url, ANSWER_TIMEOUT_MS)))
     throw new LaunchProblem(`The Worker does not answer at ${url}; ${log.file} says why.`);

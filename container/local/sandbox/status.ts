@@ -1,13 +1,14 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Limits } from "./limits.ts";
-import type { Running } from "./sandbox.ts";
+import type { SandboxCgroup } from "./cgroups.ts";
 import { diskUse } from "./disk.ts";
+import type { RunningAgent } from "./enclosure.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
 /** As `SandboxStatus` of the driver, but for what it costs. */
 export interface SandboxStatus {
-  readonly driver: "local";
+  readonly driver: "local" | "simulated";
   readonly state: "running" | "asleep" | "starting";
   readonly uptimeMs?: number;
   readonly disk?: { readonly usedBytes: number; readonly limitBytes: number };
@@ -17,8 +18,8 @@ export interface SandboxStatus {
 }
 
 export interface StatusOptions {
-  readonly running: Running | undefined;
-  readonly isStarting: boolean;
+  readonly running: RunningAgent | "asleep" | "starting";
+  readonly cgroup: SandboxCgroup | undefined;
   /** What it keeps in the machine's own folders; none where it has a disk of its own. */
   readonly folders: readonly string[];
   readonly limits: Limits;
@@ -33,21 +34,21 @@ const WATCHED_DISK =
 const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
-export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<SandboxStatus> {
+export async function statusOf({ running, cgroup, folders, limits }: StatusOptions): Promise<SandboxStatus> {
   const hasOwnDisk = folders.length === 0;
-  const used = hasOwnDisk ? await diskUse(running?.link.pid) : await measureFolders(folders, limits);
+  const link = typeof running === "object" ? running.link : undefined;
+  const used = hasOwnDisk ? await diskUse(link?.pid) : await measureFolders(folders, limits);
   const disk = used === undefined ? {} : { disk: used };
   const notes = hasOwnDisk ? [] : [WATCHED_DISK];
-  if (running === undefined) return { driver: "local", state: isStarting ? "starting" : "asleep", ...disk, notes };
-  const { cgroup, link, startedMs } = running;
+  if (typeof running === "string") return { driver: "local", state: running, ...disk, notes };
   if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
   return {
     driver: "local",
     state: "running",
-    uptimeMs: performance.now() - startedMs,
+    uptimeMs: performance.now() - running.startedMs,
     ...disk,
-    memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(link.pid), limitBytes: limits.memoryBytes },
-    processCount: Math.max(0, descendants(link.pid).length - OWN_PROCESSES),
+    memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(running.link.pid), limitBytes: limits.memoryBytes },
+    processCount: Math.max(0, descendants(running.link.pid).length - OWN_PROCESSES),
     notes,
   };
 }

@@ -25,6 +25,7 @@ export function openCommands(setting, folders, outbox) {
   const heapMib = Math.min(MAX_HEAP_MIB, Math.floor(setting.limits.memoryBytes / MIB));
   /** Those that the runtime may still ask about. @type {Map<number, Entry>} */
   const entries = new Map();
+  /** @type {Worker | undefined} */
   let spare = makeWorker();
 
   function makeWorker() {
@@ -38,6 +39,9 @@ export function openCommands(setting, folders, outbox) {
     });
     worker.stderr.on("data", (text) => console.error(String(text).slice(0, 2_000)));
     worker.on("error", (error) => console.error(error.message));
+    worker.on("exit", () => {
+      if (spare === worker) spare = undefined;
+    });
     return worker;
   }
 
@@ -66,14 +70,15 @@ export function openCommands(setting, folders, outbox) {
 
   /** @param {number} call @param {Entry} entry */
   function run(call, entry) {
-    const worker = spare;
+    const worker = spare ?? makeWorker();
     spare = makeWorker();
     entry.worker = worker;
-    worker.on("message", (/** @type {Result} */ { stdout, stderr, exitCode }) =>
-      finish(call, entry, { code: exitCode, signal: null, stdout, stderr }),
+    const end = (/** @type {Ending} */ ending) => void finish(call, entry, ending);
+    worker.on("message", (/** @type {Result} */ { exitCode, ...output }) =>
+      end({ code: exitCode, signal: null, ...output }),
     );
-    worker.on("error", (error) => finish(call, entry, { ...KILLED, stderr: explain(error, heapMib) }));
-    worker.on("exit", () => finish(call, entry, KILLED));
+    worker.on("error", (error) => end({ ...KILLED, stderr: explain(error, heapMib) }));
+    worker.on("exit", () => end(KILLED));
     const { command, cwd, env } = entry;
     worker.postMessage({ command, cwd, env, stdin: Buffer.concat(entry.stdin).toString("latin1") });
     entry.stdin = [];

@@ -1,5 +1,5 @@
-import { lstat, opendir, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { statfs } from "node:fs/promises";
+import { measure } from "./measure.mjs";
 
 // just-bash takes the global away while a command runs.
 const { add, load, store, sub } = Atomics;
@@ -42,23 +42,4 @@ export function openRoom({ folders, limits, used }) {
   }
 
   return { take };
-}
-
-/** @param {readonly string[]} roots @param {number} maxFiles */
-async function measure(roots, maxFiles) {
-  const total = { bytes: 0, files: 0 };
-  const left = [...roots];
-  for (let folder = left.pop(); folder !== undefined && total.files <= maxFiles; folder = left.pop()) {
-    try {
-      for await (const entry of await opendir(folder, { bufferSize: 512 })) {
-        total.files += 1;
-        const path = join(folder, entry.name);
-        if (entry.isDirectory()) left.push(path);
-        else if (entry.isFile()) total.bytes += (await lstat(path)).size;
-      }
-    } catch {
-      // It went away meanwhile.
-    }
-  }
-  return total;
 }

@@ -94,6 +94,7 @@ async function run({ command, cwd, env, stdin }) {
   return { stdout, stderr: Buffer.from(result.stderr), exitCode: result.exitCode };
 }
 
-parentPort?.once("message", async (request) => {
-  parentPort?.postMessage(await run(request));
+parentPort?.once("message", (request) => {
+  // What it rejects with ends the thread, and is told as its error.
+  void run(request).then((result) => parentPort?.postMessage(result));
 });
