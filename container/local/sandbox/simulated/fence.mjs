@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { createRequire, syncBuiltinESMExports } from "node:module";
 
 const require = createRequire(import.meta.url);
 
@@ -8,13 +8,15 @@ function refuse() {
 
 /**
  * Takes from this thread what Node's permission model leaves to it and just-bash has no use for: threads (which could
- * be started with more permissions), signals and the network. A second fence, for code that got out of just-bash.
+ * be started with more permissions), signals, databases (which ask nobody before they open a file) and the network. A
+ * second fence, for code that got out of just-bash.
  */
 export function closeFence() {
   process.permission.drop("worker");
   for (const name of ["kill", "_kill", "_debugProcess", "_debugEnd", "report", "binding", "dlopen"]) {
     Object.defineProperty(process, name, { value: refuse, configurable: false, writable: false });
   }
+  close(require("node:sqlite"), ["DatabaseSync", "backup"]);
   const [net, dgram, dns] = [require("node:net"), require("node:dgram"), require("node:dns")];
   close(net.Socket.prototype, ["connect"]);
   close(net.Server.prototype, ["listen"]);
@@ -25,6 +27,7 @@ export function closeFence() {
       Object.keys(Object.getOwnPropertyDescriptors(holder)).filter((name) => /^(lookup|resolve|reverse)/.test(name)),
     );
   }
+  syncBuiltinESMExports();
 }
 
 /** @param {object} holder @param {readonly string[]} names */
