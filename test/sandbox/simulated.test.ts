@@ -88,6 +88,9 @@ test("what a machine without Linux's namespaces has is enough: commands, files, 
   const copies =
     "cp data.json copy.json; cp data.json copy.json; ln copy.json link.json; echo more >> link.json; wc -l < link.json";
   expect(await run(sandbox, copies)).toMatchObject({ stdout: { text: "2\n" }, stderr: { text: "" } });
+  const names =
+    "mkdir -p tree/{a,b}; touch tree/{a,b}/{1..3}.txt; echo tree/*/2.txt; rm tree/a/*; shopt -s globstar; echo **/3.txt";
+  expect((await run(sandbox, names)).stdout.text).toBe("tree/a/2.txt tree/b/2.txt\ntree/b/3.txt\n");
   await sandbox.reset();
   expect((await run(sandbox, "ls -A . /tmp; cat files/out.txt")).stdout.text).toBe(".:\nfiles\n\n/tmp:\na\nb\n3\n");
 });
@@ -130,11 +133,6 @@ test("a command that goes on after its call is a process, with its output at its
 test.each([
   { loop: "a loop of the shell", script: "while :; do :; done" },
   { loop: "a loop of awk", script: "awk 'BEGIN { while (1) x++ }'" },
-  { loop: "a loop of jq", script: "jq -n '[range(1e12)] | length'" },
-  {
-    loop: "a regular expression",
-    script: "printf 'a%.0s' {1..50} > as; echo b >> as; grep -E '^(a|aa)+$' as; sleep 60",
-  },
   { loop: "sleep", script: "sleep 600" },
 ])("$loop is ended at timeoutMs, and the next command works", async ({ script }) => {
   await using sandboxes = await simulate();
@@ -186,23 +184,23 @@ test.each([
 });
 
 test("a flood of output ends the command, and its record stays bounded", async () => {
-  await using sandboxes = await simulate({ spoolBytes: 2 * MIB });
+  await using sandboxes = await simulate({ spoolBytes: MIB / 4 });
   const sandbox = sandboxes.open();
   const result = await run(
     sandbox,
     "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
   );
   expect(result.exitCode).not.toBe(0);
-  expect(result.stdout.totalBytes).toBeLessThan(3 * MIB);
+  expect(result.stdout.totalBytes).toBeLessThan(MIB / 2);
   expect((await run(sandbox, "echo next")).stdout.text).toBe("next\n");
 });
 
 test("a workspace that is full says so to the command and to writeFile, and can be tidied up", async () => {
   await using sandboxes = await simulate({ diskBytes: 4 * MIB, diskFiles: 500 });
   const sandbox = sandboxes.open();
-  const fill = "seq 1 100000 > part; for i in $(seq 1 50); do cat part > big$i || exit 7; done";
+  const fill = "seq 1 100000 > part; for i in $(seq 1 50); do cat part > big$i; done";
   expect(await run(sandbox, fill)).toMatchObject({
-    exitCode: 7,
+    exitCode: 1,
     stderr: { text: expect.stringMatching(/ENOSPC|no space/i) },
   });
   const { disk } = await sandbox.status();
@@ -211,8 +209,8 @@ test("a workspace that is full says so to the command and to writeFile, and can 
   expect((await run(sandbox, "cp -r . /tmp/copy")).exitCode).not.toBe(0);
   expect((await run(sandbox, "rm -r big* part; echo room > file; cat file")).stdout.text).toBe("room\n");
   await sandbox.writeFile("more", new Uint8Array(2 * MIB));
-  const many = await run(sandbox, "for i in $(seq 1 1000); do echo > file$i || exit 8; done");
-  expect(many.exitCode).toBe(8);
+  const many = await run(sandbox, "for i in $(seq 1 1000); do echo > file$i; done");
+  expect(many).toMatchObject({ exitCode: 1, stderr: { text: expect.stringMatching(/ENOSPC|no space/i) } });
   expect((await run(sandbox, "rm file*; mkdir again && echo room")).stdout.text).toBe("room\n");
 });
 

@@ -39,13 +39,12 @@ const NATIVE = [
   "make",
 ];
 
-/** Time is limited from outside, by ending the thread. */
-const UNLIMITED = Object.fromEntries(
-  [
-    ...["maxCommandCount", "maxLoopIterations", "maxAwkIterations", "maxSedIterations", "maxJqIterations"],
-    ...["maxWorkUnits", "maxGlobOperations", "maxExecutionTimeMs"],
-  ].map((name) => [name, Infinity]),
-);
+/** Time is limited from outside, by ending the thread. Some of these counters do not take Infinity. */
+const ENDLESS = 2 ** 40;
+const EFFORT = {
+  ...{ maxCommandCount: ENDLESS, maxLoopIterations: ENDLESS, maxWorkUnits: ENDLESS, maxGlobOperations: ENDLESS },
+  ...{ maxAwkIterations: ENDLESS, maxSedIterations: ENDLESS, maxJqIterations: ENDLESS, maxExecutionTimeMs: Infinity },
+};
 
 function openDisk() {
   const room = openRoom({ folders, limits, used });
@@ -87,7 +86,7 @@ async function run({ command, cwd, env, stdin }) {
     cwd,
     env: { ...ENVIRONMENT, ...env },
     defenseInDepth: true,
-    executionLimits: { ...UNLIMITED, maxOutputSize: limits.outputBytes },
+    executionLimits: { ...EFFORT, maxOutputSize: limits.outputBytes },
   });
   const result = await bash.exec(command, { rawScript: true, stdin, stdinKind: "bytes" });
   const stdout = Buffer.from(result.stdout, stdoutKind(result) === "bytes" ? "latin1" : "utf8");
