@@ -226,35 +226,41 @@ test("the folder itself cannot be removed, and removing all in it removes all in
   expect(files.paths()).toEqual([]);
 });
 
-test("after a restart only differences move, and a lost or broken state never removes files", async () => {
-  const files = mapFiles();
-  await using first = await startLocalSandboxes();
-  await files.write("a.txt", "a\n");
-  await files.write("b.txt", "b\n");
-  await run(first.open({ id: "again", files }), "echo c > files/c.txt; echo w > w.txt");
-  await first.runtime.close();
-  const folder = join(first.dataDir, "sandboxes/again");
+test.each([
+  { disk: "a disk of its own", hasDiskImages: true },
+  { disk: "the machine's folders", hasDiskImages: false },
+])(
+  "after a restart with $disk only differences move, and a lost or broken state never removes files",
+  async (options) => {
+    const files = mapFiles();
+    await using first = await startLocalSandboxes({ hasDiskImages: options.hasDiskImages });
+    await files.write("a.txt", "a\n");
+    await files.write("b.txt", "b\n");
+    await run(first.open({ id: "again", files }), "echo c > files/c.txt; echo w > w.txt");
+    await first.runtime.close();
+    const folder = join(first.dataDir, "sandboxes/again");
 
-  await using second = await startLocalSandboxes({ dataDir: first.dataDir });
-  expect((await run(second.open({ id: "again", files }), "cat files/* w.txt; rm files/b.txt")).stdout.text).toBe(
-    "a\nb\nc\nw\n",
-  );
-  expect(files.paths()).toEqual(["a.txt", "c.txt"]);
-  await second.runtime.close();
+    await using second = await startLocalSandboxes({ dataDir: first.dataDir, hasDiskImages: options.hasDiskImages });
+    expect((await run(second.open({ id: "again", files }), "cat files/* w.txt; rm files/b.txt")).stdout.text).toBe(
+      "a\nb\nc\nw\n",
+    );
+    expect(files.paths()).toEqual(["a.txt", "c.txt"]);
+    await second.runtime.close();
 
-  await writeFile(join(folder, "manifest.json"), "{ broken");
-  await using third = await startLocalSandboxes({ dataDir: first.dataDir });
-  expect(await run(third.open({ id: "again", files }), "ls files")).toMatchObject({
-    stdout: { text: "a.txt\nc.txt\n" },
-  });
-  expect(files.paths()).toEqual(["a.txt", "c.txt"]);
-  await third.runtime.close();
+    await writeFile(join(folder, "manifest.json"), "{ broken");
+    await using third = await startLocalSandboxes({ dataDir: first.dataDir, hasDiskImages: options.hasDiskImages });
+    expect(await run(third.open({ id: "again", files }), "ls files")).toMatchObject({
+      stdout: { text: "a.txt\nc.txt\n" },
+    });
+    expect(files.paths()).toEqual(["a.txt", "c.txt"]);
+    await third.runtime.close();
 
-  await rm(join(folder, "files"), { recursive: true });
-  await using fourth = await startLocalSandboxes({ dataDir: first.dataDir });
-  expect((await run(fourth.open({ id: "again", files }), "ls files")).stdout.text).toBe("a.txt\nc.txt\n");
-  expect(files.paths()).toEqual(["a.txt", "c.txt"]);
-});
+    for (const name of ["files", "disk.img"]) await rm(join(folder, name), { recursive: true, force: true });
+    await using fourth = await startLocalSandboxes({ dataDir: first.dataDir, hasDiskImages: options.hasDiskImages });
+    expect((await run(fourth.open({ id: "again", files }), "ls files")).stdout.text).toBe("a.txt\nc.txt\n");
+    expect(files.paths()).toEqual(["a.txt", "c.txt"]);
+  },
+);
 
 test("large files move whole, and through little memory", async () => {
   await using sandboxes = await startLocalSandboxes();
@@ -281,7 +287,7 @@ test("readFile and writeFile below /workspace/files act on the files themselves"
 });
 
 test("files that a person puts into the folder on the machine are brought out as well", async () => {
-  await using sandboxes = await startLocalSandboxes();
+  await using sandboxes = await startLocalSandboxes({ hasDiskImages: false });
   const files = mapFiles();
   const sandbox = sandboxes.open({ id: "handmade", files });
   await run(sandbox, "echo one > files/a.txt");

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir } from "node:fs/promises";
+import { lstat, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentLink } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
-import type { Agent, Enclosure } from "./enclosure.ts";
+import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
 import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
 import { statusOf } from "./status.ts";
@@ -97,7 +97,12 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
 
   return {
     isUsed: async () => (await isThere(folders.workspace)) || (await isThere(imagePath)),
-    prepare: async () => (await prepareDisk()).image ?? folders.files,
+    prepare: async () => {
+      const { image } = await prepareDisk();
+      if (image === undefined) return await identityOf(folders.files);
+      // What a disk image has lost when the machine went down must not be taken for removed.
+      return `${await identityOf(image)}:${(await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim()}`;
+    },
     start,
     status: async (running) => {
       const plain = (await isThere(imagePath)) ? [] : Object.values(folders);

@@ -36,6 +36,10 @@ export function createCgroup(name: string, limits: Limits): SandboxCgroup | unde
     else removeNow(folder);
   }
   if (folders.size === 0) return undefined;
+  // Asked for with each call, so that it is not looked for each time.
+  const eventsFile = ["memory.events", "memory.oom_control"].find(
+    (name) => read(folders.get("memory"), name) !== undefined,
+  );
   // In version 2 one folder is all of them.
   const used = [...new Set(folders.values())];
   return {
@@ -48,11 +52,7 @@ export function createCgroup(name: string, limits: Limits): SandboxCgroup | unde
       const spare = /^(?:total_)?inactive_file (\d+)/m.exec(read(folder, "memory.stat") ?? "")?.[1] ?? 0;
       return used === undefined ? undefined : Math.max(0, Number(used) - Number(spare));
     },
-    outOfMemoryKills: () => {
-      const folder = folders.get("memory");
-      const events = read(folder, "memory.events") ?? read(folder, "memory.oom_control") ?? "";
-      return Number(/^oom_kill (\d+)/m.exec(events)?.[1] ?? 0);
-    },
+    outOfMemoryKills: () => Number(/^oom_kill (\d+)/m.exec(read(folders.get("memory"), eventsFile) ?? "")?.[1] ?? 0),
     remove: async () => {
       for (const folder of used) {
         // The processes are dead but may not have been reaped yet.
@@ -102,9 +102,9 @@ function write(folder: string, file: string, value: number): boolean {
   }
 }
 
-function read(folder: string | undefined, file: string): string | undefined {
+function read(folder: string | undefined, file: string | undefined): string | undefined {
   try {
-    return folder === undefined ? undefined : readFileSync(join(folder, file), "latin1");
+    return folder === undefined || file === undefined ? undefined : readFileSync(join(folder, file), "latin1");
   } catch {
     return undefined;
   }

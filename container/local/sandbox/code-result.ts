@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { CapturedText } from "./output.ts";
+import type { CapturedOutput } from "../../../servers/sandbox/process.ts";
 
 const form = z.string().exactOptional();
 export const formsSchema = z.object({
@@ -16,8 +16,8 @@ export type CodeError = z.output<typeof errorSchema>;
 
 /** As `CodeResult` of the driver. */
 export interface CodeRunResult {
-  readonly stdout: CapturedText;
-  readonly stderr: CapturedText;
+  readonly stdout: CapturedOutput;
+  readonly stderr: CapturedOutput;
   readonly results: readonly z.output<typeof formsSchema>[];
   readonly error?: CodeError;
   readonly durationMs: number;

@@ -1,3 +1,4 @@
+import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
 import type { AgentLink } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import { CodeContext, type CodeRequest, type ContextLanguage } from "./context.ts";
@@ -5,13 +6,6 @@ import type { LiveOutput } from "./live-output.ts";
 import { Problem } from "./problem.ts";
 
 const MAX_CONTEXTS = 64;
-
-/** As `CodeContextInfo` of the driver. */
-export interface ContextInfo {
-  readonly language: ContextLanguage;
-  readonly context: string;
-  readonly isBusy: boolean;
-}
 
 interface Entry {
   readonly language: ContextLanguage;
@@ -34,7 +28,7 @@ export class Contexts {
     return await this.#find(request).run(request, live, signal);
   }
 
-  list(): ContextInfo[] {
+  list(): CodeContextInfo[] {
     this.#forgetEnded();
     return [...this.#entries.values()].map(({ language, name, context }) => ({
       language,

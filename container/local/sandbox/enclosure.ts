@@ -1,5 +1,6 @@
+import { stat } from "node:fs/promises";
 import type { AgentLink } from "./agent-link.ts";
-import type { SandboxStatus } from "./status.ts";
+import type { LocalStatus } from "./status.ts";
 
 /** What one sandbox lies in: how its agent is started, and what is kept from one start to the next. */
 export interface Enclosure {
@@ -7,11 +8,11 @@ export interface Enclosure {
   readonly simulatedBecause?: string;
   /** Whether anything is kept in it. */
   isUsed(): Promise<boolean>;
-  /** Makes its folders. Answers a path that is the same, on disk, for as long as the caller's files in it are. */
+  /** Makes its folders. Answers what is the same for as long as the caller's files in it are what they were. */
   prepare(): Promise<string>;
   /** Starts its agent, and sees to what the sandbox may use. Rejects when the agent does not come up. */
   start(): Promise<Agent>;
-  status(running: RunningAgent | "asleep" | "starting"): Promise<SandboxStatus>;
+  status(running: RunningAgent | "asleep" | "starting"): Promise<LocalStatus>;
 }
 
 export interface Agent {
@@ -27,4 +28,10 @@ export interface RunningAgent {
   readonly startedMs: number;
   /** Commands that run now. */
   readonly commandCount: number;
+}
+
+/** Numbers of folders are used again, so that the time of birth belongs to it. */
+export async function identityOf(path: string): Promise<string> {
+  const { ino, birthtimeNs } = await stat(path, { bigint: true });
+  return `${ino}:${birthtimeNs}`;
 }

@@ -1,13 +1,8 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
+import type { CapturedOutput } from "../../../servers/sandbox/process.ts";
 import { type Bytes, concatBytes, copyBytes, decode, encode } from "./bytes.ts";
 import { Problem } from "./problem.ts";
-
-export interface CapturedText {
-  readonly text: string;
-  readonly totalBytes: number;
-  readonly isCut: boolean;
-}
 
 /** The disk that a sandbox's stored outputs may still take. */
 export interface SpoolBudget {
@@ -84,7 +79,7 @@ export class Output {
   }
 
   /** What a result carries: everything, or head and tail with a line between them. */
-  read(): CapturedText {
+  read(): CapturedOutput {
     const { maxChars } = this.#options;
     const head = decode(concatBytes(this.#head));
     if (this.#totalBytes <= this.#keptBytes && head.length <= maxChars) {
@@ -102,7 +97,7 @@ export class Output {
   async readAfter(
     place: number,
     { maxChars, isOver }: { readonly maxChars: number; readonly isOver: boolean },
-  ): Promise<CapturedText> {
+  ): Promise<CapturedOutput> {
     const view = this.#view();
     const { totalBytes } = view;
     if (place >= totalBytes) return { text: "", totalBytes, isCut: false };
@@ -200,7 +195,7 @@ function cut(
   head: string,
   tail: string,
   size: { readonly rangeBytes: number; readonly totalBytes: number; readonly maxChars: number },
-): CapturedText {
+): CapturedOutput {
   const headChars = Math.floor(size.maxChars * HEAD_SHARE);
   const first = head.slice(0, headChars).toWellFormed();
   const last = tail.slice(headChars - size.maxChars).toWellFormed();

@@ -43,6 +43,8 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
   if (signal.aborted) return;
   const changes = await lookForChanges(mount);
   signal.removeEventListener("abort", kill);
+  // Who knows of it may ask for it, whatever becomes of us.
+  if (process.record.isRunning) process.record.save();
   lines.end({ result: process.result(), notes: process.record.notes, changes });
 }
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import type { CapturedText } from "./output.ts";
+import type { ProcessOutput } from "../../../servers/sandbox/process.ts";
 import { compilePattern, Search } from "./pattern.ts";
-import type { ProcessInfo, ProcessRecord } from "./record.ts";
+import type { ProcessRecord } from "./record.ts";
 
 const place = z.int().nonnegative();
 
@@ -20,13 +20,6 @@ export const readSchema = z.object({
 
 export type ProcessRead = z.output<typeof readSchema>;
 
-/** As `ProcessOutput` of the driver. */
-export interface ReadResult extends ProcessInfo {
-  readonly stdout: CapturedText;
-  readonly stderr: CapturedText;
-  readonly isReached: boolean;
-}
-
 export interface ReadOptions {
   readonly isListening: (port: number) => Promise<boolean>;
   readonly signal: AbortSignal;
@@ -38,7 +31,11 @@ const PORT_EVERY_MS = 100;
 /** Output comes in more pieces than anybody needs to look at one by one. */
 const PATTERN_EVERY_MS = 20;
 
-export async function readProcess(record: ProcessRecord, read: ProcessRead, options: ReadOptions): Promise<ReadResult> {
+export async function readProcess(
+  record: ProcessRecord,
+  read: ProcessRead,
+  options: ReadOptions,
+): Promise<Omit<ProcessOutput, "notes">> {
   const isReached = await waitFor(record, read, options);
   const info = record.info();
   const after = { maxChars: read.maxChars, isOver: !info.isRunning };

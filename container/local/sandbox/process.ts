@@ -1,11 +1,11 @@
 import * as z from "zod";
+import type { CommandResult } from "../../../servers/sandbox/driver.ts";
 import { type Bytes, encode } from "./bytes.ts";
 import { type AgentLink, AgentRefusal, parseJson, refusal, SILENT } from "./agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import type { LiveOutput } from "./live-output.ts";
-import type { CapturedText } from "./output.ts";
 import { Problem } from "./problem.ts";
-import type { Ending, ProcessInfo, ProcessRecord } from "./record.ts";
+import type { Ending, ProcessRecord } from "./record.ts";
 
 /** What a program can be given: its arguments and variables end at a NUL. */
 const argument = (maxChars: number) =>
@@ -26,12 +26,6 @@ export const commandSchema = z.object({
 });
 
 export type CommandRequest = z.output<typeof commandSchema>;
-
-/** As `CommandResult` of the driver. */
-export interface ProcessResult extends Omit<ProcessInfo, "command" | "startedAtMs"> {
-  readonly stdout: CapturedText;
-  readonly stderr: CapturedText;
-}
 
 /** How it ended, or why it could not be started. */
 type Outcome = { readonly kind: "exited" } | { readonly kind: "refused"; readonly code: string };
@@ -143,8 +137,8 @@ export class SandboxProcess {
     });
   }
 
-  result(): ProcessResult {
-    const { command: _, startedAtMs: __, ...info } = this.record.info();
+  result(): Omit<CommandResult, "notes"> {
+    const { command: _command, startedAtMs: _startedAtMs, ...info } = this.record.info();
     return { ...info, stdout: this.record.stdout.read(), stderr: this.record.stderr.read() };
   }
 

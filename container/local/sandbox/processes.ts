@@ -1,11 +1,12 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { randomBytes } from "node:crypto";
+import type { ProcessInfo } from "../../../servers/sandbox/process.ts";
 import type { Limits } from "./limits.ts";
 import type { SpoolBudget } from "./output.ts";
 import { Problem } from "./problem.ts";
 import type { SandboxProcess } from "./process.ts";
-import { type ProcessInfo, ProcessRecord, recordIds } from "./record.ts";
+import { ProcessRecord, recordIds } from "./record.ts";
 
 const MAX_RUNNING = 512;
 const MAX_ENDED = 256;
@@ -23,6 +24,7 @@ export class Processes {
   readonly #budget: SpoolBudget;
   readonly #entries = new Map<string, Entry>();
   #loaded: Promise<void> | undefined;
+  #made: Promise<unknown> | undefined;
 
   constructor(folder: string, limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">) {
     this.#folder = folder;
@@ -43,7 +45,8 @@ export class Processes {
   ): Promise<SandboxProcess> {
     await this.#load();
     await this.#makeRoom();
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    this.#made ??= mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await this.#made;
     const id = randomBytes(12).toString("hex");
     const process = start(new ProcessRecord(this.#optionsOf(id, maxChars), command));
     this.#entries.set(id, { record: process.record, process });

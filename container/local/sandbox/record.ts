@@ -1,12 +1,15 @@
-import { appendFileSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import type { OutputPosition, ProcessInfo } from "../../../servers/sandbox/process.ts";
 import { Output, type SpoolBudget } from "./output.ts";
 import type { Bytes } from "./bytes.ts";
 
 const MAX_TOLD_COMMAND_CHARS = 2_000;
 const SUFFIX = ".jsonl";
+/** Most commands have ended by then, and are written down once. */
+const BEGIN_MS = 50;
 
 const startSchema = z.object({ command: z.string(), startedAtMs: z.number() });
 const endSchema = z.object({
@@ -25,18 +28,6 @@ export interface Ending {
   readonly signal?: string;
 }
 
-/** As `ProcessInfo` of the driver. */
-export interface ProcessInfo {
-  readonly processId: string;
-  readonly command: string;
-  readonly startedAtMs: number;
-  readonly isRunning: boolean;
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly hasTimedOut: boolean;
-  readonly durationMs: number;
-}
-
 export interface RecordOptions {
   readonly id: string;
   readonly folder: string;
@@ -49,7 +40,8 @@ type News = "output" | "end";
 
 /**
  * What is known of one process, from its start until it is forgotten. Its outputs and how it ended lie in files, which
- * outlive the sandbox and the runtime: a line is written at its start and another at its end.
+ * outlive the sandbox and the runtime: a line is written soon after its start and another at its end. Nobody waits for
+ * either.
  */
 export class ProcessRecord {
   readonly id: string;
@@ -63,6 +55,9 @@ export class ProcessRecord {
   readonly #notes: string[] = [];
   readonly #listeners = new Set<(news: News) => void>();
   #ending: (Ending & { readonly durationMs: number }) | undefined;
+  #beginning: NodeJS.Timeout | undefined;
+  #isWritten = false;
+  #isForgotten = false;
 
   constructor(options: RecordOptions, command: string, before?: { readonly startedAtMs: number; readonly end?: End }) {
     this.id = options.id;
@@ -96,6 +91,7 @@ export class ProcessRecord {
     const end = endSchema.safeParse(rest.at(-1));
     const { command, startedAtMs } = start.data;
     const record = new ProcessRecord(options, command, { startedAtMs, ...(end.success && { end: end.data }) });
+    record.#isWritten = true;
     if (end.success) {
       record.hasTimedOut = end.data.hasTimedOut;
       record.#notes.push(...end.data.notes);
@@ -119,7 +115,7 @@ export class ProcessRecord {
 
   /** The process is there. */
   begin(): void {
-    this.#write({ command: this.command, startedAtMs: this.startedAtMs } satisfies z.input<typeof startSchema>);
+    this.#beginning = setTimeout(() => this.save(), BEGIN_MS);
   }
 
   push(stream: "stdout" | "stderr", bytes: Bytes): void {
@@ -135,15 +131,30 @@ export class ProcessRecord {
   end(ending: Ending, durationMs = performance.now() - this.#startedMs): void {
     if (this.#ending !== undefined) return;
     this.#ending = { ...ending, durationMs };
-    this.save();
     this.#tell("end");
+    setImmediate(() => this.save());
   }
 
-  /** Writes down how it ended, and how much it and what it left behind have written so far. */
+  /** Writes down that it was started, how it ended, and how much it and what it left behind have written so far. */
   save(): void {
-    if (this.#ending === undefined) return;
-    const { exitCode, signal, durationMs } = this.#ending;
-    this.#write({
+    clearTimeout(this.#beginning);
+    if (this.#isForgotten) return;
+    const { command, startedAtMs } = this;
+    const start: z.input<typeof startSchema> = { command, startedAtMs };
+    const lines = [
+      ...(this.#isWritten ? [] : [start]),
+      ...(this.#ending === undefined ? [] : [this.#lastLine(this.#ending)]),
+    ];
+    this.#isWritten = true;
+    try {
+      appendFileSync(this.#path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""), { mode: 0o600 });
+    } catch {
+      // The disk is full or the folder is gone: it is remembered as long as the runtime lives.
+    }
+  }
+
+  #lastLine({ exitCode, signal, durationMs }: Ending & { readonly durationMs: number }): End {
+    return {
       exitCode,
       ...(signal !== undefined && { signal }),
       hasTimedOut: this.hasTimedOut,
@@ -151,7 +162,7 @@ export class ProcessRecord {
       notes: this.#notes,
       stdout: this.stdout.totalBytes,
       stderr: this.stderr.totalBytes,
-    } satisfies End);
+    };
   }
 
   info(): ProcessInfo {
@@ -170,7 +181,7 @@ export class ProcessRecord {
     };
   }
 
-  position(): { stdout: number; stderr: number } {
+  position(): OutputPosition {
     return { stdout: this.stdout.totalBytes, stderr: this.stderr.totalBytes };
   }
 
@@ -182,12 +193,15 @@ export class ProcessRecord {
 
   /** Removes what is stored of it. */
   async forget(): Promise<void> {
+    this.#isForgotten = true;
+    clearTimeout(this.#beginning);
     for (const output of [this.stdout, this.stderr]) {
       output.stopSpooling();
       this.#options.budget.leftBytes += output.spooledBytes;
-      await rm(output.spoolPath, { force: true });
+      // Most commands say little or nothing; to give back megabytes takes the disk some time.
+      if (output.spooledBytes > 0) await rm(output.spoolPath, { force: true });
     }
-    await rm(this.#path, { force: true });
+    rmSync(this.#path, { force: true });
   }
 
   get #path(): string {
@@ -196,14 +210,6 @@ export class ProcessRecord {
 
   #tell(news: News): void {
     for (const listener of [...this.#listeners]) listener(news);
-  }
-
-  #write(line: object): void {
-    try {
-      appendFileSync(this.#path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
-    } catch {
-      // The disk is full or the folder is gone: it is remembered as long as the runtime lives.
-    }
   }
 }
 

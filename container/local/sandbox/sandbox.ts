@@ -1,10 +1,10 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
 import { SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
-import { type ContextInfo, Contexts } from "./contexts.ts";
+import { Contexts } from "./contexts.ts";
 import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
@@ -16,7 +16,7 @@ import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import { problemOfStart, refusalOf } from "./start.ts";
-import type { SandboxStatus } from "./status.ts";
+import type { LocalStatus } from "./status.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -110,7 +110,7 @@ export class LocalSandbox {
     return await (await this.#running()).contexts.run(request, live, signal);
   }
 
-  listContexts(): ContextInfo[] {
+  listContexts(): CodeContextInfo[] {
     return this.#current?.contexts.list() ?? [];
   }
 
@@ -120,7 +120,7 @@ export class LocalSandbox {
     return z.object({ isListening: z.literal(true) }).safeParse(answer).success;
   }
 
-  async status(): Promise<SandboxStatus> {
+  async status(): Promise<LocalStatus> {
     const { enclosure } = this.#options;
     const running = this.#current;
     if (running === undefined) return await enclosure.status(this.isStarted ? "starting" : "asleep");
@@ -155,9 +155,7 @@ export class LocalSandbox {
 
   async #openMount(): Promise<FilesMount> {
     const { dir, enclosure, limits } = this.#options;
-    // Numbers of folders are used again, so that the time of birth belongs to it.
-    const { ino, birthtimeNs } = await stat(await enclosure.prepare(), { bigint: true });
-    const manifest = await Manifest.load(join(dir, "manifest.json"), `${ino}:${birthtimeNs}`);
+    const manifest = await Manifest.load(join(dir, "manifest.json"), await enclosure.prepare());
     return new FilesMount(manifest, limits, async () => await this.guest());
   }
 

@@ -38,7 +38,7 @@ export class Sandboxes {
   readonly #sandboxes = new Map<string, LocalSandbox>();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
-  #canMountImages: Promise<boolean> | undefined;
+  readonly #canMountImages: Promise<boolean>;
 
   private constructor(options: SandboxesOptions, limits: Limits, simulatedBecause: string | undefined) {
     this.#options = options;
@@ -47,6 +47,11 @@ export class Sandboxes {
     const idleMs = options.idleMs ?? IDLE_MS;
     this.#timer = setInterval(() => void this.#stopIdle(idleMs), Math.max(50, idleMs / 4));
     this.#timer.unref();
+    // Found out while nobody waits for it.
+    const mayMountImages = simulatedBecause === undefined && options.hasDiskImages !== false;
+    this.#canMountImages = mayMountImages
+      ? canMountImages(join(options.dataDir, "sandbox-probe"))
+      : Promise.resolve(false);
   }
 
   /** Tries what this machine allows. Throws `Problem` where that is not the driver that is asked for. */
@@ -84,7 +89,7 @@ export class Sandboxes {
     const stopping = [...this.#sandboxes.values()].map(
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
-    await Promise.all([...stopping, ...this.#ending.values()]);
+    await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages]);
   }
 
   #enclosure(id: string, dir: string): Enclosure {
@@ -94,15 +99,9 @@ export class Sandboxes {
     return bubblewrapEnclosure({
       ...{ id, dir, limits, hasCgroups, log },
       etcDir: join(dataDir, ETC_FOLDER),
-      hasDiskImages: async () => await this.#hasDiskImages(),
+      hasDiskImages: async () => await this.#canMountImages,
       ...(egressSocket !== undefined && { egressSocket }),
     });
-  }
-
-  async #hasDiskImages(): Promise<boolean> {
-    const { dataDir, hasDiskImages = true } = this.#options;
-    this.#canMountImages ??= hasDiskImages ? canMountImages(join(dataDir, "sandbox-probe")) : Promise.resolve(false);
-    return await this.#canMountImages;
   }
 
   async #stopIdle(idleMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdir, realpath, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentLink } from "./agent-link.ts";
-import type { Agent, Enclosure } from "./enclosure.ts";
+import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
 import type { Limits } from "./limits.ts";
 import { measure } from "./simulated/measure.mjs";
 
@@ -27,7 +27,7 @@ export function simulatedEnclosure({ dir, limits, reason, log }: SimulatedOption
 
   const prepare = async (): Promise<string> => {
     for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
-    return folders.files;
+    return await identityOf(folders.files);
   };
 
   const start = async (): Promise<Agent> => {

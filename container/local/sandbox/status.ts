@@ -1,21 +1,14 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
 import type { Limits } from "./limits.ts";
 import type { SandboxCgroup } from "./cgroups.ts";
 import { diskUse } from "./disk.ts";
 import type { RunningAgent } from "./enclosure.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
-/** As `SandboxStatus` of the driver, but for what it costs. */
-export interface SandboxStatus {
-  readonly driver: "local" | "simulated";
-  readonly state: "running" | "asleep" | "starting";
-  readonly uptimeMs?: number;
-  readonly disk?: { readonly usedBytes: number; readonly limitBytes: number };
-  readonly memory?: { readonly usedBytes: number; readonly limitBytes: number };
-  readonly processCount?: number;
-  readonly notes: readonly string[];
-}
+/** What it costs is for the driver to say. */
+export type LocalStatus = Omit<SandboxStatus, "costUsd">;
 
 export interface StatusOptions {
   readonly running: RunningAgent | "asleep" | "starting";
@@ -34,7 +27,7 @@ const WATCHED_DISK =
 const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
-export async function statusOf({ running, cgroup, folders, limits }: StatusOptions): Promise<SandboxStatus> {
+export async function statusOf({ running, cgroup, folders, limits }: StatusOptions): Promise<LocalStatus> {
   const hasOwnDisk = folders.length === 0;
   const link = typeof running === "object" ? running.link : undefined;
   const used = hasOwnDisk ? await diskUse(link?.pid) : await measureFolders(folders, limits);
@@ -54,7 +47,7 @@ export async function statusOf({ running, cgroup, folders, limits }: StatusOptio
 }
 
 /** By `du`, which follows no link however the folders change under it. */
-async function measureFolders(folders: readonly string[], limits: Limits): Promise<SandboxStatus["disk"] | undefined> {
+async function measureFolders(folders: readonly string[], limits: Limits): Promise<LocalStatus["disk"]> {
   const args = ["-scx", "--block-size=1", "--", ...folders];
   const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
   const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
