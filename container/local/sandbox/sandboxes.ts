@@ -8,6 +8,7 @@ import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
+import { hasSeccompFilter } from "./seccomp.ts";
 import { simulatedEnclosure } from "./simulated.ts";
 
 export interface SandboxesOptions {
@@ -133,6 +134,7 @@ export class Sandboxes {
 /** Why no real sandbox can be started here. Leftovers of a runtime that was killed are removed. */
 async function problemOfJails(dataDir: string, limits: Limits): Promise<string | undefined> {
   removeStaleCgroups();
+  if (!hasSeccompFilter(process.arch)) return `There is no seccomp filter for ${process.arch} processors yet.`;
   const etcDir = join(dataDir, ETC_FOLDER);
   await prepareEtc(etcDir);
   const probeDir = join(dataDir, "sandbox-probe");

@@ -3,6 +3,7 @@ import { Bash, defineCommand, getCommandNames, MountableFs, stdoutKind } from "j
 import { BaseDisk, RoomyDisk } from "./disks.mjs";
 import { closeFence } from "./fence.mjs";
 import { changeHandlesByPath } from "./handles.mjs";
+import { ripgrep } from "./ripgrep.mjs";
 import { openRoom } from "./room.mjs";
 
 /** A thread that runs one command on just-bash, and has lost what just-bash does not need before it sees the command. */
@@ -82,7 +83,7 @@ async function run({ command, cwd, env, stdin }) {
   const bash = new Bash({
     fs,
     commands,
-    customCommands: natives,
+    customCommands: [...natives, ripgrep(fs)],
     cwd,
     env: { ...ENVIRONMENT, ...env },
     defenseInDepth: true,
