@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -270,8 +270,10 @@ describe("what cannot work is one sentence that says what to do", () => {
   });
 
   test("a local sandbox where bubblewrap is missing", async () => {
-    const emptyFolder = await newDataDir();
-    const failure = await failToStart(["--data", await newDataDir(), "--driver", "local"], { PATH: emptyFolder });
+    const programs = await newDataDir();
+    const others = (await readdir("/usr/bin")).filter((name) => name !== "bwrap");
+    await Promise.all(others.map(async (name) => await symlink(`/usr/bin/${name}`, path.join(programs, name))));
+    const failure = await failToStart(["--data", await newDataDir(), "--driver", "local"], { PATH: programs });
     expect(failure).toEqual({
       code: 1,
       said: "bubblewrap is missing: install it (on Debian and Ubuntu, apt install bubblewrap) and start Pincer again.",
