@@ -118,6 +118,19 @@ describe.skipIf(process.getuid?.() !== 0)("a disk of its own, which only root ca
     }
   });
 
+  test("many sandboxes at once each get their own", async () => {
+    await using sandboxes = await startLocalSandboxes();
+    const said = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const sandbox = sandboxes.open();
+        await run(sandbox, `echo ${index} > mine`);
+        return (await run(sandbox, "cat mine; ls")).stdout.text;
+      }),
+    );
+    expect(said).toEqual(said.map((_, index) => `${index}\nfiles\nmine\n`));
+    expect(await heldImages(sandboxes.dataDir)).toHaveLength(20);
+  });
+
   test("a full disk can be reset, and files that were mounted on it come again", async () => {
     await using sandboxes = await startLocalSandboxes({ limits: { diskBytes: 64 * MIB } });
     const files = mapFiles();

@@ -222,6 +222,31 @@ test("another caller's sandbox sees none of this one's files", async () => {
   expect((await run(two, look)).stdout.text).not.toContain("secret");
 });
 
+test("memory that all commands take together ends all of them, and the next one works", async () => {
+  await using sandboxes = await simulate({ memoryBytes: 300 * MIB });
+  const sandbox = sandboxes.open();
+  const hog = "x=$(seq 1 100000); while :; do a[i++]=$x$i; done";
+  const results = await Promise.all([run(sandbox, hog), run(sandbox, hog)]);
+  for (const { exitCode, stderr, hasTimedOut } of results) {
+    expect({ exitCode, hasTimedOut }).toEqual({ exitCode: 137, hasTimedOut: false });
+    expect(stderr.text).toMatch(/used more than \d+ MB of memory/);
+  }
+  expect((await run(sandbox, "echo next")).stdout.text).toBe("next\n");
+});
+
+test("on a system that is not Linux it stands in by itself", async () => {
+  const { platform } = process;
+  Object.defineProperty(process, "platform", { value: "darwin" });
+  try {
+    await using sandboxes = await startLocalSandboxes();
+    const sandbox = sandboxes.open();
+    expect((await run(sandbox, "echo simulated")).stdout.text).toBe("simulated\n");
+    expect((await sandbox.status()).notes).toContainEqual(expect.stringMatching(/^bubblewrap.* needs Linux/));
+  } finally {
+    Object.defineProperty(process, "platform", { value: platform });
+  }
+});
+
 test("a driver that this machine does not have is refused with the reason", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
   const path = process.env["PATH"];

@@ -105,7 +105,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     },
     start,
     status: async (running) => {
-      const plain = (await isThere(imagePath)) ? [] : Object.values(folders);
+      const plain = (await isThere(folders.workspace)) ? Object.values(folders) : [];
       const cgroup = typeof running === "object" ? cgroups.get(running.link) : undefined;
       return await statusOf({ running, cgroup, folders: plain, limits });
     },

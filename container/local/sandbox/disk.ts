@@ -56,6 +56,24 @@ export async function diskUse(pid: number | undefined): Promise<{ usedBytes: num
   }
 }
 
+/**
+ * What folders of the machine hold, by `du`, which follows no link however they change under it; nothing where they are
+ * not there or that takes longer than it may.
+ */
+export async function measureFolders(
+  folders: readonly string[],
+  what: "bytes" | "files",
+  timeoutMs = 0,
+): Promise<number | undefined> {
+  const args = ["-scx", what === "bytes" ? "--block-size=1" : "--inodes", "--", ...folders];
+  // What vanishes while it is counted is told by its exit code, and counts little.
+  const { stdout } = await promisify(execFile)("du", args, { timeout: timeoutMs }).catch((error: unknown) => ({
+    stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "",
+  }));
+  const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
+  return total === undefined ? undefined : Number(total);
+}
+
 async function run(program: string, args: readonly string[]): Promise<void> {
   const { PATH = "" } = jailEnvironment();
   // Users' paths seldom hold mkfs.

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod";
 import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
-import { SILENT } from "./agent-link.ts";
+import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
 import { Contexts } from "./contexts.ts";
@@ -177,8 +177,7 @@ export class LocalSandbox {
       const guest = guestFiles(agent.link);
       const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
       const running = { ...agent, guest, contexts, startedMs: performance.now() };
-      if (this.#mustEmpty) await guest.empty("/workspace", "files");
-      this.#mustEmpty = false;
+      if (this.#mustEmpty) await this.#empty(agent.link, guest);
       this.#current = running;
       void agent.link.ended.then(() => {
         if (this.#current === running) this.#current = undefined;
@@ -190,6 +189,16 @@ export class LocalSandbox {
         "unavailable",
         "The sandbox did not start; try again, and see the log of npm start if it stays so.",
       );
+    }
+  }
+
+  async #empty(link: AgentLink, guest: Guest): Promise<void> {
+    try {
+      await guest.empty("/workspace", "files");
+      this.#mustEmpty = false;
+    } catch (error) {
+      link.kill("The workspace could not be emptied.");
+      throw error;
     }
   }
 

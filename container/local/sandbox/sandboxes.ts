@@ -28,7 +28,8 @@ const IDLE_MS = 15 * 60_000;
 const MAX_STARTED = 32;
 const ETC_FOLDER = "sandbox-etc";
 const ASKED_FOR = "It was asked for by --driver simulated; leave that out for real sandboxes.";
-const NO_LINUX = "bubblewrap, which makes real sandboxes, runs on Linux only.";
+const NO_LINUX =
+  "bubblewrap, which makes real sandboxes, needs Linux: for those, run Pincer in a Linux virtual machine.";
 
 /** All sandboxes of this machine, by id. */
 export class Sandboxes {

@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
+import { diskUse, measureFolders } from "./disk.ts";
 import type { Limits } from "./limits.ts";
 import type { SandboxCgroup } from "./cgroups.ts";
-import { diskUse } from "./disk.ts";
 import type { RunningAgent } from "./enclosure.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
@@ -13,7 +11,7 @@ export type LocalStatus = Omit<SandboxStatus, "costUsd">;
 export interface StatusOptions {
   readonly running: RunningAgent | "asleep" | "starting";
   readonly cgroup: SandboxCgroup | undefined;
-  /** What it keeps in the machine's own folders; none where it has a disk of its own. */
+  /** What it keeps in the machine's own folders; none where it has a disk of its own, or nothing yet. */
   readonly folders: readonly string[];
   readonly limits: Limits;
 }
@@ -28,11 +26,10 @@ const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
 export async function statusOf({ running, cgroup, folders, limits }: StatusOptions): Promise<LocalStatus> {
-  const hasOwnDisk = folders.length === 0;
   const link = typeof running === "object" ? running.link : undefined;
-  const used = hasOwnDisk ? await diskUse(link?.pid) : await measureFolders(folders, limits);
+  const used = folders.length === 0 ? await diskUse(link?.pid) : await watchedUse(folders, limits);
   const disk = used === undefined ? {} : { disk: used };
-  const notes = hasOwnDisk ? [] : [WATCHED_DISK];
+  const notes = folders.length === 0 ? [] : [WATCHED_DISK];
   if (typeof running === "string") return { driver: "local", state: running, ...disk, notes };
   if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
   return {
@@ -46,10 +43,7 @@ export async function statusOf({ running, cgroup, folders, limits }: StatusOptio
   };
 }
 
-/** By `du`, which follows no link however the folders change under it. */
-async function measureFolders(folders: readonly string[], limits: Limits): Promise<LocalStatus["disk"]> {
-  const args = ["-scx", "--block-size=1", "--", ...folders];
-  const { stdout } = await promisify(execFile)("du", args, { timeout: MEASURE_MS }).catch(() => ({ stdout: "" }));
-  const total = /^(\d+)\ttotal$/m.exec(stdout)?.[1];
-  return total === undefined ? undefined : { usedBytes: Number(total), limitBytes: limits.diskBytes };
+async function watchedUse(folders: readonly string[], { diskBytes }: Limits): Promise<LocalStatus["disk"]> {
+  const usedBytes = await measureFolders(folders, "bytes", MEASURE_MS);
+  return usedBytes === undefined ? undefined : { usedBytes, limitBytes: diskBytes };
 }

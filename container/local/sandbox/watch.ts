@@ -1,8 +1,7 @@
-import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
-import { promisify } from "node:util";
 import type { SandboxCgroup } from "./cgroups.ts";
+import { measureFolders } from "./disk.ts";
 import type { Limits } from "./limits.ts";
 
 export interface WatchOptions {
@@ -105,22 +104,16 @@ function watchDisk({ folders, limits, isDiskLimited }: WatchOptions): () => Prom
   };
 }
 
+async function measure(folders: readonly string[]): Promise<{ bytes: number; files: number }> {
+  return {
+    bytes: (await measureFolders(folders, "bytes")) ?? 0,
+    files: (await measureFolders(folders, "files")) ?? 0,
+  };
+}
+
 async function free(folder: string): Promise<{ bytes: number; files: number }> {
   const { bavail, bsize, ffree } = await statfs(folder);
   return { bytes: bavail * bsize, files: ffree };
-}
-
-/** By `du`, which follows no link however the folders change under it. */
-async function measure(folders: readonly string[]): Promise<{ bytes: number; files: number }> {
-  const total = async (...flags: string[]): Promise<number> => {
-    const { stdout } = await promisify(execFile)("du", ["-scx", ...flags, "--", ...folders]).catch(
-      (error: unknown) => ({
-        stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "",
-      }),
-    );
-    return Number(/^(\d+)\ttotal$/m.exec(stdout)?.[1] ?? 0);
-  };
-  return { bytes: await total("--block-size=1"), files: await total("--inodes") };
 }
 
 /** What a sandbox uses now, of what its cgroup does not limit. */
