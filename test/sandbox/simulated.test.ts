@@ -105,6 +105,17 @@ test("the folder of the caller's files cannot be removed or moved away", async (
   expect(files.paths().toSorted()).toEqual(["kept.txt", "new.txt"]);
 });
 
+test("a command that is ended while it copies leaves nothing half-made among the caller's files", async () => {
+  await using sandboxes = await simulate();
+  const files = mapFiles();
+  const sandbox = sandboxes.open({ files });
+  await run(sandbox, "cd files; seq 1 500000 > a; cp a b");
+  for (let ends = 0; ends < 12; ends++) {
+    await run(sandbox, "cd files; while :; do cp a b; done", { timeoutMs: 250 + 17 * ends });
+  }
+  expect(files.paths().toSorted()).toEqual(["a", "b"]);
+});
+
 test("commands run side by side, each with its own output", async () => {
   await using sandboxes = await simulate();
   const sandbox = sandboxes.open();
