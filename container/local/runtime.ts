@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import * as z from "zod";
 import { answer } from "./sandbox/api.ts";
 import { isAllowed } from "./sandbox/gate.ts";
+import { Problem } from "./sandbox/problem.ts";
 import { Sandboxes, type SandboxesOptions } from "./sandbox/sandboxes.ts";
 
 const configSchema = z.object({
@@ -12,6 +13,7 @@ const configSchema = z.object({
   secret: z.string().min(32),
   egressSocket: z.string().exactOptional(),
   caBundle: z.string().exactOptional(),
+  driver: z.enum(["local", "simulated"]).exactOptional(),
   /** Where it listened before, when it is started again. */
   port: z.int().min(0).max(65_535).default(0),
 });
@@ -31,7 +33,8 @@ const CLOSE_MS = 2_000;
 /** Serves sandboxes on loopback to whoever knows the secret. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const sandboxes = await Sandboxes.open({ ...options, dataDir: resolve(options.dataDir) });
-  if (sandboxes.problem !== undefined) options.log(sandboxes.problem);
+  if (sandboxes.simulatedBecause !== undefined)
+    options.log(`Sandboxes are simulated (just-bash). ${sandboxes.simulatedBecause}`);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
     if (isAllowed(request, options.secret)) void answer(request, response, sandboxes);
     else response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("Forbidden\n");
@@ -55,10 +58,13 @@ async function main(): Promise<void> {
   const closed = once(input, "close");
   const [line] = z.tuple([z.string()]).parse(await once(input, "line"));
   const config = configSchema.parse(JSON.parse(line));
-  const runtime = await startRuntime({
-    ...config,
-    log: (text) => process.stderr.write(`${text}\n`),
-  });
+  const runtime = await startRuntime({ ...config, log: (text) => process.stderr.write(`${text}\n`) }).catch(
+    (error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+      process.stdout.write(`${JSON.stringify({ problem: error.message })}\n`);
+      return process.exit(1);
+    },
+  );
   process.stdout.write(`${JSON.stringify({ url: runtime.url })}\n`);
   const end = async (): Promise<void> => {
     setTimeout(() => process.exit(1), CLOSE_MS).unref();

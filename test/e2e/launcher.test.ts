@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -256,13 +256,28 @@ describe("what cannot work is one sentence that says what to do", () => {
     [["--port", "-1"], "Option '--port' argument is ambiguous; npm start -- --help lists the options."],
     [["--prot", "1"], "Unknown option '--prot'; npm start -- --help lists the options."],
     [["--port", "99999"], "--port 99999 is no port; give a number from 0 to 65535."],
-    [["--driver", "warp"], "There is no warp driver on this machine yet; use --driver local."],
+    [["--driver", "warp"], "There is no warp driver; use --driver local or --driver simulated, or leave it out."],
+    [
+      ["--driver", "container"],
+      "npm start does not run sandboxes in containers yet; use --driver local or --driver simulated, or leave it out.",
+    ],
     [
       ["--allow-host", "http://x/"],
       "--allow-host http://x/ is no host; give HOST or HOST:PORT, such as api.example.com:443.",
     ],
   ])("the command line %j", async (args, sentence) => {
     expect(await failToStart(["--data", await newDataDir(), ...args])).toEqual({ code: 1, said: sentence });
+  });
+
+  test("a local sandbox where bubblewrap is missing", async () => {
+    const programs = await newDataDir();
+    const others = (await readdir("/usr/bin")).filter((name) => name !== "bwrap");
+    await Promise.all(others.map(async (name) => await symlink(`/usr/bin/${name}`, path.join(programs, name))));
+    const failure = await failToStart(["--data", await newDataDir(), "--driver", "local"], { PATH: programs });
+    expect(failure.code).toBe(1);
+    expect(failure.said.split("\n").at(-1)).toBe(
+      "bubblewrap is missing: install it (on Debian and Ubuntu, apt install bubblewrap) and start Pincer again.",
+    );
   });
 
   test("settings that contradict each other", async () => {

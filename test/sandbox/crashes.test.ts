@@ -187,7 +187,7 @@ test.each(["SIGKILL", "end of its input"] as const)(
   },
 );
 
-test("without bubblewrap, commands are refused with a sentence that says what to do", async () => {
+test("without bubblewrap the simulated shell stands in, and says why", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
   const secret = "s".repeat(40);
   const tools = join(dataDir, "bin");
@@ -195,16 +195,15 @@ test("without bubblewrap, commands are refused with a sentence that says what to
   for (const name of ["mount", "mkdir"]) await symlink(`/usr/bin/${name}`, join(tools, name));
   const { child, url } = await startRuntimeChild({ dataDir, secret }, { PATH: tools });
   try {
+    const reason = expect.stringMatching(/^bubblewrap is missing: install it/);
     const health = await fetch(`${url}/health`, { headers: { authorization: `Bearer ${secret}` } });
-    expect(await health.json()).toEqual({
-      status: "unavailable",
-      problem: expect.stringMatching(/^bubblewrap is missing: install it/),
-    });
+    expect(await health.json()).toEqual({ status: "ok", driver: "simulated", reason });
     const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
-    await expect(run(sandbox, "true")).rejects.toMatchObject({
-      code: "unavailable",
-      message: expect.stringMatching(/install it/),
+    expect(await run(sandbox, "echo simulated; git status")).toMatchObject({
+      exitCode: 127,
+      stdout: { text: "simulated\n" },
     });
+    expect(await sandbox.status()).toMatchObject({ driver: "simulated", notes: [expect.anything(), reason] });
   } finally {
     child.kill("SIGKILL");
     await rm(dataDir, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import type { RuntimeOptions } from "../../container/local/runtime.ts";
 import { remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
 
@@ -13,8 +14,8 @@ export interface ServedSandboxes extends AsyncDisposable {
 }
 
 /** The driver in workerd with R2, the runtime beside it: as `npm start` runs them. */
-export async function serveSandboxes(): Promise<ServedSandboxes> {
-  const sandboxes = await startLocalSandboxes();
+export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Promise<ServedSandboxes> {
+  const sandboxes = await startLocalSandboxes(options);
   const stateDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-worker-"));
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, "worker.ts")],

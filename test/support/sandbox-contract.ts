@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Code, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
 import type { ProcessOutput, ProcessRead } from "../../servers/sandbox/process.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
@@ -17,6 +17,8 @@ export interface ContractSubject {
   readonly open: () => Promise<{ readonly sandbox: Sandbox; readonly files: ContractFiles }>;
   /** For each case; starting a sandbox may take its time. */
   readonly timeoutMs?: number;
+  /** Cases that this driver cannot pass by what it is, by name, with the reason. */
+  readonly cannot?: Readonly<Record<string, string>>;
 }
 
 const TIMEOUT_MS = 60_000;
@@ -31,8 +33,17 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
   describeWhole(name, subject);
 }
 
+function leaveOut({ cannot = {} }: ContractSubject): void {
+  beforeEach(({ task, skip }) => {
+    const reason = cannot[task.name];
+    if (reason !== undefined) skip(reason);
+  });
+}
+
 export function describeCommands(name: string, subject: ContractSubject): void {
   describe(`${name}: commands`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("a command's outputs and exit code come back apart", async () => {
       const { sandbox } = await subject.open();
       const result = await run(sandbox, "echo out; echo err >&2; exit 3");
@@ -229,6 +240,8 @@ export function describeCommands(name: string, subject: ContractSubject): void {
 
 export function describeProcesses(name: string, subject: ContractSubject): void {
   describe(`${name}: processes`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("a command that goes on is listed, and how it ended is remembered", async () => {
       const { sandbox } = await subject.open();
       const { processId } = await run(sandbox, "sleep 0.5; exit 4", { waitMs: 0 });
@@ -443,6 +456,8 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
 export function describeFiles(name: string, subject: ContractSubject): void {
   describe(`${name}: files`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("bytes come back as they were written, and missing folders are made", async () => {
       const { sandbox } = await subject.open();
       const bytes = new Uint8Array(20 * 1024 * 1024);
@@ -504,6 +519,8 @@ export function describeFiles(name: string, subject: ContractSubject): void {
 
 export function describeStore(name: string, subject: ContractSubject): void {
   describe(`${name}: the caller's files at /workspace/files`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("a command reads what was stored before it, and what it writes is stored when it has ended", async () => {
       const { sandbox, files } = await subject.open();
       await files.write("data/in.txt", "from the store\n");
@@ -567,6 +584,8 @@ export function describeStore(name: string, subject: ContractSubject): void {
 
 export function describeCode(name: string, subject: ContractSubject): void {
   describe(`${name}: code`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("python keeps its state per context, and the last expression comes back", async () => {
       const { sandbox } = await subject.open();
       await runCode(sandbox, "x = 20\ndef double(n): return 2 * n");
@@ -736,6 +755,8 @@ export function describeCode(name: string, subject: ContractSubject): void {
 
 export function describeWhole(name: string, subject: ContractSubject): void {
   describe(`${name}: the sandbox as a whole`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
+    leaveOut(subject);
+
     test("a sandbox that nobody has used is asleep, and asking does not wake it", async () => {
       const { sandbox } = await subject.open();
       expect(await sandbox.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });

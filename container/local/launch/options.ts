@@ -9,7 +9,10 @@ export const USAGE = `Usage: npm start -- [options]
 
   --port N            serve on this port; 0 takes a free one (default ${DEFAULT_PORT})
   --data DIR          keep everything in this folder (default .pincer)
-  --driver local      where commands run: local is bubblewrap on this machine
+  --driver local|simulated
+                      where commands run: local is bubblewrap on this machine, simulated is
+                      just-bash, which runs anywhere and has no native programs (default local,
+                      and simulated where that cannot be)
   --allow-host HOST[:PORT]
                       let sandbox and browser reach this host too; repeat for more
   --no-install        install nothing: neither npm packages nor system packages
@@ -21,16 +24,19 @@ export interface LaunchOptions {
   readonly dataDir: string;
   readonly mayInstall: boolean;
   readonly allowedHosts: readonly string[];
+  /** Absent for whatever this machine allows. */
+  readonly driver?: SandboxDriverName;
 }
+
+export type SandboxDriverName = "local" | "simulated";
 
 /** Reads the command line; nothing where it asks for help. Throws `LaunchProblem`. */
 export function parseLaunchOptions(args: readonly string[]): LaunchOptions | undefined {
   const values = parseValues(args);
   if (values.help) return undefined;
-  if (values.driver !== "local") {
-    throw new LaunchProblem(`There is no ${values.driver} driver on this machine yet; use --driver local.`);
-  }
+  const driver = values.driver === undefined ? undefined : parseDriver(values.driver);
   return {
+    ...(driver !== undefined && { driver }),
     port: parsePort(values.port),
     dataDir: path.resolve(values.data),
     mayInstall: !values["no-install"],
@@ -45,7 +51,7 @@ function parseValues(args: readonly string[]) {
       options: {
         port: { type: "string", default: String(DEFAULT_PORT) },
         data: { type: "string", default: ".pincer" },
-        driver: { type: "string", default: "local" },
+        driver: { type: "string" },
         "allow-host": { type: "string", multiple: true, default: [] },
         "no-install": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -57,6 +63,13 @@ function parseValues(args: readonly string[]) {
     const [problem] = error instanceof Error ? error.message.split(/\.\s|\n/) : [];
     throw new LaunchProblem(`${problem ?? "The command line is wrong"}; npm start -- --help lists the options.`);
   }
+}
+
+function parseDriver(name: string): SandboxDriverName {
+  if (name === "local" || name === "simulated") return name;
+  const known = "use --driver local or --driver simulated, or leave it out.";
+  if (name === "container") throw new LaunchProblem(`npm start does not run sandboxes in containers yet; ${known}`);
+  throw new LaunchProblem(`There is no ${name} driver; ${known}`);
 }
 
 function parsePort(text: string): number {

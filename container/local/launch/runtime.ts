@@ -4,30 +4,33 @@ import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { startEgressProxy } from "../egress/proxy.ts";
 import { startChild } from "./child.ts";
 import type { Ground } from "./ground.ts";
+import type { SandboxDriverName } from "./options.ts";
 
 export interface LocalRuntime {
   /** The same after a restart. */
   readonly url: string;
-  /** For the banner: the driver, or why no command can run. */
+  /** For the banner: the driver, and why it is not the real one. */
   readonly description: string;
 }
 
 const START_TIMEOUT_MS = 20_000;
 
 const readySchema = z.object({ url: z.url() });
-const healthSchema = z.object({ problem: z.string().optional() });
+const healthSchema = z.object({ driver: z.string(), reason: z.string().optional() });
 
-export interface RuntimeSecrets {
+export interface RuntimeOrders {
   /** The Worker shows it with each request. */
   readonly secret: string;
   /** What the egress proxy adds to the sandboxes' requests; the runtime is not told. */
   readonly hostSecrets: readonly HostSecrets[];
+  /** Absent for what this machine allows. */
+  readonly driver: SandboxDriverName | undefined;
 }
 
 /** The sandbox runtime, and the egress proxy that is the only way out of its sandboxes. */
 export async function startSandboxRuntime(
   ground: Ground,
-  { secret, hostSecrets }: RuntimeSecrets,
+  { secret, hostSecrets, driver }: RuntimeOrders,
 ): Promise<LocalRuntime> {
   const { dataDir, tempDir, allowedHosts, suiteOrigin, env, report, log, closers } = ground;
   const proxy = await startEgressProxy({
@@ -47,6 +50,7 @@ export async function startSandboxRuntime(
       secret,
       egressSocket: proxy.socketPath,
       ...(proxy.caBundle !== undefined && { caBundle: proxy.caBundle }),
+      ...(driver !== undefined && { driver }),
       // The Worker knows one address.
       ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
     }),
@@ -64,6 +68,6 @@ export async function startSandboxRuntime(
 async function describe(url: string, secret: string): Promise<string> {
   const headers = { Authorization: `Bearer ${secret}` };
   const response = await fetch(new URL("/health", url), { headers, signal: AbortSignal.timeout(START_TIMEOUT_MS) });
-  const { problem } = healthSchema.parse(await response.json());
-  return problem === undefined ? "local (bubblewrap on this machine)" : `none: ${problem}`;
+  const { reason } = healthSchema.parse(await response.json());
+  return reason === undefined ? "local (bubblewrap on this machine)" : `simulated (just-bash; ${reason})`;
 }

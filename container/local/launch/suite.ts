@@ -62,7 +62,11 @@ export async function startSuite(
   const { SANDBOX_SECRETS: hostSecrets } = checkSettings({ ...settings, LOCAL_RUNTIME_URL: url });
   // The parts start side by side; the Worker is told about the others when they are there.
   const browser = prepareBrowser(ground);
-  const runtime = startSandboxRuntime(ground, { secret: settings.LOCAL_RUNTIME_SECRET, hostSecrets });
+  const runtime = startSandboxRuntime(ground, {
+    secret: settings.LOCAL_RUNTIME_SECRET,
+    hostSecrets,
+    driver: options.driver,
+  });
   await Promise.all([
     browser,
     runtime,

@@ -37,15 +37,15 @@ const LOOKS: Readonly<Record<string, Route>> = {
   "GET status": async ({ response, sandbox }) => sendJson(response, await sandbox.status()),
 };
 
+const LOCAL = { driver: "local" };
+
 /** Answers one request that has passed the gate. */
 export async function answer(request: IncomingMessage, response: ServerResponse, sandboxes: Sandboxes): Promise<void> {
   try {
     const url = new URL(request.url ?? "/", "http://localhost");
     if (request.method === "GET" && url.pathname === "/health") {
-      return sendJson(
-        response,
-        sandboxes.problem === undefined ? { status: "ok" } : { status: "unavailable", problem: sandboxes.problem },
-      );
+      const reason = sandboxes.simulatedBecause;
+      return sendJson(response, { status: "ok", ...(reason === undefined ? LOCAL : { driver: "simulated", reason }) });
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
     const [look, route] = [LOOKS[`${request.method} ${name}`], ROUTES[`${request.method} ${name}`]];

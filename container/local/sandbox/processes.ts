@@ -32,8 +32,9 @@ export class Processes {
     this.#budget = { leftBytes: limits.totalSpoolBytes };
   }
 
-  get isBusy(): boolean {
-    return [...this.#entries.values()].some(({ process, record }) => process !== undefined && record.isRunning);
+  get runningCount(): number {
+    return [...this.#entries.values()].filter(({ process, record }) => process !== undefined && record.isRunning)
+      .length;
   }
 
   /** Makes a process with a record of its own; `start` begins it. */

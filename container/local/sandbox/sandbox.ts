@@ -1,17 +1,13 @@
-import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
-import { AgentLink, SILENT } from "./agent-link.ts";
-import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
+import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
 import { Contexts } from "./contexts.ts";
-import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
+import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
-import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
 import { LiveOutput } from "./live-output.ts";
 import { Manifest } from "./manifest.ts";
@@ -20,35 +16,27 @@ import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import { problemOfStart, refusalOf } from "./start.ts";
-import { type LocalStatus, statusOf } from "./status.ts";
-import { watchSandbox } from "./watch.ts";
+import type { LocalStatus } from "./status.ts";
 
 export interface SandboxOptions {
   readonly id: string;
   /** Everything of this sandbox is below it. */
   readonly dir: string;
-  readonly etcDir: string;
+  readonly enclosure: Enclosure;
   readonly limits: Limits;
-  readonly hasCgroups: boolean;
-  /** Whether a new sandbox gets a disk of its own. */
-  readonly hasDiskImages: () => Promise<boolean>;
-  readonly egressSocket?: string;
   readonly log: (line: string) => void;
   /** Waits until one more may be started. */
   readonly makeRoom?: () => Promise<void>;
 }
 
-const AGENT = ["/opt/node/bin/node", "--max-old-space-size=128", "--v8-pool-size=0", "/opt/pincer/agent.mjs"];
 const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
 const RESET = "The sandbox was reset, which ended everything in it.";
 /** Fresh namespaces after the old ones were full, once for each call. */
 const MAX_STARTS = 2;
 const PORT_MS = 10_000;
 
-export interface Running {
-  readonly link: AgentLink;
+interface Running extends Agent {
   readonly guest: Guest;
-  readonly cgroup: SandboxCgroup | undefined;
   readonly contexts: Contexts;
   readonly startedMs: number;
 }
@@ -61,19 +49,18 @@ export class LocalSandbox {
   /** What is running, once it does. */
   #current: Running | undefined;
   #mount: Promise<FilesMount> | undefined;
-  #disk: Promise<{ readonly image?: string }> | undefined;
   #mustEmpty = false;
   #calls = 0;
   #lastUsedMs = performance.now();
 
   constructor(options: SandboxOptions) {
     this.#options = options;
-    this.processes = new Processes(this.#folder("spool"), options.limits);
+    this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 
   /** How long nothing was asked of it and no command ran. */
   get idleMs(): number {
-    return this.#calls > 0 || this.processes.isBusy ? 0 : performance.now() - this.#lastUsedMs;
+    return this.#calls > 0 || this.processes.runningCount > 0 ? 0 : performance.now() - this.#lastUsedMs;
   }
 
   get isStarted(): boolean {
@@ -93,12 +80,14 @@ export class LocalSandbox {
 
   /** Starts a command. Where the sandbox is too full or too broken to start it, everything in it is ended first. */
   async start(request: CommandRequest, onOutput: (text: string) => void): Promise<SandboxProcess> {
+    if (request.input !== "closed") this.#refuseWhereSimulated("Terminals and open inputs are");
     for (let tries = 1, note: string | undefined; ; tries++) {
-      const { link, cgroup } = await this.#running();
-      const process = await this.processes.add(request.command, request.maxChars, (record) => {
-        const outOfMemoryKills = (): number => cgroup?.outOfMemoryKills() ?? 0;
-        return new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills });
-      });
+      const { link, outOfMemoryKills } = await this.#running();
+      const process = await this.processes.add(
+        request.command,
+        request.maxChars,
+        (record) => new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills }),
+      );
       const problem = await problemOfStart(process);
       if (problem === undefined) {
         if (note !== undefined) process.record.note(note);
@@ -117,6 +106,7 @@ export class LocalSandbox {
   }
 
   async runCode(request: CodeRequest, live: LiveOutput, signal: AbortSignal): Promise<CodeRunResult> {
+    this.#refuseWhereSimulated("Code contexts are");
     return await (await this.#running()).contexts.run(request, live, signal);
   }
 
@@ -131,18 +121,18 @@ export class LocalSandbox {
   }
 
   async status(): Promise<LocalStatus> {
-    const { limits } = this.#options;
-    const isStarting = this.#starting !== undefined && this.#current === undefined;
-    const isPlain = await isThere(this.#folder("workspace"));
-    const folders = isPlain ? [this.#folder("workspace"), this.#folder("files")] : [];
-    return await statusOf({ running: this.#current, isStarting, folders, limits });
+    const { enclosure } = this.#options;
+    const running = this.#current;
+    if (running === undefined) return await enclosure.status(this.isStarted ? "starting" : "asleep");
+    const { link, startedMs } = running;
+    return await enclosure.status({ link, startedMs, commandCount: this.processes.runningCount });
   }
 
   /** Ends everything in it and empties its workspace, but for the caller's files. */
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    if ((await isThere(this.#folder("workspace"))) || (await isThere(this.#imagePath))) await this.#running();
+    if (await this.#options.enclosure.isUsed()) await this.#running();
     else this.#mustEmpty = false;
   }
 
@@ -160,18 +150,13 @@ export class LocalSandbox {
     const running = await this.#starting?.catch(() => undefined);
     if (running === undefined) return;
     running.link.kill(reason);
-    await running.link.ended;
-    await running.cgroup?.remove();
+    await running.gone;
   }
 
   async #openMount(): Promise<FilesMount> {
-    const { image } = await this.#prepareDisk();
-    // Numbers of folders are used again, so that the time of birth belongs to it. What a disk image has lost when the
-    // machine went down must not be taken for removed.
-    const { ino, birthtimeNs } = await stat(image ?? this.#folder("files"), { bigint: true });
-    const boot = image === undefined ? "" : `:${(await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim()}`;
-    const manifest = await Manifest.load(join(this.#options.dir, "manifest.json"), `${ino}:${birthtimeNs}${boot}`);
-    return new FilesMount(manifest, this.#options.limits, async () => await this.guest());
+    const { dir, enclosure, limits } = this.#options;
+    const manifest = await Manifest.load(join(dir, "manifest.json"), await enclosure.prepare());
+    return new FilesMount(manifest, limits, async () => await this.guest());
   }
 
   async #running(): Promise<Running> {
@@ -185,24 +170,21 @@ export class LocalSandbox {
   }
 
   async #boot(): Promise<Running> {
-    const { limits, log, hasCgroups, makeRoom } = this.#options;
+    const { id, enclosure, log, makeRoom } = this.#options;
     await makeRoom?.();
-    const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
     try {
-      const link = await this.#startAgent(cgroup);
-      const guest = guestFiles(link);
-      const contexts = new Contexts(link, () => cgroup?.outOfMemoryKills() ?? 0);
-      const running = { link, guest, cgroup, contexts, startedMs: performance.now() };
-      if (this.#mustEmpty) await this.#empty(link, guest);
+      const agent = await enclosure.start();
+      const guest = guestFiles(agent.link);
+      const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
+      const running = { ...agent, guest, contexts, startedMs: performance.now() };
+      if (this.#mustEmpty) await this.#empty(agent.link, guest);
       this.#current = running;
-      void link.ended.then(async () => {
+      void agent.link.ended.then(() => {
         if (this.#current === running) this.#current = undefined;
-        await cgroup?.remove();
       });
       return running;
     } catch (error) {
-      await cgroup?.remove();
-      log(`sandbox ${this.#options.id}: ${String(error)}`);
+      log(`sandbox ${id}: ${String(error)}`);
       throw new Problem(
         "unavailable",
         "The sandbox did not start; try again, and see the log of npm start if it stays so.",
@@ -220,70 +202,9 @@ export class LocalSandbox {
     }
   }
 
-  async #startAgent(cgroup: SandboxCgroup | undefined): Promise<AgentLink> {
-    const { id, limits, log, etcDir, egressSocket } = this.#options;
-    const { image } = await this.#prepareDisk();
-    const [workspaceDir, filesDir] =
-      image === undefined
-        ? [this.#folder("workspace"), this.#folder("files")]
-        : [`${DISK_FOLDER}/workspace`, `${DISK_FOLDER}/files`];
-    const command = await jailCommand(
-      {
-        ...(image !== undefined && { diskImage: image }),
-        ...{ workspaceDir, filesDir, etcDir, limits },
-        cgroupProcsFiles: cgroup?.procsFiles ?? [],
-        isNice: cgroup?.limits.cpu !== true,
-        ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
-      },
-      AGENT,
-    );
-    const link = await AgentLink.start(command, log);
-    const onBreach = (reason: string): void => {
-      log(`sandbox ${id}: ${reason}`);
-      link.kill(reason);
-    };
-    const isDiskLimited = image !== undefined;
-    const folders = isDiskLimited ? [this.#options.dir] : [workspaceDir, filesDir];
-    const watch = watchSandbox({ pid: link.pid, limits, cgroup, folders, isDiskLimited, onBreach });
-    void link.ended.then(() => watch.stop());
-    return link;
+  /** Throws `Problem` with what it is that cannot be had, and why. */
+  #refuseWhereSimulated(what: string): void {
+    const reason = this.#options.enclosure.simulatedBecause;
+    if (reason !== undefined) throw new Problem("unavailable", `${what} beyond the simulated shell. ${reason}`);
   }
-
-  async #prepareDisk(): Promise<{ readonly image?: string }> {
-    this.#disk ??= this.#makeDisk().catch((error: unknown) => {
-      this.#disk = undefined;
-      throw error;
-    });
-    return await this.#disk;
-  }
-
-  /** A sandbox that was made without a disk of its own keeps its folders. */
-  async #makeDisk(): Promise<{ readonly image?: string }> {
-    await mkdir(this.#options.dir, { recursive: true, mode: 0o700 });
-    if (await isThere(this.#imagePath)) return { image: this.#imagePath };
-    if ((await isThere(this.#folder("workspace"))) || !(await this.#options.hasDiskImages())) {
-      await this.#makeFolders();
-      return {};
-    }
-    await makeDiskImage(this.#imagePath, this.#options.limits.diskBytes);
-    return { image: this.#imagePath };
-  }
-
-  get #imagePath(): string {
-    return join(this.#options.dir, "disk.img");
-  }
-
-  async #makeFolders(): Promise<void> {
-    await makeSandboxFolder(this.#folder("workspace"));
-    await makeSandboxFolder(join(this.#folder("workspace"), "files"));
-    await makeSandboxFolder(this.#folder("files"));
-  }
-
-  #folder(name: "workspace" | "files" | "spool"): string {
-    return join(this.#options.dir, name);
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

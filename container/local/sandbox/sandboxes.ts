@@ -1,14 +1,20 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
+import { bubblewrapEnclosure } from "./bubblewrap.ts";
 import { canMountImages } from "./disk.ts";
+import type { Enclosure } from "./enclosure.ts";
 import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
+import { hasSeccompFilter } from "./seccomp.ts";
+import { simulatedEnclosure } from "./simulated.ts";
 
 export interface SandboxesOptions {
   readonly dataDir: string;
+  /** Absent for the simulated shell where the local one cannot be. */
+  readonly driver?: "local" | "simulated";
   readonly egressSocket?: string;
   /** PEM: what programs in the sandboxes trust, where that is not what this machine does. */
   readonly caBundle?: string;
@@ -22,11 +28,15 @@ export interface SandboxesOptions {
 
 const IDLE_MS = 15 * 60_000;
 const MAX_STARTED = 32;
+const ETC_FOLDER = "sandbox-etc";
+const ASKED_FOR = "It was asked for by --driver simulated; leave that out for real sandboxes.";
+const NO_LINUX =
+  "bubblewrap, which makes real sandboxes, needs Linux: for those, run Pincer in a Linux virtual machine.";
 
 /** All sandboxes of this machine, by id. */
 export class Sandboxes {
-  /** Why none can be started, in a sentence that says what to do. */
-  readonly problem: string | undefined;
+  /** Why the simulated shell stands in, in a sentence that says what to do; absent where sandboxes are real. */
+  readonly simulatedBecause: string | undefined;
   readonly limits: Limits;
   readonly #options: SandboxesOptions;
   readonly #sandboxes = new Map<string, LocalSandbox>();
@@ -34,56 +44,42 @@ export class Sandboxes {
   readonly #timer: NodeJS.Timeout;
   readonly #canMountImages: Promise<boolean>;
 
-  private constructor(options: SandboxesOptions, limits: Limits, problem: string | undefined) {
+  private constructor(options: SandboxesOptions, limits: Limits, simulatedBecause: string | undefined) {
     this.#options = options;
     this.limits = limits;
-    this.problem = problem;
+    this.simulatedBecause = simulatedBecause;
     const idleMs = options.idleMs ?? IDLE_MS;
     this.#timer = setInterval(() => void this.#stopIdle(idleMs), Math.max(50, idleMs / 4));
     this.#timer.unref();
     // Found out while nobody waits for it.
-    this.#canMountImages =
-      options.hasDiskImages === false ? Promise.resolve(false) : canMountImages(join(options.dataDir, "sandbox-probe"));
+    const mayMountImages = simulatedBecause === undefined && options.hasDiskImages !== false;
+    this.#canMountImages = mayMountImages
+      ? canMountImages(join(options.dataDir, "sandbox-probe"))
+      : Promise.resolve(false);
   }
 
-  /** Tries what this machine allows. Leftovers of a runtime that was killed are removed. */
+  /** Tries what this machine allows. Throws `Problem` where that is not the driver that is asked for. */
   static async open(options: SandboxesOptions): Promise<Sandboxes> {
-    const { dataDir } = options;
+    const { dataDir, driver } = options;
     const limits = { ...defaultLimits(), ...options.limits };
-    const all = join(dataDir, "sandboxes");
-    await mkdir(all, { recursive: true, mode: 0o700 });
-    removeStaleCgroups();
-    const etcDir = join(dataDir, "sandbox-etc");
-    await prepareEtc(etcDir, options.caBundle);
-    const probeDir = join(dataDir, "sandbox-probe");
-    for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
-    const problem = await jailProblem({
-      workspaceDir: probeDir,
-      filesDir: join(probeDir, "files"),
-      etcDir,
-      limits,
-      cgroupProcsFiles: [],
-      isNice: false,
-    });
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    if (driver === "simulated") return new Sandboxes(options, limits, ASKED_FOR);
+    const problem = process.platform === "linux" ? await problemOfJails(options, limits) : NO_LINUX;
+    if (driver === "local" && problem !== undefined) throw new Problem("unavailable", problem);
     return new Sandboxes(options, limits, problem);
   }
 
   async get(id: string): Promise<LocalSandbox> {
-    if (this.problem !== undefined) throw new Problem("unavailable", this.problem);
     const known = this.#sandboxes.get(id);
     if (known !== undefined) return known;
-    const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
     // Its successor has the same folders.
     await this.#ending.get(id);
+    const { dataDir, log } = this.#options;
+    // Each driver has folders of its own: in the other's there may be links, and files of another user.
+    const dir = join(dataDir, this.simulatedBecause === undefined ? "sandboxes" : "simulated", id);
     const sandbox = new LocalSandbox({
-      id,
-      dir: join(dataDir, "sandboxes", id),
-      etcDir: join(dataDir, "sandbox-etc"),
-      limits: this.limits,
-      hasCgroups,
-      hasDiskImages: async () => await this.#canMountImages,
-      ...(egressSocket !== undefined && { egressSocket }),
-      log,
+      ...{ id, dir, limits: this.limits, log },
+      enclosure: this.#enclosure(id, dir),
       makeRoom: async () => await this.#makeRoom(),
     });
     // Another call may have made it meanwhile.
@@ -98,6 +94,18 @@ export class Sandboxes {
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
     await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages]);
+  }
+
+  #enclosure(id: string, dir: string): Enclosure {
+    const { dataDir, egressSocket, hasCgroups = true, log } = this.#options;
+    const { limits, simulatedBecause: reason } = this;
+    if (reason !== undefined) return simulatedEnclosure({ dir, limits, reason, log });
+    return bubblewrapEnclosure({
+      ...{ id, dir, limits, hasCgroups, log },
+      etcDir: join(dataDir, ETC_FOLDER),
+      hasDiskImages: async () => await this.#canMountImages,
+      ...(egressSocket !== undefined && { egressSocket }),
+    });
   }
 
   async #stopIdle(idleMs: number): Promise<void> {
@@ -124,4 +132,22 @@ export class Sandboxes {
     this.#ending.set(id, ending);
     await ending;
   }
+}
+
+/** Why no real sandbox can be started here. Leftovers of a runtime that was killed are removed. */
+async function problemOfJails({ dataDir, caBundle }: SandboxesOptions, limits: Limits): Promise<string | undefined> {
+  removeStaleCgroups();
+  if (!hasSeccompFilter(process.arch)) return `There is no seccomp filter for ${process.arch} processors yet.`;
+  const etcDir = join(dataDir, ETC_FOLDER);
+  await prepareEtc(etcDir, caBundle);
+  const probeDir = join(dataDir, "sandbox-probe");
+  for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
+  return await jailProblem({
+    workspaceDir: probeDir,
+    filesDir: join(probeDir, "files"),
+    etcDir,
+    limits,
+    cgroupProcsFiles: [],
+    isNice: false,
+  });
 }

@@ -43,6 +43,10 @@ const skipBelow = (value: number, count: number): Instruction => [0x35, 0, count
 const refuse = (errno: number): Instruction => [0x06, 0, 0, 0x0005_0000 | errno];
 const allow: Instruction = [0x06, 0, 0, 0x7fff_0000];
 
+export function hasSeccompFilter(processor: string): boolean {
+  return MACHINES[processor] !== undefined;
+}
+
 /** The filter for that processor (`process.arch`), as bubblewrap's `--seccomp` reads it. */
 export function seccompFilter(processor: string): Uint8Array {
   const machine = MACHINES[processor];

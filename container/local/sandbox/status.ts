@@ -1,15 +1,16 @@
 import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
 import { diskUse, measureFolders } from "./disk.ts";
 import type { Limits } from "./limits.ts";
-import type { Running } from "./sandbox.ts";
+import type { SandboxCgroup } from "./cgroups.ts";
+import type { RunningAgent } from "./enclosure.ts";
 import { descendants, memoryUse } from "./watch.ts";
 
 /** What it costs is for the driver to say. */
 export type LocalStatus = Omit<SandboxStatus, "costUsd">;
 
 export interface StatusOptions {
-  readonly running: Running | undefined;
-  readonly isStarting: boolean;
+  readonly running: RunningAgent | "asleep" | "starting";
+  readonly cgroup: SandboxCgroup | undefined;
   /** What it keeps in the machine's own folders; none where it has a disk of its own, or nothing yet. */
   readonly folders: readonly string[];
   readonly limits: Limits;
@@ -24,20 +25,20 @@ const WATCHED_DISK =
 const WATCHED_MEMORY =
   "The kernel does not limit memory here: where it is used up, all of the sandbox's processes are ended.";
 
-export async function statusOf({ running, isStarting, folders, limits }: StatusOptions): Promise<LocalStatus> {
-  const used = folders.length === 0 ? await diskUse(running?.link.pid) : await watchedUse(folders, limits);
+export async function statusOf({ running, cgroup, folders, limits }: StatusOptions): Promise<LocalStatus> {
+  const link = typeof running === "object" ? running.link : undefined;
+  const used = folders.length === 0 ? await diskUse(link?.pid) : await watchedUse(folders, limits);
   const disk = used === undefined ? {} : { disk: used };
   const notes = folders.length === 0 ? [] : [WATCHED_DISK];
-  if (running === undefined) return { driver: "local", state: isStarting ? "starting" : "asleep", ...disk, notes };
-  const { cgroup, link, startedMs } = running;
+  if (typeof running === "string") return { driver: "local", state: running, ...disk, notes };
   if (cgroup?.limits.memory !== true) notes.push(WATCHED_MEMORY);
   return {
     driver: "local",
     state: "running",
-    uptimeMs: performance.now() - startedMs,
+    uptimeMs: performance.now() - running.startedMs,
     ...disk,
-    memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(link.pid), limitBytes: limits.memoryBytes },
-    processCount: Math.max(0, descendants(link.pid).length - OWN_PROCESSES),
+    memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(running.link.pid), limitBytes: limits.memoryBytes },
+    processCount: Math.max(0, descendants(running.link.pid).length - OWN_PROCESSES),
     notes,
   };
 }

@@ -10,6 +10,9 @@ export function isOurTemporary(path) {
   return /^\.pincer-write-[0-9a-f]{16}$/.test(basename(path));
 }
 
+/** What the simulated shell leaves behind where a command is ended while it copies; a running one may still need it. */
+const STAGED = /^\.just-bash-(?:write|mv-[a-z]+)-[0-9a-f]{32}$/;
+
 /** How many names of any kind are looked at for each file that is asked for. */
 const SEEN_FOR_EACH = 10;
 
@@ -56,6 +59,7 @@ export function scan(root, maxFiles) {
         break;
       }
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      if (STAGED.test(entry.name)) continue;
       if (isOurTemporary(path)) leftovers.push(`${root}/${path}`);
       else if (entry.isDirectory()) folders.push(path);
       else if (!entry.isFile()) leftOut += 1;

@@ -1,0 +1,117 @@
+import { randomBytes } from "node:crypto";
+import { lstat, mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AgentLink } from "./agent-link.ts";
+import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
+import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
+import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
+import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
+import type { Limits } from "./limits.ts";
+import { statusOf } from "./status.ts";
+import { watchSandbox } from "./watch.ts";
+
+export interface BubblewrapOptions {
+  readonly id: string;
+  readonly dir: string;
+  readonly etcDir: string;
+  readonly limits: Limits;
+  readonly hasCgroups: boolean;
+  /** Whether a new sandbox gets a disk of its own. */
+  readonly hasDiskImages: () => Promise<boolean>;
+  readonly egressSocket?: string;
+  readonly log: (line: string) => void;
+}
+
+const PROGRAM = ["/opt/node/bin/node", "--max-old-space-size=128", "--v8-pool-size=0", "/opt/pincer/agent.mjs"];
+
+/** A sandbox in namespaces of its own, with the machine's programs. */
+export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
+  const { id, dir, limits, log } = options;
+  const imagePath = join(dir, "disk.img");
+  const folders = { workspace: join(dir, "workspace"), files: join(dir, "files") };
+  let disk: Promise<{ readonly image?: string }> | undefined;
+  const cgroups = new WeakMap<AgentLink, SandboxCgroup>();
+
+  const prepareDisk = async (): Promise<{ readonly image?: string }> => {
+    disk ??= makeDisk().catch((error: unknown) => {
+      disk = undefined;
+      throw error;
+    });
+    return await disk;
+  };
+
+  /** A sandbox that was made without a disk of its own keeps its folders. */
+  const makeDisk = async (): Promise<{ readonly image?: string }> => {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    if (await isThere(imagePath)) return { image: imagePath };
+    if ((await isThere(folders.workspace)) || !(await options.hasDiskImages())) {
+      await makeSandboxFolder(folders.workspace);
+      await makeSandboxFolder(join(folders.workspace, "files"));
+      await makeSandboxFolder(folders.files);
+      return {};
+    }
+    await makeDiskImage(imagePath, limits.diskBytes);
+    return { image: imagePath };
+  };
+
+  const startAgent = async (cgroup: SandboxCgroup | undefined): Promise<AgentLink> => {
+    const { etcDir, egressSocket } = options;
+    const { image } = await prepareDisk();
+    const [workspaceDir, filesDir] =
+      image === undefined ? [folders.workspace, folders.files] : [`${DISK_FOLDER}/workspace`, `${DISK_FOLDER}/files`];
+    const command = await jailCommand(
+      {
+        ...(image !== undefined && { diskImage: image }),
+        ...{ workspaceDir, filesDir, etcDir, limits },
+        cgroupProcsFiles: cgroup?.procsFiles ?? [],
+        isNice: cgroup?.limits.cpu !== true,
+        ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
+      },
+      PROGRAM,
+    );
+    const link = await AgentLink.start(command, log);
+    const onBreach = (reason: string): void => {
+      log(`sandbox ${id}: ${reason}`);
+      link.kill(reason);
+    };
+    const isDiskLimited = image !== undefined;
+    const watched = isDiskLimited ? [dir] : [workspaceDir, filesDir];
+    const watch = watchSandbox({ pid: link.pid, limits, cgroup, folders: watched, isDiskLimited, onBreach });
+    void link.ended.then(() => watch.stop());
+    return link;
+  };
+
+  const start = async (): Promise<Agent> => {
+    const { hasCgroups } = options;
+    const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
+    try {
+      const link = await startAgent(cgroup);
+      if (cgroup !== undefined) cgroups.set(link, cgroup);
+      const gone = link.ended.then(async () => await cgroup?.remove());
+      return { link, outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0, gone };
+    } catch (error) {
+      await cgroup?.remove();
+      throw error;
+    }
+  };
+
+  return {
+    isUsed: async () => (await isThere(folders.workspace)) || (await isThere(imagePath)),
+    prepare: async () => {
+      const { image } = await prepareDisk();
+      if (image === undefined) return await identityOf(folders.files);
+      // What a disk image has lost when the machine went down must not be taken for removed.
+      return `${await identityOf(image)}:${(await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim()}`;
+    },
+    start,
+    status: async (running) => {
+      const plain = (await isThere(folders.workspace)) ? Object.values(folders) : [];
+      const cgroup = typeof running === "object" ? cgroups.get(running.link) : undefined;
+      return await statusOf({ running, cgroup, folders: plain, limits });
+    },
+  };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
