@@ -69,6 +69,9 @@ async function agentCommand(folders: Readonly<Record<string, string>>, limits: L
   );
   const code = await Promise.all(CODE.map(async (folder) => await realpath(folder)));
   const own = places.map(([, folder]) => folder);
+  // Node would read it as any path that begins like this one.
+  if ([...code, ...own].some((folder) => folder.includes("*")))
+    throw new Error("The path of the data folder must not hold an asterisk; choose another by --data.");
   return [
     process.execPath,
     ...["--no-warnings", "--permission", "--allow-worker"],
