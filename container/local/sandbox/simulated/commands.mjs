@@ -70,7 +70,7 @@ export function openCommands(setting, folders, outbox) {
   function runNext() {
     const running = [...entries.values()].filter((entry) => entry.worker !== undefined && !entry.isOver).length;
     const next = [...entries].find(([, entry]) => entry.isReady && !entry.isOver && entry.worker === undefined);
-    if (next !== undefined && running < MAX_WORKERS) run(...next);
+    if (next !== undefined && running < MAX_WORKERS && !isFull) run(...next);
   }
 
   /** @param {number} call @param {Entry} entry */
