@@ -24,7 +24,8 @@ const LAST_WORDS_MS = 2_000;
  * @param {import("../inside/process.mjs").Outbox} outbox
  */
 export function openCommands(setting, folders, outbox) {
-  const heapMib = Math.min(MAX_HEAP_MIB, Math.floor(setting.limits.memoryBytes / MIB));
+  // One command does not take what all of them may have.
+  const heapMib = Math.min(MAX_HEAP_MIB, Math.floor(setting.limits.memoryBytes / MIB / 4));
   /** Those that the runtime may still ask about. @type {Map<number, Entry>} */
   const entries = new Map();
   /** @type {Worker | undefined} */
