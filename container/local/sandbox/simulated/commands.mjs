@@ -13,6 +13,8 @@ const CHUNK_BYTES = 256 * 1024;
 const MAX_WORKERS = 32;
 const MAX_HEAP_MIB = 512;
 const WATCH_MS = 100;
+/** For the ends of the commands to be told. */
+const LAST_WORDS_MS = 2_000;
 
 /**
  * The commands, each in a thread of its own: whatever it does, ending the thread ends it. Its output comes when it is
@@ -22,11 +24,13 @@ const WATCH_MS = 100;
  * @param {import("../inside/process.mjs").Outbox} outbox
  */
 export function openCommands(setting, folders, outbox) {
-  const heapMib = Math.min(MAX_HEAP_MIB, Math.floor(setting.limits.memoryBytes / MIB));
+  // One command does not take what all of them may have.
+  const heapMib = Math.min(MAX_HEAP_MIB, Math.floor(setting.limits.memoryBytes / MIB / 4));
   /** Those that the runtime may still ask about. @type {Map<number, Entry>} */
   const entries = new Map();
   /** @type {Worker | undefined} */
   let spare = makeWorker();
+  let isFull = false;
 
   function makeWorker() {
     const worker = new Worker(new URL("./shell.mjs", import.meta.url), {
@@ -47,6 +51,8 @@ export function openCommands(setting, folders, outbox) {
 
   /** @param {number} call @param {{ command: string, cwd: string, env: Record<string, string>, input: string }} request */
   function start(call, { command, cwd, env, input }) {
+    // Told so, the runtime starts a fresh agent at once.
+    if (isFull) throw Object.assign(new Error("no memory"), { code: "ENOMEM" });
     if (!folders.isFolder(cwd)) throw Object.assign(new Error("no such folder"), { code: "ENOCWD" });
     entries.set(call, { command, cwd, env, stdin: [], isReady: input === "none", isOver: false, isWanted: true });
     outbox.send(FROM_AGENT.started, call, {});
@@ -65,7 +71,7 @@ export function openCommands(setting, folders, outbox) {
   function runNext() {
     const running = [...entries.values()].filter((entry) => entry.worker !== undefined && !entry.isOver).length;
     const next = [...entries].find(([, entry]) => entry.isReady && !entry.isOver && entry.worker === undefined);
-    if (next !== undefined && running < MAX_WORKERS) run(...next);
+    if (next !== undefined && running < MAX_WORKERS && !isFull) run(...next);
   }
 
   /** @param {number} call @param {Entry} entry */
@@ -121,10 +127,11 @@ export function openCommands(setting, folders, outbox) {
 
   /** What a thread holds beside its heap is seen from outside only; all of it goes back when this process ends. */
   function watchMemory() {
-    if (process.memoryUsage.rss() <= setting.limits.memoryBytes) return;
+    if (isFull || process.memoryUsage.rss() <= setting.limits.memoryBytes) return;
+    isFull = true;
     const used = `The sandbox used more than ${Math.round(setting.limits.memoryBytes / MIB)} MB of memory; its commands were ended.\n`;
     for (const [call, entry] of entries) if (!entry.isOver) void finish(call, entry, { ...KILLED, stderr: used });
-    outbox.whenClear(() => setTimeout(() => process.exit(0), WATCH_MS));
+    setTimeout(() => process.exit(0), LAST_WORDS_MS);
   }
   setInterval(watchMemory, WATCH_MS).unref();
 
