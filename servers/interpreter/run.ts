@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
-import type { CodeResult } from "../sandbox/driver.ts";
+import { type CodeResult, STARTING } from "../sandbox/driver.ts";
 import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
 import { describeOutput, keepOutput } from "./output.ts";
 
@@ -26,12 +26,14 @@ export const interpreterRun = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["interpreter:run"],
   handler: async ({ code, language, context, fresh: isFresh = false, timeout_ms: timeoutMs }, tool) => {
-    const result = await tool
-      .sandbox(DEFAULT_HANDLE)
-      .runCode(
-        { code, language, context, isFresh, timeoutMs, maxChars: MAX_CAPTURED_CHARS },
-        { signal: tool.signal, onOutput: tool.reportProgress },
-      );
+    const result = await tool.sandbox(DEFAULT_HANDLE).runCode(
+      { code, language, context, isFresh, timeoutMs, maxChars: MAX_CAPTURED_CHARS },
+      {
+        signal: tool.signal,
+        onOutput: tool.reportProgress,
+        onStarting: () => tool.reportProgress(STARTING),
+      },
+    );
     const kept = await Promise.all(
       result.results.slice(0, MAX_SHOWN_RESULTS).map((output) => keepOutput(output, tool)),
     );

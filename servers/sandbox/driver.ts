@@ -88,6 +88,9 @@ export interface Sandbox {
   reset(): Promise<void>;
 }
 
+/** What is told of a sandbox that has to start before it can do anything. */
+export const STARTING = "The sandbox is starting.";
+
 export interface Watch {
   readonly signal: AbortSignal;
   /** Called with output as it comes, at most a few times a second. */

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { handleName } from "../shared/handles.ts";
-import { cursorOf, describeEnd, keepCutOutput, processHandle } from "./process-answer.ts";
+import { cursorOf, describeEnd, keepCutOutput, processHandle, watchOf } from "./process-answer.ts";
 
 const RUNNING_NOTE = "It is still running and goes on until timeout_ms; follow it with sandbox_wait.";
 
@@ -52,7 +52,7 @@ export const sandboxExec = defineTool({
         ...(input.env === undefined ? {} : { env: input.env }),
         ...(input.stdin === undefined ? {} : { stdin: input.stdin }),
       },
-      { signal: context.signal, onOutput: context.reportProgress },
+      watchOf(context),
     );
     const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? [])];
     return {

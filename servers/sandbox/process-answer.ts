@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Attachment, ToolContext } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { isHandleName } from "../shared/handles.ts";
-import type { Sandbox } from "./driver.ts";
+import { STARTING, type Sandbox, type Watch } from "./driver.ts";
 import type { CapturedOutput, OutputPosition, ProcessInfo, ProcessOutput } from "./process.ts";
 
 /*
@@ -23,6 +23,11 @@ export const processAnswer = z.object({
   cursor: z.string(),
   note: z.string().optional(),
 });
+
+/** A call's signal and its progress: output as it comes, and that a sandbox has to start first. */
+export function watchOf({ signal, reportProgress }: ToolContext): Watch {
+  return { signal, onOutput: reportProgress, onStarting: () => reportProgress(STARTING) };
+}
 
 /** A process's name beyond its sandbox. */
 export function processHandle(sandbox: string, processId: string): string {

@@ -2,7 +2,14 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
-import { describeProcess, keepCutOutput, parseCursor, parseProcessHandle, processAnswer } from "./process-answer.ts";
+import {
+  describeProcess,
+  keepCutOutput,
+  parseCursor,
+  parseProcessHandle,
+  processAnswer,
+  watchOf,
+} from "./process-answer.ts";
 
 const processId = z.string().min(1).max(200).describe("Process");
 const pattern = z.string().min(1).max(1_000).optional().describe("Wait for this regex");
@@ -40,7 +47,7 @@ export const sandboxWait = defineTool({
         ...(pattern === undefined ? {} : { until: { pattern } }),
         ...(port === undefined ? {} : { until: { port } }),
       },
-      { signal: context.signal, onOutput: context.reportProgress },
+      watchOf(context),
     );
     return {
       output: describeProcess(handle, output),
@@ -79,7 +86,7 @@ export const sandboxSend = defineTool({
     const output = await sandbox.readProcess(
       processId,
       { after, waitMs, maxChars: MAX_TEXT_CHARS, ...until },
-      { signal: context.signal, onOutput: context.reportProgress },
+      watchOf(context),
     );
     return {
       output: describeProcess(handle, output),

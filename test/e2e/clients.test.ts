@@ -15,11 +15,16 @@ import { sharedSuite } from "../support/suite.ts";
 
 const TOOLS = [
   "sandbox_exec",
+  "sandbox_wait",
+  "sandbox_send",
   "sandbox_read",
   "sandbox_write",
   "sandbox_edit",
   "sandbox_search",
+  "sandbox_status",
+  "sandbox_reset",
   "interpreter_run",
+  "interpreter_list",
   "files_list",
   "files_read",
   "files_write",

@@ -16,7 +16,10 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Images of that data folder which some loop device still holds. */
 async function heldImages(dataDir: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)("losetup", ["--list", "--noheadings", "--output", "BACK-FILE"]);
+  // Not every PATH holds it.
+  const env = { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` };
+  const options = ["--list", "--noheadings", "--output", "BACK-FILE"];
+  const { stdout } = await promisify(execFile)("losetup", options, { env });
   return stdout.split("\n").filter((line) => line.includes(dataDir));
 }
 
