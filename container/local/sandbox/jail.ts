@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { lchown, lstat, mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { mergedFolders } from "../merged-folders.ts";
 import type { Limits } from "./limits.ts";
@@ -36,19 +36,14 @@ export interface JailOptions {
 
 /** The program that starts a jail with `program` in it, and its arguments. */
 export async function jailCommand(options: JailOptions, program: readonly string[]): Promise<readonly string[]> {
-  const sources = [options.workspaceDir, options.filesDir, options.etcDir, process.execPath, join(HERE, "inside")];
-  if (options.egressSocket !== undefined) sources.push(options.egressSocket);
-  const [workspace, files, etc, node, inside, egress] = sources.map((path, index) => (isRoot ? `/mnt/${index}` : path));
-  if (
-    workspace === undefined ||
-    files === undefined ||
-    etc === undefined ||
-    node === undefined ||
-    inside === undefined
-  ) {
-    throw new Error("unreachable");
-  }
-  const { limits } = options;
+  const { limits, workspaceDir, filesDir, etcDir, egressSocket } = options;
+  const insideDir = join(HERE, "inside");
+  const npmDir = await npmOfUser();
+  const sources = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, egressSocket, npmDir].filter(
+    (path) => path !== undefined,
+  );
+  const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
+  const etc = place(etcDir);
   const hasCaBundle = await isFile(join(options.etcDir, CA_BUNDLE));
   return [
     ...(isRoot ? ["/usr/bin/unshare", "--mount", "--propagation", "private"] : []),
@@ -85,10 +80,12 @@ export async function jailCommand(options: JailOptions, program: readonly string
       "../tmp",
       "/var/tmp",
     ],
-    ...["--ro-bind", node, "/opt/node/bin/node", "--ro-bind", inside, "/opt/pincer"],
-    ...(egress === undefined ? [] : ["--bind", egress, "/run/egress.sock"]),
-    ...["--bind", workspace, "/workspace", "--bind", files, "/workspace/files", "--remount-ro", "/"],
-    ...Object.entries(environment(egress !== undefined, hasCaBundle)).flatMap(([name, value]) => [
+    ...["--ro-bind", place(process.execPath), "/opt/node/bin/node", "--ro-bind", place(insideDir), "/opt/pincer"],
+    ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
+    ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
+    ...["--bind", place(workspaceDir), "/workspace", "--bind", place(filesDir), "/workspace/files"],
+    ...["--remount-ro", "/"],
+    ...Object.entries(environment(egressSocket !== undefined, hasCaBundle)).flatMap(([name, value]) => [
       "--setenv",
       name,
       value,
@@ -142,6 +139,27 @@ const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
   ],
 ];
 
+/** The npm that started this, where the machine has none in `/usr`, as with nvm: the sandbox's user wants one. */
+async function npmOfUser(): Promise<string | undefined> {
+  if ((await Promise.all(["/usr/bin/npm", "/usr/local/bin/npm"].map(isThere))).some(Boolean)) return undefined;
+  const { npm_execpath: program = "" } = process.env;
+  return program.endsWith("/npm/bin/npm-cli.js") && (await isFile(program)) ? dirname(dirname(program)) : undefined;
+}
+
+function bindNpm(npmDir: string): readonly string[] {
+  const folder = "/opt/node/lib/node_modules/npm";
+  const programs = ["npm", "npx"].flatMap((name) => [
+    "--symlink",
+    `${folder}/bin/${name}-cli.js`,
+    `/opt/node/bin/${name}`,
+  ]);
+  return ["--ro-bind", npmDir, folder, ...programs];
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
+
 const CA_BUNDLE = "ca-bundle.pem";
 const CA_BUNDLE_INSIDE = `/etc/${CA_BUNDLE}`;
 /** Debian's bundle, for programs that read no variable. */
@@ -194,7 +212,7 @@ export async function openSocketToSandbox(socket: string): Promise<{ readonly eg
 function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, string> {
   const proxy = "http://127.0.0.1:3128";
   return {
-    PATH: "/opt/node/bin:/usr/local/bin:/usr/bin:/bin",
+    PATH: "/workspace/.local/bin:/opt/node/bin:/usr/local/bin:/usr/bin:/bin",
     HOME: "/workspace",
     USER: "user",
     SHELL: "/bin/bash",
@@ -204,6 +222,8 @@ function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, s
     MPLBACKEND: "agg",
     MPLCONFIGDIR: "/workspace/.cache/matplotlib",
     PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    // Where pip puts its programs, too.
+    npm_config_prefix: "/workspace/.local",
     // The system's packages are read-only: what pip installs goes to HOME, which Debian's pip would refuse.
     PIP_BREAK_SYSTEM_PACKAGES: "1",
     ...(hasEgress && {
