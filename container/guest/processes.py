@@ -45,8 +45,7 @@ def spawn(arguments, fds, cwd, env):
             # Whatever this program and those above it have set aside.
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 signal.signal(number, signal.SIG_DFL)
-            with open("/proc/self/oom_score_adj", "w") as score:
-                score.write("500")  # Of all processes, the one to die when memory runs out.
+            set_oom_score(500)  # Of all processes, the one to die when memory runs out.
             os.chdir(cwd)
             os.execve(arguments[0], arguments, environment(env))
         except (OSError, ValueError) as error:
@@ -60,6 +59,15 @@ def spawn(arguments, fds, cwd, env):
 def environment(more):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PINCER_", "SANDBOX_"))}
     return inherited | {"HOME": "/workspace"} | more
+
+
+def set_oom_score(score):
+    """Raising it is everybody's right, lowering it root's alone."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(score))
+    except PermissionError:
+        pass
 
 
 def signal_name(status):
