@@ -77,26 +77,30 @@ export class Sandbox extends SdkSandbox<Env> {
    */
   async callGuest(program: string, request: string): Promise<Response> {
     await this.#serving;
-    const isUp = this.ctx.container?.running === true && (await this.getState()).status === "healthy";
-    const answer = isUp ? await this.#sendGuest(program, request) : undefined;
+    if (!ONLOOKERS.has(program)) this.renewActivityTimeout();
+    const answer = await this.#sendGuest(program, request);
     if (answer !== undefined) return answer;
     this.#serving ??= this.#serveGuest().finally(() => (this.#serving = undefined));
     await this.#serving;
     return (await this.#sendGuest(program, request)) ?? new Response(null, { status: 502 });
   }
 
-  /** Nothing where no server of ours answers; it had not begun then, and may be asked again. */
+  /**
+   * Nothing where no server of ours answers: nothing has begun then, and it may be asked again. Past the SDK's own
+   * `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
+   * counts beyond that, requests that are still open, `busy.py` knows.
+   */
   async #sendGuest(program: string, body: string): Promise<Response | undefined> {
+    const container = this.ctx.container;
+    if (container?.running !== true) return undefined;
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), BEGINS_WITHIN_MS);
     const url = `http://localhost/${program}`;
     const init = { method: "POST", headers: { authorization: this.#guestSecret() }, body, signal: abort.signal };
     try {
-      const answer = ONLOOKERS.has(program)
-        ? await this.ctx.container?.getTcpPort(GUEST_PORT).fetch(url, init)
-        : await this.containerFetch(url, init, GUEST_PORT);
-      if (answer?.headers.get("server") === "pincer") return answer;
-      await answer?.body?.cancel();
+      const answer = await container.getTcpPort(GUEST_PORT).fetch(url, init);
+      if (answer.headers.get("server") === "pincer") return answer;
+      await answer.body?.cancel();
     } catch {
       // Nobody listens, or what does is no server: the same.
     } finally {

@@ -15,6 +15,10 @@ from output import encode, write_whole
 from request import STATE, files_are_mounted, refusal
 
 
+#: More than a program that has just begun has open.
+MAX_FDS = 256
+
+
 def connect(language, name, cwd):
     """A connection to the context's host, which is started on first use; nothing where there are too many."""
     os.makedirs(CONTEXTS, mode=0o700, exist_ok=True)
@@ -51,6 +55,8 @@ def become_host(language, cwd, listener, folder):
         nowhere = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
+        os.closerange(3, listener.fileno())  # Else the server would not notice that this program ends.
+        os.closerange(listener.fileno() + 1, MAX_FDS)
         ContextHost(language, cwd, listener, folder).serve()
     finally:
         os._exit(1)

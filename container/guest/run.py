@@ -80,6 +80,10 @@ class Run:
         self._finish()
         while self.open_outputs:  # A server that the command left behind still writes.
             self._step(None)
+        signal.set_wakeup_fd(-1)
+        for fd in (wakeup, wakeup_writer):
+            os.close(fd)
+        self.selector.close()
 
     def _finish(self):
         self.control.close()

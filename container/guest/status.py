@@ -33,8 +33,18 @@ def _number(name):
 
 
 def process_count():
-    """Without this program and the one that it was forked from."""
-    return sum(entry.name.isdigit() for entry in os.scandir("/proc")) - 2
+    """Without the guest's server and those that it forked."""
+    own = _command_line("self")
+    lines = [_command_line(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return sum(line not in (None, own) for line in lines)
+
+
+def _command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def main(_):

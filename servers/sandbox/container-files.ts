@@ -29,11 +29,21 @@ export async function writeFile(guest: Guest, path: string, bytes: Uint8Array, r
   let offset = 0;
   for (; bytes.length - offset > SLICE_BYTES; offset += SLICE_BYTES) {
     const part = `${STATE}/parts/${id}-${parts.length}`;
-    await guest.ask("files", { do: "keep", path: part, base64: bytes.subarray(offset, offset + SLICE_BYTES).toBase64() });
+    await guest.ask("files", {
+      do: "keep",
+      path: part,
+      base64: bytes.subarray(offset, offset + SLICE_BYTES).toBase64(),
+    });
     parts.push(part);
   }
   const condition = replaces === undefined ? {} : { replaces };
-  await guest.ask("files", { do: "join", path: absolute(path), parts, base64: bytes.subarray(offset).toBase64(), ...condition });
+  await guest.ask("files", {
+    do: "join",
+    path: absolute(path),
+    parts,
+    base64: bytes.subarray(offset).toBase64(),
+    ...condition,
+  });
 }
 
 export async function look(

@@ -137,11 +137,14 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
 
 function pass(request: IncomingMessage, response: ServerResponse, { relay }: Jail): void {
   const { method, url, headers } = request;
-  const inner = httpRequest({ socketPath: join(relay, String(Number(headers["x-port"]))), method, path: url, headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
-    answer.pipe(response);
-    answer.on("error", () => response.destroy());
-  });
+  const inner = httpRequest(
+    { socketPath: join(relay, String(Number(headers["x-port"]))), method, path: url, headers },
+    (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+      answer.on("error", () => response.destroy());
+    },
+  );
   inner.on("error", () => response.destroy());
   response.on("close", () => inner.destroy());
   request.pipe(inner);
