@@ -13,6 +13,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 
 from answer import answer_head, work
 from processes import set_oom_score
@@ -41,7 +42,8 @@ class Server:
         try:
             connection, _ = listener.accept()
         except OSError:
-            return  # Whoever connected has gone.
+            time.sleep(0.05)  # Whoever connected has gone, or no more can be open at once.
+            return
         with connection:
             try:
                 while not self._pass_on(connection, self._free.pop() if self._free else self._fork(connection)):

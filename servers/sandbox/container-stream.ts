@@ -26,7 +26,8 @@ export async function orAborted(
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   try {
-    return await Promise.race([started, aborted]);
+    const stream = await Promise.race([started, aborted]);
+    return signal.aborted ? await aborted : stream;
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
