@@ -6,8 +6,15 @@ import { noteRunning, readRunTime } from "./run-time.ts";
 
 type Env = Readonly<Record<string, unknown>>;
 
-/** What the programs of `container/guest` are called with, inside. */
-export const GUEST = "python3 -ESs /opt/pincer";
+/** What the programs of `container/guest` are started with, inside. */
+const GUEST = "python3 -ESs /opt/pincer";
+/** Where `serve.py` listens. Not at loopback alone, since the platform comes from outside; the image exposes it. */
+const GUEST_PORT = 3777;
+/** How long a call may wait for its program to begin. */
+const BEGINS_WITHIN_MS = 30_000;
+/** Programs that look on: whoever asks them every few seconds keeps no container awake. */
+const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status"]);
+const SECRET_KEY = "pincer:guest-secret";
 export const FILES_AT = "/workspace/files";
 
 /** The binding, not the bucket: `mountBucket` looks it up on `env`. */
@@ -34,6 +41,7 @@ export class Sandbox extends SdkSandbox<Env> {
   override deniedHosts = NEVER_ALLOWED;
   override labels = { product: "pincer" };
   #mounting: Promise<void> | undefined;
+  #serving: Promise<void> | undefined;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -63,6 +71,60 @@ export class Sandbox extends SdkSandbox<Env> {
       // The SDK refuses what it believes to be mounted, and believes it no longer once it has refused.
       await this.mountBucket(FILES_BINDING, FILES_AT, options);
     }
+  }
+
+  /**
+   * Runs a program of `container/guest`: its frames are the answer's body. The container is started where it does not
+   * run, and the server in it where that is gone. 502 where something else is in the server's place.
+   */
+  async callGuest(program: string, request: string): Promise<Response> {
+    await this.#serving;
+    if (!ONLOOKERS.has(program)) this.renewActivityTimeout();
+    const answer = await this.#sendGuest(program, request);
+    if (answer !== undefined) return answer;
+    this.#serving ??= this.#serveGuest().finally(() => (this.#serving = undefined));
+    await this.#serving;
+    return (await this.#sendGuest(program, request)) ?? new Response(null, { status: 502 });
+  }
+
+  /**
+   * Nothing where no server of ours answers: nothing has begun then, and it may be asked again. Past the SDK's own
+   * `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
+   * counts beyond that, requests that are still open, `busy.py` knows.
+   */
+  async #sendGuest(program: string, body: string): Promise<Response | undefined> {
+    const container = this.ctx.container;
+    if (container?.running !== true) return undefined;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), BEGINS_WITHIN_MS);
+    const url = `http://localhost/${program}`;
+    const init = { method: "POST", headers: { authorization: this.#guestSecret() }, body, signal: abort.signal };
+    try {
+      const answer = await container.getTcpPort(GUEST_PORT).fetch(url, init);
+      if (answer.headers.get("server") === "pincer") return answer;
+      await answer.body?.cancel();
+    } catch {
+      // Nobody listens, or what does is no server: the same.
+    } finally {
+      clearTimeout(timer);
+    }
+    return undefined;
+  }
+
+  /** The server outlives the program that is awaited here. */
+  async #serveGuest(): Promise<void> {
+    const env = { PINCER_SECRET: this.#guestSecret() };
+    const { exitCode, stderr } = await this.exec(`${GUEST}/serve.py ${GUEST_PORT}`, { env });
+    if (exitCode !== 0) throw new Error(stderr.slice(-2_000));
+  }
+
+  /** Kept, since this object may be evicted beside a container that goes on. */
+  #guestSecret(): string {
+    const kept = this.ctx.storage.kv.get(SECRET_KEY);
+    if (typeof kept === "string") return kept;
+    const made = crypto.randomUUID();
+    this.ctx.storage.kv.put(SECRET_KEY, made);
+    return made;
   }
 
   /** Where the container is in its life; asking does not start it. */

@@ -31,7 +31,7 @@ def start_command(request, folder, kind):
         for name in ("stdout", "stderr"):
             outputs[name], writer = make_pipe()
             fds.append(writer)
-    pid = spawn(_arguments(request["command"], folder), fds, request["cwd"], env)
+    pid = spawn(_arguments(request["command"], folder), fds, request["cwd"], env, kind == "terminal")
     return pid, stdin, outputs
 
 

@@ -9,10 +9,14 @@ import re
 import socket
 
 from calls import leave_on_sigterm, sign_in, sign_out
+from context_host import ContextHost
 from context_state import CONTEXTS, MAX_CONTEXTS, folder_of
-from output import emit, encode, write_whole
-from records import forget_answers
-from request import STATE, files_are_mounted, read_request, refusal
+from output import encode, write_whole
+from request import STATE, files_are_mounted, refusal
+
+
+#: More than a program that has just begun has open.
+MAX_FDS = 256
 
 
 def connect(language, name, cwd):
@@ -47,23 +51,22 @@ def connect(language, name, cwd):
 def become_host(language, cwd, listener, folder):
     """Leaves this program's session and outputs, so that the program can end without it."""
     try:
-        from context_host import ContextHost  # Who finds a host running need not load it.
-
         os.setsid()
         nowhere = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
+        os.closerange(3, listener.fileno())  # Else the server would not notice that this program ends.
+        os.closerange(listener.fileno() + 1, MAX_FDS)
         ContextHost(language, cwd, listener, folder).serve()
     finally:
         os._exit(1)
 
 
-def main():
-    request = read_request()
+def main(request):
     if not files_are_mounted(request):
-        return emit({"unmounted": True})
+        return {"unmounted": True}
     if not re.fullmatch(r"[\w-]{1,64}", request["context"], re.ASCII):
-        return emit(refusal("invalid_input", "Name the context with letters and digits."))
+        return refusal("invalid_input", "Name the context with letters and digits.")
     leave_on_sigterm()
     sign_in(request["id"])  # Ended by it, the host sees the connection end and interrupts the code.
     try:
@@ -72,15 +75,11 @@ def main():
         connection = connect(language, request["context"], request["cwd"])
         if connection is None:
             message = f"There are {MAX_CONTEXTS} code contexts already; use one of them."
-            return emit(refusal("limit_reached", message))
+            return refusal("limit_reached", message)
         connection.sendall(encode(request))
         with connection.makefile("rb") as answer:
             for line in answer:
                 write_whole(line)
-        forget_answers()
     finally:
         sign_out(request["id"])
 
-
-if __name__ == "__main__":
-    main()

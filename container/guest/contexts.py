@@ -3,10 +3,9 @@
 import os
 
 from context_state import CONTEXTS, has_kernel, is_busy
-from output import emit
 
 
-def main():
+def main(_):
     folders = [entry.path for entry in os.scandir(CONTEXTS)] if os.path.isdir(CONTEXTS) else []
     found = []
     for folder in folders:
@@ -17,6 +16,3 @@ def main():
             found.append((os.stat(folder).st_ctime_ns, context))
     return {"result": [context for _, context in sorted(found, key=lambda pair: pair[0])]}
 
-
-if __name__ == "__main__":
-    emit(main())

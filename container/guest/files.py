@@ -1,12 +1,12 @@
-"""Looks at a file, reads a part of it as base64, or puts parts together to one. The driver asks one thing a time."""
+"""Looks at a file, reads a part of it, keeps a part or puts parts together to one. Bytes come and go as base64."""
 
 import base64
 import fcntl
+import hashlib
 import os
 import stat
 
-from output import emit
-from request import STATE, files_are_mounted, read_request, refusal
+from request import STATE, files_are_mounted, refusal
 
 
 class Changed(Exception):
@@ -27,6 +27,13 @@ def read_slice(request):
         return base64.b64encode(file.read(request["length"])).decode("ascii")
 
 
+def keep(request):
+    os.makedirs(os.path.dirname(request["path"]), mode=0o700, exist_ok=True)
+    with open(request["path"], "wb") as part:
+        part.write(base64.b64decode(request["base64"]))
+    return {}
+
+
 def join(request):
     """Beside the file first and then renamed, so that nobody sees half of it."""
     path = os.path.realpath(request["path"])
@@ -38,6 +45,7 @@ def join(request):
                 with open(part, "rb") as piece:
                     while chunk := piece.read(1024 * 1024):
                         whole.write(chunk)
+            whole.write(base64.b64decode(request["base64"]))
         if os.path.isfile(path):
             os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))
         os.makedirs(STATE, mode=0o700, exist_ok=True)
@@ -56,8 +64,6 @@ def join(request):
 
 def digest(path):
     """SHA-256 in hex, or nothing where there is no file."""
-    import hashlib  # Takes longer to load than a file to write.
-
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -65,17 +71,13 @@ def digest(path):
         return None
 
 
-def main():
-    request = read_request()
+def main(request):
     if not files_are_mounted(request):
         return {"unmounted": True}
     try:
-        return {"result": {"look": look, "slice": read_slice, "join": join}[request["do"]](request)}
+        return {"result": {"look": look, "slice": read_slice, "keep": keep, "join": join}[request["do"]](request)}
     except Changed:
         return refusal("conflict", f"{request['path']} holds something else by now; read it again, then change it.")
     except OSError as error:
         return refusal("invalid_input", f"{request['path']}: {error.strerror}; choose another path.")
 
-
-if __name__ == "__main__":
-    emit(main())

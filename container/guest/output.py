@@ -16,7 +16,18 @@ def encode(frame):
 
 
 def emit(frame):
-    write_whole(encode(frame))
+    """Whoever waited may have gone, or does not read; what is at work goes on."""
+    try:
+        write_whole(encode(frame))
+    except OSError:
+        fall_silent()
+
+
+def fall_silent():
+    """Ends the answer while the program goes on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def write_whole(data):

@@ -1,12 +1,13 @@
 """Starting a process in a session of its own, and finding and killing everything that it started."""
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
-import termios
 import time
 
+LIBC = ctypes.CDLL(None)
 PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 5.0
 F_SETPIPE_SZ = 1031
@@ -15,7 +16,7 @@ PIPE_BYTES = 1024 * 1024
 
 def become_subreaper():
     """From now on an orphan below this process becomes its child, so a daemon cannot leave the tree."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def make_pipe():
@@ -29,37 +30,52 @@ def make_pipe():
     return reader, writer
 
 
-def spawn(arguments, fds, cwd, env):
-    """Starts a program whose file descriptors 0, 1, ... are `fds`, which are closed here. Returns its pid."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            # Twice, since one of them may already have the number that another is to get.
-            fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds]
-            for number, fd in enumerate(fds):
-                os.dup2(fd, number)
-            if os.isatty(0):
-                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            signal.set_wakeup_fd(-1)
-            # Whatever this program and those above it have set aside.
-            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-                signal.signal(number, signal.SIG_DFL)
-            with open("/proc/self/oom_score_adj", "w") as score:
-                score.write("500")  # Of all processes, the one to die when memory runs out.
-            os.chdir(cwd)
-            os.execve(arguments[0], arguments, environment(env))
-        except (OSError, ValueError) as error:
-            os.write(2, f"{error}\n".encode())
-        os._exit(126)
-    for fd in fds:
-        os.close(fd)
-    return pid
+def spawn(arguments, fds, cwd, env, is_terminal=False):
+    """
+    Starts a program in a session of its own, whose file descriptors 0, 1, ... are `fds`, which are closed here. Returns
+    its pid. This process moves to `cwd`: without a copy of its memory, of which nothing may be written to in between,
+    a start takes a fifth of the time.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
+    if is_terminal:
+        arguments = ["/usr/bin/setsid", "--ctty", *arguments]
+    set_oom_score(500)  # Of all processes, the one to die when memory runs out.
+    try:
+        os.chdir(cwd)
+        return _start(arguments, actions, environment(env), not is_terminal)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM):
+            raise
+        os.write(fds[2], f"{error}\n".encode())
+        return _start(["/bin/bash", "-c", "exit 126"], actions, {}, True)
+    finally:
+        set_oom_score(0)
+        for fd in fds:
+            os.close(fd)
+
+
+def _start(arguments, actions, env, is_leader):
+    # Whatever this program and those above it have set aside.
+    signals = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    return os.posix_spawn(
+        arguments[0], arguments, env, file_actions=actions, setsid=is_leader, setsigdef=signals, setsigmask=()
+    )
 
 
 def environment(more):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PINCER_", "SANDBOX_"))}
     return inherited | {"HOME": "/workspace"} | more
+
+
+def set_oom_score(score):
+    """Raising it is everybody's right, lowering it root's alone."""
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    try:
+        os.write(fd, b"%d" % score)
+    except PermissionError:
+        pass
+    finally:
+        os.close(fd)
 
 
 def signal_name(status):

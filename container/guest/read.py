@@ -11,7 +11,7 @@ from output import LIVE_BYTES, UTF8_MAX_BYTES, Live, cut, emit
 from pattern import BadPattern, Pattern
 from ports import is_listened_on
 from records import facts, folder_of
-from request import read_request, refusal
+from request import refusal
 from spool import character_start, read, size_of
 
 POLL_SECONDS = 0.02
@@ -82,8 +82,7 @@ class Reader:
         return cut(head, tail, max(0, end - start), self.request["maxChars"]) | {"totalBytes": end}
 
 
-def main():
-    request = read_request()
+def main(request):
     missing = refusal("not_found", "There is no such process; list the processes to see which there are.")
     if facts(request["processId"]) is None:
         return missing
@@ -98,6 +97,3 @@ def main():
     finally:
         sign_out(request["id"])
 
-
-if __name__ == "__main__":
-    emit(main())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 from calls import pid_at_work
@@ -12,8 +13,6 @@ COMMANDS = os.path.join(STATE, "commands")
 MAX_KEPT = 200
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
 MAX_LISTED = 500
-SERVER_RECORDS = "/tmp/sandbox-internal/processes"
-KEPT_ANSWER_SECONDS = 60
 MAX_COMMAND_CHARS = 2_000
 
 
@@ -76,19 +75,7 @@ def forget_oldest():
             remove_folder(path)
 
 
-def forget_answers():
-    """The container's server keeps what every program has said, figures and all; nobody asks it for that."""
-    for entry in os.scandir(SERVER_RECORDS) if os.path.isdir(SERVER_RECORDS) else []:
-        try:
-            if time.time() - entry.stat().st_mtime > KEPT_ANSWER_SECONDS:
-                os.unlink(entry.path)
-        except OSError:
-            pass
-
-
 def remove_folder(path):
-    import shutil  # Takes as long to load as all else that a run needs.
-
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -4,18 +4,7 @@ import json
 import os
 
 #: Only root may look inside; it is gone when the container sleeps.
-STATE = os.environ.get("PINCER_STATE", "/var/lib/pincer")
-
-
-def read_request():
-    """The request comes in the environment, or in a file where it is too long for that."""
-    path = os.environ.get("PINCER_REQUEST_FILE")
-    if path is None:
-        return json.loads(os.environ["PINCER_REQUEST"])
-    with open(path, encoding="utf-8") as file:
-        request = json.load(file)
-    os.unlink(path)
-    return request
+STATE = "/var/lib/pincer"
 
 
 def files_are_mounted(request):

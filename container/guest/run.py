@@ -2,24 +2,22 @@
 Runs one command for the container driver and watches over it.
 
 The SDK's own exec has no standard input, keeps all output in memory and kills by process group only; this keeps
-memory flat and kills the whole tree. The request is JSON in PINCER_REQUEST or the file that PINCER_REQUEST_FILE
-names; frames leave on standard output, the last one being the result. Started as its own process, it goes on when
+memory flat and kills the whole tree. Frames leave on standard output, the last one being the result; it goes on when
 nobody reads any more.
 """
 
 import os
 import selectors
 import signal
-import sys
 import time
 
 from calls import sign_in, sign_out
 from command import start_command
 from control import Control
-from output import Capture, Live, emit
+from output import Capture, Live, emit, fall_silent
 from processes import become_subreaper, kill_descendants, signal_name
-from records import begin, finish, forget_answers, forget_oldest
-from request import files_are_mounted, read_request, refusal
+from records import begin, finish, forget_oldest
+from request import files_are_mounted, refusal
 from spool import Spool
 from standard_input import StandardInput
 
@@ -82,6 +80,10 @@ class Run:
         self._finish()
         while self.open_outputs:  # A server that the command left behind still writes.
             self._step(None)
+        signal.set_wakeup_fd(-1)
+        for fd in (wakeup, wakeup_writer):
+            os.close(fd)
+        self.selector.close()
 
     def _finish(self):
         self.control.close()
@@ -91,7 +93,6 @@ class Run:
         if self.live.is_on:
             self._report()
         forget_oldest()
-        forget_answers()
 
     def _is_over(self):
         if self.status is None:
@@ -163,6 +164,7 @@ class Run:
     def _report(self):
         outputs = {name: capture.snapshot() for name, capture in self.captures.items()}
         emit({"result": self._facts() | outputs})
+        fall_silent()
         self.live.is_on = False
 
     def _facts(self):
@@ -179,20 +181,15 @@ class Run:
         return facts
 
 
-def main():
-    request = read_request()
+def main(request):
     if not files_are_mounted(request):
-        emit({"unmounted": True})
-        return
+        return {"unmounted": True}
     if not os.path.isdir(request["cwd"]):
-        emit(refusal("invalid_input", f"There is no folder {request['cwd']}; make it first."))
-        return
+        return refusal("invalid_input", f"There is no folder {request['cwd']}; make it first.")
     become_subreaper()
     sign_in(request["id"])
     run = Run(request)
     run.start()
     run.watch()
+    return None
 
-
-if __name__ == "__main__":
-    sys.exit(main())

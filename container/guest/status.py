@@ -2,8 +2,6 @@
 
 import os
 
-from output import emit
-
 WORKSPACE = "/workspace"
 
 
@@ -35,9 +33,19 @@ def _number(name):
 
 
 def process_count():
-    """Without this program itself."""
-    return sum(entry.name.isdigit() for entry in os.scandir("/proc")) - 1
+    """Without the guest's server and those that it forked."""
+    own = _command_line("self")
+    lines = [_command_line(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return sum(line not in (None, own) for line in lines)
 
 
-if __name__ == "__main__":
-    emit({"result": {"disk": disk(), "memory": memory(), "processCount": process_count()}})
+def _command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def main(_):
+    return {"result": {"disk": disk(), "memory": memory(), "processCount": process_count()}}

@@ -22,29 +22,40 @@ export async function readFile(guest: Guest, path: string, maxBytes: number): Pr
   return bytes;
 }
 
-/** Parts first, then one program puts them together beside the file and renames: all of it or nothing. */
+/** Parts first; with the last one they are put together beside the file and renamed: all of it or nothing. */
 export async function writeFile(guest: Guest, path: string, bytes: Uint8Array, replaces?: string): Promise<void> {
   const id = crypto.randomUUID();
   const parts: string[] = [];
-  for (let offset = 0; offset < bytes.length; offset += SLICE_BYTES) {
+  let offset = 0;
+  for (; bytes.length - offset > SLICE_BYTES; offset += SLICE_BYTES) {
     const part = `${STATE}/parts/${id}-${parts.length}`;
-    await guest.putPart(part, bytes.subarray(offset, offset + SLICE_BYTES));
+    await guest.ask("files", {
+      do: "keep",
+      path: part,
+      base64: bytes.subarray(offset, offset + SLICE_BYTES).toBase64(),
+    });
     parts.push(part);
   }
   const condition = replaces === undefined ? {} : { replaces };
-  await guest.ask("files.py", { do: "join", path: absolute(path), parts, ...condition });
+  await guest.ask("files", {
+    do: "join",
+    path: absolute(path),
+    parts,
+    base64: bytes.subarray(offset).toBase64(),
+    ...condition,
+  });
 }
 
 export async function look(
   guest: Guest,
   path: string,
 ): Promise<{ readonly kind: "file" | "none" | "other"; readonly sizeBytes: number }> {
-  return parseGuest(fileInfo, await guest.ask("files.py", { do: "look", path }));
+  return parseGuest(fileInfo, await guest.ask("files", { do: "look", path }));
 }
 
 export async function readSlice(guest: Guest, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
   const length = Math.min(SLICE_BYTES, sizeBytes - offset);
-  const answer = await guest.ask("files.py", { do: "slice", path, offset, length });
+  const answer = await guest.ask("files", { do: "slice", path, offset, length });
   const slice = Uint8Array.fromBase64(parseGuest(fileSlice, answer));
   if (slice.length === 0 || slice.length > length) {
     throw new ToolError("conflict", `${path} changed while it was read; try again.`);

@@ -1,19 +1,16 @@
 import { getSandbox } from "@cloudflare/sandbox";
 import { sha256Hex } from "../../auth/secrets.ts";
-import { FILES_AT, GUEST, type Lifecycle, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
+import { FILES_AT, type Lifecycle, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import { cancelled, containerFailure, endedContainer, isOutOfProcesses } from "./container-failures.ts";
-import { endOf, lastWord, orAborted } from "./container-stream.ts";
+import { lastWord, orAborted } from "./container-stream.ts";
 import type { Watch } from "./driver.ts";
-import { parseFrame } from "./guest.ts";
 
-/** What the guest's programs keep: requests too long for the environment, parts of files, outputs of commands. */
+/** What the guest's programs keep: parts of files, outputs of commands. */
 export const STATE = "/var/lib/pincer";
 
 /** With the default session a command that timed out is not killed, and parallel commands wait for each other. */
 const SDK_OPTIONS = { enableDefaultSession: false } as const;
-/** Linux takes 128 KiB for one variable. */
-const MAX_INLINE_BYTES = 100_000;
 /** A value that crosses into a Durable Object may have 32 MiB. */
 const MAX_REQUEST_BYTES = 30 * 1024 * 1024;
 /** How long a guest may be silent beyond its own deadline before its container is given up. */
@@ -25,8 +22,8 @@ const LOOK_AGAIN_MS = 100;
 type Request = Readonly<Record<string, unknown>>;
 
 export interface Talk {
-  /** `read.py` changes nothing: where it does not answer, the container is let be. */
-  readonly program: "run.py" | "context.py" | "read.py";
+  /** `read` changes nothing: where it does not answer, the container is let be. */
+  readonly program: "run" | "context" | "read";
   /** Names the request, and of a command the process. */
   readonly id: string;
   readonly request: Request;
@@ -41,9 +38,7 @@ export interface Guest {
   /** Runs a program that may take long. Its last word is the result; when `watch.signal` aborts it is ended. */
   run(talk: Talk, watch: Watch): Promise<unknown>;
   /** Asks a program that answers at once. */
-  ask(program: "files.py" | "tell.py" | "list.py" | "contexts.py" | "status.py", request: Request): Promise<unknown>;
-  /** Writes a part of a file into `STATE`; a few MiB. */
-  putPart(path: string, bytes: Uint8Array): Promise<void>;
+  ask(program: "files" | "tell" | "list" | "contexts" | "status", request: Request): Promise<unknown>;
   /** Ends the container with all that is in it but the files. */
   end(): Promise<void>;
 }
@@ -69,16 +64,16 @@ export async function connectGuest(
     throw endedContainer("Your files could not be mounted, and the sandbox was ended", cause);
   }
 
-  async function environment(id: string, request: Request): Promise<Record<string, string>> {
+  async function call(program: string, id: string, request: Request): Promise<ReadableStream<Uint8Array>> {
     const json = JSON.stringify({ ...request, id, filesAt: FILES_AT }, wellFormed);
-    const bytes = new TextEncoder().encode(json).length;
-    if (bytes <= MAX_INLINE_BYTES) return { PINCER_REQUEST: json };
-    if (bytes > MAX_REQUEST_BYTES) {
+    if (new TextEncoder().encode(json).length > MAX_REQUEST_BYTES) {
       throw new ToolError("too_large", "That is too much for one call; write it to a file first.");
     }
-    const path = `${STATE}/requests/${id}.json`;
-    await sandbox.writeFile(path, json);
-    return { PINCER_REQUEST_FILE: path };
+    const { status, body } = await sandbox.callGuest(program, json);
+    if (status === 200 && body !== null) return body;
+    if (status === 503) throw new Error(await new Response(body).text());
+    await sandbox.destroy();
+    throw endedContainer("Something else was in the place of the sandbox's own server, and the sandbox was ended");
   }
 
   /** Asked before the call and answered before it, since calls of one Durable Object keep their order. */
@@ -99,12 +94,11 @@ export async function connectGuest(
   }
 
   async function listen({ program, id, request, answersWithinMs }: Talk, watch: Watch): Promise<unknown> {
+    if (watch.signal.aborted) throw cancelled();
     const stop = async (): Promise<void> => {
-      const env = { PINCER_REQUEST: JSON.stringify({ id }) };
-      await sandbox.exec(`${GUEST}/stop.py`, { env }).catch(() => undefined);
+      await call("stop", id, {}).then(lastWord, () => undefined);
     };
-    const started = sandbox.execStream(`exec ${GUEST}/${program}`, { env: await environment(id, request) });
-    const stream = await orAborted(started, watch.signal, stop);
+    const stream = await orAborted(call(program, id, request), watch.signal, stop);
     const deadline = AbortSignal.timeout(answersWithinMs + GRACE_MS);
     let cause: unknown;
     try {
@@ -118,7 +112,7 @@ export async function connectGuest(
       await stop();
       throw cancelled(cause);
     }
-    if (deadline.aborted && program !== "read.py") {
+    if (deadline.aborted && program !== "read") {
       await sandbox.destroy();
       throw endedContainer("The sandbox no longer answered and was ended", cause);
     }
@@ -141,7 +135,6 @@ export async function connectGuest(
   return {
     lifecycle: async () => await translated(async () => await sandbox.lifecycle()),
     run: async (talk, watch) => {
-      if (watch.signal.aborted) throw cancelled();
       return await translated(async () => {
         const told = tellOfStart(watch);
         const [answer] = await Promise.all([withFiles(async () => await listen(talk, watch)), told]);
@@ -152,16 +145,11 @@ export async function connectGuest(
       await translated(async () => {
         const id = crypto.randomUUID();
         return await withFiles(async () => {
-          const { stdout, stderr } = await sandbox.exec(`${GUEST}/${program}`, { env: await environment(id, request) });
-          if (stdout === "") throw new Error(stderr.slice(-2_000));
-          const end = endOf(parseFrame(stdout), undefined);
+          const end = await lastWord(await call(program, id, request));
           if (end === undefined) throw new Error("The program gave no answer.");
           return end.value;
         });
       }),
-    putPart: async (path, bytes) => {
-      await translated(async () => await sandbox.writeFile(path, bytes.toBase64(), { encoding: "base64" }));
-    },
     end: async () => await translated(async () => await sandbox.end()),
   };
 }

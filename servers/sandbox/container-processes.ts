@@ -15,7 +15,7 @@ import type {
 /** Commands are remembered in the container alone: one that sleeps has forgotten them, and is not woken to say so. */
 export async function listProcesses(guest: Guest): Promise<readonly ProcessInfo[]> {
   if (!(await isAwake(guest))) return [];
-  return parseGuest(processList, await guest.ask("list.py", {})).filter(({ processId }) => isProcessId(processId));
+  return parseGuest(processList, await guest.ask("list", {})).filter(({ processId }) => isProcessId(processId));
 }
 
 export async function readProcess(
@@ -26,7 +26,7 @@ export async function readProcess(
 ): Promise<ProcessOutput> {
   await checkProcess(guest, processId);
   const result = await guest.run(
-    { program: "read.py", id: crypto.randomUUID(), request: { ...read, processId }, answersWithinMs: read.waitMs },
+    { program: "read", id: crypto.randomUUID(), request: { ...read, processId }, answersWithinMs: read.waitMs },
     watch,
   );
   return { ...parseGuest(processOutput, result), processId };
@@ -34,12 +34,12 @@ export async function readProcess(
 
 export async function writeInput(guest: Guest, processId: string, input: ProcessInput): Promise<OutputPosition> {
   await checkProcess(guest, processId);
-  return parseGuest(outputPosition, await guest.ask("tell.py", { ...input, do: "input", processId }));
+  return parseGuest(outputPosition, await guest.ask("tell", { ...input, do: "input", processId }));
 }
 
 export async function signalProcess(guest: Guest, processId: string, signal: ProcessSignal): Promise<OutputPosition> {
   await checkProcess(guest, processId);
-  return parseGuest(outputPosition, await guest.ask("tell.py", { do: "signal", signal, processId }));
+  return parseGuest(outputPosition, await guest.ask("tell", { do: "signal", signal, processId }));
 }
 
 export async function readOutput(guest: Guest, processId: string, stream: "stdout" | "stderr"): Promise<StoredOutput> {

@@ -1,11 +1,14 @@
-import { parseSSEStream } from "@cloudflare/sandbox";
-import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import { cancelled } from "./container-failures.ts";
 import type { Watch } from "./driver.ts";
-import { type Frame, FrameReader, parseGuest } from "./guest.ts";
+import { type Frame, FrameReader } from "./guest.ts";
 
-/** A container takes seconds to start: who is cancelled meanwhile does not wait, and what starts late is ended. */
+const STOP_IS_SENT_WITHIN_MS = 1_000;
+
+/**
+ * A container takes seconds to start: who is cancelled meanwhile does not wait for that, only until `stop`, which finds
+ * what starts late, has left for the Durable Object; it would be lost with this Worker.
+ */
 export async function orAborted(
   started: Promise<ReadableStream<Uint8Array>>,
   signal: AbortSignal,
@@ -13,51 +16,57 @@ export async function orAborted(
 ): Promise<ReadableStream<Uint8Array>> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {
-    reject(cancelled());
+    const sent = new Promise((resolve) => setTimeout(resolve, STOP_IS_SENT_WITHIN_MS));
+    void Promise.race([stop(), sent]).then(() => reject(cancelled()));
     started.then(
-      async (stream) => await Promise.all([stream.cancel(), stop()]),
+      async (stream) => await stream.cancel(),
       () => undefined,
     );
   };
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   try {
-    return await Promise.race([started, aborted]);
+    const stream = await Promise.race([started, aborted]);
+    return signal.aborted ? await aborted : stream;
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** What the SDK says of a stream: output in pieces, then its end. */
-const streamEvent = z.object({ type: z.string(), data: z.string().optional() });
-
-/** Nothing where the stream ends before; what the program complained of is thrown then. */
+/** Nothing where the stream ends before, or `signal` aborts; what the program failed with is thrown. */
 export async function lastWord(
   stream: ReadableStream<Uint8Array>,
-  watch: Watch,
-  signal: AbortSignal,
+  watch?: Watch,
+  signal?: AbortSignal,
 ): Promise<{ readonly value: unknown } | undefined> {
   const frames = new FrameReader();
-  let complaint = "";
-  for await (const event of parseSSEStream<unknown>(stream, signal)) {
-    const { type, data = "" } = parseGuest(streamEvent, event);
-    if (type === "stderr") complaint = (complaint + data).slice(-2_000);
-    if (type !== "stdout") continue;
-    for (const frame of frames.read(data)) {
-      const end = endOf(frame, watch);
-      if (end !== undefined) return end;
+  const decoder = new TextDecoder();
+  const reader = stream.getReader();
+  const leave = (): void => void reader.cancel().catch(() => undefined);
+  signal?.addEventListener("abort", leave);
+  if (signal?.aborted === true) leave();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return undefined;
+      for (const frame of frames.read(decoder.decode(value, { stream: true }))) {
+        const end = endOf(frame, watch);
+        if (end !== undefined) return end;
+      }
     }
+  } finally {
+    signal?.removeEventListener("abort", leave);
+    leave();
   }
-  if (complaint !== "") throw new Error(complaint);
-  return undefined;
 }
 
 /** What a frame that is the last one says; refusals are thrown, output is told. */
-export function endOf(frame: Frame, watch: Watch | undefined): { readonly value: unknown } | undefined {
+function endOf(frame: Frame, watch: Watch | undefined): { readonly value: unknown } | undefined {
   if ("output" in frame) {
     watch?.onOutput?.(frame.output);
     return undefined;
   }
+  if ("failed" in frame) throw new Error(frame.failed);
   if ("refused" in frame) throw new ToolError(frame.refused.code, frame.refused.message);
   return { value: "unmounted" in frame ? "unmounted" : frame.result };
 }

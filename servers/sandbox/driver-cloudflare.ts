@@ -54,7 +54,7 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
   const processId = crypto.randomUUID();
   const result = await guest.run(
     {
-      program: "run.py",
+      program: "run",
       id: processId,
       request: { ...input, cwd: absolute(input.cwd ?? WORKSPACE) },
       answersWithinMs: Math.min(input.waitMs, input.timeoutMs),
@@ -67,7 +67,7 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
 async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeResult> {
   const result = await guest.run(
     {
-      program: "context.py",
+      program: "context",
       id: crypto.randomUUID(),
       request: { ...input, cwd: WORKSPACE },
       answersWithinMs: input.timeoutMs,
@@ -78,7 +78,7 @@ async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeRes
 }
 
 async function listContexts(guest: Guest): Promise<readonly CodeContextInfo[]> {
-  return (await isAwake(guest)) ? parseGuest(contextList, await guest.ask("contexts.py", {})) : [];
+  return (await isAwake(guest)) ? parseGuest(contextList, await guest.ask("contexts", {})) : [];
 }
 
 async function status(guest: Guest, instanceType: InstanceType): Promise<SandboxStatus> {
@@ -91,7 +91,7 @@ async function status(guest: Guest, instanceType: InstanceType): Promise<Sandbox
     notes: [COST_NOTE],
   } as const;
   if (state !== "running") return common;
-  const { disk, memory, processCount } = parseGuest(containerUsage, await guest.ask("status.py", {}));
+  const { disk, memory, processCount } = parseGuest(containerUsage, await guest.ask("status", {}));
   const { diskGb, memoryGib } = INSTANCE_SIZES[instanceType];
   return {
     ...common,

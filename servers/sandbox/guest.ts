@@ -15,6 +15,7 @@ export const frame = z.union([
     }),
   }),
   z.object({ unmounted: z.literal(true) }),
+  z.object({ failed: z.string().max(5_000) }),
 ]);
 
 export type Frame = z.output<typeof frame>;

@@ -84,14 +84,16 @@ if (reason === undefined) {
     });
   });
 
-  test("a container that idles sleeps, and one in which a command runs does not", async () => {
+  test("a container that idles sleeps though its status is asked for, and one in which a command runs does not", async () => {
     const standIn = await startStandIn({ SANDBOX_SLEEP_AFTER: "2s" });
     try {
       const [idle, busy] = ["idle", "busy"].map((name) => remoteSandbox(standIn.url, name).sandbox);
       await idle?.exec(command("true"), quiet());
       const running = await busy?.exec(command("sleep 16; echo done > done", 0), quiet());
-      // Asking would count as use.
-      await new Promise((resolve) => setTimeout(resolve, 10_000));
+      for (let asked = 0; asked < 10; asked += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        await Promise.all([idle?.status(), idle?.listProcesses(), idle?.listContexts()]);
+      }
       expect(await idle?.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, until: "end", maxChars: 100 } as const;
       expect(await busy?.readProcess(running?.processId ?? "", read, quiet())).toMatchObject({ exitCode: 0 });

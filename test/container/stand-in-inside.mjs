@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { connect, createServer as createTcpServer } from "node:net";
 import { dirname } from "node:path";
 
 /**
@@ -70,6 +71,17 @@ async function textOf(readable) {
 
 const now = () => new Date().toISOString();
 
+/** The port that the image exposes for the guest's own server. */
+createTcpServer({ allowHalfOpen: true }, (outside) => {
+  const inside = connect({ host: "127.0.0.1", port: 3777, allowHalfOpen: true });
+  for (const [from, to] of [
+    [outside, inside],
+    [inside, outside],
+  ]) {
+    from?.on("error", () => to?.destroy()).pipe(to ?? from);
+  }
+}).listen("/relay/3777");
+
 createServer(async (request, response) => {
   const body = request.method === "POST" ? JSON.parse((await textOf(request)) || "{}") : {};
   if (request.url === "/api/execute/stream") return stream(body, response);
@@ -94,4 +106,4 @@ createServer(async (request, response) => {
   response
     .writeHead("success" in answer ? 200 : 500, { "content-type": "application/json" })
     .end(JSON.stringify(answer));
-}).listen("/relay/server.sock");
+}).listen("/relay/3000");

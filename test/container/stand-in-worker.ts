@@ -31,12 +31,13 @@ function standInContainer(id: string, url: string): object {
       container.running = false;
       await fetch(url, { method: "DELETE", headers });
     },
-    getTcpPort: () => ({
+    getTcpPort: (port: number) => ({
       fetch: async (input: RequestInfo, init?: RequestInit) => {
         const request = new Request(input, init);
         const { pathname, search } = new URL(request.url);
         const headers = new Headers(request.headers);
         headers.set("x-container", id);
+        headers.set("x-port", String(port));
         return await fetch(new URL(pathname + search, url), {
           method: request.method,
           headers,

@@ -96,7 +96,8 @@ async function assembleGuest(target: string): Promise<string> {
 }
 
 interface Jail {
-  readonly socket: string;
+  /** The folder with a socket for each port that is reached from outside, named after it. */
+  readonly relay: string;
   readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -119,13 +120,13 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
     { stdio: ["ignore", "ignore", "inherit"] },
   );
   const ended = once(child, "exit");
-  const socket = join(folder, "relay/server.sock"); // At most 107 characters.
-  while (!existsSync(socket)) {
+  const relay = join(folder, "relay"); // At most 107 characters with a port.
+  while (!existsSync(join(relay, "3000"))) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return {
-    socket,
+    relay,
     ended,
     stop: async () => {
       child.kill("SIGKILL");
@@ -134,13 +135,16 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
   };
 }
 
-function pass(request: IncomingMessage, response: ServerResponse, { socket }: Jail): void {
+function pass(request: IncomingMessage, response: ServerResponse, { relay }: Jail): void {
   const { method, url, headers } = request;
-  const inner = httpRequest({ socketPath: socket, method, path: url, headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
-    answer.pipe(response);
-    answer.on("error", () => response.destroy());
-  });
+  const inner = httpRequest(
+    { socketPath: join(relay, String(Number(headers["x-port"]))), method, path: url, headers },
+    (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+      answer.on("error", () => response.destroy());
+    },
+  );
   inner.on("error", () => response.destroy());
   response.on("close", () => inner.destroy());
   request.pipe(inner);

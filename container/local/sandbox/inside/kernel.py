@@ -9,6 +9,7 @@ the run's. Whoever runs here could forge all of this, and would deceive nobody b
 import asyncio
 import base64
 import ctypes
+import importlib.util
 import json
 import os
 import re
@@ -149,6 +150,12 @@ def leave(code=None):
     raise SystemExit(code)
 
 
+def choose_plotly_renderer():
+    """As pictures where something can draw them, else as pages, which are kept as files."""
+    can_draw = importlib.util.find_spec("kaleido") is not None
+    os.environ.setdefault("PLOTLY_RENDERER", "png" if can_draw else "notebook_connected")
+
+
 def make_shell():
     config = Config()
     config.HistoryManager.enabled = False
@@ -217,6 +224,7 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     channel = Channel(3)
+    choose_plotly_renderer()
     shell = make_shell()
     channel.send({"ready": True})
     serve(channel, shell)

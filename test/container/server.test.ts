@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
+import { remoteSandbox } from "./remote-sandbox.ts";
+import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
+
+const reason = whyNoStandIn();
+/** The oldest of those that bear the name: the others were forked from it. */
+const KILL_SERVER = "kill -9 $(pgrep -of 'python3 .*/serve.py')";
+
+if (reason === undefined) {
+  describe("the guest's server", () => {
+    let standIn: StandIn;
+    beforeAll(async () => (standIn = await startStandIn()));
+    afterAll(async () => await standIn.close());
+    const open = (): Sandbox => remoteSandbox(standIn.url, `u${crypto.randomUUID().replaceAll("-", "")}`).sandbox;
+
+    test("is started again by the next call when it was killed, and what ran goes on", async () => {
+      const sandbox = open();
+      const running = await sandbox.exec(command("sleep 3; echo done", 0), quiet());
+      expect((await sandbox.exec(command(`${KILL_SERVER}; echo killed`), quiet())).stdout.text).toBe("killed\n");
+      const alive = await sandbox.exec(command("echo alive; pgrep -cf 'python3 .*/serve.py'"), quiet());
+      expect(alive.stdout.text).toMatch(/^alive\n\d+\n$/);
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 10_000, until: "end", maxChars: 100 } as const;
+      expect(await sandbox.readProcess(running.processId, read, quiet())).toMatchObject({
+        exitCode: 0,
+        stdout: { text: "done\n" },
+      });
+    });
+
+    test("does nothing for who does not know its secret", async () => {
+      const sandbox = open();
+      const post = (secret: string): string => {
+        const body = JSON.stringify({ id: "x", command: "touch /tmp/ran", cwd: "/", timeoutMs: 9e3, waitMs: 9e3 });
+        const head = `POST /run HTTP/1.1\\r\\n${secret}content-length: ${body.length}\\r\\n\\r\\n`;
+        return `exec 3<>/dev/tcp/127.0.0.1/3777; printf '${head}%s' '${body}' >&3; cat <&3; ls /tmp/ran`;
+      };
+      for (const secret of ["", "authorization: \\r\\n", "authorization: wrong\\r\\n", "authorization: \\377\\r\\n"]) {
+        const { stdout, stderr } = await sandbox.exec(command(post(secret)), quiet());
+        expect(stdout.text.split("\r\n")[0]).toBe("HTTP/1.1 403 Forbidden");
+        expect(stderr.text).toContain("No such file");
+      }
+    });
+
+    test("answers while others hold connections on which they say nothing", async () => {
+      const sandbox = open();
+      const hold =
+        "for _ in {1..50}; do exec {fd}<>/dev/tcp/127.0.0.1/3777; printf 'POST /run' >&$fd; done; echo held; sleep 20";
+      const { processId } = await sandbox.exec(command(hold, 0), quiet());
+      const read = {
+        after: { stdout: 0, stderr: 0 },
+        waitMs: 10_000,
+        until: { pattern: "held" },
+        maxChars: 100,
+      } as const;
+      expect(await sandbox.readProcess(processId, read, quiet())).toMatchObject({ isReached: true });
+      expect((await sandbox.exec(command("echo alive"), quiet())).stdout.text).toBe("alive\n");
+    });
+
+    test("has 200 calls at once, each with its own answer, and keeps few processes and no dead ones", async () => {
+      const sandbox = open();
+      await sandbox.exec(command("true"), quiet());
+      const numbers = Array.from({ length: 200 }, (_, index) => index);
+      const results = await Promise.all(
+        numbers.map(async (number) => await sandbox.exec(command(`echo ${number}`, 50_000), quiet())),
+      );
+      expect(results.map(({ stdout }) => stdout.text)).toEqual(numbers.map((number) => `${number}\n`));
+      const count =
+        "sleep 1; pgrep -cf 'python3 .*/serve.py'; grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l";
+      const [servers, zombies] = (await sandbox.exec(command(count), quiet())).stdout.text.split("\n").map(Number);
+      expect(servers).toBeLessThanOrEqual(8);
+      expect(zombies).toBe(0);
+    });
+
+    test("is not mistaken for what took its port: the sandbox is ended, and the next call starts a fresh one", async () => {
+      const sandbox = open();
+      await sandbox.exec(command("touch before"), quiet());
+      const squat = `(sleep 0.5; ${KILL_SERVER}; exec python3 -m http.server 3777) >/dev/null 2>&1 &`;
+      await sandbox.exec(command(squat), quiet());
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await expect(sandbox.exec(command("true"), quiet())).rejects.toMatchObject({
+        code: "unavailable",
+        message: expect.stringContaining("the sandbox was ended"),
+      });
+      expect((await sandbox.exec(command("echo alive"), quiet())).stdout.text).toBe("alive\n");
+    });
+  });
+} else {
+  describe("the guest's server", () => {
+    test.skip(`survives what happens to it (skipped: ${reason})`, () => undefined);
+  });
+}
+
+function quiet(): Watch {
+  return { signal: new AbortController().signal };
+}
+
+function command(script: string, waitMs = 30_000): Parameters<Sandbox["exec"]>[0] {
+  return { command: script, timeoutMs: 60_000, waitMs, maxChars: 10_000 };
+}
