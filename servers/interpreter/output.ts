@@ -5,11 +5,15 @@ import type { CodeOutput } from "../sandbox/driver.ts";
 /** What Python prints of a value that has nothing to say as text: `<IPython.core.display.HTML object>`. */
 const PLACEHOLDER = /^<[\w.]+ object( at 0x[0-9a-f]+)?>$/;
 
+/** A page that says what it says by its scripts is nothing to read. */
+const SCRIPT = /<script\b/i;
+
 /** The form of one displayed value that a model reads best; pictures come as pictures beside the text. */
 export function describeOutput(output: CodeOutput): string {
   if (output.png !== undefined || output.jpeg !== undefined) return "";
-  const text = output.text !== undefined && PLACEHOLDER.test(output.text) ? undefined : output.text;
-  return output.markdown ?? output.latex ?? text ?? output.json ?? output.html ?? output.svg ?? output.text ?? "";
+  const { markdown, latex, json, html, svg } = output;
+  if (html !== undefined && isPage(output) && SCRIPT.test(html)) return "(a page with scripts: its file is linked)";
+  return markdown ?? latex ?? readableText(output) ?? json ?? html ?? svg ?? output.text ?? "";
 }
 
 /** Pictures are shown, and kept in the caller's files like pages and drawings, which only a browser can show. */
@@ -26,7 +30,15 @@ export async function keepOutput(output: CodeOutput, { artifacts }: ToolContext)
     return [{ type: "image", base64, mimeType }, link];
   }
   if (svg !== undefined) return [await keep({ name: "figure.svg", mimeType: "image/svg+xml", content: svg })];
-  // A table's HTML says what its text says.
-  const isPage = html !== undefined && (output.text === undefined || PLACEHOLDER.test(output.text));
-  return isPage ? [await keep({ name: "output.html", mimeType: "text/html", content: html })] : [];
+  if (html === undefined || !isPage(output)) return [];
+  return [await keep({ name: "output.html", mimeType: "text/html", content: html })];
+}
+
+/** A table's HTML says what its text says. */
+function isPage(output: CodeOutput): boolean {
+  return output.html !== undefined && readableText(output) === undefined;
+}
+
+function readableText({ text }: CodeOutput): string | undefined {
+  return text !== undefined && PLACEHOLDER.test(text) ? undefined : text;
 }
