@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
-import { type CodeResult, STARTING } from "../sandbox/driver.ts";
+import { type CodeResult, watchOf } from "../sandbox/driver.ts";
 import { DEFAULT_HANDLE, handleName } from "../shared/handles.ts";
 import { describeOutput, keepOutput } from "./output.ts";
 
@@ -20,20 +20,15 @@ export const interpreterRun = defineTool({
     language: z.enum(["python", "javascript", "typescript"]).default("python").describe("Language"),
     context: handleName.describe("Which context"),
     fresh: z.boolean().optional().describe("Forget its variables first"),
-    timeout_ms: z.int().min(100).max(50_000).default(45_000).describe("Then it is interrupted"),
+    timeout_ms: z.int().min(100).max(45_000).default(40_000).describe("Then it is interrupted"),
   }),
   output: z.object({ text: z.string() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["interpreter:run"],
   handler: async ({ code, language, context, fresh: isFresh = false, timeout_ms: timeoutMs }, tool) => {
-    const result = await tool.sandbox(DEFAULT_HANDLE).runCode(
-      { code, language, context, isFresh, timeoutMs, maxChars: MAX_CAPTURED_CHARS },
-      {
-        signal: tool.signal,
-        onOutput: tool.reportProgress,
-        onStarting: () => tool.reportProgress(STARTING),
-      },
-    );
+    const result = await tool
+      .sandbox(DEFAULT_HANDLE)
+      .runCode({ code, language, context, isFresh, timeoutMs, maxChars: MAX_CAPTURED_CHARS }, watchOf(tool));
     const kept = await Promise.all(
       result.results.slice(0, MAX_SHOWN_RESULTS).map((output) => keepOutput(output, tool)),
     );

@@ -39,10 +39,16 @@ export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch):
 
 function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
   return {
-    exec: async (command, watch) =>
-      await run(runtime, files, { route: "exec", body: { command }, result: execResult }, watch),
+    exec: async (command, watch) => {
+      const calledMs = Date.now();
+      // Bringing the files in is part of the wait.
+      const body = (): object => ({
+        command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
+      });
+      return await run(runtime, files, { route: "exec", body, result: execResult }, watch);
+    },
     runCode: async (code, watch) =>
-      await run(runtime, files, { route: "code", body: { code }, result: codeResult }, watch),
+      await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
     listProcesses: async () => {
       const answer = await (await runtime.request("processes", {})).json();
       return parseRuntime(z.object({ processes: processList }), answer).processes;
@@ -83,7 +89,8 @@ function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
 
 interface Call<Result> {
   readonly route: string;
-  readonly body: object;
+  /** Made when it is sent. */
+  readonly body: () => object;
   readonly result: z.ZodType<Result>;
 }
 
@@ -95,7 +102,7 @@ async function run<Result extends object>(
   watch: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
   const send = async (held: Held): Promise<Response> =>
-    await runtime.post(call.route, { ...call.body, files: held }, watch.signal);
+    await runtime.post(call.route, { ...call.body(), files: held }, watch.signal);
   const begun = await begin(runtime, files, send, watch.signal);
   return await finish(runtime, files, { ...begun, result: call.result }, watch);
 }

@@ -27,8 +27,8 @@ export interface SandboxDriver {
  */
 export interface Sandbox {
   /**
-   * Runs `command` with bash. Resolves when it has ended or after `waitMs`, whichever is first; then it goes on as
-   * a process until `timeoutMs` has passed, when its whole process tree is killed. When `watch.signal` aborts, the
+   * Runs `command` with bash. Resolves when it has ended or `waitMs` after the call, whichever is first; then it goes
+   * on as a process until `timeoutMs` has passed, when its whole process tree is killed. When `watch.signal` aborts, the
    * tree is killed and the call rejects with `ToolError("cancelled")`. A command that fails is a result.
    */
   exec(command: Command, watch: Watch): Promise<CommandResult>;
@@ -88,9 +88,6 @@ export interface Sandbox {
   reset(): Promise<void>;
 }
 
-/** What is told of a sandbox that has to start before it can do anything. */
-export const STARTING = "The sandbox is starting.";
-
 export interface Watch {
   readonly signal: AbortSignal;
   /** Called with output as it comes, at most a few times a second. */
@@ -111,6 +108,8 @@ export interface Command {
    * pseudo-terminal (`terminal`), where stdout and stderr are one and come as stdout.
    */
   readonly input?: "closed" | "open" | "terminal";
+  /** Leaves no trace among the processes once its result is told: a tool's own look at the sandbox. */
+  readonly isInternal?: boolean;
   readonly timeoutMs: number;
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */
@@ -205,6 +204,18 @@ export interface CodeError {
   readonly message: string;
   /** The last frames, without colour codes. */
   readonly traceback: string;
+}
+
+/** A call's signal, and its progress: output as it comes, and that a sandbox has to start first. */
+export function watchOf(call: {
+  readonly signal: AbortSignal;
+  readonly reportProgress: (message: string) => void;
+}): Watch {
+  return {
+    signal: call.signal,
+    onOutput: call.reportProgress,
+    onStarting: () => call.reportProgress("The sandbox is starting."),
+  };
 }
 
 /** The id of a caller's sandbox: lower case, as container names are, and the same person's only. */

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { handleName } from "../shared/handles.ts";
-import { cursorOf, describeEnd, keepCutOutput, processHandle, watchOf } from "./process-answer.ts";
+import { watchOf } from "./driver.ts";
+import { cursorOf, describeEnd, keepCutOutput, processHandle } from "./process-answer.ts";
 
 const RUNNING_NOTE = "It is still running and goes on until timeout_ms; follow it with sandbox_wait.";
 
@@ -54,19 +55,19 @@ export const sandboxExec = defineTool({
       },
       watchOf(context),
     );
-    const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? [])];
+    const kept = await keepCutOutput(sandbox, result.processId, result, context);
+    const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? []), ...kept.notes];
+    const isFollowed = result.isRunning || input.background === true || kept.notes.length > 0;
     return {
       output: {
         ...describeEnd(result),
         stdout: result.stdout.text,
         stderr: result.stderr.text,
         duration_ms: Math.round(result.durationMs),
-        ...(result.isRunning || input.background === true
-          ? { process_id: processHandle(input.sandbox, result.processId), cursor: cursorOf(result) }
-          : {}),
+        ...(isFollowed ? { process_id: processHandle(input.sandbox, result.processId), cursor: cursorOf(result) } : {}),
         ...(notes.length === 0 ? {} : { note: notes.join(" ") }),
       },
-      attachments: await keepCutOutput(sandbox, result.processId, result, context),
+      attachments: kept.attachments,
     };
   },
 });

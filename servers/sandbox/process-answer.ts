@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Attachment, ToolContext } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { isHandleName } from "../shared/handles.ts";
-import { STARTING, type Sandbox, type Watch } from "./driver.ts";
+import type { Sandbox } from "./driver.ts";
 import type { CapturedOutput, OutputPosition, ProcessInfo, ProcessOutput } from "./process.ts";
 
 /*
@@ -23,11 +23,6 @@ export const processAnswer = z.object({
   cursor: z.string(),
   note: z.string().optional(),
 });
-
-/** A call's signal and its progress: output as it comes, and that a sandbox has to start first. */
-export function watchOf({ signal, reportProgress }: ToolContext): Watch {
-  return { signal, onOutput: reportProgress, onStarting: () => reportProgress(STARTING) };
-}
 
 /** A process's name beyond its sandbox. */
 export function processHandle(sandbox: string, processId: string): string {
@@ -67,8 +62,12 @@ export function describeEnd({
   };
 }
 
-export function describeProcess(handle: string, output: ProcessOutput): z.input<typeof processAnswer> {
-  const { isRunning, stdout, stderr, durationMs, isReached, notes = [] } = output;
+export function describeProcess(
+  handle: string,
+  output: ProcessOutput,
+  notes: readonly string[],
+): z.input<typeof processAnswer> {
+  const { isRunning, stdout, stderr, durationMs, isReached } = output;
   return {
     process_id: handle,
     running: isRunning,
@@ -87,23 +86,66 @@ interface Outputs {
   readonly stderr: CapturedOutput;
 }
 
-/** Whatever did not fit into a result is kept in the caller's files and linked. */
+/** Long enough for tens of megabytes, short enough for the answer to come before clients give up. */
+const KEEP_WITHIN_MS = 4_000;
+const NOTHING_SHOWN = { stdout: 0, stderr: 0 };
+
+/**
+ * Whatever did not fit into a result is kept in the caller's files, from where the reader began, and linked. A result
+ * is worth more than that: where it cannot be kept, a note says so.
+ */
 export async function keepCutOutput(
   sandbox: Sandbox,
   processId: string,
   outputs: Outputs,
-  { artifacts }: ToolContext,
-): Promise<Attachment[]> {
+  context: ToolContext,
+  after: OutputPosition = NOTHING_SHOWN,
+): Promise<{ readonly attachments: readonly Attachment[]; readonly notes: readonly string[] }> {
   const cut = (["stdout", "stderr"] as const).filter((stream) => outputs[stream].isCut);
-  return await Promise.all(
-    cut.map(async (stream) => {
-      const info = await artifacts.keep({
-        name: `${stream}.txt`,
-        mimeType: "text/plain",
-        content: await sandbox.readOutput(processId, stream),
-        madeBy: { tool: "sandbox_exec", process_id: processId },
-      });
-      return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes } as const;
-    }),
+  const kept = await Promise.allSettled(
+    cut.map(
+      async (stream) => await within(KEEP_WITHIN_MS, keepStream(sandbox, processId, stream, after[stream], context)),
+    ),
   );
+  return {
+    attachments: kept.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])),
+    notes: cut.flatMap((stream, index) => {
+      if (kept[index]?.status === "fulfilled") return [];
+      return [`What is left out of ${stream} could not be kept in your files; read it in parts with sandbox_wait.`];
+    }),
+  };
+}
+
+async function keepStream(
+  sandbox: Sandbox,
+  processId: string,
+  stream: "stdout" | "stderr",
+  skippedBytes: number,
+  { artifacts }: ToolContext,
+): Promise<Attachment> {
+  const { body, sizeBytes } = await sandbox.readOutput(processId, stream);
+  const left = Math.max(0, sizeBytes - skippedBytes);
+  const { path, mimeType, ...kept } = await artifacts.keep({
+    name: `${stream}.txt`,
+    mimeType: "text/plain",
+    content: { body: skippedBytes === 0 ? body : body.pipeThrough(skip(skippedBytes)), sizeBytes: left },
+    madeBy: { tool: "sandbox_exec", process_id: processId },
+  });
+  return { type: "link", path, mimeType, sizeBytes: kept.sizeBytes };
+}
+
+function skip(bytes: number): TransformStream<Uint8Array, Uint8Array> {
+  let left = bytes;
+  return new TransformStream({
+    transform: (chunk, controller) => {
+      if (chunk.length > left) controller.enqueue(chunk.subarray(left));
+      left = Math.max(0, left - chunk.length);
+    },
+  });
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new ToolError("timeout", "It took too long.")), ms);
+  return await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -2,14 +2,8 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
-import {
-  describeProcess,
-  keepCutOutput,
-  parseCursor,
-  parseProcessHandle,
-  processAnswer,
-  watchOf,
-} from "./process-answer.ts";
+import { watchOf } from "./driver.ts";
+import { describeProcess, keepCutOutput, parseCursor, parseProcessHandle, processAnswer } from "./process-answer.ts";
 
 const processId = z.string().min(1).max(200).describe("Process");
 const pattern = z.string().min(1).max(1_000).optional().describe("Wait for this regex");
@@ -32,6 +26,7 @@ export const sandboxWait = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   scopes: ["sandbox:exec"],
   handler: async ({ process_id: handle, cursor, end, pattern, port, wait_ms: waitMs }, context) => {
+    const after = cursor === undefined ? START : parseCursor(cursor);
     const { sandbox: name, processId } = parseProcessHandle(handle);
     if ([end === true, pattern !== undefined, port !== undefined].filter(Boolean).length > 1) {
       throw new ToolError("invalid_input", "Wait for one thing: give end, pattern or port, not several.");
@@ -40,7 +35,7 @@ export const sandboxWait = defineTool({
     const output = await sandbox.readProcess(
       processId,
       {
-        after: cursor === undefined ? START : parseCursor(cursor),
+        after,
         waitMs,
         maxChars: MAX_TEXT_CHARS,
         ...(end === true ? { until: "end" as const } : {}),
@@ -49,9 +44,10 @@ export const sandboxWait = defineTool({
       },
       watchOf(context),
     );
+    const kept = await keepCutOutput(sandbox, processId, output, context, after);
     return {
-      output: describeProcess(handle, output),
-      attachments: await keepCutOutput(sandbox, processId, output, context),
+      output: describeProcess(handle, output, [...(output.notes ?? []), ...kept.notes]),
+      attachments: kept.attachments,
     };
   },
 });
@@ -63,7 +59,7 @@ export const sandboxSend = defineTool({
     "Writes to a process started with input open or terminal, or signals any, and shows what it then writes.",
   input: z.strictObject({
     process_id: processId,
-    text: z.string().max(1_000_000).optional().describe("With newline; \\u0003 is Ctrl-C"),
+    text: z.string().max(500_000).optional().describe("With newline; \\u0003 is Ctrl-C"),
     end: z.boolean().optional().describe("Close its input"),
     signal: z.enum(["SIGINT", "SIGTERM", "SIGKILL", "SIGHUP"]).optional().describe("SIGKILL ends its tree"),
     pattern,
@@ -88,9 +84,10 @@ export const sandboxSend = defineTool({
       { after, waitMs, maxChars: MAX_TEXT_CHARS, ...until },
       watchOf(context),
     );
+    const kept = await keepCutOutput(sandbox, processId, output, context, after);
     return {
-      output: describeProcess(handle, output),
-      attachments: await keepCutOutput(sandbox, processId, output, context),
+      output: describeProcess(handle, output, [...(output.notes ?? []), ...kept.notes]),
+      attachments: kept.attachments,
     };
   },
 });

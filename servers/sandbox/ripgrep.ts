@@ -22,12 +22,18 @@ export async function runRipgrep(
   sandbox: string,
   context: ToolContext,
 ): Promise<CapturedOutput> {
-  const { stdout, stderr, exitCode, hasTimedOut } = await context
-    .sandbox(sandbox)
-    .exec(
-      { command: `${COMMON} ${flags}`, env: variables, cwd, timeoutMs: TIMEOUT_MS, waitMs: TIMEOUT_MS, maxChars },
-      { signal: context.signal },
-    );
+  const { stdout, stderr, exitCode, hasTimedOut } = await context.sandbox(sandbox).exec(
+    {
+      command: `${COMMON} ${flags}`,
+      env: variables,
+      cwd,
+      isInternal: true,
+      timeoutMs: TIMEOUT_MS,
+      waitMs: TIMEOUT_MS,
+      maxChars,
+    },
+    { signal: context.signal },
+  );
   if (hasTimedOut) throw new ToolError("timeout", "The search took too long; search a smaller folder.");
   // ripgrep: 1 is nothing found, 2 an error, even where something was found beside it.
   if (stdout.text === "" && exitCode !== 1) {

@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
 import { memoryMb, pick, processTree } from "../support/process-tree.ts";
@@ -25,6 +26,13 @@ async function exec(input: Record<string, unknown>): Promise<Record<string, unkn
 /** The process ids of the suite's parts whose command line matches. */
 async function parts(pattern: RegExp): Promise<readonly number[]> {
   return await pick(await processTree(suite.process.pid ?? 0), pattern);
+}
+
+async function openFiles(): Promise<number> {
+  const lists = await Promise.all(
+    (await parts(WORKER_AND_RUNTIME)).map(async (pid) => await readdir(`/proc/${pid}/fd`)),
+  );
+  return lists.flat().length;
 }
 
 const WORKER_AND_RUNTIME = /\/workerd |\/runtime\.ts/;
@@ -63,7 +71,9 @@ test("five thousand commands leave neither memory nor processes nor open files b
   await runMany(1_000);
   const before = await memoryMb(await parts(WORKER_AND_RUNTIME));
   const processesBefore = (await processTree(suite.process.pid ?? 0)).length;
+  const filesBefore = await openFiles();
   await runMany(4_000);
   expect((await memoryMb(await parts(WORKER_AND_RUNTIME))) - before).toBeLessThan(60);
   expect((await processTree(suite.process.pid ?? 0)).length).toBeLessThanOrEqual(processesBefore + 2);
+  expect(await openFiles()).toBeLessThanOrEqual(filesBefore + 20);
 });
