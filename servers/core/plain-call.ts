@@ -27,9 +27,15 @@ const clientCapabilities = z.strictObject({
   extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
 });
 
+const envelope = z.strictObject({
+  "io.modelcontextprotocol/protocolVersion": z.literal(REVISION),
+  "io.modelcontextprotocol/clientInfo": clientInfo.optional(),
+  "io.modelcontextprotocol/clientCapabilities": clientCapabilities,
+});
+
 /**
- * The plainest call there is in 2026-07-28: each field is known, none is extra, and nothing is asked for on the way.
- * Narrower than the SDK's own schemas in every field, so that what passes here passes there.
+ * The plainest call there is: each field is known, none is extra, and nothing is asked for on the way. Narrower than
+ * the SDK's own schemas in every field, so that what passes here passes there. The 2025 revisions have no envelope.
  */
 const plainCall = z.strictObject({
   jsonrpc: z.literal("2.0"),
@@ -38,13 +44,12 @@ const plainCall = z.strictObject({
   params: z.strictObject({
     name: z.string().regex(/^[a-z0-9_]+$/),
     arguments: z.record(z.string(), z.unknown()).optional(),
-    _meta: z.strictObject({
-      "io.modelcontextprotocol/protocolVersion": z.literal(REVISION),
-      "io.modelcontextprotocol/clientInfo": clientInfo.optional(),
-      "io.modelcontextprotocol/clientCapabilities": clientCapabilities,
-    }),
+    _meta: envelope.optional(),
   }),
 });
+
+/** The 2025 revisions that clients speak; one that names none is the SDK's to judge. */
+const OLD_REVISIONS: readonly (string | null)[] = ["2025-06-18", "2025-11-25"];
 
 /**
  * Answers a plain call byte for byte as the SDK would, in half the time: the SDK's way for each request takes longer
@@ -57,19 +62,38 @@ export async function answerPlainCall(
   servers: readonly ServerDefinition[],
   pipeline: CallPipeline,
 ): Promise<Response | undefined> {
-  const { headers } = request;
-  if (headers.get("MCP-Protocol-Version") !== REVISION || headers.get("Content-Type") !== "application/json") {
-    return undefined;
-  }
+  if (request.headers.get("Content-Type") !== "application/json") return undefined;
   const parsed = plainCall.safeParse(body);
   if (!parsed.success) return undefined;
-  const { id, method, params } = parsed.data;
-  if (headers.get("Mcp-Method") !== method || headers.get("Mcp-Name") !== params.name) return undefined;
+  const { id, params } = parsed.data;
+  const isModern = params._meta !== undefined;
+  if (!(isModern ? isPlainModern(request, params.name) : isPlainLegacy(request))) return undefined;
   const tool = findTool(servers, params.name);
   if (tool === undefined) return undefined;
   const watch = { signal: request.signal, reportProgress: () => undefined };
-  const { _meta, ...result } = toResult(await callTool(tool, params.arguments ?? {}, pipeline, watch));
-  const stamped = { ..._meta, "io.modelcontextprotocol/serverInfo": SERVER_INFO };
-  const answer = { result: { _meta: stamped, ...result, resultType: "complete" }, jsonrpc: "2.0", id };
-  return new Response(JSON.stringify(answer), { headers: { "Content-Type": "application/json" } });
+  const { _meta, ...rest } = toResult(await callTool(tool, params.arguments ?? {}, pipeline, watch));
+  // A result of 2026-07-28 says who answers, and that it is the whole answer.
+  const result = isModern
+    ? { _meta: { ..._meta, "io.modelcontextprotocol/serverInfo": SERVER_INFO }, ...rest, resultType: "complete" }
+    : { _meta, ...rest };
+  return new Response(JSON.stringify({ result, jsonrpc: "2.0", id }), {
+    headers: { "Content-Type": "application/json" },
+  });
+}
+
+function isPlainModern({ headers }: Request, toolName: string): boolean {
+  return (
+    headers.get("MCP-Protocol-Version") === REVISION &&
+    headers.get("Mcp-Method") === "tools/call" &&
+    headers.get("Mcp-Name") === toolName
+  );
+}
+
+function isPlainLegacy({ headers }: Request): boolean {
+  const accepted = headers.get("Accept");
+  return (
+    OLD_REVISIONS.includes(headers.get("MCP-Protocol-Version")) &&
+    (accepted === "application/json, text/event-stream" || accepted === "text/event-stream, application/json") &&
+    [headers.get("Mcp-Session-Id"), headers.get("Mcp-Method"), headers.get("Mcp-Name")].every((value) => value === null)
+  );
 }

@@ -100,6 +100,53 @@ test.each([
   expect(await seen(await answerPlain(change))).toEqual(await seen(bySdk));
 });
 
+/** A call as clients of the 2025 revisions send it. */
+function oldCallOf({ headers = {}, body = {}, params = {} }: Change): { request: Request; body: unknown } {
+  const call = {
+    ...{ jsonrpc: "2.0", id: 1, method: "tools/call" },
+    params: { name: "files_read", arguments: { path: "../outside" }, ...params },
+    ...body,
+  };
+  const request = new Request("http://localhost/mcp", {
+    method: "POST",
+    headers: {
+      "Content-Type": "application/json",
+      Accept: "application/json, text/event-stream",
+      "MCP-Protocol-Version": "2025-11-25",
+      ...headers,
+    },
+    body: JSON.stringify(call),
+  });
+  return { request, body: call };
+}
+
+test.each([
+  ["that is refused", {}],
+  ["with a string for an id", { body: { id: "a" } }],
+  ["of the older revision", { headers: { "MCP-Protocol-Version": "2025-06-18" } }],
+  ["of a tool that answers with data", { params: { name: "files_list", arguments: {} } }],
+  ["without arguments", { params: { arguments: undefined } }],
+])("a plain call of 2025 %s is answered byte for byte as the SDK answers it", async (_what, change) => {
+  const { request, body } = oldCallOf(change);
+  const bySdk = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+  const again = oldCallOf(change);
+  expect(await seen(await answerPlainCall(again.request, again.body, CATALOG, pipelineOf()))).toEqual(
+    await seen(bySdk),
+  );
+});
+
+test.each([
+  ["no revision", { headers: { "MCP-Protocol-Version": "" } }],
+  ["a revision that is none", { headers: { "MCP-Protocol-Version": "2024-01-01" } }],
+  ["a session", { headers: { "Mcp-Session-Id": "x" } }],
+  ["half of what it must accept", { headers: { Accept: "application/json" } }],
+  ["a progress token", { params: { _meta: { progressToken: 1 } } }],
+  ["a tool that does not exist", { params: { name: "no_tool" } }],
+])("a call of 2025 with %s is left to the SDK", async (_what, change) => {
+  const { request, body } = oldCallOf(change);
+  expect(await answerPlainCall(request, body, CATALOG, pipelineOf())).toBeUndefined();
+});
+
 test.each([
   ["another revision's header", { headers: { "MCP-Protocol-Version": "2025-11-25" } }],
   ["another media type", { headers: { "Content-Type": "application/json; charset=utf-8" } }],
