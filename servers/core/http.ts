@@ -1,11 +1,4 @@
-import {
-  McpServer,
-  type McpServerFactory,
-  WebStandardStreamableHTTPServerTransport,
-  createMcpHandler,
-  isLegacyRequest,
-} from "@modelcontextprotocol/server";
-import * as z from "zod";
+import { type McpServerFactory, createMcpHandler } from "@modelcontextprotocol/server";
 import { readText } from "../shared/read-text.ts";
 
 /** The largest request body; larger files come in through links. */
@@ -66,37 +59,7 @@ export async function readJsonRpc(request: Request): Promise<ParsedBody> {
  * fixture share this configuration. Host and Origin have been checked; `body` is the parsed JSON of a POST.
  */
 export async function serveMcp(request: Request, body: unknown, factory: McpServerFactory): Promise<Response> {
-  if (wantsNoProgress.safeParse(body).success && (await isLegacyRequest(request, body))) {
-    return await answerLegacy(request, body, factory);
-  }
   return await createMcpHandler(factory).fetch(request, request.method === "POST" ? { parsedBody: body } : {});
-}
-
-/** A request whose answer is its result alone: progress goes to those who name a token for it in `_meta`. */
-const wantsNoProgress = z.object({
-  method: z.string(),
-  id: z.union([z.string(), z.number()]),
-  params: z.object({ _meta: z.undefined().optional() }).optional(),
-});
-
-/**
- * Answers a request of the 2025 revisions in JSON, as the SDK's handler does only in 2026-07-28: there it would be a
- * stream of one event, which takes longer than most calls. A server that logs to its client does need the stream.
- */
-async function answerLegacy(request: Request, body: unknown, factory: McpServerFactory): Promise<Response> {
-  const made = await factory({ era: "legacy", requestInfo: request });
-  const server = made instanceof McpServer ? made.server : made;
-  if (server.getCapabilities().logging !== undefined) {
-    return await createMcpHandler(() => made).fetch(request, { parsedBody: body });
-  }
-  const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true });
-  await server.connect(transport);
-  request.signal.addEventListener("abort", () => void server.close(), { once: true });
-  try {
-    return await transport.handleRequest(request, { parsedBody: body });
-  } finally {
-    await server.close();
-  }
 }
 
 /** Lets the page at `origin`, already accepted by `refuseStranger`, read the response (Fetch standard, CORS). */
