@@ -86,6 +86,17 @@ if (reason === undefined) {
       }
     });
 
+    test("what a pattern may take limits no command that runs after it", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("echo here"), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, until: { pattern: "here" }, maxChars: 100 } as const;
+      expect((await sandbox.readProcess(processId, read, quiet())).isReached).toBe(true);
+      const limits = "ulimit -Sv; ulimit -Hv; sleep 0.5";
+      // At once, so that every process that is free takes one.
+      const results = await Promise.all([1, 2, 3, 4].map(async () => await sandbox.exec(command(limits), quiet())));
+      expect(results.map(({ stdout }) => stdout.text)).toEqual(Array(4).fill("unlimited\nunlimited\n"));
+    });
+
     test("a pattern is found in the middle of megabytes that came at once", async () => {
       const sandbox = open();
       const fill = "head -c 1500k /dev/zero | tr '\\0' x";
