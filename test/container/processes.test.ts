@@ -97,6 +97,10 @@ if (reason === undefined) {
       expect(results.map(({ stdout }) => stdout.text)).toEqual(Array(4).fill("unlimited\nunlimited\n"));
     });
 
+    test("a command ended by a signal that has no name says its number", async () => {
+      expect(await open().exec(command("kill -40 $$"), quiet())).toMatchObject({ exitCode: 168, signal: "SIG40" });
+    });
+
     test("a pattern is found in the middle of megabytes that came at once", async () => {
       const sandbox = open();
       const fill = "head -c 1500k /dev/zero | tr '\\0' x";
