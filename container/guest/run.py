@@ -16,7 +16,7 @@ from command import start_command
 from control import Control
 from output import Capture, Live, emit, fall_silent
 from processes import become_subreaper, kill_descendants, signal_name
-from records import begin, finish, forget_oldest
+from records import begin, finish, forget_oldest, remove_folder
 from request import files_are_mounted, refusal
 from spool import Spool
 from standard_input import StandardInput
@@ -31,7 +31,8 @@ DRAIN_READS = 16
 class Run:
     def __init__(self, request):
         self.request = request
-        self.folder = begin(request["id"], request["command"])
+        self.is_internal = request.get("isInternal", False)
+        self.folder = begin(request["id"], request["command"], self.is_internal)
         self.captures = {
             name: Capture(request["maxChars"], Spool(os.path.join(self.folder, name))) for name in ("stdout", "stderr")
         }
@@ -92,6 +93,8 @@ class Run:
         sign_out(self.request["id"])
         if self.live.is_on:
             self._report()
+        if self.is_internal:
+            remove_folder(self.folder)
         forget_oldest()
 
     def _is_over(self):

@@ -111,6 +111,8 @@ export interface Command {
    * pseudo-terminal (`terminal`), where stdout and stderr are one and come as stdout.
    */
   readonly input?: "closed" | "open" | "terminal";
+  /** Leaves no trace among the processes once its result is told: a tool's own look at the sandbox. */
+  readonly isInternal?: boolean;
   readonly timeoutMs: number;
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */

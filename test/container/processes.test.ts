@@ -162,6 +162,20 @@ if (reason === undefined) {
       expect((await sandbox.exec(command("stat -c %a tool; ./tool"), quiet())).stdout.text).toBe("750\ntwo\n");
     });
 
+    test("a tool's own command is never listed, and nothing is kept of it when it has ended", async () => {
+      const sandbox = open();
+      const look = async (script: string, waitMs?: number): Promise<string> =>
+        (await sandbox.exec(command(script, waitMs, { isInternal: true }), quiet())).processId;
+      const ids = [await look("echo looked"), await look("sleep 2", 0)];
+      const { processId } = await sandbox.exec(command("ls /var/lib/pincer/commands"), quiet());
+      expect((await sandbox.listProcesses()).map((info) => info.processId)).toEqual([processId]);
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 9_000, until: "end", maxChars: 100 } as const;
+      for (const id of ids) await sandbox.readProcess(id, read, quiet()).catch(() => undefined);
+      const { stdout } = await sandbox.exec(command("sleep 0.2; ls /var/lib/pincer/commands"), quiet());
+      expect(stdout.text).toContain(processId);
+      for (const id of ids) expect(stdout.text).not.toContain(id);
+    });
+
     test("output that comes while a reader waits is told", async () => {
       const sandbox = open();
       const { processId } = await sandbox.exec(command("sleep 0.5; echo heard; sleep 2", 0), quiet());
