@@ -36,13 +36,14 @@ def work(server, secret):
     has answered before is several times as fast as one that was just forked, whose memory is still copied page by page.
     """
     while True:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What stops a call may come when that has ended, and this process is at work for the next.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _, fds, _, _ = socket.recv_fds(server, 1, 1)
         if not fds or not _answer(socket.socket(fileno=fds[0]), secret):
             return
         if _has_children() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MAX_KEPT_KILOBYTES:
             return
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
         os.chdir("/")
         gc.collect()  # Closes what is still open.
         server.send(b"f")

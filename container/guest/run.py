@@ -11,7 +11,7 @@ import selectors
 import signal
 import time
 
-from calls import sign_in, sign_out
+from calls import is_stopped, sign_in, sign_out
 from command import start_command
 from control import Control
 from output import Capture, Live, emit, fall_silent
@@ -63,10 +63,11 @@ class Run:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: kill_descendants(os.getpid()))
         self.selector.register(wakeup, selectors.EVENT_READ, lambda fd: os.read(fd, 4096))
         wait_until = self.started_at + self.request["waitMs"] / 1000
         time_out_at = self.started_at + self.request["timeoutMs"] / 1000
+        if is_stopped(self.request["id"]):  # Perhaps before there was anything to kill.
+            kill_descendants(os.getpid())
         self._reap()
         while not self._is_over():
             now = time.monotonic()
@@ -190,7 +191,7 @@ def main(request):
     if not os.path.isdir(request["cwd"]):
         return refusal("invalid_input", f"There is no folder {request['cwd']}; make it first.")
     become_subreaper()
-    sign_in(request["id"])
+    sign_in(request["id"], end=lambda: kill_descendants(os.getpid()))
     run = Run(request)
     run.start()
     run.watch()
