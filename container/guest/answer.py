@@ -12,6 +12,7 @@ import struct
 import traceback
 
 from output import emit, fall_silent, write_whole
+from request import has_left
 
 PROGRAMS = {
     name: importlib.import_module(name).main
@@ -62,6 +63,8 @@ def _answer(connection, secret):
     if not hmac.compare_digest(told_secret.encode("latin-1"), secret):
         connection.sendall(answer_head("403 Forbidden"))
         return False
+    if has_left(connection):
+        return False  # They have waited too long for a process that is free, and ask again or have given up.
     os.dup2(connection.fileno(), 1)
     connection.close()  # The program lets go of its standard output when nobody waits any more.
     try:
