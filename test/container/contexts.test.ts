@@ -28,7 +28,7 @@ if (reason === undefined) {
     test.each([
       ["a line", "ran = True"],
       ["more than waits in a socket", `ran = True # ${"x".repeat(2_000_000)}`],
-    ])("code of %s whose caller has gone before its turn never runs, and its context keeps its state", async (_, late) => {
+    ])("code of %s whose caller left before its turn never runs, and breaks nothing", async (_, late) => {
       const sandbox = open();
       const code = { language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 } as const;
       await sandbox.runCode({ ...code, code: "ran = False" }, quiet());
