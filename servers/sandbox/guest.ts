@@ -10,7 +10,7 @@ export const frame = z.union([
   z.object({ result: z.unknown() }),
   z.object({
     refused: z.object({
-      code: z.enum(["invalid_input", "not_found", "conflict", "limit_reached"]),
+      code: z.enum(["invalid_input", "not_found", "conflict", "forbidden", "limit_reached"]),
       message: z.string().max(5_000),
     }),
   }),
