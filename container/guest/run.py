@@ -14,6 +14,7 @@ import time
 from calls import is_stopped, sign_in, sign_out
 from command import start_command
 from control import Control
+from out_of_memory import count_kills
 from output import Capture, Live, emit, fall_silent
 from processes import become_subreaper, kill_descendants, signal_name
 from records import begin, finish, forget_oldest, remove_folder
@@ -43,6 +44,8 @@ class Run:
         self.ended_at = None
         self.status = None
         self.has_timed_out = False
+        self.kills_before = count_kills()
+        self.has_run_out_of_memory = False
 
     def start(self):
         kind = self.request.get("input", "closed")
@@ -164,6 +167,8 @@ class Run:
             if pid == self.pid:
                 self.status = status
                 self.ended_at = time.monotonic()
+                # Perhaps a process that it waited for: bash then ends by itself.
+                self.has_run_out_of_memory = status != 0 and count_kills() > self.kills_before
 
     def _report(self):
         outputs = {name: capture.snapshot() for name, capture in self.captures.items()}
@@ -182,6 +187,8 @@ class Run:
             facts["exitCode"] = code if code >= 0 else 128 - code
             if code < 0:
                 facts["signal"] = signal_name(self.status)
+            if self.has_run_out_of_memory:
+                facts["hasRunOutOfMemory"] = True
         return facts
 
 

@@ -51,6 +51,21 @@ export const processOutput = processInfo.extend({
   isReached: z.boolean(),
 });
 
+const OUT_OF_MEMORY =
+  "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
+const outOfMemory = { hasRunOutOfMemory: z.boolean().exactOptional() };
+
+/** The container's guest says only that it is so: no sentence of ours comes from where the caller's code runs. */
+export const containerCommand = commandResult.extend(outOfMemory).transform(withNotes);
+export const containerProcess = processOutput.extend(outOfMemory).transform(withNotes);
+
+function withNotes<Result extends object>({
+  hasRunOutOfMemory,
+  ...result
+}: Result & { readonly hasRunOutOfMemory?: boolean }) {
+  return { ...result, ...(hasRunOutOfMemory === true ? { notes: [OUT_OF_MEMORY] } : {}) };
+}
+
 export const outputPosition = z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() });
 
 export const contextList = z

@@ -41,6 +41,22 @@ if (reason === undefined) {
       expect((await busy).error).toBeUndefined();
       expect((await sandbox.runCode({ ...code, code: "ran" }, quiet())).results).toEqual([{ text: "False" }]);
     });
+
+    test("a context that the kernel ended for its memory says so, and no other does", async () => {
+      const sandbox = open();
+      const run = async (code: string): Promise<string | undefined> => {
+        const rest = { language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 } as const;
+        return (await sandbox.runCode({ code, ...rest }, quiet())).error?.message;
+      };
+      const die = "import os; os.kill(os.getpid(), 9)";
+      const count = "open('/sys/fs/cgroup/memory.events', 'w').write('low 0\\noom_kill 1\\n')";
+      expect(await run(die)).toBe("The context's process ended (SIGKILL); it is fresh on the next run.");
+      expect(await run(`import os; os.makedirs('/sys/fs/cgroup'); ${count}; ${die}`)).toBe(
+        "The sandbox's memory was used up and the kernel ended the context's process; use less memory at a time. " +
+          "The context is fresh on the next run.",
+      );
+      expect(await run(die)).toBe("The context's process ended (SIGKILL); it is fresh on the next run.");
+    });
   });
 } else {
   describe("a container's code contexts", () => {

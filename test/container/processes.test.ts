@@ -163,6 +163,27 @@ if (reason === undefined) {
       for (const id of ids) expect(stdout.text).not.toContain(id);
     });
 
+    test.each(["memory.events", "memory/memory.oom_control"])(
+      "a command of whose processes the kernel ended one for its memory says so, by %s",
+      async (counters) => {
+        const sandbox = open();
+        const run = async (script: string): Promise<readonly string[] | undefined> => {
+          const { processId, notes } = await sandbox.exec(command(script), quiet());
+          const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: 100 } as const;
+          expect((await sandbox.readProcess(processId, read, quiet())).notes).toEqual(notes);
+          return notes;
+        };
+        const count = (kills: number): string => `echo 'oom_kill ${kills}' >> /sys/fs/cgroup/${counters}`;
+        const note =
+          "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
+        expect(await run("kill -9 $$")).toBeUndefined();
+        await run(`mkdir -p /sys/fs/cgroup/memory; echo 'oom_kill_disable 0' > /sys/fs/cgroup/${counters}`);
+        expect(await run(`${count(2)}; kill -9 $$`)).toEqual([note]);
+        expect(await run(`${count(3)}; bash -c 'kill -9 $$'`)).toEqual([note]);
+        expect(await run("kill -9 $$")).toBeUndefined();
+      },
+    );
+
     test("output that comes while a reader waits is told", async () => {
       const sandbox = open();
       const { processId } = await sandbox.exec(command("sleep 0.5; echo heard; sleep 2", 0), quiet());
