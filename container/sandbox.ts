@@ -88,8 +88,8 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   /**
-   * Nothing where no server of ours answers: nothing has begun then, and it may be asked again. Past the SDK's own
-   * `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
+   * Nothing where no server of ours answers: nothing has begun then, since `answer.py` begins nothing for a connection
+   * that was closed meanwhile, and it may be asked again. Past the SDK's own `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
    * counts beyond that, requests that are still open, `busy.py` knows.
    */
   async #sendGuest(program: string, body: string): Promise<Response | undefined> {

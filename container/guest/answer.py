@@ -12,6 +12,7 @@ import struct
 import traceback
 
 from output import emit, fall_silent, write_whole
+from request import has_left
 
 PROGRAMS = {
     name: importlib.import_module(name).main
@@ -36,13 +37,14 @@ def work(server, secret):
     has answered before is several times as fast as one that was just forked, whose memory is still copied page by page.
     """
     while True:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What stops a call may come when that has ended, and this process is at work for the next.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _, fds, _, _ = socket.recv_fds(server, 1, 1)
         if not fds or not _answer(socket.socket(fileno=fds[0]), secret):
             return
         if _has_children() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MAX_KEPT_KILOBYTES:
             return
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
         os.chdir("/")
         gc.collect()  # Closes what is still open.
         server.send(b"f")
@@ -61,6 +63,8 @@ def _answer(connection, secret):
     if not hmac.compare_digest(told_secret.encode("latin-1"), secret):
         connection.sendall(answer_head("403 Forbidden"))
         return False
+    if has_left(connection):
+        return False  # They have waited too long for a process that is free, and ask again or have given up.
     os.dup2(connection.fileno(), 1)
     connection.close()  # The program lets go of its standard output when nobody waits any more.
     try:

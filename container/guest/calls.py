@@ -7,6 +7,8 @@ import sys
 from request import STATE
 
 CALLS = os.path.join(STATE, "calls")
+#: Added to what a program wrote down: it is this call that is to end.
+STOP = "\nstop"
 
 
 def identity(pid):
@@ -19,7 +21,9 @@ def identity(pid):
     return "" if fields[0] == b"Z" else f"{pid} {fields[19].decode()}"
 
 
-def sign_in(call_id):
+def sign_in(call_id, end=lambda: sys.exit(128 + signal.SIGTERM)):
+    """From now on the call may be stopped: `end` is called then, between any two steps of the program."""
+    signal.signal(signal.SIGTERM, lambda *_: end() if is_stopped(call_id) else None)
     os.makedirs(CALLS, mode=0o700, exist_ok=True)
     path = os.path.join(CALLS, call_id)
     with open(f"{path}.new", "w") as file:
@@ -34,21 +38,45 @@ def sign_out(call_id):
         pass
 
 
-def leave_on_sigterm():
-    """A program that is ended signs out like one that comes to its end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+def stop(call_id):
+    """
+    Whether somebody was at work for it. That is written down first: the same process may be at work for another call
+    by the time that the signal comes.
+    """
+    try:
+        with open(os.path.join(CALLS, call_id), "r+") as file:
+            pid = _pid_of(file.read())
+            if pid is None:
+                return False
+            file.write(STOP)
+        os.kill(pid, signal.SIGTERM)
+    except OSError:
+        return False  # It has just ended.
+    return True
+
+
+def is_stopped(call_id):
+    return _read(call_id).endswith(STOP)
 
 
 def pid_at_work(call_id):
     """Nothing where nobody has signed in, or whoever did has ended."""
-    try:
-        with open(os.path.join(CALLS, call_id)) as file:
-            written = file.read()
-    except OSError:
-        return None
-    pid = written.partition(" ")[0]
-    return int(pid) if written != "" and identity(pid) == written else None
+    return _pid_of(_read(call_id))
 
 
 def is_anybody_at_work():
     return os.path.isdir(CALLS) and any(pid_at_work(call_id) is not None for call_id in os.listdir(CALLS))
+
+
+def _read(call_id):
+    try:
+        with open(os.path.join(CALLS, call_id)) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _pid_of(written):
+    said = written.partition("\n")[0]
+    pid = said.partition(" ")[0]
+    return int(pid) if said != "" and identity(pid) == said else None

@@ -6,9 +6,10 @@ watches over it; this program starts them where they are missing, asks, and pass
 import fcntl
 import os
 import re
+import signal
 import socket
 
-from calls import leave_on_sigterm, sign_in, sign_out
+from calls import sign_in, sign_out
 from context_host import ContextHost
 from context_state import CONTEXTS, MAX_CONTEXTS, folder_of
 from output import encode, write_whole
@@ -51,6 +52,7 @@ def connect(language, name, cwd):
 def become_host(language, cwd, listener, folder):
     """Leaves this program's session and outputs, so that the program can end without it."""
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()
         nowhere = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
@@ -67,7 +69,6 @@ def main(request):
         return {"unmounted": True}
     if not re.fullmatch(r"[\w-]{1,64}", request["context"], re.ASCII):
         return refusal("invalid_input", "Name the context with letters and digits.")
-    leave_on_sigterm()
     sign_in(request["id"])  # Ended by it, the host sees the connection end and interrupts the code.
     try:
         # TypeScript is JavaScript with types: one kernel has the state of both.

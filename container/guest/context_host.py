@@ -11,8 +11,10 @@ import time
 
 from context_kernel import READ_BYTES, Kernel, MarkedCapture
 from context_state import Busy, forget_kernel, remember_kernel
+from out_of_memory import count_kills
 from output import Live, encode
 from processes import become_subreaper, kill_descendants
+from request import has_left
 
 #: A kernel that does not answer so long after an interrupt is killed.
 INTERRUPT_SECONDS = 3.0
@@ -20,6 +22,7 @@ INTERRUPT_SECONDS = 3.0
 MARK_SECONDS = 0.5
 #: All that one run may display, in characters of JSON; the Worker that takes it has 128 MB.
 MAX_RESULT_CHARS = 16_000_000
+OUT_OF_MEMORY = "The sandbox's memory was used up and the kernel ended the context's process; use less memory at a time"
 TOO_MUCH = {"text": "… more was displayed than fits …"}
 
 
@@ -37,7 +40,11 @@ class ContextHost:
         while True:
             connection, _ = self.listener.accept()
             with connection, connection.makefile("rb") as lines:
-                request = json.loads(lines.readline())
+                line = lines.readline()
+                # Cancelled while they waited for their turn: before or after all of their code was in the socket.
+                if not line.endswith(b"\n") or has_left(connection):
+                    continue
+                request = json.loads(line)
                 with busy:
                     result = self._run(request, connection)
                 try:
@@ -88,6 +95,7 @@ class Run:
         self.selector.register(self.kernel.control, selectors.EVENT_READ, "control")
         for name, fd in self.kernel.outputs.items():
             self.selector.register(fd, selectors.EVENT_READ, name)
+        self.kills_before = count_kills()
         self.kernel.ask({"mark": self.mark} | self.code)
         self._watch(started_at)
         self._wait_for_marks()
@@ -156,14 +164,19 @@ class Run:
         messages = self.kernel.read_messages()
         if messages is None:
             self.selector.unregister(self.kernel.control)
-            ended = f"The context's process ended ({self.kernel.describe_end()})"
-            self._lose_kernel("ContextCrashed", f"{ended}; it is fresh on the next run.")
+            self._lose_kernel("ContextCrashed", f"{self._describe_end()} is fresh on the next run.")
             return
         for message in messages:
             if "result" in message:
                 self._keep(message["result"])
             elif message.get("done") == self.mark:
                 self._end(message["error"])
+
+    def _describe_end(self):
+        end = self.kernel.describe_end()
+        if end == "SIGKILL" and count_kills() > self.kills_before:
+            return f"{OUT_OF_MEMORY}. The context"
+        return f"The context's process ended ({end}); it"
 
     def _keep(self, forms):
         self.result_chars += sum(len(value) for value in forms.values())

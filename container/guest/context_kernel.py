@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 
 from output import Capture, encode
 from processes import make_pipe, signal_name, spawn
@@ -19,6 +20,8 @@ KERNELS = {
 VARIABLES = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": "/tmp/ipython"}
 READ_BYTES = 256 * 1024
 START_SECONDS = 30.0
+#: A process that ends closes its connection a little before it is seen to have ended.
+END_SECONDS = 0.5
 
 
 class Kernel:
@@ -84,7 +87,9 @@ class Kernel:
         return [json.loads(line) for line in lines]
 
     def describe_end(self):
-        self.is_alive()
+        until = time.monotonic() + END_SECONDS
+        while self.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
         if self.status is None:
             return "it closed its connection"
         return signal_name(self.status) or f"exit code {os.waitstatus_to_exitcode(self.status)}"

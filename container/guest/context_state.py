@@ -7,7 +7,7 @@ from calls import identity
 from request import STATE
 
 CONTEXTS = os.path.join(STATE, "contexts")
-#: Memory is what bounds them: whose kernel dies of its lack is told so.
+#: Memory is what bounds them: whose run dies of its lack is told that it ended, and why where that can be seen.
 MAX_CONTEXTS = 64
 #: Locked by the host as long as code runs.
 BUSY = "busy"

@@ -1,6 +1,7 @@
 """Looks at a file, reads a part of it, keeps a part or puts parts together to one. Bytes come and go as base64."""
 
 import base64
+import errno
 import fcntl
 import hashlib
 import os
@@ -22,15 +23,22 @@ def look(request):
 
 
 def read_slice(request):
-    with open(request["path"], "rb") as file:
+    # Some files of /proc would be waited on for ever.
+    with open(request["path"], "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
         file.seek(request["offset"])
-        return base64.b64encode(file.read(request["length"])).decode("ascii")
+        return base64.b64encode(file.read(request["length"]) or b"").decode("ascii")
 
 
 def keep(request):
-    os.makedirs(os.path.dirname(request["path"]), mode=0o700, exist_ok=True)
-    with open(request["path"], "wb") as part:
-        part.write(base64.b64decode(request["base64"]))
+    """The last of the parts; all of them go where there is no room for it."""
+    path = request["parts"][-1]
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(path, "wb") as part:
+            part.write(base64.b64decode(request["base64"]))
+    except OSError:
+        remove(request["parts"])
+        raise
     return {}
 
 
@@ -56,10 +64,14 @@ def join(request):
                 raise Changed
             os.replace(draft, path)
     finally:
-        for leftover in (draft, *request["parts"]):
-            if os.path.exists(leftover):
-                os.unlink(leftover)
+        remove((draft, *request["parts"]))
     return {}
+
+
+def remove(paths):
+    for path in paths:
+        if os.path.exists(path):
+            os.unlink(path)
 
 
 def digest(path):
@@ -79,5 +91,12 @@ def main(request):
     except Changed:
         return refusal("conflict", f"{request['path']} holds something else by now; read it again, then change it.")
     except OSError as error:
-        return refusal("invalid_input", f"{request['path']}: {error.strerror}; choose another path.")
+        return explain(request["path"], error)
 
+
+def explain(path, error):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return refusal("limit_reached", f"There is no room for {path}; delete files first.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return refusal("forbidden", f"The sandbox does not allow {path}; use a path below /workspace.")
+    return refusal("invalid_input", f"{path}: {error.strerror}; choose another path.")

@@ -1,8 +1,8 @@
-"""Every command that runs or is remembered, newest first."""
+"""Every command that runs or is remembered, newest first, but for the tools' own."""
 
 from records import facts, newest_first
 
 
 def main(_):
-    return {"result": [found for found in map(facts, newest_first()) if found is not None]}
-
+    found = [facts(process_id) for process_id in newest_first()]
+    return {"result": [command for command in found if command is not None and not command["isInternal"]]}

@@ -1,6 +1,6 @@
 """
 Waits for a regular expression in an output. The pattern comes from the caller, and trying one can take for ever: a
-try has a second and a bounded memory, in a process that is there for this one reader.
+try has a second and a bounded memory.
 
 Patterns are written as in JavaScript with the flag m and tried by Python's `re`: `[^]`, `[]`, `(?<name>…)` and
 `\\k<name>` are translated; `\\w`, `\\d` and `\\b` know ASCII, and so does `\\s`, which in JavaScript knows more; what `re`
@@ -26,7 +26,6 @@ class BadPattern(Exception):
 class Pattern:
     def __init__(self, source, starts):
         """`starts` has each output's path with the byte from which on it is looked at."""
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
         signal.signal(signal.SIGALRM, _give_up)
         self._starts = starts
         self._tried = dict.fromkeys(starts, -1)
@@ -68,6 +67,9 @@ def _translate(match):
 
 
 def _limited(work):
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    # The soft one alone, and only meanwhile: this process runs commands afterwards, which inherit both.
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, hard))
     signal.setitimer(signal.ITIMER_REAL, TRY_SECONDS)
     try:
         return work()
@@ -77,6 +79,7 @@ def _limited(work):
         raise BadPattern("The pattern takes too long to try on this output; make it simpler.") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _give_up(*_):

@@ -79,7 +79,13 @@ def set_oom_score(score):
 
 
 def signal_name(status):
-    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else None
+    if not os.WIFSIGNALED(status):
+        return None
+    number = os.WTERMSIG(status)
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"  # Most real-time signals have no name.
 
 
 def descendants(root):

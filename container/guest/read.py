@@ -6,7 +6,7 @@ after the reader's cursors.
 import os
 import time
 
-from calls import leave_on_sigterm, sign_in, sign_out
+from calls import sign_in, sign_out
 from output import LIVE_BYTES, UTF8_MAX_BYTES, Live, cut, emit
 from pattern import BadPattern, Pattern
 from ports import is_listened_on
@@ -86,7 +86,6 @@ def main(request):
     missing = refusal("not_found", "There is no such process; list the processes to see which there are.")
     if facts(request["processId"]) is None:
         return missing
-    leave_on_sigterm()
     sign_in(request["id"])
     try:
         reader = Reader(request)

@@ -20,11 +20,12 @@ def folder_of(process_id):
     return os.path.join(COMMANDS, process_id)
 
 
-def begin(process_id, command):
+def begin(process_id, command, is_internal):
     folder = folder_of(process_id)
     os.makedirs(folder, mode=0o700)
     shown = command if len(command) <= MAX_COMMAND_CHARS else command[: MAX_COMMAND_CHARS - 1] + "…"
-    write_json(os.path.join(folder, "request.json"), {"command": shown, "startedAtMs": round(1000 * time.time())})
+    request = {"command": shown, "startedAtMs": round(1000 * time.time()), "isInternal": is_internal}
+    write_json(os.path.join(folder, "request.json"), request)
     return folder
 
 

@@ -11,12 +11,13 @@ import selectors
 import signal
 import time
 
-from calls import sign_in, sign_out
+from calls import is_stopped, sign_in, sign_out
 from command import start_command
 from control import Control
+from out_of_memory import count_kills
 from output import Capture, Live, emit, fall_silent
 from processes import become_subreaper, kill_descendants, signal_name
-from records import begin, finish, forget_oldest
+from records import begin, finish, forget_oldest, remove_folder
 from request import files_are_mounted, refusal
 from spool import Spool
 from standard_input import StandardInput
@@ -31,7 +32,8 @@ DRAIN_READS = 16
 class Run:
     def __init__(self, request):
         self.request = request
-        self.folder = begin(request["id"], request["command"])
+        self.is_internal = request.get("isInternal", False)
+        self.folder = begin(request["id"], request["command"], self.is_internal)
         self.captures = {
             name: Capture(request["maxChars"], Spool(os.path.join(self.folder, name))) for name in ("stdout", "stderr")
         }
@@ -42,6 +44,8 @@ class Run:
         self.ended_at = None
         self.status = None
         self.has_timed_out = False
+        self.kills_before = count_kills()
+        self.has_run_out_of_memory = False
 
     def start(self):
         kind = self.request.get("input", "closed")
@@ -62,10 +66,11 @@ class Run:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: kill_descendants(os.getpid()))
         self.selector.register(wakeup, selectors.EVENT_READ, lambda fd: os.read(fd, 4096))
         wait_until = self.started_at + self.request["waitMs"] / 1000
         time_out_at = self.started_at + self.request["timeoutMs"] / 1000
+        if is_stopped(self.request["id"]):  # Perhaps before there was anything to kill.
+            kill_descendants(os.getpid())
         self._reap()
         while not self._is_over():
             now = time.monotonic()
@@ -92,6 +97,8 @@ class Run:
         sign_out(self.request["id"])
         if self.live.is_on:
             self._report()
+        if self.is_internal:
+            remove_folder(self.folder)
         forget_oldest()
 
     def _is_over(self):
@@ -160,6 +167,8 @@ class Run:
             if pid == self.pid:
                 self.status = status
                 self.ended_at = time.monotonic()
+                # Perhaps a process that it waited for: bash then ends by itself.
+                self.has_run_out_of_memory = status != 0 and count_kills() > self.kills_before
 
     def _report(self):
         outputs = {name: capture.snapshot() for name, capture in self.captures.items()}
@@ -178,6 +187,8 @@ class Run:
             facts["exitCode"] = code if code >= 0 else 128 - code
             if code < 0:
                 facts["signal"] = signal_name(self.status)
+            if self.has_run_out_of_memory:
+                facts["hasRunOutOfMemory"] = True
         return facts
 
 
@@ -187,7 +198,7 @@ def main(request):
     if not os.path.isdir(request["cwd"]):
         return refusal("invalid_input", f"There is no folder {request['cwd']}; make it first.")
     become_subreaper()
-    sign_in(request["id"])
+    sign_in(request["id"], end=lambda: kill_descendants(os.getpid()))
     run = Run(request)
     run.start()
     run.watch()

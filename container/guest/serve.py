@@ -75,7 +75,6 @@ class Server:
                 for key in list(self._selector.get_map().values()):
                     key.fileobj.close()  # Else the port would stay taken when the server is killed.
                 self._selector.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 set_oom_score(0)
                 work(theirs, self._secret)
             finally:

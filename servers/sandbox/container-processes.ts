@@ -1,7 +1,7 @@
 import { ToolError } from "../shared/errors.ts";
 import { type Guest, STATE } from "./container-guest.ts";
 import type { StoredOutput, Watch } from "./driver.ts";
-import { outputPosition, parseGuest, processList, processOutput } from "./guest.ts";
+import { containerProcess, outputPosition, parseGuest, processList } from "./guest.ts";
 import { look, readSlice } from "./container-files.ts";
 import type {
   OutputPosition,
@@ -29,7 +29,7 @@ export async function readProcess(
     { program: "read", id: crypto.randomUUID(), request: { ...read, processId }, answersWithinMs: read.waitMs },
     watch,
   );
-  return { ...parseGuest(processOutput, result), processId };
+  return { ...parseGuest(containerProcess, result), processId };
 }
 
 export async function writeInput(guest: Guest, processId: string, input: ProcessInput): Promise<OutputPosition> {

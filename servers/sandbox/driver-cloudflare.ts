@@ -14,7 +14,7 @@ import type {
   SandboxStatus,
   Watch,
 } from "./driver.ts";
-import { codeResult, commandResult, containerUsage, contextList, parseGuest } from "./guest.ts";
+import { codeResult, containerCommand, containerUsage, contextList, parseGuest } from "./guest.ts";
 
 const COST_NOTE =
   "What it has cost is an estimate: no container says how much its processor worked, so a tenth is taken.";
@@ -61,7 +61,7 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
     },
     watch,
   );
-  return { processId, ...parseGuest(commandResult, result) };
+  return { processId, ...parseGuest(containerCommand, result) };
 }
 
 async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeResult> {

@@ -10,7 +10,7 @@ export const frame = z.union([
   z.object({ result: z.unknown() }),
   z.object({
     refused: z.object({
-      code: z.enum(["invalid_input", "not_found", "conflict", "limit_reached"]),
+      code: z.enum(["invalid_input", "not_found", "conflict", "forbidden", "limit_reached"]),
       message: z.string().max(5_000),
     }),
   }),
@@ -50,6 +50,21 @@ export const processOutput = processInfo.extend({
   stderr: capturedOutput,
   isReached: z.boolean(),
 });
+
+const OUT_OF_MEMORY =
+  "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
+const outOfMemory = { hasRunOutOfMemory: z.boolean().exactOptional() };
+
+/** The container's guest says only that it is so: no sentence of ours comes from where the caller's code runs. */
+export const containerCommand = commandResult.extend(outOfMemory).transform(withNotes);
+export const containerProcess = processOutput.extend(outOfMemory).transform(withNotes);
+
+function withNotes<Result extends object>({
+  hasRunOutOfMemory,
+  ...result
+}: Result & { readonly hasRunOutOfMemory?: boolean }) {
+  return { ...result, ...(hasRunOutOfMemory === true ? { notes: [OUT_OF_MEMORY] } : {}) };
+}
 
 export const outputPosition = z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() });
 

@@ -86,6 +86,21 @@ if (reason === undefined) {
       }
     });
 
+    test("what a pattern may take limits no command that runs after it", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("echo here"), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, until: { pattern: "here" }, maxChars: 100 } as const;
+      expect((await sandbox.readProcess(processId, read, quiet())).isReached).toBe(true);
+      const limits = "ulimit -Sv; ulimit -Hv; sleep 0.5";
+      // At once, so that every process that is free takes one.
+      const results = await Promise.all([1, 2, 3, 4].map(async () => await sandbox.exec(command(limits), quiet())));
+      expect(results.map(({ stdout }) => stdout.text)).toEqual(Array(4).fill("unlimited\nunlimited\n"));
+    });
+
+    test("a command ended by a signal that has no name says its number", async () => {
+      expect(await open().exec(command("kill -40 $$"), quiet())).toMatchObject({ exitCode: 168, signal: "SIG40" });
+    });
+
     test("a pattern is found in the middle of megabytes that came at once", async () => {
       const sandbox = open();
       const fill = "head -c 1500k /dev/zero | tr '\\0' x";
@@ -127,25 +142,47 @@ if (reason === undefined) {
       expect((await sandbox.exec(command("echo \ud83d"), quiet())).stdout.text).toBe("\ufffd\n");
     });
 
-    test("code whose caller has gone is interrupted, and its context keeps its state", async () => {
-      const sandbox = open();
-      const code = { language: "python", context: "main", timeoutMs: 30_000, maxChars: 100 } as const;
-      await sandbox.runCode({ ...code, code: "kept = 7" }, quiet());
-      const abort = new AbortController();
-      const call = sandbox.runCode({ ...code, code: "while True: pass" }, { signal: abort.signal });
-      setTimeout(() => abort.abort(), 500);
-      await expect(call).rejects.toMatchObject({ code: "cancelled" });
-      const next = await sandbox.runCode({ ...code, code: "kept" }, quiet());
-      expect(next.results).toEqual([{ text: "7" }]);
-      expect(next.durationMs).toBeLessThan(5_000);
-    });
-
     test("what was replaced keeps its permissions", async () => {
       const sandbox = open();
       await sandbox.exec(command("echo 'echo one' > tool; chmod 750 tool"), quiet());
       await sandbox.writeFile("tool", new TextEncoder().encode("echo two\n"));
       expect((await sandbox.exec(command("stat -c %a tool; ./tool"), quiet())).stdout.text).toBe("750\ntwo\n");
     });
+
+    test("a tool's own command is never listed, and nothing is kept of it when it has ended", async () => {
+      const sandbox = open();
+      const look = async (script: string, waitMs?: number): Promise<string> =>
+        (await sandbox.exec(command(script, waitMs, { isInternal: true }), quiet())).processId;
+      const ids = [await look("echo looked"), await look("sleep 2", 0)];
+      const { processId } = await sandbox.exec(command("ls /var/lib/pincer/commands"), quiet());
+      expect((await sandbox.listProcesses()).map((info) => info.processId)).toEqual([processId]);
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 9_000, until: "end", maxChars: 100 } as const;
+      for (const id of ids) await sandbox.readProcess(id, read, quiet()).catch(() => undefined);
+      const { stdout } = await sandbox.exec(command("sleep 0.2; ls /var/lib/pincer/commands"), quiet());
+      expect(stdout.text).toContain(processId);
+      for (const id of ids) expect(stdout.text).not.toContain(id);
+    });
+
+    test.each(["memory.events", "memory/memory.oom_control"])(
+      "a command of whose processes the kernel ended one for its memory says so, by %s",
+      async (counters) => {
+        const sandbox = open();
+        const run = async (script: string): Promise<readonly string[] | undefined> => {
+          const { processId, notes } = await sandbox.exec(command(script), quiet());
+          const read = { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: 100 } as const;
+          expect((await sandbox.readProcess(processId, read, quiet())).notes).toEqual(notes);
+          return notes;
+        };
+        const count = (kills: number): string => `echo 'oom_kill ${kills}' >> /sys/fs/cgroup/${counters}`;
+        const note =
+          "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
+        expect(await run("kill -9 $$")).toBeUndefined();
+        await run(`mkdir -p /sys/fs/cgroup/memory; echo 'oom_kill_disable 0' > /sys/fs/cgroup/${counters}`);
+        expect(await run(`${count(2)}; kill -9 $$`)).toEqual([note]);
+        expect(await run(`${count(3)}; bash -c 'kill -9 $$'`)).toEqual([note]);
+        expect(await run("kill -9 $$")).toBeUndefined();
+      },
+    );
 
     test("output that comes while a reader waits is told", async () => {
       const sandbox = open();

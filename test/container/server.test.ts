@@ -1,11 +1,32 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
+import type { Command, Sandbox, Watch } from "../../servers/sandbox/driver.ts";
 import { remoteSandbox } from "./remote-sandbox.ts";
 import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
 
 const reason = whyNoStandIn();
 /** The oldest of those that bear the name: the others were forked from it. */
 const KILL_SERVER = "kill -9 $(pgrep -of 'python3 .*/serve.py')";
+
+/** Asks for two commands while the server takes no connections, and waits for the answer of the second alone. */
+const HANG_UP = `
+import json, os, signal, socket, subprocess, time
+server = int(subprocess.check_output(["pgrep", "-of", "python3 .*/serve.py"]))
+environ = open(f"/proc/{server}/environ").read().split("\\0")
+secret = next(entry for entry in environ if entry.startswith("PINCER_SECRET=")).partition("=")[2]
+def ask(name):
+    request = {"id": name, "command": f"touch /tmp/{name}", "cwd": "/", "timeoutMs": 9e3, "waitMs": 9e3, "maxChars": 9}
+    body = json.dumps(request)
+    connection = socket.create_connection(("127.0.0.1", 3777))
+    head = f"POST /run HTTP/1.1\\r\\nauthorization: {secret}\\r\\ncontent-length: {len(body)}\\r\\n\\r\\n"
+    connection.sendall((head + body).encode())
+    return connection
+os.kill(server, signal.SIGSTOP)
+ask("left").close()
+stays = ask("stayed")
+os.kill(server, signal.SIGCONT)
+while stays.recv(1000): pass
+time.sleep(1)
+`;
 
 if (reason === undefined) {
   describe("the guest's server", () => {
@@ -27,6 +48,17 @@ if (reason === undefined) {
       });
     });
 
+    test("lets a command go on when what was to stop an earlier one of its process comes late", async () => {
+      const sandbox = open();
+      const { processId } = await sandbox.exec(command("sleep 2; echo done", 0), quiet());
+      await sandbox.exec(command(`kill $(cut -d' ' -f1 /var/lib/pincer/calls/${processId})`), quiet());
+      const read = { after: { stdout: 0, stderr: 0 }, waitMs: 10_000, until: "end", maxChars: 100 } as const;
+      expect(await sandbox.readProcess(processId, read, quiet())).toMatchObject({
+        exitCode: 0,
+        stdout: { text: "done\n" },
+      });
+    });
+
     test("does nothing for who does not know its secret", async () => {
       const sandbox = open();
       const post = (secret: string): string => {
@@ -39,6 +71,14 @@ if (reason === undefined) {
         expect(stdout.text.split("\r\n")[0]).toBe("HTTP/1.1 403 Forbidden");
         expect(stderr.text).toContain("No such file");
       }
+    });
+
+    test("begins nothing for who has hung up before their turn", async () => {
+      const sandbox = open();
+      const { stdout, stderr } = await sandbox.exec(command("python3 -; ls /tmp", 30_000, { stdin: HANG_UP }), quiet());
+      expect(stderr.text).toBe("");
+      expect(stdout.text.split("\n")).toContain("stayed");
+      expect(stdout.text.split("\n")).not.toContain("left");
     });
 
     test("answers while others hold connections on which they say nothing", async () => {
@@ -94,6 +134,6 @@ function quiet(): Watch {
   return { signal: new AbortController().signal };
 }
 
-function command(script: string, waitMs = 30_000): Parameters<Sandbox["exec"]>[0] {
-  return { command: script, timeoutMs: 60_000, waitMs, maxChars: 10_000 };
+function command(script: string, waitMs = 30_000, rest: Partial<Command> = {}): Command {
+  return { command: script, timeoutMs: 60_000, waitMs, maxChars: 10_000, ...rest };
 }

@@ -10,6 +10,9 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
 
+/** Small enough that a test may fill it. */
+const TMP_BYTES = 64 * 1024 ** 2;
+
 export interface StandIn {
   /** The test Worker. */
   readonly url: string;
@@ -110,7 +113,8 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
       ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
       ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
       ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
-      ...["--tmpfs", "/tmp", "--tmpfs", "/var", "--bind", join(folder, "workspace"), "/workspace"],
+      ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
+      ...["--bind", join(folder, "workspace"), "/workspace"],
       // A file system of its own, as the mount is one.
       ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
       ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],

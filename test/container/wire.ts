@@ -8,6 +8,7 @@ const command = z.object({
   env: z.record(z.string(), z.string()).exactOptional(),
   stdin: z.string().exactOptional(),
   input: z.enum(["closed", "open", "terminal"]).exactOptional(),
+  isInternal: z.boolean().exactOptional(),
   timeoutMs: z.number(),
   waitMs: z.number(),
   maxChars: z.number(),
