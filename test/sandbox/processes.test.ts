@@ -256,3 +256,14 @@ test("code that uses up the memory says so and is fresh, and the other contexts 
   ]);
   expect((await read(sandbox, processId)).isRunning).toBe(true);
 });
+
+test.each([
+  ["VTALRM", 154],
+  ["PROF", 155],
+  ["IO", 157],
+  ["STKFLT", 144],
+])("a command that SIG%s ends has bash's exit code %i", async (signal, exitCode) => {
+  await using sandboxes = await startLocalSandboxes();
+  const result = await run(sandboxes.open(), `kill -${signal} $$`);
+  expect(result).toMatchObject({ exitCode, signal: `SIG${signal}` });
+});

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import * as z from "zod";
 import type { CommandResult } from "../../../servers/sandbox/driver.ts";
 import { type Bytes, encode } from "./bytes.ts";
@@ -32,21 +33,8 @@ type Outcome = { readonly kind: "exited" } | { readonly kind: "refused"; readonl
 
 const exitSchema = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() });
 
-/** Numbers of the signals that end processes, as bash adds them to 128. */
-const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
-  ...{ SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGTRAP: 5, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9 },
-  ...{
-    SIGUSR1: 10,
-    SIGSEGV: 11,
-    SIGUSR2: 12,
-    SIGPIPE: 13,
-    SIGALRM: 14,
-    SIGTERM: 15,
-    SIGXCPU: 24,
-    SIGXFSZ: 25,
-    SIGSYS: 31,
-  },
-};
+/** As bash adds them to 128. */
+const SIGNAL_NUMBERS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
 const STDIN_CHUNK_BYTES = 256 * 1024;
 const AFTER_KILL_MS = 2_000;
 /** An agent that does not answer in this time is stopped or broken. */
@@ -213,7 +201,7 @@ function refusedInput(code: string): Problem {
 }
 
 function killedBy(signal: string): Ending {
-  return { exitCode: 128 + (SIGNAL_NUMBERS[signal] ?? 0), signal };
+  return { exitCode: 128 + (SIGNAL_NUMBERS.get(signal) ?? 0), signal };
 }
 
 /** A path inside, from `/workspace` where it is relative. */
