@@ -112,7 +112,6 @@ export class SandboxProcess {
     const isTerminal = this.#input === "terminal";
     // A terminal's end of input is a character, and the terminal stays.
     const written = isTerminal ? { text: isEnd ? text + CTRL_D : text, isEnd: false } : { text, isEnd };
-    if (written.isEnd) this.#isInputOpen = false;
     const turn = this.#fed.then(
       async () => await this.#link.ask(TO_AGENT.input, { call: this.#call, ...written }, ASK_MS),
     );
@@ -123,6 +122,8 @@ export class SandboxProcess {
     await turn.catch((error: unknown) => {
       throw error instanceof AgentRefusal ? refusedInput(error.code) : error;
     });
+    // An end that was refused can be sent again.
+    if (written.isEnd) this.#isInputOpen = false;
   }
 
   result(): Omit<CommandResult, "notes"> {
