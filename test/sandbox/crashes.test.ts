@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
-import { TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { frame, FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { LiveOutput } from "../../container/local/sandbox/live-output.ts";
+import { commandSchema, SandboxProcess } from "../../container/local/sandbox/process.ts";
+import { Processes } from "../../container/local/sandbox/processes.ts";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -207,5 +210,29 @@ test("without bubblewrap the simulated shell stands in, and says why", async () 
   } finally {
     child.kill("SIGKILL");
     await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+test("a process that is dropped before its agent has said anything of it is over", async () => {
+  const ready = Buffer.from(frame(FROM_AGENT.ready, 0, "{}")).toString("hex");
+  const program = `process.stdout.write(Buffer.from("${ready}", "hex")); process.stdin.resume()`;
+  const link = await AgentLink.start([process.execPath, "-e", program], () => undefined);
+  const folder = await mkdtemp(join(tmpdir(), "pincer-spool-"));
+  try {
+    const processes = new Processes(folder, { spoolBytes: 1_000, totalSpoolBytes: 10_000 });
+    const request = commandSchema.parse({ command: "true", timeoutMs: 60_000, waitMs: 0, maxChars: 100 });
+    const live = new LiveOutput(() => undefined);
+    const options = { live, outOfMemoryKills: () => 0 };
+    const { ended, record } = await processes.add(
+      request.command,
+      request.maxChars,
+      (made) => new SandboxProcess(link, request, { ...options, record: made }),
+    );
+    await processes.drop(record.id);
+    expect(await Promise.race([ended.then(() => "over"), sleep(1_000, "held")])).toBe("over");
+  } finally {
+    link.kill("The test is over.");
+    await link.ended;
+    await rm(folder, { recursive: true });
   }
 });

@@ -135,6 +135,8 @@ export class SandboxProcess {
   close(): void {
     this.#link.close(this.#call);
     void this.#link.send(TO_AGENT.forget, this.#call, new Uint8Array());
+    // Nothing more is told of one that was never there; its timer need not hold it.
+    this.#finish({ kind: "exited" });
   }
 
   #onFrame(kind: number, content: Bytes): void {
