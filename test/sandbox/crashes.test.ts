@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
@@ -9,6 +9,7 @@ import { frame, FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/insid
 import { LiveOutput } from "../../container/local/sandbox/live-output.ts";
 import { commandSchema, SandboxProcess } from "../../container/local/sandbox/process.ts";
 import { Processes } from "../../container/local/sandbox/processes.ts";
+import { problemOfMaking } from "../../container/local/sandbox/start.ts";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -235,4 +236,26 @@ test("a process that is dropped before its agent has said anything of it is over
     await link.ended;
     await rm(folder, { recursive: true });
   }
+});
+
+test("a sandbox whose folders could not be made says what to do, and is made once they can be", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open({ id: "blocked" });
+  const folder = join(sandboxes.dataDir, "sandboxes/blocked");
+  await mkdir(dirname(folder), { recursive: true });
+  await writeFile(folder, "no folder");
+  const refusal = { code: "unavailable", message: expect.stringContaining("did not start") };
+  await expect(run(sandbox, "true")).rejects.toMatchObject(refusal);
+  await rm(folder);
+  await mkdir(folder);
+  await writeFile(join(folder, "spool"), "no folder");
+  await expect(run(sandbox, "true")).rejects.toMatchObject(refusal);
+  await rm(join(folder, "spool"));
+  expect((await run(sandbox, "echo made")).stdout.text).toBe("made\n");
+});
+
+test("a machine whose disk is full is told apart from a sandbox that does not start", () => {
+  const full = new Error("Command failed: mkfs.ext4 -q disk.img\nmkfs.ext4: No space left on device while writing out");
+  expect(problemOfMaking(full)).toMatchObject({ code: "limit_reached", message: expect.stringContaining("make room") });
+  expect(problemOfMaking(new Error("spawn ENOENT"))).toMatchObject({ code: "unavailable" });
 });

@@ -3,6 +3,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProcessInfo } from "../../../servers/sandbox/process.ts";
 import type { Limits } from "./limits.ts";
+import { doOnce } from "./do-once.ts";
 import type { SpoolBudget } from "./output.ts";
 import { Problem } from "./problem.ts";
 import type { SandboxProcess } from "./process.ts";
@@ -23,8 +24,8 @@ export class Processes {
   readonly #limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">;
   readonly #budget: SpoolBudget;
   readonly #entries = new Map<string, Entry>();
-  #loaded: Promise<void> | undefined;
-  #made: Promise<unknown> | undefined;
+  readonly #load = doOnce(async () => await this.#read());
+  readonly #makeFolder = doOnce(async () => await mkdir(this.#folder, { recursive: true, mode: 0o700 }));
 
   constructor(folder: string, limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">) {
     this.#folder = folder;
@@ -45,8 +46,7 @@ export class Processes {
   ): Promise<SandboxProcess> {
     await this.#load();
     await this.#makeRoom();
-    this.#made ??= mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await this.#made;
+    await this.#makeFolder();
     const id = randomBytes(12).toString("hex");
     const process = start(new ProcessRecord(this.#optionsOf(id, maxChars), command));
     this.#entries.set(id, { record: process.record, process });
@@ -79,23 +79,22 @@ export class Processes {
     return [...this.#entries.values()].map(({ record }) => record.info()).toReversed();
   }
 
-  async #load(): Promise<void> {
-    this.#loaded ??= this.#read();
-    await this.#loaded;
-  }
-
   /** What earlier sandboxes and runtimes have left. */
   async #read(): Promise<void> {
-    const names = await readdir(this.#folder).catch(() => []);
+    const names = await readdir(this.#folder).catch((error: unknown) => {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+      throw error;
+    });
     const records = recordIds(names)
       .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, 1)) ?? [])
       .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
+    const ids = new Set(records.map(({ id }) => id));
+    const strays = names.filter((name) => !ids.has(name.slice(0, name.indexOf("."))));
+    for (const name of strays) await rm(join(this.#folder, name), { force: true });
     for (const record of records) {
       this.#entries.set(record.id, { record });
       this.#budget.leftBytes -= record.stdout.spooledBytes + record.stderr.spooledBytes;
     }
-    const strays = names.filter((name) => !this.#entries.has(name.slice(0, name.indexOf("."))));
-    for (const name of strays) await rm(join(this.#folder, name), { force: true });
   }
 
   /** Forgets the oldest ended commands where there are many, or where their outputs take the room of new ones. */
