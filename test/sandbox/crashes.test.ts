@@ -254,6 +254,19 @@ test("a sandbox whose folders could not be made says what to do, and is made onc
   expect((await run(sandbox, "echo made")).stdout.text).toBe("made\n");
 });
 
+test("a sandbox that died, or did not start, is asleep until the next call", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open({ id: "fragile" });
+  await run(sandbox, `(sleep 0.5; ${KILL_AGENT}) &`);
+  await expect.poll(async () => (await sandbox.status()).state, { timeout: 5_000 }).toBe("asleep");
+  expect((await run(sandbox, "echo next")).stdout.text).toBe("next\n");
+  expect((await sandbox.status()).state).toBe("running");
+  const blocked = sandboxes.open({ id: "blocked" });
+  await writeFile(join(sandboxes.dataDir, "sandboxes/blocked"), "no folder");
+  await expect(blocked.readFile("x", 1)).rejects.toMatchObject({ code: "unavailable" });
+  expect((await blocked.status()).state).toBe("asleep");
+});
+
 test("a machine whose disk is full is told apart from a sandbox that does not start", () => {
   const full = new Error("Command failed: mkfs.ext4 -q disk.img\nmkfs.ext4: No space left on device while writing out");
   expect(problemOfMaking(full)).toMatchObject({ code: "limit_reached", message: expect.stringContaining("make room") });

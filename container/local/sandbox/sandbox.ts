@@ -49,9 +49,12 @@ export class LocalSandbox {
   /** The caller's files in it. */
   readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
+  /** Until what it started is over. */
   #starting: Promise<Running> | undefined;
   /** What is running, once it does. */
   #current: Running | undefined;
+  /** Resolves when nothing of what ran last is left. */
+  #gone = Promise.resolve();
   #mustEmpty = false;
   #calls = 0;
   #lastUsedMs = performance.now();
@@ -145,9 +148,8 @@ export class LocalSandbox {
   /** Ends all processes; the folders stay. */
   async stop(reason: string): Promise<void> {
     const running = await this.#starting?.catch(() => undefined);
-    if (running === undefined) return;
-    running.link.kill(reason);
-    await running.gone;
+    running?.link.kill(reason);
+    await this.#gone;
   }
 
   async #openMount(): Promise<FilesMount> {
@@ -162,14 +164,24 @@ export class LocalSandbox {
     if (known?.link.isOpen === true) return known;
     // Several calls may have seen the end; the first starts afresh for all.
     if (this.#starting === before) this.#starting = undefined;
-    this.#starting ??= this.#make(async () => await this.#boot());
+    this.#starting ??= this.#begin();
     return await this.#starting;
+  }
+
+  #begin(): Promise<Running> {
+    const starting = this.#make(async () => await this.#boot());
+    const forget = (): void => {
+      if (this.#starting === starting) this.#starting = undefined;
+    };
+    void starting.then(async ({ link }) => await link.ended).then(forget, forget);
+    return starting;
   }
 
   async #boot(): Promise<Running> {
     const { enclosure, makeRoom } = this.#options;
     await makeRoom?.();
     const agent = await enclosure.start();
+    this.#gone = agent.gone;
     const guest = guestFiles(agent.link);
     const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
     const running = { ...agent, guest, contexts, startedMs: performance.now() };
