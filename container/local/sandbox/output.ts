@@ -42,6 +42,7 @@ export class Output {
   #spool: number | undefined;
   #spooledBytes = 0;
   #isSpooling: boolean;
+  #isProcessOver = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
@@ -136,9 +137,19 @@ export class Output {
     return { from, bytes: isJoined ? concatBytes([stored, fromTail(spooledBytes)]) : stored };
   }
 
+  /** The process has ended: the file is open only while something that it left behind writes. */
+  end(): void {
+    this.#isProcessOver = true;
+    this.#closeSpool();
+  }
+
   /** Nothing more is kept in the file. */
   stopSpooling(): void {
     this.#isSpooling = false;
+    this.#closeSpool();
+  }
+
+  #closeSpool(): void {
     if (this.#spool !== undefined) closeSync(this.#spool);
     this.#spool = undefined;
   }
@@ -147,7 +158,7 @@ export class Output {
     const { maxSpoolBytes, budget } = this.#options;
     const kept = bytes.subarray(0, Math.max(0, Math.min(maxSpoolBytes - this.#spooledBytes, budget.leftBytes)));
     try {
-      this.#spool ??= openSync(this.spoolPath, "w", 0o600);
+      this.#spool ??= openSync(this.spoolPath, this.#spooledBytes === 0 ? "w" : "a", 0o600);
       for (let at = 0; at < kept.length;) {
         const written = writeSync(this.#spool, kept, at);
         at += written;
@@ -160,6 +171,7 @@ export class Output {
       return;
     }
     if (kept.length < bytes.length) this.stopSpooling();
+    else if (this.#isProcessOver) this.#closeSpool();
   }
 
   #trimTail(): void {

@@ -131,6 +131,7 @@ export class ProcessRecord {
   end(ending: Ending, durationMs = performance.now() - this.#startedMs): void {
     if (this.#ending !== undefined) return;
     this.#ending = { ...ending, durationMs };
+    for (const output of [this.stdout, this.stderr]) output.end();
     this.#tell("end");
     setImmediate(() => this.save());
   }
