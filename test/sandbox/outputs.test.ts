@@ -1,4 +1,6 @@
 import { readdir, readlink } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { run, startLocalSandboxes } from "./local-sandboxes.ts";
 
@@ -8,6 +10,38 @@ async function openSpools(dataDir: string): Promise<string[]> {
   const paths = await Promise.all(fds.map(async (fd) => await readlink(`/proc/self/fd/${fd}`).catch(() => "")));
   return paths.filter((path) => path.startsWith(dataDir) && path.includes("/spool/"));
 }
+
+/** What all that is still needed holds in buffers of its own. */
+function heldBytes(): number {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  if (typeof collect !== "function") throw new Error("There is no gc.");
+  Reflect.apply(collect, undefined, []);
+  return process.memoryUsage().arrayBuffers;
+}
+
+test("outputs of which much was told are not held in memory, and their head and tail stay readable", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  await run(sandbox, "true");
+  const before = heldBytes();
+  const size = 2_000_000;
+  const ids: string[] = [];
+  for (let index = 0; index < 4; index++) {
+    const { processId, stdout } = await run(sandbox, "seq 1 2000000", { maxChars: size });
+    expect(stdout.text.length).toBeGreaterThan(size);
+    ids.push(processId);
+  }
+  // The first collection does not give everything back.
+  await expect.poll(() => heldBytes() - before, { timeout: 5_000 }).toBeLessThan(8 * 1024 * 1024);
+  const again = await sandbox.readProcess(
+    ids[0] ?? "",
+    { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: size },
+    { signal: new AbortController().signal },
+  );
+  expect(again.stdout.text.length).toBeGreaterThan(size);
+  expect(again.stdout.text).toMatch(/^1\n2\n[^]*\n2000000\n$/);
+});
 
 test("a command that has ended holds no file open, and what its daemon writes later is kept all the same", async () => {
   await using sandboxes = await startLocalSandboxes();

@@ -32,9 +32,9 @@ const MAX_TAIL_PIECES = 1_000;
 export class Output {
   readonly spoolPath: string;
   readonly #options: OutputOptions;
-  readonly #keptBytes: number;
-  readonly #tailLimit: number;
-  readonly #head: Bytes[] = [];
+  #keptBytes: number;
+  #tailLimit: number;
+  #head: Bytes[] = [];
   #headBytes = 0;
   #tail: Bytes[] = [];
   #tailBytes = 0;
@@ -91,8 +91,17 @@ export class Output {
     return cut(head, tail, { rangeBytes: this.#totalBytes, totalBytes: this.#totalBytes, maxChars });
   }
 
+  /** Nobody reads the result again: later readers get the beginning from the file, and the last bytes from memory. */
+  release(): void {
+    this.#head = [];
+    this.#headBytes = 0;
+    this.#keptBytes = 0;
+    this.#tailLimit = MIN_TAIL_BYTES;
+    this.#trimTail();
+  }
+
   /**
-   * The same for what comes after a place; one within a character stands for the character's beginning. A character
+   * As `read`, for what comes after a place; one within a character stands for the character's beginning. A character
    * whose end may still come waits for it.
    */
   async readAfter(

@@ -192,6 +192,11 @@ export class ProcessRecord {
     return () => this.#listeners.delete(onNews);
   }
 
+  /** Its result is told: what only that needed need not be kept. */
+  release(): void {
+    for (const output of [this.stdout, this.stderr]) output.release();
+  }
+
   /** Removes what is stored of it. */
   async forget(): Promise<void> {
     this.#isForgotten = true;
