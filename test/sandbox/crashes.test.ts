@@ -225,8 +225,7 @@ test("a process that is dropped before its agent has said anything of it is over
     const live = new LiveOutput(() => undefined);
     const options = { live, outOfMemoryKills: () => 0 };
     const { ended, record } = await processes.add(
-      request.command,
-      request.maxChars,
+      request,
       (made) => new SandboxProcess(link, request, { ...options, record: made }),
     );
     await processes.drop(record.id);

@@ -1,4 +1,5 @@
 import { readdir, readlink } from "node:fs/promises";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
@@ -41,6 +42,16 @@ test("outputs of which much was told are not held in memory, and their head and 
   );
   expect(again.stdout.text.length).toBeGreaterThan(size);
   expect(again.stdout.text).toMatch(/^1\n2\n[^]*\n2000000\n$/);
+});
+
+test("a tool's own look at the sandbox leaves no file behind, whether it ended in time or later", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open({ id: "looked-at" });
+  const { processId } = await run(sandbox, "seq 1 1000; echo wrong >&2", { isInternal: true });
+  await run(sandbox, "seq 1 1000; sleep 1", { isInternal: true, waitMs: 500 });
+  const left = async () => await readdir(join(sandboxes.dataDir, "sandboxes/looked-at/spool"));
+  await expect.poll(left, { timeout: 5_000 }).toEqual([]);
+  await expect(sandbox.readOutput(processId, "stdout")).rejects.toMatchObject({ code: "not_found" });
 });
 
 test("a command that has ended holds no file open, and what its daemon writes later is kept all the same", async () => {

@@ -40,6 +40,9 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
     await answerExec(input.command, process, { mount, lines, signal });
   } finally {
     process.record.release();
+    // What of it cannot be removed now is removed when the runtime starts again.
+    const drop = async (): Promise<void> => await sandbox.processes.drop(process.record.id).catch(() => undefined);
+    if (input.command.isInternal) void process.ended.then(drop);
   }
 }
 

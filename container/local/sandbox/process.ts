@@ -24,6 +24,7 @@ export const commandSchema = z.object({
   timeoutMs: z.int().min(1).max(2_147_483_647),
   waitMs: z.int().min(0).max(2_147_483_647),
   maxChars: z.int().min(1).max(10_000_000),
+  isInternal: z.boolean().default(false),
 });
 
 export type CommandRequest = z.output<typeof commandSchema>;

@@ -6,8 +6,8 @@ import type { Limits } from "./limits.ts";
 import { doOnce } from "./do-once.ts";
 import type { SpoolBudget } from "./output.ts";
 import { Problem } from "./problem.ts";
-import type { SandboxProcess } from "./process.ts";
-import { ProcessRecord, recordIds } from "./record.ts";
+import type { CommandRequest, SandboxProcess } from "./process.ts";
+import { ProcessRecord, recordIds, type RecordOptions } from "./record.ts";
 
 const MAX_RUNNING = 512;
 const MAX_ENDED = 256;
@@ -40,15 +40,14 @@ export class Processes {
 
   /** Makes a process with a record of its own; `start` begins it. */
   async add(
-    command: string,
-    maxChars: number,
+    request: Pick<CommandRequest, "command" | "maxChars" | "isInternal">,
     start: (record: ProcessRecord) => SandboxProcess,
   ): Promise<SandboxProcess> {
     await this.#load();
     await this.#makeRoom();
     await this.#makeFolder();
     const id = randomBytes(12).toString("hex");
-    const process = start(new ProcessRecord(this.#optionsOf(id, maxChars), command));
+    const process = start(new ProcessRecord(this.#optionsOf(id, request), request.command));
     this.#entries.set(id, { record: process.record, process });
     return process;
   }
@@ -76,7 +75,8 @@ export class Processes {
   /** Newest first. */
   async list(): Promise<ProcessInfo[]> {
     await this.#load();
-    return [...this.#entries.values()].map(({ record }) => record.info()).toReversed();
+    const listed = [...this.#entries.values()].filter(({ record }) => !record.isInternal);
+    return listed.map(({ record }) => record.info()).toReversed();
   }
 
   /** What earlier sandboxes and runtimes have left. */
@@ -86,7 +86,7 @@ export class Processes {
       throw error;
     });
     const records = recordIds(names)
-      .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, 1)) ?? [])
+      .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, { maxChars: 1, isInternal: false })) ?? [])
       .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
     const ids = new Set(records.map(({ id }) => id));
     const strays = names.filter((name) => !ids.has(name.slice(0, name.indexOf("."))));
@@ -110,8 +110,8 @@ export class Processes {
     }
   }
 
-  #optionsOf(id: string, maxChars: number): ConstructorParameters<typeof ProcessRecord>[0] {
+  #optionsOf(id: string, { maxChars, isInternal }: Pick<CommandRequest, "maxChars" | "isInternal">): RecordOptions {
     const { spoolBytes } = this.#limits;
-    return { id, folder: this.#folder, maxChars, spoolBytes, budget: this.#budget };
+    return { id, folder: this.#folder, maxChars, isInternal, spoolBytes, budget: this.#budget };
   }
 }

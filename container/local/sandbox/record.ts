@@ -32,6 +32,8 @@ export interface RecordOptions {
   readonly id: string;
   readonly folder: string;
   readonly maxChars: number;
+  /** Told to nobody but who started it. */
+  readonly isInternal: boolean;
   readonly spoolBytes: number;
   readonly budget: SpoolBudget;
 }
@@ -49,6 +51,7 @@ export class ProcessRecord {
   readonly startedAtMs: number;
   readonly stdout: Output;
   readonly stderr: Output;
+  readonly isInternal: boolean;
   hasTimedOut = false;
   readonly #options: Pick<RecordOptions, "folder" | "budget">;
   readonly #startedMs = performance.now();
@@ -61,6 +64,7 @@ export class ProcessRecord {
 
   constructor(options: RecordOptions, command: string, before?: { readonly startedAtMs: number; readonly end?: End }) {
     this.id = options.id;
+    this.isInternal = options.isInternal;
     this.#options = options;
     this.command =
       command.length > MAX_TOLD_COMMAND_CHARS ? `${command.slice(0, MAX_TOLD_COMMAND_CHARS - 1)}…` : command;
@@ -139,7 +143,7 @@ export class ProcessRecord {
   /** Writes down that it was started, how it ended, and how much it and what it left behind have written so far. */
   save(): void {
     clearTimeout(this.#beginning);
-    if (this.#isForgotten) return;
+    if (this.#isForgotten || this.isInternal) return;
     const { command, startedAtMs } = this;
     const start: z.input<typeof startSchema> = { command, startedAtMs };
     const lines = [

@@ -91,8 +91,7 @@ export class LocalSandbox {
       const { link, outOfMemoryKills } = await this.#running();
       const begin = (record: ProcessRecord): SandboxProcess =>
         new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills });
-      const { command, maxChars } = request;
-      const process = await this.#make(async () => await this.processes.add(command, maxChars, begin));
+      const process = await this.#make(async () => await this.processes.add(request, begin));
       const problem = await problemOfStart(process);
       if (problem === undefined) {
         if (note !== undefined) process.record.note(note);
