@@ -215,8 +215,8 @@ test("without bubblewrap the simulated shell stands in, and says why", async () 
 });
 
 test("a process that is dropped before its agent has said anything of it is over", async () => {
-  const ready = Buffer.from(frame(FROM_AGENT.ready, 0, "{}")).toString("hex");
-  const program = `process.stdout.write(Buffer.from("${ready}", "hex")); process.stdin.resume()`;
+  const ready = frame(FROM_AGENT.ready, 0, "{}").join(",");
+  const program = `process.stdout.write(new Uint8Array([${ready}])); process.stdin.resume()`;
   const link = await AgentLink.start([process.execPath, "-e", program], () => undefined);
   const folder = await mkdtemp(join(tmpdir(), "pincer-spool-"));
   try {

@@ -15,6 +15,8 @@ export interface SandboxesOptions {
   readonly dataDir: string;
   /** Absent for the simulated shell where the local one cannot be. */
   readonly driver?: "local" | "simulated";
+  /** Why it is simulated, where a runtime before this one found that out. */
+  readonly simulatedBecause?: string;
   readonly egressSocket?: string;
   /** PEM: what programs in the sandboxes trust, where that is not what this machine does. */
   readonly caBundle?: string;
@@ -60,10 +62,10 @@ export class Sandboxes {
 
   /** Tries what this machine allows. Throws `Problem` where that is not the driver that is asked for. */
   static async open(options: SandboxesOptions): Promise<Sandboxes> {
-    const { dataDir, driver } = options;
+    const { dataDir, driver, simulatedBecause = ASKED_FOR } = options;
     const limits = { ...defaultLimits(), ...options.limits };
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    if (driver === "simulated") return new Sandboxes(options, limits, ASKED_FOR);
+    if (driver === "simulated") return new Sandboxes(options, limits, simulatedBecause);
     const problem = process.platform === "linux" ? await problemOfJails(options, limits) : NO_LINUX;
     if (driver === "local" && problem !== undefined) throw new Problem("unavailable", problem);
     return new Sandboxes(options, limits, problem);
