@@ -19,6 +19,7 @@ import { Problem } from "./problem.ts";
 import type { ProcessRecord } from "./record.ts";
 import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
 import type { LocalStatus } from "./status.ts";
+import type { Turns } from "./turns.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -27,6 +28,8 @@ export interface SandboxOptions {
   readonly enclosure: Enclosure;
   readonly limits: Limits;
   readonly log: (line: string) => void;
+  /** Of all sandboxes of the runtime. */
+  readonly turns: Turns;
   /** Waits until one more may be started. */
   readonly makeRoom?: () => Promise<void>;
 }
@@ -46,6 +49,7 @@ interface Running extends Agent {
 /** One caller's environment. Its processes come and go; its folders stay. */
 export class LocalSandbox {
   readonly processes: Processes;
+  readonly turns: Turns;
   /** The caller's files in it. */
   readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
@@ -61,6 +65,7 @@ export class LocalSandbox {
 
   constructor(options: SandboxOptions) {
     this.#options = options;
+    this.turns = options.turns;
     this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 

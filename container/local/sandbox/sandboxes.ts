@@ -10,6 +10,7 @@ import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
 import { hasSeccompFilter } from "./seccomp.ts";
 import { simulatedEnclosure } from "./simulated.ts";
+import { Turns } from "./turns.ts";
 
 export interface SandboxesOptions {
   readonly dataDir: string;
@@ -42,6 +43,7 @@ export class Sandboxes {
   readonly limits: Limits;
   readonly #options: SandboxesOptions;
   readonly #sandboxes = new Map<string, LocalSandbox>();
+  readonly #turns = new Turns();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   readonly #canMountImages: Promise<boolean>;
@@ -80,7 +82,7 @@ export class Sandboxes {
     // Each driver has folders of its own: in the other's there may be links, and files of another user.
     const dir = join(dataDir, this.simulatedBecause === undefined ? "sandboxes" : "simulated", id);
     const sandbox = new LocalSandbox({
-      ...{ id, dir, limits: this.limits, log },
+      ...{ id, dir, limits: this.limits, turns: this.#turns, log },
       enclosure: this.#enclosure(id, dir),
       makeRoom: async () => await this.#makeRoom(),
     });
