@@ -95,7 +95,10 @@ export interface Watch {
   readonly signal: AbortSignal;
   /** Called with output as it comes, at most a few times a second. */
   readonly onOutput?: (text: string) => void;
-  /** Called once where the call has to wait for its sandbox to start, and never where that runs. */
+  /**
+   * Called once where the call has to wait for its sandbox to start, by a driver whose sandboxes take seconds to start;
+   * never where it runs.
+   */
   readonly onStarting?: () => void;
 }
 
