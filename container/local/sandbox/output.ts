@@ -112,7 +112,7 @@ export class Output {
     const { totalBytes } = view;
     if (place >= totalBytes) return { text: "", totalBytes, isCut: false };
     const kept = keptFor(maxChars);
-    const head = await this.#piece(view, Math.max(0, place - MAX_UTF8_BYTES + 1), Math.min(totalBytes, place + kept));
+    const head = await this.#piece(view, earliestBeginning(place), Math.min(totalBytes, place + kept));
     const isHeadThere = head.from <= place;
     const start = isHeadThere ? head.from + beginningOf(head.bytes, place - head.from) : place;
     const first = isHeadThere ? decodeSoFar(head.bytes.subarray(start - head.from), isOver) : "";
@@ -121,6 +121,13 @@ export class Output {
     const tail = await this.#piece(view, Math.max(start, totalBytes - kept, unbrokenFrom(view)), totalBytes);
     const last = decodeSoFar(tail.bytes.subarray(tail.from === start ? 0 : restOfCharacter(tail.bytes)), isOver);
     return cut(first, last, { rangeBytes: totalBytes - start, totalBytes, maxChars });
+  }
+
+  /** Where the character begins that a place is in, as far as it has come. */
+  async beginningOf(place: number): Promise<number> {
+    const view = this.#view();
+    const { from, bytes } = await this.#piece(view, earliestBeginning(place), Math.min(view.totalBytes, place + 1));
+    return from <= place ? from + beginningOf(bytes, place - from) : place;
   }
 
   /** What is kept from a place on, or from the first place after it where something is. */
@@ -226,6 +233,11 @@ function cut(
 
 function isContinuation(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
+}
+
+/** The first place at which a character that a place is in can begin. */
+function earliestBeginning(place: number): number {
+  return Math.max(0, place - MAX_UTF8_BYTES + 1);
 }
 
 /** Where the character begins that a place is in; the place itself where it is in none. */

@@ -39,6 +39,7 @@ export class Search {
   readonly #pattern: Pattern;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: false });
   #place: number;
+  #hasBegun = false;
   #window = "";
 
   constructor(output: Output, place: number, pattern: Pattern) {
@@ -50,6 +51,9 @@ export class Search {
   /** Whether it is in what has come by now, beginning perhaps in what came before. */
   async isFound(): Promise<boolean> {
     for (const end = this.#output.totalBytes; this.#place < end;) {
+      // Known once more has come.
+      if (!this.#hasBegun) this.#place = await this.#output.beginningOf(this.#place);
+      this.#hasBegun = true;
       const { from, bytes } = await this.#output.bytesAfter(this.#place, STEP_BYTES);
       // What was written faster than it was looked at is not kept.
       if (from > this.#place) this.#window = "";
