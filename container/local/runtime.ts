@@ -14,6 +14,7 @@ const configSchema = z.object({
   egressSocket: z.string().exactOptional(),
   caBundle: z.string().exactOptional(),
   driver: z.enum(["local", "simulated"]).exactOptional(),
+  simulatedBecause: z.string().exactOptional(),
   /** Where it listened before, when it is started again. */
   port: z.int().min(0).max(65_535).default(0),
 });
@@ -25,6 +26,8 @@ export interface RuntimeOptions extends SandboxesOptions {
 
 export interface Runtime {
   readonly url: string;
+  /** As in `Sandboxes`. */
+  readonly simulatedBecause: string | undefined;
   close(): Promise<void>;
 }
 
@@ -44,6 +47,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const address = z.object({ port: z.int() }).parse(server.address());
   return {
     url: `http://127.0.0.1:${address.port}`,
+    simulatedBecause: sandboxes.simulatedBecause,
     close: async () => {
       server.close();
       await sandboxes.close();
@@ -65,7 +69,8 @@ async function main(): Promise<void> {
       return process.exit(1);
     },
   );
-  process.stdout.write(`${JSON.stringify({ url: runtime.url })}\n`);
+  const { url, simulatedBecause } = runtime;
+  process.stdout.write(`${JSON.stringify({ url, simulatedBecause })}\n`);
   const end = async (): Promise<void> => {
     setTimeout(() => process.exit(1), CLOSE_MS).unref();
     await runtime.close();

@@ -92,7 +92,10 @@ export interface Watch {
   readonly signal: AbortSignal;
   /** Called with output as it comes, at most a few times a second. */
   readonly onOutput?: (text: string) => void;
-  /** Called once where the call has to wait for its sandbox to start, and never where that runs. */
+  /**
+   * Called once where the call has to wait for its sandbox to start, by a driver whose sandboxes take seconds to start;
+   * never where it runs.
+   */
   readonly onStarting?: () => void;
 }
 
@@ -114,6 +117,8 @@ export interface Command {
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */
   readonly maxChars: number;
+  /** Leaves no trace among the processes once its result is told: a tool's own look at the sandbox. */
+  readonly isInternal?: boolean;
 }
 
 export interface CommandResult {

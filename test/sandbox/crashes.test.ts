@@ -1,11 +1,15 @@
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
-import { TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { frame, FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
+import { LiveOutput } from "../../container/local/sandbox/live-output.ts";
+import { commandSchema, SandboxProcess } from "../../container/local/sandbox/process.ts";
+import { Processes } from "../../container/local/sandbox/processes.ts";
+import { problemOfMaking } from "../../container/local/sandbox/start.ts";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -208,4 +212,62 @@ test("without bubblewrap the simulated shell stands in, and says why", async () 
     child.kill("SIGKILL");
     await rm(dataDir, { recursive: true, force: true });
   }
+});
+
+test("a process that is dropped before its agent has said anything of it is over", async () => {
+  const ready = frame(FROM_AGENT.ready, 0, "{}").join(",");
+  const program = `process.stdout.write(new Uint8Array([${ready}])); process.stdin.resume()`;
+  const link = await AgentLink.start([process.execPath, "-e", program], () => undefined);
+  const folder = await mkdtemp(join(tmpdir(), "pincer-spool-"));
+  try {
+    const processes = new Processes(folder, { spoolBytes: 1_000, totalSpoolBytes: 10_000 });
+    const request = commandSchema.parse({ command: "true", timeoutMs: 60_000, waitMs: 0, maxChars: 100 });
+    const live = new LiveOutput(() => undefined);
+    const options = { live, outOfMemoryKills: () => 0 };
+    const { ended, record } = await processes.add(
+      request,
+      (made) => new SandboxProcess(link, request, { ...options, record: made }),
+    );
+    await processes.drop(record.id);
+    expect(await Promise.race([ended.then(() => "over"), sleep(1_000, "held")])).toBe("over");
+  } finally {
+    link.kill("The test is over.");
+    await link.ended;
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a sandbox whose folders could not be made says what to do, and is made once they can be", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open({ id: "blocked" });
+  const folder = join(sandboxes.dataDir, "sandboxes/blocked");
+  await mkdir(dirname(folder), { recursive: true });
+  await writeFile(folder, "no folder");
+  const refusal = { code: "unavailable", message: expect.stringContaining("did not start") };
+  await expect(run(sandbox, "true")).rejects.toMatchObject(refusal);
+  await rm(folder);
+  await mkdir(folder);
+  await writeFile(join(folder, "spool"), "no folder");
+  await expect(run(sandbox, "true")).rejects.toMatchObject(refusal);
+  await rm(join(folder, "spool"));
+  expect((await run(sandbox, "echo made")).stdout.text).toBe("made\n");
+});
+
+test("a sandbox that died, or did not start, is asleep until the next call", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open({ id: "fragile" });
+  await run(sandbox, `(sleep 0.5; ${KILL_AGENT}) &`);
+  await expect.poll(async () => (await sandbox.status()).state, { timeout: 5_000 }).toBe("asleep");
+  expect((await run(sandbox, "echo next")).stdout.text).toBe("next\n");
+  expect((await sandbox.status()).state).toBe("running");
+  const blocked = sandboxes.open({ id: "blocked" });
+  await writeFile(join(sandboxes.dataDir, "sandboxes/blocked"), "no folder");
+  await expect(blocked.readFile("x", 1)).rejects.toMatchObject({ code: "unavailable" });
+  expect((await blocked.status()).state).toBe("asleep");
+});
+
+test("a machine whose disk is full is told apart from a sandbox that does not start", () => {
+  const full = new Error("Command failed: mkfs.ext4 -q disk.img\nmkfs.ext4: No space left on device while writing out");
+  expect(problemOfMaking(full)).toMatchObject({ code: "limit_reached", message: expect.stringContaining("make room") });
+  expect(problemOfMaking(new Error("spawn ENOENT"))).toMatchObject({ code: "unavailable" });
 });

@@ -103,6 +103,16 @@ test("a megabyte of variables arrives, and more than Linux takes is refused", as
   await expect(run("true", { env: variables(40) })).rejects.toMatchObject({ code: "too_large" });
 });
 
+test("a command that is too large for the agent is refused in words, and what runs beside it goes on", async () => {
+  const beside = run("sleep 0.5; echo done");
+  const env = Object.fromEntries(Array.from({ length: 45 }, (_, index) => [`V${index}`, "x".repeat(100_000)]));
+  const refusal = { code: "too_large", message: expect.stringContaining("4 MiB") };
+  await expect(run("true", { env })).rejects.toMatchObject(refusal);
+  await expect(run("\u0001".repeat(MEGABYTE))).rejects.toMatchObject(refusal);
+  expect(await beside).toMatchObject({ exitCode: 0, stdout: { text: "done\n" } });
+  expect(await sandbox.listProcesses()).toHaveLength(2);
+});
+
 test("heredocs keep quotes, dollars and backslashes as bash's rules say", async () => {
   const text = `"double" 'single' \`tick\` $HOME \${x:-y} \\n 😀\n\ttab\n`;
   expect(await outputOf(`cat <<'END'\n${text}END\n`)).toBe(text);
@@ -213,4 +223,14 @@ test("code with NUL, half a character, emoji and a megabyte of text is run or an
   expect((await runCode(sandbox, `len('${"x".repeat(MEGABYTE)}')`)).results).toEqual([{ text: String(MEGABYTE) }]);
   expect((await runCode(sandbox, "print('a\\ud800b')")).stdout.text).toBe("a\\ud800b\n");
   expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
+});
+
+test("code of two megabytes of control characters arrives whole, and its context keeps its state", async () => {
+  await runCode(sandbox, "kept = 7");
+  const controls = "\u0001".repeat(2 * MEGABYTE - 100);
+  expect((await runCode(sandbox, `text = '${controls}'\nkept, len(text)`)).results).toEqual([
+    { text: `(7, ${controls.length})` },
+  ]);
+  const found = await runCode(sandbox, `'${controls}'.length`, { language: "javascript" });
+  expect(found.results).toEqual([{ text: String(controls.length) }]);
 });

@@ -214,6 +214,30 @@ test("input that nobody reads is refused before it fills the sandbox, and the pr
   expect((await read(sandbox, processId)).isRunning).toBe(true);
 });
 
+test("an end of input that is refused because much is unread can be sent again", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const { processId } = await run(sandbox, "until [[ -e go ]]; do sleep 0.05; done; wc -c", {
+    input: "open",
+    waitMs: 100,
+  });
+  const text = "x".repeat(500_000);
+  let written = 0;
+  const write = async (isEnd: boolean) => {
+    await sandbox.writeInput(processId, { text, isEnd });
+    written += text.length;
+  };
+  for (let isFull = false; !isFull;)
+    isFull = await write(false)
+      .then(() => false)
+      .catch(() => true);
+  await expect(write(true)).rejects.toMatchObject({ code: "limit_reached" });
+  await sandbox.writeFile("go", new Uint8Array());
+  await expect.poll(async () => await write(true).then(() => "sent"), { timeout: 10_000 }).toBe("sent");
+  const ended = await read(sandbox, processId, { until: "end", waitMs: 10_000 });
+  expect(ended).toMatchObject({ exitCode: 0, stdout: { text: `${written}\n` } });
+});
+
 test("of more than 64 MB the beginning and the end can be read, and what lies between is told as left out", async () => {
   await using sandboxes = await startLocalSandboxes({ limits: { spoolBytes: 1 * MIB } });
   const sandbox = sandboxes.open();
@@ -255,4 +279,15 @@ test("code that uses up the memory says so and is fresh, and the other contexts 
     { text: "2" },
   ]);
   expect((await read(sandbox, processId)).isRunning).toBe(true);
+});
+
+test.each([
+  ["VTALRM", 154],
+  ["PROF", 155],
+  ["IO", 157],
+  ["STKFLT", 144],
+])("a command that SIG%s ends has bash's exit code %i", async (signal, exitCode) => {
+  await using sandboxes = await startLocalSandboxes();
+  const result = await run(sandboxes.open(), `kill -${signal} $$`);
+  expect(result).toMatchObject({ exitCode, signal: `SIG${signal}` });
 });

@@ -260,6 +260,17 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       expect(remembered[1]).toMatchObject({ processId, isRunning: false, exitCode: 4 });
     });
 
+    test("a tool's own look at the sandbox is neither listed nor remembered", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(sandbox, "echo told");
+      const look = await run(sandbox, "echo seen; echo wrong >&2; exit 3", { isInternal: true });
+      expect(look).toMatchObject({ exitCode: 3, stdout: { text: "seen\n" }, stderr: { text: "wrong\n" } });
+      const looking = run(sandbox, "sleep 1", { isInternal: true });
+      expect((await sandbox.listProcesses()).map((process) => process.processId)).toEqual([processId]);
+      await looking;
+      expect((await sandbox.listProcesses()).map((process) => process.processId)).toEqual([processId]);
+    });
+
     test("a reader gets what came after its cursor, and waits for what comes next", async () => {
       const { sandbox } = await subject.open();
       const { processId, stdout } = await run(sandbox, "echo one; sleep 0.8; echo two; echo no >&2; sleep 30", {

@@ -15,8 +15,7 @@ export interface LocalRuntime {
 
 const START_TIMEOUT_MS = 20_000;
 
-const readySchema = z.object({ url: z.url() });
-const healthSchema = z.object({ driver: z.string(), reason: z.string().optional() });
+const readySchema = z.object({ url: z.url(), simulatedBecause: z.string().exactOptional() });
 
 export interface RuntimeOrders {
   /** The Worker shows it with each request. */
@@ -51,8 +50,7 @@ export async function startSandboxRuntime(
       egressSocket: proxy.socketPath,
       ...(proxy.caBundle !== undefined && { caBundle: proxy.caBundle }),
       ...(driver !== undefined && { driver }),
-      // The Worker knows one address.
-      ...(first === undefined ? {} : { port: Number(new URL(first.url).port) }),
+      ...(first !== undefined && orderAgain(first)),
     }),
     ready: readySchema,
     startTimeoutMs: START_TIMEOUT_MS,
@@ -61,13 +59,16 @@ export async function startSandboxRuntime(
     report,
   });
   closers.add(async () => await runtime.close());
-  const { url } = runtime.ready;
-  return { url, description: await describe(url, secret) };
+  const { url, simulatedBecause } = runtime.ready;
+  const description =
+    simulatedBecause === undefined
+      ? "local (bubblewrap on this machine)"
+      : `simulated (just-bash; ${simulatedBecause})`;
+  return { url, description };
 }
 
-async function describe(url: string, secret: string): Promise<string> {
-  const headers = { Authorization: `Bearer ${secret}` };
-  const response = await fetch(new URL("/health", url), { headers, signal: AbortSignal.timeout(START_TIMEOUT_MS) });
-  const { reason } = healthSchema.parse(await response.json());
-  return reason === undefined ? "local (bubblewrap on this machine)" : `simulated (just-bash; ${reason})`;
+/** The Worker knows one address, and a caller's sandbox must not become another one behind its back. */
+function orderAgain({ url, simulatedBecause }: z.output<typeof readySchema>): object {
+  const port = Number(new URL(url).port);
+  return simulatedBecause === undefined ? { port, driver: "local" } : { port, driver: "simulated", simulatedBecause };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AgentLink } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
+import { doOnce } from "./do-once.ts";
 import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
 import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
@@ -29,19 +30,10 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
   const { id, dir, limits, log } = options;
   const imagePath = join(dir, "disk.img");
   const folders = { workspace: join(dir, "workspace"), files: join(dir, "files") };
-  let disk: Promise<{ readonly image?: string }> | undefined;
   const cgroups = new WeakMap<AgentLink, SandboxCgroup>();
 
-  const prepareDisk = async (): Promise<{ readonly image?: string }> => {
-    disk ??= makeDisk().catch((error: unknown) => {
-      disk = undefined;
-      throw error;
-    });
-    return await disk;
-  };
-
   /** A sandbox that was made without a disk of its own keeps its folders. */
-  const makeDisk = async (): Promise<{ readonly image?: string }> => {
+  const prepareDisk = doOnce(async (): Promise<{ readonly image?: string }> => {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     if (await isThere(imagePath)) return { image: imagePath };
     if ((await isThere(folders.workspace)) || !(await options.hasDiskImages())) {
@@ -52,7 +44,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     }
     await makeDiskImage(imagePath, limits.diskBytes);
     return { image: imagePath };
-  };
+  });
 
   const startAgent = async (cgroup: SandboxCgroup | undefined): Promise<AgentLink> => {
     const { etcDir, egressSocket } = options;

@@ -32,9 +32,9 @@ const MAX_TAIL_PIECES = 1_000;
 export class Output {
   readonly spoolPath: string;
   readonly #options: OutputOptions;
-  readonly #keptBytes: number;
-  readonly #tailLimit: number;
-  readonly #head: Bytes[] = [];
+  #keptBytes: number;
+  #tailLimit: number;
+  #head: Bytes[] = [];
   #headBytes = 0;
   #tail: Bytes[] = [];
   #tailBytes = 0;
@@ -42,6 +42,7 @@ export class Output {
   #spool: number | undefined;
   #spooledBytes = 0;
   #isSpooling: boolean;
+  #isProcessOver = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
@@ -90,8 +91,17 @@ export class Output {
     return cut(head, tail, { rangeBytes: this.#totalBytes, totalBytes: this.#totalBytes, maxChars });
   }
 
+  /** Nobody reads the result again: later readers get the beginning from the file, and the last bytes from memory. */
+  release(): void {
+    this.#head = [];
+    this.#headBytes = 0;
+    this.#keptBytes = 0;
+    this.#tailLimit = MIN_TAIL_BYTES;
+    this.#trimTail();
+  }
+
   /**
-   * The same for what comes after a place; one within a character stands for the character's beginning. A character
+   * As `read`, for what comes after a place; one within a character stands for the character's beginning. A character
    * whose end may still come waits for it.
    */
   async readAfter(
@@ -102,7 +112,7 @@ export class Output {
     const { totalBytes } = view;
     if (place >= totalBytes) return { text: "", totalBytes, isCut: false };
     const kept = keptFor(maxChars);
-    const head = await this.#piece(view, Math.max(0, place - MAX_UTF8_BYTES + 1), Math.min(totalBytes, place + kept));
+    const head = await this.#piece(view, earliestBeginning(place), Math.min(totalBytes, place + kept));
     const isHeadThere = head.from <= place;
     const start = isHeadThere ? head.from + beginningOf(head.bytes, place - head.from) : place;
     const first = isHeadThere ? decodeSoFar(head.bytes.subarray(start - head.from), isOver) : "";
@@ -111,6 +121,13 @@ export class Output {
     const tail = await this.#piece(view, Math.max(start, totalBytes - kept, unbrokenFrom(view)), totalBytes);
     const last = decodeSoFar(tail.bytes.subarray(tail.from === start ? 0 : restOfCharacter(tail.bytes)), isOver);
     return cut(first, last, { rangeBytes: totalBytes - start, totalBytes, maxChars });
+  }
+
+  /** Where the character begins that a place is in, as far as it has come. */
+  async beginningOf(place: number): Promise<number> {
+    const view = this.#view();
+    const { from, bytes } = await this.#piece(view, earliestBeginning(place), Math.min(view.totalBytes, place + 1));
+    return from <= place ? from + beginningOf(bytes, place - from) : place;
   }
 
   /** What is kept from a place on, or from the first place after it where something is. */
@@ -136,9 +153,19 @@ export class Output {
     return { from, bytes: isJoined ? concatBytes([stored, fromTail(spooledBytes)]) : stored };
   }
 
+  /** The process has ended: the file is open only while something that it left behind writes. */
+  end(): void {
+    this.#isProcessOver = true;
+    this.#closeSpool();
+  }
+
   /** Nothing more is kept in the file. */
   stopSpooling(): void {
     this.#isSpooling = false;
+    this.#closeSpool();
+  }
+
+  #closeSpool(): void {
     if (this.#spool !== undefined) closeSync(this.#spool);
     this.#spool = undefined;
   }
@@ -147,7 +174,7 @@ export class Output {
     const { maxSpoolBytes, budget } = this.#options;
     const kept = bytes.subarray(0, Math.max(0, Math.min(maxSpoolBytes - this.#spooledBytes, budget.leftBytes)));
     try {
-      this.#spool ??= openSync(this.spoolPath, "w", 0o600);
+      this.#spool ??= openSync(this.spoolPath, this.#spooledBytes === 0 ? "w" : "a", 0o600);
       for (let at = 0; at < kept.length;) {
         const written = writeSync(this.#spool, kept, at);
         at += written;
@@ -160,6 +187,7 @@ export class Output {
       return;
     }
     if (kept.length < bytes.length) this.stopSpooling();
+    else if (this.#isProcessOver) this.#closeSpool();
   }
 
   #trimTail(): void {
@@ -205,6 +233,11 @@ function cut(
 
 function isContinuation(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
+}
+
+/** The first place at which a character that a place is in can begin. */
+function earliestBeginning(place: number): number {
+  return Math.max(0, place - MAX_UTF8_BYTES + 1);
 }
 
 /** Where the character begins that a place is in; the place itself where it is in none. */

@@ -3,10 +3,11 @@ import { pipeline } from "node:stream/promises";
 import * as z from "zod";
 import { PROCESS_SIGNALS } from "../../../servers/sandbox/process.ts";
 import { type Call, MAX_COMMAND_BODY_BYTES, type Route } from "./call.ts";
-import { answerLines, readJson, sendJson } from "./http.ts";
+import { answerLines, type Lines, readJson, sendJson } from "./http.ts";
 import { filesSchema, lookForChanges, withFiles } from "./mount-api.ts";
+import type { FilesMount } from "./mount.ts";
 import { readProcess, readSchema } from "./process-read.ts";
-import { commandSchema, hasEnded, type SandboxProcess } from "./process.ts";
+import { type CommandRequest, commandSchema, hasEnded, type SandboxProcess } from "./process.ts";
 
 const id = z.string().max(1_000);
 const execSchema = z.object({ command: commandSchema, files: filesSchema });
@@ -35,11 +36,26 @@ async function exec({ request, response, sandbox }: Call): Promise<void> {
     input.files,
     async () => await sandbox.start(input.command, (output) => lines.send({ output })),
   );
+  try {
+    await answerExec(input.command, process, { mount, lines, signal });
+  } finally {
+    process.record.release();
+    // What of it cannot be removed now is removed when the runtime starts again.
+    const drop = async (): Promise<void> => await sandbox.processes.drop(process.record.id).catch(() => undefined);
+    if (input.command.isInternal) void process.ended.then(drop);
+  }
+}
+
+async function answerExec(
+  command: CommandRequest,
+  process: SandboxProcess,
+  { mount, lines, signal }: { readonly mount: FilesMount; readonly lines: Lines; readonly signal: AbortSignal },
+): Promise<void> {
   const kill = (): void => void process.kill();
   signal.addEventListener("abort", kill);
   // Its reader may have gone while it was started.
   if (signal.aborted) kill();
-  await waitFor(process, Math.min(input.command.waitMs, input.command.timeoutMs + KILL_MS));
+  await waitFor(process, Math.min(command.waitMs, command.timeoutMs + KILL_MS));
   if (signal.aborted) return;
   const changes = await lookForChanges(mount);
   signal.removeEventListener("abort", kill);
@@ -62,7 +78,7 @@ async function read({ request, response, sandbox }: Call): Promise<void> {
   const { record } = await sandbox.processes.find(input.process);
   const { lines, signal } = answerLines(response);
   const isListening = async (port: number): Promise<boolean> => await sandbox.isListening(port);
-  const result = await readProcess(record, input.read, { isListening, signal });
+  const result = await readProcess(record, input.read, { isListening, turns: sandbox.turns, signal });
   if (signal.aborted) return;
   const changes = await lookForChanges(await sandbox.mount());
   lines.end({ result, notes: record.notes, changes });

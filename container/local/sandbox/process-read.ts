@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { ProcessOutput } from "../../../servers/sandbox/process.ts";
 import { compilePattern, Search } from "./pattern.ts";
 import type { ProcessRecord } from "./record.ts";
+import type { Turns } from "./turns.ts";
 
 const place = z.int().nonnegative();
 
@@ -22,6 +23,8 @@ export type ProcessRead = z.output<typeof readSchema>;
 
 export interface ReadOptions {
   readonly isListening: (port: number) => Promise<boolean>;
+  /** For trying patterns. */
+  readonly turns: Turns;
   readonly signal: AbortSignal;
 }
 
@@ -59,7 +62,7 @@ async function waitFor(record: ProcessRecord, read: ProcessRead, options: ReadOp
     while (wait.isOn && !(await options.isListening(port))) await wait.forEnd(PORT_EVERY_MS);
     return await options.isListening(port);
   }
-  const pattern = compilePattern(read.until.pattern);
+  const pattern = compilePattern(read.until.pattern, options.turns);
   const searches = [
     new Search(record.stdout, read.after.stdout, pattern),
     new Search(record.stderr, read.after.stderr, pattern),

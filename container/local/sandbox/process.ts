@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import * as z from "zod";
 import type { CommandResult } from "../../../servers/sandbox/driver.ts";
 import { type Bytes, encode } from "./bytes.ts";
@@ -23,6 +24,7 @@ export const commandSchema = z.object({
   timeoutMs: z.int().min(1).max(2_147_483_647),
   waitMs: z.int().min(0).max(2_147_483_647),
   maxChars: z.int().min(1).max(10_000_000),
+  isInternal: z.boolean().default(false),
 });
 
 export type CommandRequest = z.output<typeof commandSchema>;
@@ -32,21 +34,8 @@ type Outcome = { readonly kind: "exited" } | { readonly kind: "refused"; readonl
 
 const exitSchema = z.object({ code: z.int().nullable(), signal: z.string().max(20).nullable() });
 
-/** Numbers of the signals that end processes, as bash adds them to 128. */
-const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
-  ...{ SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGTRAP: 5, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9 },
-  ...{
-    SIGUSR1: 10,
-    SIGSEGV: 11,
-    SIGUSR2: 12,
-    SIGPIPE: 13,
-    SIGALRM: 14,
-    SIGTERM: 15,
-    SIGXCPU: 24,
-    SIGXFSZ: 25,
-    SIGSYS: 31,
-  },
-};
+/** As bash adds them to 128. */
+const SIGNAL_NUMBERS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
 const STDIN_CHUNK_BYTES = 256 * 1024;
 const AFTER_KILL_MS = 2_000;
 /** An agent that does not answer in this time is stopped or broken. */
@@ -124,7 +113,6 @@ export class SandboxProcess {
     const isTerminal = this.#input === "terminal";
     // A terminal's end of input is a character, and the terminal stays.
     const written = isTerminal ? { text: isEnd ? text + CTRL_D : text, isEnd: false } : { text, isEnd };
-    if (written.isEnd) this.#isInputOpen = false;
     const turn = this.#fed.then(
       async () => await this.#link.ask(TO_AGENT.input, { call: this.#call, ...written }, ASK_MS),
     );
@@ -135,6 +123,8 @@ export class SandboxProcess {
     await turn.catch((error: unknown) => {
       throw error instanceof AgentRefusal ? refusedInput(error.code) : error;
     });
+    // An end that was refused can be sent again.
+    if (written.isEnd) this.#isInputOpen = false;
   }
 
   result(): Omit<CommandResult, "notes"> {
@@ -146,6 +136,8 @@ export class SandboxProcess {
   close(): void {
     this.#link.close(this.#call);
     void this.#link.send(TO_AGENT.forget, this.#call, new Uint8Array());
+    // Nothing more is told of one that was never there; its timer need not hold it.
+    this.#finish({ kind: "exited" });
   }
 
   #onFrame(kind: number, content: Bytes): void {
@@ -213,7 +205,7 @@ function refusedInput(code: string): Problem {
 }
 
 function killedBy(signal: string): Ending {
-  return { exitCode: 128 + (SIGNAL_NUMBERS[signal] ?? 0), signal };
+  return { exitCode: 128 + (SIGNAL_NUMBERS.get(signal) ?? 0), signal };
 }
 
 /** A path inside, from `/workspace` where it is relative. */

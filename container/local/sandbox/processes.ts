@@ -3,10 +3,11 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProcessInfo } from "../../../servers/sandbox/process.ts";
 import type { Limits } from "./limits.ts";
+import { doOnce } from "./do-once.ts";
 import type { SpoolBudget } from "./output.ts";
 import { Problem } from "./problem.ts";
-import type { SandboxProcess } from "./process.ts";
-import { ProcessRecord, recordIds } from "./record.ts";
+import type { CommandRequest, SandboxProcess } from "./process.ts";
+import { ProcessRecord, recordIds, type RecordOptions } from "./record.ts";
 
 const MAX_RUNNING = 512;
 const MAX_ENDED = 256;
@@ -23,8 +24,8 @@ export class Processes {
   readonly #limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">;
   readonly #budget: SpoolBudget;
   readonly #entries = new Map<string, Entry>();
-  #loaded: Promise<void> | undefined;
-  #made: Promise<unknown> | undefined;
+  readonly #load = doOnce(async () => await this.#read());
+  readonly #makeFolder = doOnce(async () => await mkdir(this.#folder, { recursive: true, mode: 0o700 }));
 
   constructor(folder: string, limits: Pick<Limits, "spoolBytes" | "totalSpoolBytes">) {
     this.#folder = folder;
@@ -39,16 +40,14 @@ export class Processes {
 
   /** Makes a process with a record of its own; `start` begins it. */
   async add(
-    command: string,
-    maxChars: number,
+    request: Pick<CommandRequest, "command" | "maxChars" | "isInternal">,
     start: (record: ProcessRecord) => SandboxProcess,
   ): Promise<SandboxProcess> {
     await this.#load();
     await this.#makeRoom();
-    this.#made ??= mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await this.#made;
+    await this.#makeFolder();
     const id = randomBytes(12).toString("hex");
-    const process = start(new ProcessRecord(this.#optionsOf(id, maxChars), command));
+    const process = start(new ProcessRecord(this.#optionsOf(id, request), request.command));
     this.#entries.set(id, { record: process.record, process });
     return process;
   }
@@ -76,26 +75,26 @@ export class Processes {
   /** Newest first. */
   async list(): Promise<ProcessInfo[]> {
     await this.#load();
-    return [...this.#entries.values()].map(({ record }) => record.info()).toReversed();
-  }
-
-  async #load(): Promise<void> {
-    this.#loaded ??= this.#read();
-    await this.#loaded;
+    const listed = [...this.#entries.values()].filter(({ record }) => !record.isInternal);
+    return listed.map(({ record }) => record.info()).toReversed();
   }
 
   /** What earlier sandboxes and runtimes have left. */
   async #read(): Promise<void> {
-    const names = await readdir(this.#folder).catch(() => []);
+    const names = await readdir(this.#folder).catch((error: unknown) => {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+      throw error;
+    });
     const records = recordIds(names)
-      .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, 1)) ?? [])
+      .flatMap((id) => ProcessRecord.load(this.#optionsOf(id, { maxChars: 1, isInternal: false })) ?? [])
       .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
+    const ids = new Set(records.map(({ id }) => id));
+    const strays = names.filter((name) => !ids.has(name.slice(0, name.indexOf("."))));
+    for (const name of strays) await rm(join(this.#folder, name), { force: true });
     for (const record of records) {
       this.#entries.set(record.id, { record });
       this.#budget.leftBytes -= record.stdout.spooledBytes + record.stderr.spooledBytes;
     }
-    const strays = names.filter((name) => !this.#entries.has(name.slice(0, name.indexOf("."))));
-    for (const name of strays) await rm(join(this.#folder, name), { force: true });
   }
 
   /** Forgets the oldest ended commands where there are many, or where their outputs take the room of new ones. */
@@ -111,8 +110,8 @@ export class Processes {
     }
   }
 
-  #optionsOf(id: string, maxChars: number): ConstructorParameters<typeof ProcessRecord>[0] {
+  #optionsOf(id: string, { maxChars, isInternal }: Pick<CommandRequest, "maxChars" | "isInternal">): RecordOptions {
     const { spoolBytes } = this.#limits;
-    return { id, folder: this.#folder, maxChars, spoolBytes, budget: this.#budget };
+    return { id, folder: this.#folder, maxChars, isInternal, spoolBytes, budget: this.#budget };
   }
 }

@@ -32,6 +32,8 @@ export interface RecordOptions {
   readonly id: string;
   readonly folder: string;
   readonly maxChars: number;
+  /** Told to nobody but who started it. */
+  readonly isInternal: boolean;
   readonly spoolBytes: number;
   readonly budget: SpoolBudget;
 }
@@ -49,6 +51,7 @@ export class ProcessRecord {
   readonly startedAtMs: number;
   readonly stdout: Output;
   readonly stderr: Output;
+  readonly isInternal: boolean;
   hasTimedOut = false;
   readonly #options: Pick<RecordOptions, "folder" | "budget">;
   readonly #startedMs = performance.now();
@@ -61,6 +64,7 @@ export class ProcessRecord {
 
   constructor(options: RecordOptions, command: string, before?: { readonly startedAtMs: number; readonly end?: End }) {
     this.id = options.id;
+    this.isInternal = options.isInternal;
     this.#options = options;
     this.command =
       command.length > MAX_TOLD_COMMAND_CHARS ? `${command.slice(0, MAX_TOLD_COMMAND_CHARS - 1)}…` : command;
@@ -131,6 +135,7 @@ export class ProcessRecord {
   end(ending: Ending, durationMs = performance.now() - this.#startedMs): void {
     if (this.#ending !== undefined) return;
     this.#ending = { ...ending, durationMs };
+    for (const output of [this.stdout, this.stderr]) output.end();
     this.#tell("end");
     setImmediate(() => this.save());
   }
@@ -138,7 +143,7 @@ export class ProcessRecord {
   /** Writes down that it was started, how it ended, and how much it and what it left behind have written so far. */
   save(): void {
     clearTimeout(this.#beginning);
-    if (this.#isForgotten) return;
+    if (this.#isForgotten || this.isInternal) return;
     const { command, startedAtMs } = this;
     const start: z.input<typeof startSchema> = { command, startedAtMs };
     const lines = [
@@ -189,6 +194,11 @@ export class ProcessRecord {
   listen(onNews: (news: News) => void): () => void {
     this.#listeners.add(onNews);
     return () => this.#listeners.delete(onNews);
+  }
+
+  /** Its result is told: what only that needed need not be kept. */
+  release(): void {
+    for (const output of [this.stdout, this.stderr]) output.release();
   }
 
   /** Removes what is stored of it. */

@@ -5,6 +5,7 @@ import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
 import { Contexts } from "./contexts.ts";
+import { doOnce } from "./do-once.ts";
 import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
@@ -15,8 +16,10 @@ import { FilesMount } from "./mount.ts";
 import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
-import { problemOfStart, refusalOf } from "./start.ts";
+import type { ProcessRecord } from "./record.ts";
+import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
 import type { LocalStatus } from "./status.ts";
+import type { Turns } from "./turns.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -25,6 +28,8 @@ export interface SandboxOptions {
   readonly enclosure: Enclosure;
   readonly limits: Limits;
   readonly log: (line: string) => void;
+  /** Of all sandboxes of the runtime. */
+  readonly turns: Turns;
   /** Waits until one more may be started. */
   readonly makeRoom?: () => Promise<void>;
 }
@@ -44,17 +49,23 @@ interface Running extends Agent {
 /** One caller's environment. Its processes come and go; its folders stay. */
 export class LocalSandbox {
   readonly processes: Processes;
+  readonly turns: Turns;
+  /** The caller's files in it. */
+  readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
+  /** Until what it started is over. */
   #starting: Promise<Running> | undefined;
   /** What is running, once it does. */
   #current: Running | undefined;
-  #mount: Promise<FilesMount> | undefined;
+  /** Resolves when nothing of what ran last is left. */
+  #gone = Promise.resolve();
   #mustEmpty = false;
   #calls = 0;
   #lastUsedMs = performance.now();
 
   constructor(options: SandboxOptions) {
     this.#options = options;
+    this.turns = options.turns;
     this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 
@@ -83,11 +94,9 @@ export class LocalSandbox {
     if (request.input !== "closed") this.#refuseWhereSimulated("Terminals and open inputs are");
     for (let tries = 1, note: string | undefined; ; tries++) {
       const { link, outOfMemoryKills } = await this.#running();
-      const process = await this.processes.add(
-        request.command,
-        request.maxChars,
-        (record) => new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills }),
-      );
+      const begin = (record: ProcessRecord): SandboxProcess =>
+        new SandboxProcess(link, request, { record, live: new LiveOutput(onOutput), outOfMemoryKills });
+      const process = await this.#make(async () => await this.processes.add(request, begin));
       const problem = await problemOfStart(process);
       if (problem === undefined) {
         if (note !== undefined) process.record.note(note);
@@ -140,17 +149,11 @@ export class LocalSandbox {
     return (await this.#running()).guest;
   }
 
-  async mount(): Promise<FilesMount> {
-    this.#mount ??= this.#openMount();
-    return await this.#mount;
-  }
-
   /** Ends all processes; the folders stay. */
   async stop(reason: string): Promise<void> {
     const running = await this.#starting?.catch(() => undefined);
-    if (running === undefined) return;
-    running.link.kill(reason);
-    await running.gone;
+    running?.link.kill(reason);
+    await this.#gone;
   }
 
   async #openMount(): Promise<FilesMount> {
@@ -165,30 +168,43 @@ export class LocalSandbox {
     if (known?.link.isOpen === true) return known;
     // Several calls may have seen the end; the first starts afresh for all.
     if (this.#starting === before) this.#starting = undefined;
-    this.#starting ??= this.#boot();
+    this.#starting ??= this.#begin();
     return await this.#starting;
   }
 
+  #begin(): Promise<Running> {
+    const starting = this.#make(async () => await this.#boot());
+    const forget = (): void => {
+      if (this.#starting === starting) this.#starting = undefined;
+    };
+    void starting.then(async ({ link }) => await link.ended).then(forget, forget);
+    return starting;
+  }
+
   async #boot(): Promise<Running> {
-    const { id, enclosure, log, makeRoom } = this.#options;
+    const { enclosure, makeRoom } = this.#options;
     await makeRoom?.();
+    const agent = await enclosure.start();
+    this.#gone = agent.gone;
+    const guest = guestFiles(agent.link);
+    const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
+    const running = { ...agent, guest, contexts, startedMs: performance.now() };
+    if (this.#mustEmpty) await this.#empty(agent.link, guest);
+    this.#current = running;
+    void agent.link.ended.then(() => {
+      if (this.#current === running) this.#current = undefined;
+    });
+    return running;
+  }
+
+  /** Throws `Problem` where what it needs of the machine cannot be had, and logs why. */
+  async #make<Result>(work: () => Promise<Result>): Promise<Result> {
     try {
-      const agent = await enclosure.start();
-      const guest = guestFiles(agent.link);
-      const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
-      const running = { ...agent, guest, contexts, startedMs: performance.now() };
-      if (this.#mustEmpty) await this.#empty(agent.link, guest);
-      this.#current = running;
-      void agent.link.ended.then(() => {
-        if (this.#current === running) this.#current = undefined;
-      });
-      return running;
+      return await work();
     } catch (error) {
-      log(`sandbox ${id}: ${String(error)}`);
-      throw new Problem(
-        "unavailable",
-        "The sandbox did not start; try again, and see the log of npm start if it stays so.",
-      );
+      const { id, log } = this.#options;
+      if (!(error instanceof Problem)) log(`sandbox ${id}: ${String(error)}`);
+      throw problemOfMaking(error);
     }
   }
 

@@ -10,11 +10,14 @@ import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
 import { hasSeccompFilter } from "./seccomp.ts";
 import { simulatedEnclosure } from "./simulated.ts";
+import { Turns } from "./turns.ts";
 
 export interface SandboxesOptions {
   readonly dataDir: string;
   /** Absent for the simulated shell where the local one cannot be. */
   readonly driver?: "local" | "simulated";
+  /** Why it is simulated, where a runtime before this one found that out. */
+  readonly simulatedBecause?: string;
   readonly egressSocket?: string;
   /** PEM: what programs in the sandboxes trust, where that is not what this machine does. */
   readonly caBundle?: string;
@@ -40,6 +43,7 @@ export class Sandboxes {
   readonly limits: Limits;
   readonly #options: SandboxesOptions;
   readonly #sandboxes = new Map<string, LocalSandbox>();
+  readonly #turns = new Turns();
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   readonly #canMountImages: Promise<boolean>;
@@ -60,10 +64,10 @@ export class Sandboxes {
 
   /** Tries what this machine allows. Throws `Problem` where that is not the driver that is asked for. */
   static async open(options: SandboxesOptions): Promise<Sandboxes> {
-    const { dataDir, driver } = options;
+    const { dataDir, driver, simulatedBecause = ASKED_FOR } = options;
     const limits = { ...defaultLimits(), ...options.limits };
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    if (driver === "simulated") return new Sandboxes(options, limits, ASKED_FOR);
+    if (driver === "simulated") return new Sandboxes(options, limits, simulatedBecause);
     const problem = process.platform === "linux" ? await problemOfJails(options, limits) : NO_LINUX;
     if (driver === "local" && problem !== undefined) throw new Problem("unavailable", problem);
     return new Sandboxes(options, limits, problem);
@@ -78,7 +82,7 @@ export class Sandboxes {
     // Each driver has folders of its own: in the other's there may be links, and files of another user.
     const dir = join(dataDir, this.simulatedBecause === undefined ? "sandboxes" : "simulated", id);
     const sandbox = new LocalSandbox({
-      ...{ id, dir, limits: this.limits, log },
+      ...{ id, dir, limits: this.limits, turns: this.#turns, log },
       enclosure: this.#enclosure(id, dir),
       makeRoom: async () => await this.#makeRoom(),
     });

@@ -32,3 +32,11 @@ export function refusalOf(code: string, { cwd }: CommandRequest): Problem | unde
       return undefined;
   }
 }
+
+/** Why a sandbox or its folders could not be made, in words for the client. */
+export function problemOfMaking(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  return /no space left|quota exceeded/i.test(String(error))
+    ? new Problem("limit_reached", "The machine's disk is full; make room on it and try again.")
+    : new Problem("unavailable", "The sandbox did not start; try again, and see the log of npm start if it stays so.");
+}
