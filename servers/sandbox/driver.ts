@@ -117,8 +117,6 @@ export interface Command {
   readonly waitMs: number;
   /** How many characters of each output the result carries, head and tail kept. */
   readonly maxChars: number;
-  /** Leaves no trace among the processes once its result is told: a tool's own look at the sandbox. */
-  readonly isInternal?: boolean;
 }
 
 export interface CommandResult {

@@ -12,7 +12,6 @@ const command = z.object({
   timeoutMs: z.number(),
   waitMs: z.number(),
   maxChars: z.number(),
-  isInternal: z.boolean().exactOptional(),
 });
 const code = z.object({
   code: z.string(),

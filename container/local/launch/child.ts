@@ -30,7 +30,7 @@ export interface Child<Ready> {
 
 const END_TIMEOUT_MS = 3_000;
 const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 30_000;
+const LONGEST_PAUSE_MS = 5_000;
 const STEADY_AFTER_MS = 60_000;
 
 /** Starts a part of the suite as a process of its own, and again whenever it dies, until `close`. */
