@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import * as z from "zod";
-import { type Bytes, decode } from "./bytes.ts";
+import { type Bytes, decode, encode } from "./bytes.ts";
 import { jailEnvironment } from "./jail.ts";
-import { frame, frameReader, FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
+import { frame, frameReader, FROM_AGENT, MAX_FRAME_BYTES, TO_AGENT } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
 
 /** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
@@ -29,6 +29,8 @@ export const refusalSchema = z.object({ code: z.string().max(64) });
 /** Why a sandbox whose agent says nothing any more is ended. */
 export const SILENT = "The sandbox did not answer; everything in it was ended and it was started afresh.";
 
+const TOO_LARGE =
+  "That is more than 4 MiB as JSON, where a control character takes six bytes; write the large parts to files first.";
 const READY_TIMEOUT_MS = 20_000;
 const MAX_LOG_CHARS = 2_000;
 
@@ -92,20 +94,23 @@ export class AgentLink {
     return this.#isOpen;
   }
 
-  /** Begins a call. Its handlers hear of it until `close`. */
+  /** Begins a call. Its handlers hear of it until `close`. Throws `Problem` where it is larger than the agent takes. */
   open(kind: number, content: object, handlers: CallHandlers): number {
+    const bytes = encode(JSON.stringify(content));
+    if (bytes.length > MAX_FRAME_BYTES) throw new Problem("too_large", TOO_LARGE);
     const call = this.#nextCall++;
     if (!this.#isOpen) {
       queueMicrotask(() => handlers.onLost(this.#reason));
       return call;
     }
     this.#calls.set(call, handlers);
-    this.#input.write(frame(kind, call, JSON.stringify(content)));
+    this.#input.write(frame(kind, call, bytes));
     return call;
   }
 
-  /** Sends bytes, or nothing as their end; resolves when there is room for more. */
+  /** Sends bytes, or nothing as their end; resolves when there is room for more. Rejects as `open` throws. */
   async send(kind: number, call: number, content: Uint8Array): Promise<void> {
+    if (content.length > MAX_FRAME_BYTES) throw new Problem("too_large", TOO_LARGE);
     if (this.#isOpen && !this.#input.write(frame(kind, call, content))) {
       // An agent that no longer listens has ended or will be ended: whoever waits hears of that, not of the pipe.
       await Promise.race([once(this.#input, "drain").catch(async () => await this.ended), this.ended]);
@@ -119,7 +124,6 @@ export class AgentLink {
   /** One question, one answer. An agent that does not answer in time is stopped or broken, and its sandbox with it. */
   async ask(kind: number, content: object, timeoutMs: number): Promise<unknown> {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.kill(SILENT), timeoutMs);
       const finish = (settle: () => void) => {
         clearTimeout(timer);
         this.close(call);
@@ -132,6 +136,7 @@ export class AgentLink {
         },
         onLost: (reason) => finish(() => reject(new Problem("unavailable", reason))),
       });
+      const timer = setTimeout(() => this.kill(SILENT), timeoutMs);
     });
   }
 

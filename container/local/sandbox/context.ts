@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { type Bytes, concatBytes, copyBytes, decode, encode } from "./bytes.ts";
 import { type AgentLink, parseJson, refusal } from "./agent-link.ts";
-import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
+import { FROM_AGENT, MAX_FRAME_BYTES, TO_AGENT } from "./inside/frames.mjs";
 import { MarkedStream } from "./marked-stream.ts";
 import { type CodeError, type CodeRunResult, crashed, errorSchema, formsSchema, stopped } from "./code-result.ts";
 import type { LiveOutput } from "./live-output.ts";
@@ -184,8 +184,13 @@ export class CodeContext {
     if (this.#run?.mark === mark) this.#link.kill("A code context could not be ended; the sandbox was started afresh.");
   }
 
+  /** In pieces that the agent takes, with nothing between them. */
   async #send(message: object): Promise<void> {
-    await this.#link.send(TO_AGENT.control, this.#call, encode(`${JSON.stringify(message)}\n`));
+    const bytes = encode(`${JSON.stringify(message)}\n`);
+    const sending: Promise<void>[] = [];
+    for (let at = 0; at < bytes.length; at += MAX_FRAME_BYTES)
+      sending.push(this.#link.send(TO_AGENT.control, this.#call, bytes.subarray(at, at + MAX_FRAME_BYTES)));
+    await Promise.all(sending);
   }
 
   #onFrame(kind: number, content: Bytes): void {
