@@ -56,7 +56,7 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
     {
       program: "run",
       id: processId,
-      request: { ...input, cwd: absolute(input.cwd ?? WORKSPACE) },
+      request: { ...input, cwd: absolute(input.cwd ?? WORKSPACE), answerByMs: Date.now() + input.waitMs },
       answersWithinMs: Math.min(input.waitMs, input.timeoutMs),
     },
     watch,
