@@ -14,6 +14,7 @@ from context_state import Busy, forget_kernel, remember_kernel
 from out_of_memory import count_kills
 from output import Live, encode
 from processes import become_subreaper, kill_descendants
+from request import has_left
 
 #: A kernel that does not answer so long after an interrupt is killed.
 INTERRUPT_SECONDS = 3.0
@@ -39,7 +40,11 @@ class ContextHost:
         while True:
             connection, _ = self.listener.accept()
             with connection, connection.makefile("rb") as lines:
-                request = json.loads(lines.readline())
+                line = lines.readline()
+                # Cancelled while they waited for their turn: before or after all of their code was in the socket.
+                if not line.endswith(b"\n") or has_left(connection):
+                    continue
+                request = json.loads(line)
                 with busy:
                     result = self._run(request, connection)
                 try:

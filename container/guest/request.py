@@ -1,7 +1,8 @@
-"""What the driver asks for, and where the guest keeps its state."""
+"""What the driver asks for, whether it still does, and where the guest keeps its state."""
 
 import json
 import os
+import socket
 
 #: Only root may look inside; it is gone when the container sleeps.
 STATE = "/var/lib/pincer"
@@ -22,6 +23,16 @@ def files_are_mounted(request):
     except OSError:
         os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-uz", path)
     return False
+
+
+def has_left(connection):
+    """Whether who asked over it has closed it: nothing is to begin for them any more."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def refusal(code, message):
