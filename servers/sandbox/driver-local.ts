@@ -17,6 +17,8 @@ import {
   type Fetch,
   type LocalRuntimeSettings,
   parseRuntime,
+  readBody,
+  readJsonBody,
   readLines,
   type RuntimeSandbox,
   StaleFiles,
@@ -50,7 +52,7 @@ function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
     runCode: async (code, watch) =>
       await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
     listProcesses: async () => {
-      const answer = await (await runtime.request("processes", {})).json();
+      const answer = await readJsonBody(await runtime.request("processes", {}));
       return parseRuntime(z.object({ processes: processList }), answer).processes;
     },
     readProcess: async (processId, read, watch) => {
@@ -58,15 +60,15 @@ function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
       return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
     },
     writeInput: async (processId, input) =>
-      parseRuntime(outputPosition, await (await runtime.post("input", { process: processId, input })).json()),
+      parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
     signalProcess: async (processId, signal) =>
-      parseRuntime(outputPosition, await (await runtime.post("signal", { process: processId, signal })).json()),
+      parseRuntime(outputPosition, await readJsonBody(await runtime.post("signal", { process: processId, signal }))),
     listContexts: async () => {
-      const answer = await (await runtime.request("contexts", {})).json();
+      const answer = await readJsonBody(await runtime.request("contexts", {}));
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
     status: async () => ({
-      ...parseRuntime(sandboxStatus, await (await runtime.request("status", {})).json()),
+      ...parseRuntime(sandboxStatus, await readJsonBody(await runtime.request("status", {}))),
       costUsd: 0,
     }),
     reset: async () => {
@@ -76,7 +78,7 @@ function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
     readFile: async (path, maxBytes) => {
       if (isMounted(path)) await refresh(runtime, files);
       const response = await runtime.request("file", { query: { path, max: String(maxBytes) } });
-      return new Uint8Array(await response.arrayBuffer());
+      return await readBody(response);
     },
     writeFile: async (path, bytes, replaces) => {
       if (isMounted(path)) await refresh(runtime, files);
@@ -164,7 +166,7 @@ async function refresh(runtime: RuntimeSandbox, files: FileStore): Promise<void>
 
 async function publish(runtime: RuntimeSandbox, files: FileStore): Promise<void> {
   const answer = z.object({ changes: changesSchema });
-  const { changes } = parseRuntime(answer, await (await runtime.post("mount/changes", {})).json());
+  const { changes } = parseRuntime(answer, await readJsonBody(await runtime.post("mount/changes", {})));
   await bringOut(runtime, files, changes);
 }
 

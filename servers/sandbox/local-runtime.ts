@@ -77,6 +77,18 @@ export async function* readLines(response: Response, signal: AbortSignal): Async
   throw signal.aborted ? cancelled() : unreachable();
 }
 
+/** An answer's body whole. The runtime may end in the middle of it. */
+export async function readBody(response: Response): Promise<Uint8Array> {
+  return await response.bytes().catch((cause: unknown) => {
+    throw unreachable(cause);
+  });
+}
+
+/** An answer's body as JSON; whoever asked parses it. */
+export async function readJsonBody(response: Response): Promise<unknown> {
+  return parseJson(new TextDecoder().decode(await readBody(response)));
+}
+
 /** The bytes of an answer; some runtimes give an empty one no body. */
 export function bodyOf(response: Response): ReadableStream<Uint8Array> {
   const body: unknown = response.body;

@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { FileInfo, FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizePath } from "../shared/paths.ts";
-import { bodyOf, parseRuntime, type RuntimeSandbox, throwIfCancelled } from "./local-runtime.ts";
+import { bodyOf, parseRuntime, readJsonBody, type RuntimeSandbox, throwIfCancelled } from "./local-runtime.ts";
 
 /*
  * Moves files between the caller's store and `/workspace/files` of a local sandbox. The runtime remembers what both
@@ -66,12 +66,12 @@ export async function bringIn(
   files: FileStore,
   signal?: AbortSignal,
 ): Promise<{ lease: string; notes: readonly string[] }> {
-  const { lease } = parseRuntime(begun, await (await runtime.post("mount/begin", {}, signal)).json());
+  const { lease } = parseRuntime(begun, await readJsonBody(await runtime.post("mount/begin", {}, signal)));
   try {
     // Listed again, now that nobody else brings changes of this sandbox out.
     const listing = await listFiles(files);
     const rows = listing.map((file) => [file.path, file.etag, file.sizeBytes]);
-    const planned = parseRuntime(plan, await (await runtime.post("mount/plan", { lease, listing: rows })).json());
+    const planned = parseRuntime(plan, await readJsonBody(await runtime.post("mount/plan", { lease, listing: rows })));
     const said = await inParallel(planned.download, async (name) => {
       throwIfCancelled(signal);
       return await download(runtime, files, lease, name);
@@ -99,7 +99,7 @@ async function download(runtime: RuntimeSandbox, files: FileStore, lease: string
     query: { lease, path: name, etag: file.etag },
     body: file.body,
   });
-  const { note } = parseRuntime(stored, await answer.json());
+  const { note } = parseRuntime(stored, await readJsonBody(answer));
   return note === undefined ? [] : [note];
 }
 
@@ -170,7 +170,7 @@ async function upload(
     if (again !== undefined) return again;
   }
   const answer = await way.runtime.post("mount/keep-both", { lease: way.lease, path: change.path });
-  const { path: name } = parseRuntime(kept, await answer.json());
+  const { path: name } = parseRuntime(kept, await readJsonBody(answer));
   said.push(`${change.path} changed in the sandbox and in your files; the sandbox's version is now ${name}.`);
   const beside = await copyOut(way, name, { createOnly: true });
   if (beside === undefined) throw new ToolError("conflict", `${name} exists already; run the command again.`);
