@@ -1,6 +1,5 @@
 import * as z from "zod";
-import { callTool } from "./call.ts";
-import type { CallPipeline } from "./call.ts";
+import { type CallPipeline, callTool } from "./call.ts";
 import { SERVER_INFO, toResult } from "./server.ts";
 import { type ServerDefinition, findTool } from "./tool.ts";
 
@@ -52,9 +51,10 @@ const plainCall = z.strictObject({
 const OLD_REVISIONS: readonly (string | null)[] = ["2025-06-18", "2025-11-25"];
 
 /**
- * Answers a plain call byte for byte as the SDK would (in 2025: with the one event of its stream), in half the time: the
- * SDK's way for each request takes longer than most calls do. `undefined` for anything that is the least bit unusual, which is the SDK's to judge. Its tests
- * hold both answers side by side, so that a new version of the SDK that answers otherwise is noticed.
+ * Answers a plain call byte for byte as the SDK would (in 2025: with the one event of its stream), in half the time:
+ * the SDK's way for each request takes longer than most calls do. `undefined` for anything that is the least bit
+ * unusual, which is the SDK's to judge. Its tests hold both answers side by side, so that a new version of the SDK that
+ * answers otherwise is noticed.
  */
 export async function answerPlainCall(
   request: Request,

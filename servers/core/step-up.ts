@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Scope } from "../../auth/scopes.ts";
-import type { ServerDefinition } from "./tool.ts";
+import { type ServerDefinition, findTool } from "./tool.ts";
 
 const toolCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
@@ -11,6 +11,5 @@ const toolCall = z.object({ method: z.literal("tools/call"), params: z.object({ 
 export function neededScopes(body: unknown, servers: readonly ServerDefinition[]): readonly Scope[] {
   const call = toolCall.safeParse(body);
   if (!call.success) return [];
-  const tools = servers.flatMap((server) => server.tools);
-  return tools.find(({ name }) => name === call.data.params.name)?.scopes ?? [];
+  return findTool(servers, call.data.params.name)?.scopes ?? [];
 }

@@ -88,7 +88,8 @@ interface Outputs {
 
 /** Long enough for tens of megabytes, short enough for the answer to come before clients give up. */
 const KEEP_WITHIN_MS = 4_000;
-const NOTHING_SHOWN = { stdout: 0, stderr: 0 };
+/** Where a reader is who has seen nothing yet. */
+export const NOTHING_SHOWN: OutputPosition = { stdout: 0, stderr: 0 };
 
 /**
  * Whatever did not fit into a result is kept in the caller's files, from where the reader began, and linked. A result

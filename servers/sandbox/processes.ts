@@ -3,11 +3,17 @@ import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { watchOf } from "./driver.ts";
-import { describeProcess, keepCutOutput, parseCursor, parseProcessHandle, processAnswer } from "./process-answer.ts";
+import {
+  NOTHING_SHOWN,
+  describeProcess,
+  keepCutOutput,
+  parseCursor,
+  parseProcessHandle,
+  processAnswer,
+} from "./process-answer.ts";
 
 const processId = z.string().min(1).max(200).describe("Process");
 const pattern = z.string().min(1).max(1_000).optional().describe("Wait for this regex");
-const START = { stdout: 0, stderr: 0 } as const;
 
 export const sandboxWait = defineTool({
   name: "sandbox_wait",
@@ -26,7 +32,7 @@ export const sandboxWait = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   scopes: ["sandbox:exec"],
   handler: async ({ process_id: handle, cursor, end, pattern, port, wait_ms: waitMs }, context) => {
-    const after = cursor === undefined ? START : parseCursor(cursor);
+    const after = cursor === undefined ? NOTHING_SHOWN : parseCursor(cursor);
     const { sandbox: name, processId } = parseProcessHandle(handle);
     if ([end === true, pattern !== undefined, port !== undefined].filter(Boolean).length > 1) {
       throw new ToolError("invalid_input", "Wait for one thing: give end, pattern or port, not several.");

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentLink } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
 import { doOnce } from "./do-once.ts";
 import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
-import { jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
+import { isThere, jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
 import type { Limits } from "./limits.ts";
 import { statusOf } from "./status.ts";
 import { watchSandbox } from "./watch.ts";
@@ -102,8 +102,4 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
       return await statusOf({ running, cgroup, folders: plain, limits });
     },
   };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

@@ -156,7 +156,7 @@ function bindNpm(npmDir: string): readonly string[] {
   return ["--ro-bind", npmDir, folder, ...programs];
 }
 
-async function isThere(path: string): Promise<boolean> {
+export async function isThere(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined;
 }
 
