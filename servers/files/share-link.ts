@@ -4,15 +4,27 @@ import { ToolError } from "../shared/errors.ts";
 import { SHARE_PATH } from "../shared/network-policy.ts";
 import { createFileStore, type FileBody, type FileInfo, type FileStore } from "./store.ts";
 
-/** A link that anyone who holds it may open until it expires. */
+/** A link that anyone who holds it may use until it expires or is revoked. */
 export interface ShareLink {
-  readonly url: string;
+  /** Names it for `revoke`; whoever knows it alone cannot use the link. */
+  readonly id: string;
+  /** `upload` lets in one file at `path`, or, where that ends in a slash, any files into that folder. */
+  readonly purpose: "download" | "upload";
+  readonly path: string;
   readonly expiresAt: Date;
 }
 
 export interface ShareLinks {
-  /** Rejects with `not_found` where there is no such file now. */
-  create(path: string, expiresInSeconds: number): Promise<ShareLink>;
+  /** Rejects with `not_found` where a file to download is not there now. The URL is told once and kept nowhere. */
+  create(link: {
+    readonly path: string;
+    readonly purpose: "download" | "upload";
+    readonly expiresInSeconds: number;
+  }): Promise<ShareLink & { readonly url: string }>;
+  /** Those that still work, newest first. */
+  list(): Promise<readonly ShareLink[]>;
+  /** From now on nobody gets in by it. Rejects with `not_found`. `link` is its id or its URL. */
+  revoke(link: string): Promise<ShareLink>;
 }
 
 const SIGNING_PURPOSE = "share-link";
@@ -27,7 +39,10 @@ interface ShareLinkSettings {
 
 export function createShareLinks(userId: string, files: FileStore, settings: ShareLinkSettings): ShareLinks {
   return {
-    create: async (path, expiresInSeconds) => {
+    list: () => Promise.reject(unbuilt()),
+    revoke: () => Promise.reject(unbuilt()),
+    create: async ({ path, purpose, expiresInSeconds }) => {
+      if (purpose === "upload") throw unbuilt();
       const info = await files.stat(path);
       const expiresAt = new Date(settings.now().getTime() + expiresInSeconds * 1000);
       const claims = encodeBase64Url(
@@ -37,9 +52,16 @@ export function createShareLinks(userId: string, files: FileStore, settings: Sha
       );
       const mac = await createSigner(settings.signingSecret, SIGNING_PURPOSE).sign(claims);
       const name = encodeURIComponent(info.path.slice(info.path.lastIndexOf("/") + 1));
-      return { url: `${settings.publicUrl}${SHARE_PATH}${claims}.${mac}/${name}`, expiresAt };
+      return {
+        url: `${settings.publicUrl}${SHARE_PATH}${claims}.${mac}/${name}`,
+        ...{ id: mac, purpose, path: info.path, expiresAt },
+      };
     },
   };
+}
+
+function unbuilt(): ToolError {
+  return new ToolError("unavailable", "This is being built.");
 }
 
 /**

@@ -14,7 +14,7 @@ export const filesShare = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   scopes: ["files:read", "files:write"],
   handler: async ({ path, expires_in_seconds: expiresInSeconds }, { shareLinks }) => {
-    const link = await shareLinks.create(path, expiresInSeconds);
+    const link = await shareLinks.create({ path, purpose: "download", expiresInSeconds });
     return { output: { url: link.url, expires_at: link.expiresAt.toISOString() } };
   },
 });

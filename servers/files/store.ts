@@ -38,24 +38,68 @@ export interface SizedStream {
   readonly sizeBytes: number;
 }
 
+/** What a sandbox needs of its caller's files. */
+export type MountedFiles = Pick<FileStore, "prefix" | "list" | "stat" | "read" | "write" | "remove">;
+
+export interface ListOptions {
+  readonly folder: string;
+  readonly recursive: boolean;
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface PlaceOptions {
+  /** Whether a file that is there already may be replaced. */
+  readonly replace?: boolean;
+}
+
+/** A version of a file that was deleted or replaced; it is kept for 30 days. */
+export interface TrashedFile {
+  readonly id: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly reason: "deleted" | "replaced";
+  readonly trashedAt: Date;
+}
+
+export interface StorageUsage {
+  readonly filesBytes: number;
+  readonly trashBytes: number;
+  readonly quotaBytes: number;
+}
+
 /** A caller's durable workspace on R2, under a prefix that comes from the verified caller. */
 export interface FileStore {
   /** The caller's key prefix in the bucket, with a slash at its end. */
   readonly prefix: string;
-  /** One folder (`recursive: false`) or everything below it, by name. Pages end at `limit`, at most 1,000. */
-  list(options: {
-    readonly folder: string;
-    readonly recursive: boolean;
-    readonly limit: number;
-    readonly cursor?: string;
-  }): Promise<FilePage>;
+  /**
+   * One folder (`recursive: false`) or everything below it, by name. Pages end at `limit`, at most 1,000. A `cursor` is
+   * a place in the caller's own listing, and no secret: somebody else's leads to nothing of theirs.
+   */
+  list(options: ListOptions): Promise<FilePage>;
   /** Rejects with `not_found`. */
   stat(path: string): Promise<FileInfo>;
   /** Rejects with `not_found`. `range` is in bytes. */
   read(path: string, range?: { readonly offset: number; readonly length: number }): Promise<FileBody>;
+  /**
+   * Writes a whole file or nothing. What it replaces goes to the trash first. Rejects with `conflict` where `options`
+   * expect something else, and with `limit_reached` where the caller's quota would be passed.
+   */
   write(path: string, content: Uint8Array | string | SizedStream, options?: WriteOptions): Promise<FileInfo>;
-  /** Does nothing where there is no such file. */
-  remove(path: string): Promise<void>;
+  /** Rejects with `not_found`; with `conflict` where `to` exists, unless it may be replaced: that goes to the trash. */
+  copy(from: string, to: string, options?: PlaceOptions): Promise<FileInfo>;
+  /** As `copy`; `from` is gone when it resolves. Cut off in the middle, it leaves the file at both places. */
+  move(from: string, to: string, options?: PlaceOptions): Promise<FileInfo>;
+  /** To the trash. Does nothing where there is no such file, or where it no longer has the etag `ifMatch`. */
+  remove(path: string, options?: { readonly ifMatch?: string }): Promise<void>;
+  /** What is in the trash, newest first, at most `limit`; `below` keeps it to a file or a folder. */
+  listTrash(options: { readonly below?: string; readonly limit: number }): Promise<readonly TrashedFile[]>;
+  /** The version `id`, or the newest of `path`, back to where it was. Rejects with `not_found`, and as `copy`. */
+  restore(what: { readonly id: string } | { readonly path: string }, options?: PlaceOptions): Promise<FileInfo>;
+  /** Removes one version from the trash for good, or all; how many bytes that freed. */
+  emptyTrash(id?: string): Promise<{ readonly freedBytes: number }>;
+  /** What counts towards the quota, as the ledger has it: nothing is scanned. */
+  usage(): Promise<StorageUsage>;
 }
 
 /** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
@@ -123,10 +167,22 @@ export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
       return infoOf(object, prefix);
     },
 
+    copy: () => Promise.reject(unbuilt()),
+    move: () => Promise.reject(unbuilt()),
+
     remove: async (path) => {
       await reach(() => bucket.delete(keyOf(path)));
     },
+
+    listTrash: () => Promise.reject(unbuilt()),
+    restore: () => Promise.reject(unbuilt()),
+    emptyTrash: () => Promise.reject(unbuilt()),
+    usage: () => Promise.reject(unbuilt()),
   };
+}
+
+function unbuilt(): ToolError {
+  return new ToolError("unavailable", "This is being built.");
 }
 
 async function put(

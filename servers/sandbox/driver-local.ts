@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { FileStore } from "../files/store.ts";
+import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
 import {
@@ -39,7 +39,7 @@ export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch):
   };
 }
 
-function openSandbox(runtime: RuntimeSandbox, files: FileStore): Sandbox {
+function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
   return {
     exec: async (command, watch) => {
       const calledMs = Date.now();
@@ -99,7 +99,7 @@ interface Call<Result> {
 /** One request where the files are the same on both sides, before and after it. */
 async function run<Result extends object>(
   runtime: RuntimeSandbox,
-  files: FileStore,
+  files: MountedFiles,
   call: Call<Result>,
   watch: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
@@ -118,7 +118,7 @@ interface Begun<Result> {
 /** Reads an answer to its end, and brings out what its call has left in the files. */
 async function finish<Result extends object>(
   runtime: RuntimeSandbox,
-  files: FileStore,
+  files: MountedFiles,
   begun: Begun<Result>,
   { signal, onOutput }: Watch,
 ): Promise<Result & { readonly notes?: readonly string[] }> {
@@ -142,7 +142,7 @@ type Held = { readonly digest: string } | { readonly lease: string };
 /** Sends a call that needs the files in place, and brings them there where they are not. */
 async function begin(
   runtime: RuntimeSandbox,
-  files: FileStore,
+  files: MountedFiles,
   send: (held: Held) => Promise<Response>,
   signal?: AbortSignal,
 ): Promise<{ response: Response; notes: readonly string[] }> {
@@ -160,11 +160,11 @@ async function begin(
   }
 }
 
-async function refresh(runtime: RuntimeSandbox, files: FileStore): Promise<void> {
+async function refresh(runtime: RuntimeSandbox, files: MountedFiles): Promise<void> {
   await begin(runtime, files, async (held) => await runtime.post("mount/check", { files: held }));
 }
 
-async function publish(runtime: RuntimeSandbox, files: FileStore): Promise<void> {
+async function publish(runtime: RuntimeSandbox, files: MountedFiles): Promise<void> {
   const answer = z.object({ changes: changesSchema });
   const { changes } = parseRuntime(answer, await readJsonBody(await runtime.post("mount/changes", {})));
   await bringOut(runtime, files, changes);

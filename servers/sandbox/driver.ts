@@ -1,4 +1,4 @@
-import type { FileStore } from "../files/store.ts";
+import type { MountedFiles } from "../files/store.ts";
 import type {
   CapturedOutput,
   OutputPosition,
@@ -17,7 +17,7 @@ export interface SandboxDriver {
    * workspace, seen inside at `/workspace/files`: what a call finds there is what `files` held when it began, and
    * what it leaves there is in `files` when it returns.
    */
-  open(id: string, files: FileStore): Sandbox;
+  open(id: string, files: MountedFiles): Sandbox;
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { FileInfo, FileStore } from "../files/store.ts";
+import type { FileInfo, MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizePath } from "../shared/paths.ts";
 import { bodyOf, parseRuntime, readJsonBody, type RuntimeSandbox, throwIfCancelled } from "./local-runtime.ts";
@@ -36,7 +36,7 @@ const plan = z.object({ download: z.array(path), notes });
 const stored = z.object({ note: z.string().max(2_000).exactOptional() });
 const kept = z.object({ path });
 
-export async function listFiles(files: FileStore): Promise<FileInfo[]> {
+export async function listFiles(files: MountedFiles): Promise<FileInfo[]> {
   const found: FileInfo[] = [];
   let cursor: string | undefined;
   do {
@@ -63,7 +63,7 @@ export async function listingDigest(listing: readonly FileInfo[]): Promise<strin
 /** Brings the sandbox in line with the files. Whoever gets the lease has to use or end it. */
 export async function bringIn(
   runtime: RuntimeSandbox,
-  files: FileStore,
+  files: MountedFiles,
   signal?: AbortSignal,
 ): Promise<{ lease: string; notes: readonly string[] }> {
   const { lease } = parseRuntime(begun, await readJsonBody(await runtime.post("mount/begin", {}, signal)));
@@ -88,7 +88,7 @@ export async function endLease(runtime: RuntimeSandbox, lease: string): Promise<
   await runtime.post("mount/end", { lease }).catch(() => undefined);
 }
 
-async function download(runtime: RuntimeSandbox, files: FileStore, lease: string, name: string): Promise<string[]> {
+async function download(runtime: RuntimeSandbox, files: MountedFiles, lease: string, name: string): Promise<string[]> {
   const file = await files.read(name).catch((error: unknown) => {
     if (error instanceof ToolError && error.code === "not_found") return undefined;
     throw error;
@@ -106,7 +106,7 @@ async function download(runtime: RuntimeSandbox, files: FileStore, lease: string
 /** Brings what changed in the sandbox to the files. Where they changed as well, both are kept. */
 export async function bringOut(
   runtime: RuntimeSandbox,
-  files: FileStore,
+  files: MountedFiles,
   changes: Changes,
 ): Promise<readonly string[]> {
   const { lease } = changes;
@@ -152,7 +152,7 @@ export async function bringOut(
 
 interface Way {
   readonly runtime: RuntimeSandbox;
-  readonly files: FileStore;
+  readonly files: MountedFiles;
   readonly lease: string;
 }
 
@@ -198,12 +198,12 @@ async function copyOut(
   }
 }
 
-async function exists(files: FileStore, name: string): Promise<boolean> {
+async function exists(files: MountedFiles, name: string): Promise<boolean> {
   return (await etagOf(files, name)) !== undefined;
 }
 
 async function removeUnchanged(
-  files: FileStore,
+  files: MountedFiles,
   { path: name, etag: known }: Changes["remove"][number],
   said: string[],
 ): Promise<string> {
@@ -213,7 +213,7 @@ async function removeUnchanged(
   return name;
 }
 
-async function etagOf(files: FileStore, name: string): Promise<string | undefined> {
+async function etagOf(files: MountedFiles, name: string): Promise<string | undefined> {
   try {
     return (await files.stat(name)).etag;
   } catch (error) {

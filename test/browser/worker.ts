@@ -57,7 +57,7 @@ export default {
           artifacts: createArtifacts(files, () => new Date()),
           browsers: createBrowserSessions(env.BROWSER_SESSION, userId),
           sandbox: absent,
-          shareLinks: { create: absent },
+          shareLinks: { create: absent, list: absent, revoke: absent },
           delegates: { start: absent, wait: absent },
         },
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },

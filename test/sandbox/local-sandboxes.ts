@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Runtime, type RuntimeOptions, startRuntime } from "../../container/local/runtime.ts";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import type { Code, CodeResult, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
-import type { FileStore } from "../../servers/files/store.ts";
+import type { MountedFiles } from "../../servers/files/store.ts";
 import { mapFiles } from "./map-files.ts";
 
 export interface LocalSandboxes extends AsyncDisposable {
@@ -14,7 +14,7 @@ export interface LocalSandboxes extends AsyncDisposable {
   readonly dataDir: string;
   readonly logged: string[];
   /** Of that name, or one that nobody else uses. */
-  open(options?: { readonly id?: string; readonly files?: FileStore }): Sandbox;
+  open(options?: { readonly id?: string; readonly files?: MountedFiles }): Sandbox;
 }
 
 /** The real runtime with real bubblewrap in a folder of its own, and the driver that speaks with it. */

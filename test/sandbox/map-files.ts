@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { FileInfo, FileStore, WriteOptions } from "../../servers/files/store.ts";
+import type { FileInfo, MountedFiles, WriteOptions } from "../../servers/files/store.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { normalizePath } from "../../servers/shared/paths.ts";
 
@@ -7,7 +7,7 @@ import { normalizePath } from "../../servers/shared/paths.ts";
  * A caller's files in a map, with R2's rules that the mount rests on: etags that are the content's MD5, conditions,
  * pages by name. The end-to-end tests run the same mount on R2 itself.
  */
-export function mapFiles(): FileStore & { readonly paths: () => string[]; lists: number } {
+export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lists: number } {
   const stored = new Map<string, { readonly info: FileInfo; readonly bytes: Uint8Array<ArrayBuffer> }>();
   const find = (path: string) => {
     const found = stored.get(normalizePath(path));
@@ -32,7 +32,7 @@ export function mapFiles(): FileStore & { readonly paths: () => string[]; lists:
       const { info, bytes } = find(path);
       return { ...info, body: new Blob([bytes]).stream() };
     },
-    write: async (path: string, content: Parameters<FileStore["write"]>[1], options: WriteOptions = {}) => {
+    write: async (path: string, content: Parameters<MountedFiles["write"]>[1], options: WriteOptions = {}) => {
       const name = normalizePath(path);
       const body = typeof content === "object" && "body" in content ? content.body : content;
       const bytes = new Uint8Array(await new Response(body).arrayBuffer());

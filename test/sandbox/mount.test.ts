@@ -4,13 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import type { CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
-import type { FileStore } from "../../servers/files/store.ts";
+import type { MountedFiles } from "../../servers/files/store.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
 
 const MIB = 1024 * 1024;
 
-async function textOf(files: FileStore, path: string): Promise<string> {
+async function textOf(files: MountedFiles, path: string): Promise<string> {
   return await new Response((await files.read(path)).body).text();
 }
 

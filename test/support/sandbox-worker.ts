@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { type FileStore, createFileStore } from "../../servers/files/store.ts";
+import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { callSchema, type RemoteAnswer } from "../container/wire.ts";
@@ -80,7 +80,7 @@ export async function serveSandbox(
 async function readBytes(
   call: Extract<z.output<typeof callSchema>, { do: "readOutput" | "readFile" | "storeRead" }>,
   sandbox: Sandbox,
-  files: FileStore,
+  files: MountedFiles,
 ): Promise<Response> {
   switch (call.do) {
     case "readOutput": {

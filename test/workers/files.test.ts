@@ -83,7 +83,7 @@ describe("share links", () => {
   async function share(userId: string, path: string, content: string) {
     const files = storeOf(userId);
     await files.write(path, content);
-    return await createShareLinks(userId, files, SETTINGS).create(path, 60);
+    return await createShareLinks(userId, files, SETTINGS).create({ path, purpose: "download", expiresInSeconds: 60 });
   }
 
   const open = async (url: string, now = SETTINGS.now) =>
