@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { createShareLinks, serveShareLink } from "../../servers/files/share-link.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
-import { openFiles } from "./open-files.ts";
+import { openFiles, textOf } from "./open-files.ts";
 
 const SETTINGS = {
   publicUrl: "http://localhost:8717",
@@ -12,10 +12,6 @@ const SETTINGS = {
 
 function storeOf(userId: string) {
   return openFiles(userId);
-}
-
-async function textOf(body: ReadableStream): Promise<string> {
-  return await new Response(body).text();
 }
 
 describe("a caller's files", () => {

@@ -14,3 +14,7 @@ export function openFiles(
 ): FileStore {
   return createFileStore(bucket, userId, { account, waitUntil });
 }
+
+export async function textOf(body: ReadableStream | null): Promise<string> {
+  return await new Response(body).text();
+}
