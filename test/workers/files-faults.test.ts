@@ -1,23 +1,12 @@
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { filesPrefix, trashPrefix } from "../../servers/shared/paths.ts";
-import { openFiles, textOf } from "./open-files.ts";
-
-type Method = "get" | "head" | "put" | "delete" | "list";
+import { accountThat, openFiles, textOf, watchBucket } from "./open-files.ts";
 
 /** R2 of which the calls that `fails` names are not answered. */
-function failingBucket(fails: (method: Method, key: string) => boolean): R2Bucket {
-  return new Proxy(env.FILES, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== "function") return value;
-      return async (...given: readonly unknown[]) => {
-        const [key] = given;
-        const isMethod = name === "get" || name === "head" || name === "put" || name === "delete" || name === "list";
-        if (isMethod && fails(name, typeof key === "string" ? key : "")) throw new Error("internal error (10001)");
-        return await Reflect.apply(value, target, given);
-      };
-    },
+function failingBucket(fails: (method: string, key: string) => boolean): R2Bucket {
+  return watchBucket((method, key) => {
+    if (fails(method, typeof key === "string" ? key : "")) throw new Error("internal error (10001)");
   });
 }
 
@@ -87,17 +76,7 @@ test("a body that ends early, goes on too long or breaks is an error, and leaves
 
 test("without an answer of the account nothing is written", async () => {
   const userId = "no-account";
-  const lost = async (): Promise<never> => await Promise.reject(new Error("Network connection lost."));
-  const account = {
-    beginChange: lost,
-    finishChange: lost,
-    giveUpChange: lost,
-    deleteFile: lost,
-    storageState: lost,
-    listTrash: lost,
-    findTrash: lost,
-    emptyTrash: lost,
-  };
+  const account = accountThat(async () => await Promise.reject(new Error("Network connection lost.")));
   const files = openFiles(userId, { account });
   await expect(files.write("a.txt", "a")).rejects.toMatchObject({ code: "unavailable" });
   await expect(files.usage()).rejects.toMatchObject({ code: "unavailable" });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { StorageLedger } from "../../servers/account/storage-ledger.ts";
 import { storageChores } from "../../servers/account/storage-upkeep.ts";
 import { filesPrefix, trashPrefix } from "../../servers/shared/paths.ts";
-import { accountOf, openFiles, textOf } from "./open-files.ts";
+import { accountOf, accountThat, openFiles, textOf, watchBucket } from "./open-files.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -130,32 +130,13 @@ describe("the account's alarm", () => {
       // Nothing comes back any more from the step at which the Worker dies.
       const dead = async (): Promise<never> => await new Promise<never>(() => undefined);
       let puts = 0;
-      const bucket = new Proxy(env.FILES, {
-        get: (target, name) => {
-          if (name === "put") {
-            return async (...args: Parameters<R2Bucket["put"]>) => {
-              puts += 1;
-              // The first finds the old version there, the second brings it to the trash, the third replaces it.
-              if (puts === (when === "before the trash" ? 2 : 3) && when !== "after the file") return await dead();
-              return await target.put(...args);
-            };
-          }
-          const value: unknown = Reflect.get(target, name);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
+      const bucket = watchBucket(async (method) => {
+        if (method === "put") puts += 1;
+        // The first finds the old version there, the second brings it to the trash, the third replaces it.
+        if (method === "put" && puts === { "before the trash": 2, "after the trash": 3 }[when]) await dead();
       });
-      const account = accountOf(userId);
-      const ledger = {
-        beginChange: async (...args: Parameters<typeof account.beginChange>) => await account.beginChange(...args),
-        finishChange: dead,
-        giveUpChange: dead,
-        deleteFile: dead,
-        storageState: dead,
-        listTrash: dead,
-        findTrash: dead,
-        emptyTrash: dead,
-      };
-      void openFiles(userId, { bucket, account: ledger }).write("a.txt", "newer");
+      const account = accountThat(dead, { beginChange: async (change) => await accountOf(userId).beginChange(change) });
+      void openFiles(userId, { bucket, account }).write("a.txt", "newer");
       const isReached = async (): Promise<boolean> => {
         if (when === "before the trash") return puts === 2;
         if (when === "after the trash") return puts === 3;
