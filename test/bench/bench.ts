@@ -5,11 +5,13 @@ import * as z from "zod";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { spawnSuite } from "../support/suite.ts";
 import type { Era } from "../support/mcp-clients.ts";
+import { measureFiles } from "./files.ts";
 import { type LoadOptions, type Task, hangUp, measure } from "./load.ts";
 import { type Door, LIST_FILES, LIST_TOOLS, type McpRequest, REFUSED_CALL, REVISIONS, send } from "./mcp-requests.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
+import { measureStore } from "./store.ts";
 import { type Row, misses, of, renderTable, versus } from "./table.ts";
 
 /**
@@ -39,7 +41,7 @@ async function main(): Promise<void> {
   console.log(`${cpus().length} cores, ${core?.model}, load ${loadavg()[0]?.toFixed(1)}, Node ${process.version}`);
   const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   try {
-    const rows = [...(await measureCalls(dataDir)), ...(await measureStarts(dataDir))];
+    const rows = [...(await measureCalls(dataDir)), ...(await measureStore()), ...(await measureStarts(dataDir))];
     console.log(`\n${renderTable(rows)}\n\n${NOTES}`);
     if (rows.some(misses)) process.exitCode = 1;
   } finally {
@@ -58,7 +60,8 @@ async function measureCalls(dataDir: string): Promise<Row[]> {
     const doors = { worker: worker.door, suite: started, example: bare.example, floor: bare.floor };
     const rows: Row[] = [];
     for (const load of LOADS) rows.push(...(await compareServers(doors, load)));
-    rows.push(await compareStorage(doors), ...(await measureSandbox(started, suite.process.pid)), tokenRow(tools));
+    rows.push(await compareStorage(doors), ...(await measureFiles(started)));
+    rows.push(...(await measureSandbox(started, suite.process.pid)), tokenRow(tools));
     return rows;
   } finally {
     hangUp();
@@ -135,6 +138,8 @@ function tokenRow(tools: readonly unknown[]): Row {
 const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connections, interleaved. Pincer is guarded: a personal
 access token is checked, and each call leaves its audit and cost rows. It is measured against an unguarded Node server
 on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is, on its Express
-app; the floor is the least that SDK can do, on node:http alone. tools/call is a files_read whose path is refused: no storage on either side.`;
+app; the floor is the least that SDK can do, on node:http alone. tools/call is a files_read whose path is refused: no storage
+on either side. The store is measured inside workerd on R2's local stand-in, twenty calls in a request, without sign-in
+or protocol before it.`;
 
 await main();
