@@ -15,8 +15,9 @@ const TIMES = 20;
 const LOAD = { clients: 1, rounds: 6, perRound: 4 };
 const MANY_FILES = 100_000;
 const FEW_FILES = 100;
-/** Miniflare's R2 looks through all that comes after a folder which does not fill a page: nothing does. */
-const [MANY, FEW] = ["many", "plain"];
+/** In buckets of their own: Miniflare's R2 looks through what is before and after a folder too. */
+const FEW = ["FEW_FILES", "few"] as const;
+const MANY = ["FILES", "many"] as const;
 /** As many as R2 gives at once with their types. */
 const PAGE = 100;
 const answerSchema = z.object({ bytes: z.int() });
@@ -34,11 +35,13 @@ export async function measureStore(): Promise<Row[]> {
     {
       await using store = await startStore(stateDir);
       rows.push(...(await compareWithBucket(store)));
-      await store.ask({ do: "write", paths: [`${FEW}/0`, `${MANY}/0`], content: KILOBYTE }, 2 * KILOBYTE.length);
+      for (const [bucket, folder] of [FEW, MANY]) {
+        await store.ask({ do: "write", bucket, paths: [`${folder}/0`], content: KILOBYTE }, KILOBYTE.length);
+      }
     }
     // With puts, a hundred thousand files take minutes.
-    await multiplyFile(stateDir, `${FEW}/0`, FEW_FILES);
-    await multiplyFile(stateDir, `${MANY}/0`, MANY_FILES);
+    await multiplyFile(stateDir, `${FEW[1]}/0`, FEW_FILES);
+    await multiplyFile(stateDir, `${MANY[1]}/0`, MANY_FILES);
     await using store = await startStore(stateDir);
     rows.push(await compareFolders(store));
     return rows;
@@ -53,10 +56,10 @@ async function compareWithBucket(store: BenchedStore): Promise<Row[]> {
   const oldPaths = Array.from({ length: TIMES }, (_, index) => `old/${index}`);
   const bytes = TIMES * KILOBYTE.length;
   const write = async (how: "write" | "write raw", paths: string[]): Promise<void> =>
-    await store.ask({ do: how, paths, content: KILOBYTE }, bytes);
+    await store.ask({ do: how, bucket: "FILES", paths, content: KILOBYTE }, bytes);
   await write("write", oldPaths);
   const read = async (how: "read" | "read raw"): Promise<void> =>
-    await store.ask({ do: how, path: "old/0", times: TIMES }, bytes);
+    await store.ask({ do: how, bucket: "FILES", path: "old/0", times: TIMES }, bytes);
   const measured = await measure(
     [
       { name: "read", run: async () => await read("read") },
@@ -77,8 +80,8 @@ async function compareWithBucket(store: BenchedStore): Promise<Row[]> {
 }
 
 async function compareFolders(store: BenchedStore): Promise<Row> {
-  const list = async (folder: string, files: number): Promise<void> =>
-    await store.ask({ do: "list", folder, limit: PAGE, times: TIMES }, TIMES * files);
+  const list = async ([bucket, folder]: typeof FEW | typeof MANY, files: number): Promise<void> =>
+    await store.ask({ do: "list", bucket, folder, limit: PAGE, times: TIMES }, TIMES * files);
   const measured = await measure(
     [
       { name: "many", run: async () => await list(MANY, PAGE) },
@@ -119,7 +122,7 @@ async function startStore(stateDir: string): Promise<BenchedStore> {
         SIGNING_SECRET: "s".repeat(40),
         SANDBOX_DRIVER: "container",
       },
-      r2Buckets: ["FILES"],
+      r2Buckets: ["FILES", "FEW_FILES"],
       durableObjects: { ACCOUNT: { className: "Account", useSQLite: true } },
       resourcePersistencePath: stateDir,
       cf: false,
