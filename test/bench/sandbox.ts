@@ -3,6 +3,7 @@ import { prepareBareJail } from "./bare-jail.ts";
 import { startDesktopCommander } from "./desktop-commander.ts";
 import { measure } from "./load.ts";
 import { type Door, EXEC_TRUE, RUN_SUM, call, send } from "./mcp-requests.ts";
+import { mostMemory } from "../support/most-memory.ts";
 import { memoryMb, pick, processTree } from "../support/process-tree.ts";
 import { type Row, describe, of, versus } from "./table.ts";
 
@@ -17,7 +18,6 @@ const ONE_GIGABYTE = call(
   `"exit_code":0`,
 );
 const CONTEXTS = 50;
-const SAMPLE_MS = 100;
 
 /** Sandbox and interpreter through the whole suite, whose launcher has that process id. */
 export async function measureSandbox(suite: Door, launcher: number | undefined): Promise<Row[]> {
@@ -68,24 +68,18 @@ async function printGigabyte(suite: Door, launcher: number): Promise<Row[]> {
     ["Worker", await pick(tree, /\/workerd /)],
     ["sandbox runtime", await pick(tree, /\/runtime\.ts/)],
   ] as const;
-  const held = async (): Promise<number[]> => await Promise.all(parts.map(async ([, pids]) => await memoryMb(pids)));
-  const before = await held();
-  const most = [...before];
-  let isOver = false;
-  const watching = (async () => {
-    while (!isOver) {
-      for (const [index, now] of (await held()).entries()) most[index] = Math.max(most[index] ?? 0, now);
-      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
-    }
-  })();
-  const startedMs = performance.now();
-  await send(suite, "modern", ONE_GIGABYTE);
-  const seconds = (performance.now() - startedMs) / 1_000;
-  isOver = true;
-  await watching;
+  let seconds = Number.NaN;
+  const grown = await mostMemory(
+    parts.map(([, pids]) => pids),
+    async () => {
+      const startedMs = performance.now();
+      await send(suite, "modern", ONE_GIGABYTE);
+      seconds = (performance.now() - startedMs) / 1_000;
+    },
+  );
   return parts.map(([name], index) => ({
     what: `1 GB of output in ${seconds.toFixed(1)} s: more memory in the ${name}`,
-    value: (most[index] ?? Number.NaN) - (before[index] ?? Number.NaN),
+    value: grown[index] ?? Number.NaN,
     unit: " MB",
     target: 100,
   }));
