@@ -1,6 +1,7 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
 
 export { ContainerProxy } from "../../container/sandbox.ts";
+export { Account } from "../../servers/account/account.ts";
 export { default } from "./worker.ts";
 
 type Env = Readonly<Record<string, unknown>>;
