@@ -1,5 +1,6 @@
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { INSTANCE_SIZES, type InstanceType, containerNanoUsd } from "../account/prices.ts";
+import { checkCommand } from "./container-command.ts";
 import { WORKSPACE, absolute, readFile, writeFile } from "./container-files.ts";
 import { type Guest, connectGuest } from "./container-guest.ts";
 import { isAwake, listProcesses, readOutput, readProcess, signalProcess, writeInput } from "./container-processes.ts";
@@ -35,7 +36,10 @@ export function createContainerDriver(
 
 function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType): Sandbox {
   return {
-    exec: async (command, watch) => await exec(await connect(), command, watch),
+    exec: async (command, watch) => {
+      checkCommand(command);
+      return await exec(await connect(), command, watch);
+    },
     listProcesses: async () => await listProcesses(await connect()),
     readProcess: async (processId, read, watch) => await readProcess(await connect(), processId, read, watch),
     writeInput: async (processId, input) => await writeInput(await connect(), processId, input),

@@ -1,17 +1,26 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { type IncomingMessage, type ServerResponse, createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
+import { type Limits, defaultLimits } from "../../container/local/sandbox/limits.ts";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
 
+/** What a container may use, where this machine has control groups: only root may make some. */
+export type StandInLimits = Pick<Limits, "maxProcesses" | "memoryBytes">;
+
 /** Small enough that a test may fill it. */
-const TMP_BYTES = 64 * 1024 ** 2;
+export const TMP_BYTES = 64 * 1024 ** 2;
+
+/** Enters the groups before anything runs. */
+const LIMITED = `for ((count = $1; count > 0; count--)); do shift; echo $$ > "$1" || exit; done; shift; exec "$@"`;
 
 export interface StandIn {
   /** The test Worker. */
@@ -39,13 +48,16 @@ export function whyNoStandIn(): string | undefined {
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
  * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
  */
-export async function startStandIn(settings: Readonly<Record<string, string>> = {}): Promise<StandIn> {
+export async function startStandIn(
+  settings: Readonly<Record<string, string>> = {},
+  limits?: StandInLimits,
+): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), guest);
+    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), guest, limits);
     containers.set(id, jail);
     return await jail;
   };
@@ -105,25 +117,31 @@ interface Jail {
   stop(): Promise<void>;
 }
 
-async function startJail(folder: string, guest: string): Promise<Jail> {
+async function startJail(folder: string, guest: string, limits: StandInLimits | undefined): Promise<Jail> {
   for (const name of ["workspace", "relay"]) await mkdir(join(folder, name), { recursive: true });
-  const child: ChildProcess = spawn(
+  const group =
+    limits === undefined
+      ? undefined
+      : createCgroup(`${process.pid}-${randomUUID()}`, { ...defaultLimits(), ...limits });
+  const groups = group?.procsFiles ?? [];
+  const command = [
     "bwrap",
-    [
-      ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
-      ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
-      ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
-      ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
-      ...["--bind", join(folder, "workspace"), "/workspace"],
-      // A file system of its own, as the mount is one.
-      ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
-      ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
-      ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
-      ...["/opt/node/bin/node", "/opt/server.mjs"],
-    ],
-    { stdio: ["ignore", "ignore", "inherit"] },
-  );
-  const ended = once(child, "exit");
+    ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
+    ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
+    ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
+    ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
+    ...["--bind", join(folder, "workspace"), "/workspace"],
+    // A file system of its own, as the mount is one.
+    ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
+    ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
+    ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
+    ...["/opt/node/bin/node", "/opt/server.mjs"],
+  ];
+  const child: ChildProcess = spawn("bash", ["-c", LIMITED, "bash", String(groups.length), ...groups, ...command], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = once(child, "exit").then(async () => await group?.remove());
   const relay = join(folder, "relay"); // At most 107 characters with a port.
   while (!existsSync(join(relay, "3000"))) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
@@ -137,6 +155,12 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
       await ended;
     },
   };
+}
+
+/** Where the guest looks for what the kernel counts: version 1 of control groups has a folder for each kind. */
+function groupFolder(procsFile: string): string {
+  const kind = /^\/sys\/fs\/cgroup\/(memory|pids|cpu)/.exec(procsFile)?.[1];
+  return kind === undefined ? "/sys/fs/cgroup" : `/sys/fs/cgroup/${kind}`;
 }
 
 function pass(request: IncomingMessage, response: ServerResponse, { relay }: Jail): void {

@@ -9,6 +9,8 @@ import { remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
 
 export interface ServedSandboxes extends AsyncDisposable {
+  /** What only the Worker and the runtime know. */
+  readonly secret: string;
   /** A sandbox that nobody else uses, and its caller's files. */
   open(): ReturnType<typeof remoteSandbox>;
 }
@@ -50,6 +52,7 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
   );
   const { href } = await miniflare.ready;
   return {
+    secret: sandboxes.secret,
     open: () => remoteSandbox(href, randomUUID().replaceAll("-", "")),
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();

@@ -21,7 +21,7 @@ export interface ContractSubject {
   readonly cannot?: Readonly<Record<string, string>>;
 }
 
-const TIMEOUT_MS = 60_000;
+export const TIMEOUT_MS = 60_000;
 
 /** What `servers/sandbox/driver.ts` promises, as cases that every driver has to pass. */
 export function describeSandbox(name: string, subject: ContractSubject): void {
@@ -33,7 +33,7 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
   describeWhole(name, subject);
 }
 
-function leaveOut({ cannot = {} }: ContractSubject): void {
+export function leaveOut({ cannot = {} }: ContractSubject): void {
   beforeEach(({ task, skip }) => {
     const reason = cannot[task.name];
     if (reason !== undefined) skip(reason);
@@ -824,7 +824,7 @@ function command(script: string, rest: Partial<Command> = {}): Command {
   return { command: script, timeoutMs: 60_000, waitMs: 30_000, maxChars: 10_000, ...rest };
 }
 
-async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
+export async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
   return await sandbox.exec(command(script, rest), { signal: new AbortController().signal });
 }
 
@@ -845,7 +845,11 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-async function runCode(sandbox: Sandbox, code: string, rest: Partial<Code> = {}): ReturnType<Sandbox["runCode"]> {
+export async function runCode(
+  sandbox: Sandbox,
+  code: string,
+  rest: Partial<Code> = {},
+): ReturnType<Sandbox["runCode"]> {
   return await sandbox.runCode(
     { code, language: "python", context: "main", timeoutMs: 30_000, maxChars: 10_000, ...rest },
     { signal: new AbortController().signal },
