@@ -43,6 +43,8 @@ export type MountedFiles = Pick<FileStore, "prefix" | "list" | "stat" | "read" |
 
 export interface ListOptions {
   readonly folder: string;
+  /** How the names in the folder begin. */
+  readonly namePrefix?: string;
   readonly recursive: boolean;
   readonly limit: number;
   readonly cursor?: string;
@@ -121,10 +123,10 @@ export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
   return {
     prefix,
 
-    list: async ({ folder, recursive, limit, cursor }) => {
+    list: async ({ folder, namePrefix = "", recursive, limit, cursor }) => {
       const page = await reach(() =>
         bucket.list({
-          prefix: prefix + normalizeFolder(folder),
+          prefix: prefix + normalizeFolder(folder) + namePrefix,
           limit,
           include: ["httpMetadata"],
           ...(recursive ? {} : { delimiter: "/" }),
