@@ -7,6 +7,7 @@ import {
   Server,
   type ServerContext,
   type Tool as ListedTool,
+  type ToolAnnotations,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import {
@@ -19,7 +20,7 @@ import {
 } from "../files/resources.ts";
 import { errorText } from "../shared/errors.ts";
 import { type CallEnd, type CallPipeline, callRecorded, callTool } from "./call.ts";
-import { type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
+import { type Annotations, type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 
 export const VERSION = "0.1.0";
 
@@ -54,10 +55,23 @@ export function listTool(tool: Tool): ListedTool {
       properties: z.record(z.string(), z.json()).parse(schema.properties),
       ...(schema.required === undefined ? {} : { required: schema.required }),
     },
-    annotations: tool.annotations,
+    annotations: listHints(tool.annotations),
   };
   listings.set(tool, listed);
   return listed;
+}
+
+/**
+ * The hints that say other than a client assumes without them (MCP schema, `ToolAnnotations`: whatever is not said to be
+ * harmless is not); of a tool that only reads, two of them say nothing.
+ */
+function listHints({ readOnlyHint, destructiveHint, idempotentHint, openWorldHint }: Annotations): ToolAnnotations {
+  return {
+    ...(readOnlyHint ? { readOnlyHint } : {}),
+    ...(readOnlyHint || destructiveHint ? {} : { destructiveHint }),
+    ...(readOnlyHint || !idempotentHint ? {} : { idempotentHint }),
+    ...(openWorldHint ? {} : { openWorldHint }),
+  };
 }
 
 /** The MCP server over `servers`, for one request of one caller. */

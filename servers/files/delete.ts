@@ -1,0 +1,104 @@
+import * as z from "zod";
+import { type Answer, type ToolContext, defineTool } from "../core/tool.ts";
+import { ToolError } from "../shared/errors.ts";
+import { normalizeFolder } from "../shared/paths.ts";
+import { inParallel } from "./in-parallel.ts";
+import { MAX_PAGE, walk } from "./walk.ts";
+
+/** Files of a folder that one call deals with. */
+const MAX_FILES = 200;
+
+const output = z.object({
+  deleted: z.number().optional(),
+  restored: z.array(z.string()).optional(),
+  /** Of a folder: there are files by those names now, which were left alone. */
+  kept: z.array(z.string()).optional(),
+  freed_bytes: z.number().optional(),
+  has_more: z.literal(true).optional(),
+});
+
+interface Wish {
+  readonly path?: string | undefined;
+  readonly trash_id?: string | undefined;
+  readonly restore?: boolean | undefined;
+  readonly forever?: boolean | undefined;
+}
+
+function isOneWish({ path, trash_id, restore = false, forever = false }: Wish): boolean {
+  if (forever) return path === undefined && !restore;
+  return restore ? (path === undefined) !== (trash_id === undefined) : path !== undefined && trash_id === undefined;
+}
+
+type Done = Answer<z.input<typeof output>>;
+
+export const filesDelete = defineTool({
+  name: "files_delete",
+  title: "Delete files",
+  description: "Moves files to the trash for 30 days, or back.",
+  input: z
+    .strictObject({
+      path: z.string().min(1).max(1_000).optional().describe("File, or folder/"),
+      trash_id: z.string().min(1).max(200).optional().describe("Version in the trash"),
+      restore: z.boolean().optional().describe("Take it back"),
+      forever: z.boolean().optional().describe("Erase trash_id, or all trash"),
+    })
+    .refine(isOneWish, "Give path to delete it, path or trash_id to restore it, trash_id or nothing to erase forever"),
+  output,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
+  scopes: ["files:write"],
+  handler: async ({ path = "", trash_id: id, restore: isBack = false, forever: isForever = false }, context) => {
+    const { files } = context;
+    if (isForever) return { output: { freed_bytes: (await files.emptyTrash(id)).freedBytes } };
+    if (isBack && path.endsWith("/")) return await restoreFolder(normalizeFolder(path), context);
+    if (isBack) {
+      // What is there now goes to the trash: restoring again takes that back.
+      const info = await files.restore(id === undefined ? { path } : { id }, { replace: true });
+      return { output: { restored: [info.path] } };
+    }
+    if (path.endsWith("/")) return await removeFolder(path, context);
+    await files.remove((await files.stat(path)).path);
+    return { output: { deleted: 1 } };
+  },
+});
+
+async function removeFolder(path: string, { files, signal, reportProgress }: ToolContext): Promise<Done> {
+  const folder = normalizeFolder(path);
+  if (folder === "") throw new ToolError("invalid_input", "That is the whole workspace; name a folder in it.");
+  for await (const { entries, cursor } of walk(files, { folder, isDeep: true })) {
+    if (entries.length === 0) break;
+    let deleted = 0;
+    await inParallel(entries.slice(0, MAX_FILES), signal, async (entry) => {
+      await files.remove(entry.path);
+      deleted += 1;
+      if (deleted % 50 === 0) reportProgress(`${deleted} of ${entries.length} files`);
+    });
+    const hasMore = deleted < entries.length || cursor !== undefined;
+    return { output: { deleted, ...(hasMore ? { has_more: true } : {}) } };
+  }
+  throw new ToolError("not_found", `There is no folder ${folder}; files_list shows what there is.`);
+}
+
+/** The newest version of each file that was deleted in the folder, unless there is one by its name again. */
+async function restoreFolder(folder: string, { files, signal }: ToolContext): Promise<Done> {
+  const trashed = await files.listTrash({ limit: MAX_PAGE, ...(folder === "" ? {} : { below: folder }) });
+  const newest = new Map(trashed.toReversed().map((version) => [version.path, version]));
+  const restored: string[] = [];
+  const kept: string[] = [];
+  const chosen = [...newest.values()].filter(({ reason }) => reason === "deleted");
+  const reached = await inParallel(chosen.slice(0, MAX_FILES), signal, async ({ id, path }) => {
+    try {
+      restored.push((await files.restore({ id })).path);
+    } catch (failure) {
+      if (!(failure instanceof ToolError) || failure.code !== "conflict") throw failure;
+      kept.push(path);
+    }
+  });
+  if (reached === 0) throw new ToolError("not_found", `Nothing of ${folder} is in the trash; files_list shows it.`);
+  return {
+    output: {
+      restored,
+      ...(kept.length === 0 ? {} : { kept }),
+      ...(reached < chosen.length || trashed.length === MAX_PAGE ? { has_more: true } : {}),
+    },
+  };
+}

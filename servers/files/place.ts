@@ -1,0 +1,110 @@
+import * as z from "zod";
+import { type Answer, type ToolContext, defineTool } from "../core/tool.ts";
+import { ToolError, errorText } from "../shared/errors.ts";
+import { normalizeFolder, normalizePath } from "../shared/paths.ts";
+import { inParallel } from "./in-parallel.ts";
+import type { FileInfo, PlaceOptions } from "./store.ts";
+import { type Stretch, walk } from "./walk.ts";
+
+/** Files of a folder that one call deals with. */
+const MAX_FILES = 200;
+const MAX_SHOWN_FAILURES = 20;
+
+const input = z.strictObject({
+  from: z.string().min(1).max(1_000).describe("File, or folder/"),
+  to: z.string().min(1).max(1_000).describe("New path"),
+  replace: z.boolean().optional().describe("Existing files"),
+  cursor: z.string().max(8_000).optional().describe("From the last call"),
+});
+
+const output = z.object({
+  done: z.number(),
+  failed: z.number().optional(),
+  failures: z.array(z.object({ path: z.string(), error: z.string() })).optional(),
+  /** At least so many are still to do. */
+  left: z.number().optional(),
+  cursor: z.string().optional(),
+});
+
+type Placed = Answer<z.input<typeof output>>;
+type Place = (from: string, to: string, options: PlaceOptions) => Promise<FileInfo>;
+
+export const filesMove = defineTool({
+  name: "files_move",
+  title: "Move files",
+  description: "Moves or renames files; for more, call again with cursor.",
+  input,
+  output,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
+  scopes: ["files:read", "files:write"],
+  handler: async (given, context) => await placeAll(given, context, context.files.move),
+});
+
+export const filesCopy = defineTool({
+  name: "files_copy",
+  title: "Copy files",
+  description: "As files_move; keeps the original.",
+  input,
+  output,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
+  scopes: ["files:read", "files:write"],
+  handler: async (given, context) => await placeAll(given, context, context.files.copy),
+});
+
+async function placeAll(given: z.output<typeof input>, context: ToolContext, place: Place): Promise<Placed> {
+  const { from, to, replace: mayReplace = false, cursor } = given;
+  const options = { replace: mayReplace };
+  if (!from.endsWith("/")) {
+    const path = normalizePath(from);
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const target = to.endsWith("/") ? normalizeFolder(to) + name : normalizePath(to);
+    if (target === path) throw new ToolError("invalid_input", "from and to are the same; give another to.");
+    await place(path, target, options);
+    return { output: { done: 1 } };
+  }
+  const [source, target] = [normalizeFolder(from), normalizeFolder(to)];
+  if (source === "" || target.startsWith(source)) {
+    throw new ToolError("invalid_input", "A folder cannot go into itself; give a to outside of from.");
+  }
+  const walked = { folder: source, isDeep: true, ...(cursor === undefined ? {} : { cursor }) };
+  for await (const stretch of walk(context.files, walked)) {
+    if (stretch.entries.length > 0) {
+      return await placeStretch(stretch, context, async ({ path }) => {
+        await place(path, target + path.slice(source.length), options);
+      });
+    }
+  }
+  if (cursor !== undefined) return { output: { done: 0 } };
+  throw new ToolError("not_found", `There is no folder ${source}; files_list shows what there is.`);
+}
+
+/** A failure of one file is told, and holds up none of the others. */
+async function placeStretch(
+  { entries, cursor, cursorAfter }: Stretch,
+  { signal, reportProgress }: ToolContext,
+  work: (entry: { readonly path: string }) => Promise<void>,
+): Promise<Placed> {
+  const chosen = entries.slice(0, MAX_FILES);
+  const failures: { path: string; error: string }[] = [];
+  let done = 0;
+  const reached = await inParallel(chosen, signal, async (entry) => {
+    try {
+      await work(entry);
+      done += 1;
+      if (done % 50 === 0) reportProgress(`${done} of ${entries.length} files`);
+    } catch (failure) {
+      if (!(failure instanceof ToolError)) throw failure;
+      failures.push({ path: entry.path, error: errorText(failure) });
+    }
+  });
+  const left = entries.length - reached;
+  const last = chosen[reached - 1];
+  const next = left === 0 || last === undefined ? cursor : cursorAfter(last.path);
+  return {
+    output: {
+      done,
+      ...(failures.length === 0 ? {} : { failed: failures.length, failures: failures.slice(0, MAX_SHOWN_FAILURES) }),
+      ...(next === undefined ? {} : { left, cursor: next }),
+    },
+  };
+}
