@@ -2,6 +2,9 @@ import mime from "mime/lite";
 import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder, normalizePath } from "../shared/paths.ts";
 
+/** R2 refuses to look for a longer one. */
+const MAX_KEY_BYTES = 1_024;
+
 /** One file of a caller's workspace. */
 export interface FileInfo {
   readonly path: string;
@@ -124,9 +127,11 @@ export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
     prefix,
 
     list: async ({ folder, namePrefix = "", recursive, limit, cursor }) => {
+      const within = prefix + normalizeFolder(folder) + namePrefix;
+      if (new TextEncoder().encode(within).length > MAX_KEY_BYTES) return { folders: [], files: [] };
       const page = await reach(() =>
         bucket.list({
-          prefix: prefix + normalizeFolder(folder) + namePrefix,
+          prefix: within,
           limit,
           include: ["httpMetadata"],
           ...(recursive ? {} : { delimiter: "/" }),
