@@ -2,17 +2,13 @@ import * as z from "zod";
 import { type Answer, type ToolContext, defineTool } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder } from "../shared/paths.ts";
-import { inParallel } from "./in-parallel.ts";
+import { MAX_BATCH, failureFields, tellFailures, workThrough } from "./batch.ts";
 import { MAX_PAGE, walk } from "./walk.ts";
-
-/** Files of a folder that one call deals with. */
-const MAX_FILES = 200;
 
 const output = z.object({
   deleted: z.number().optional(),
   restored: z.array(z.string()).optional(),
-  /** Of a folder: there are files by those names now, which were left alone. */
-  kept: z.array(z.string()).optional(),
+  ...failureFields,
   freed_bytes: z.number().optional(),
   has_more: z.literal(true).optional(),
 });
@@ -61,44 +57,35 @@ export const filesDelete = defineTool({
   },
 });
 
-async function removeFolder(path: string, { files, signal, reportProgress }: ToolContext): Promise<Done> {
+async function removeFolder(path: string, context: ToolContext): Promise<Done> {
   const folder = normalizeFolder(path);
   if (folder === "") throw new ToolError("invalid_input", "That is the whole workspace; name a folder in it.");
-  for await (const { entries, cursor } of walk(files, { folder, isDeep: true })) {
+  for await (const { entries, cursor } of walk(context.files, { folder, isDeep: true })) {
     if (entries.length === 0) break;
-    let deleted = 0;
-    await inParallel(entries.slice(0, MAX_FILES), signal, async (entry) => {
-      await files.remove(entry.path);
-      deleted += 1;
-      if (deleted % 50 === 0) reportProgress(`${deleted} of ${entries.length} files`);
+    const batch = await workThrough(entries.slice(0, MAX_BATCH), context, async (entry) => {
+      await context.files.remove(entry.path);
     });
-    const hasMore = deleted < entries.length || cursor !== undefined;
-    return { output: { deleted, ...(hasMore ? { has_more: true } : {}) } };
+    const hasMore = batch.reached < entries.length || cursor !== undefined;
+    return { output: { deleted: batch.done, ...tellFailures(batch), ...(hasMore ? { has_more: true } : {}) } };
   }
   throw new ToolError("not_found", `There is no folder ${folder}; files_list shows what there is.`);
 }
 
 /** The newest version of each file that was deleted in the folder, unless there is one by its name again. */
-async function restoreFolder(folder: string, { files, signal }: ToolContext): Promise<Done> {
+async function restoreFolder(folder: string, context: ToolContext): Promise<Done> {
+  const { files } = context;
   const trashed = await files.listTrash({ limit: MAX_PAGE, ...(folder === "" ? {} : { below: folder }) });
   const newest = new Map(trashed.toReversed().map((version) => [version.path, version]));
-  const restored: string[] = [];
-  const kept: string[] = [];
   const chosen = [...newest.values()].filter(({ reason }) => reason === "deleted");
-  const reached = await inParallel(chosen.slice(0, MAX_FILES), signal, async ({ id, path }) => {
-    try {
-      restored.push((await files.restore({ id })).path);
-    } catch (failure) {
-      if (!(failure instanceof ToolError) || failure.code !== "conflict") throw failure;
-      kept.push(path);
-    }
+  if (chosen.length === 0) {
+    throw new ToolError("not_found", `Nothing of ${folder} is in the trash; files_list shows what is.`);
+  }
+  const restored: string[] = [];
+  const batch = await workThrough(chosen.slice(0, MAX_BATCH), context, async ({ id }) => {
+    restored.push((await files.restore({ id })).path);
   });
-  if (reached === 0) throw new ToolError("not_found", `Nothing of ${folder} is in the trash; files_list shows it.`);
-  return {
-    output: {
-      restored,
-      ...(kept.length === 0 ? {} : { kept }),
-      ...(reached < chosen.length || trashed.length === MAX_PAGE ? { has_more: true } : {}),
-    },
-  };
+  const isRest = batch.reached < chosen.length || trashed.length === MAX_PAGE;
+  // What cannot be restored stays in the trash: calling again is of use only where something could.
+  const hasMore = isRest && restored.length > 0;
+  return { output: { restored: restored.toSorted(), ...tellFailures(batch), ...(hasMore ? { has_more: true } : {}) } };
 }

@@ -67,10 +67,10 @@ async function findEntries(
 ): Promise<{ readonly entries: readonly Entry[]; readonly cursor?: string }> {
   const found: Entry[] = [];
   let seen = 0;
-  for await (const { entries, cursorAfter, cursor } of walk(files, walked)) {
+  for await (const { entries, listed, cursorAfter, cursor } of walk(files, walked)) {
     const taken = entries.slice(0, limit - found.length);
     found.push(...taken);
-    seen += MAX_PAGE;
+    seen += listed;
     const last = taken.at(-1);
     if (taken.length < entries.length && last !== undefined) return { entries: found, cursor: cursorAfter(last.path) };
     if (cursor === undefined) break;

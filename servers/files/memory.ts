@@ -1,6 +1,6 @@
 import { cutText } from "../core/artifacts.ts";
 import { decodeText } from "../shared/text.ts";
-import { inParallel } from "./in-parallel.ts";
+import { readListed } from "./batch.ts";
 import type { FileInfo, FileStore } from "./store.ts";
 
 /** Notes that every client of the person shares. */
@@ -21,10 +21,7 @@ export async function describeMemory(files: FileStore): Promise<string> {
   if (page.files.length === 0) return `${HOW}\n\nThere are no notes yet.`;
   const newest = page.files.toSorted((one, other) => other.modifiedAt.getTime() - one.modifiedAt.getTime());
   const shown = newest.slice(0, MAX_SHOWN_NOTES);
-  const texts = new Map<string, string>();
-  await inParallel(shown, new AbortController().signal, async (note) => {
-    texts.set(note.path, await textOf(note, files));
-  });
+  const texts = new Map(await Promise.all(shown.map(async (note) => [note.path, await textOf(note, files)] as const)));
   const lines = newest.map(({ path }) => JSON.stringify({ path, text: texts.get(path) }));
   const more = page.cursor === undefined ? [] : ["There are more; files_list shows them."];
   return [HOW, "", WHAT, ...lines, ...more].join("\n");
@@ -32,7 +29,7 @@ export async function describeMemory(files: FileStore): Promise<string> {
 
 async function textOf({ path, sizeBytes }: FileInfo, files: FileStore): Promise<string> {
   if (sizeBytes > MAX_NOTE_BYTES) return `(${sizeBytes} bytes; read it with files_read)`;
-  const { body } = await files.read(path);
-  const decoded = decodeText(await new Response(body).bytes());
+  const bytes = await readListed(files, path);
+  const decoded = decodeText(bytes ?? new Uint8Array());
   return decoded === undefined ? `(binary, ${sizeBytes} bytes)` : cutText(decoded.text, MAX_NOTE_CHARS).text;
 }

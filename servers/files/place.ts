@@ -1,14 +1,10 @@
 import * as z from "zod";
 import { type Answer, type ToolContext, defineTool } from "../core/tool.ts";
-import { ToolError, errorText } from "../shared/errors.ts";
+import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder, normalizePath } from "../shared/paths.ts";
-import { inParallel } from "./in-parallel.ts";
+import { MAX_BATCH, failureFields, tellFailures, workThrough } from "./batch.ts";
 import type { FileInfo, PlaceOptions } from "./store.ts";
-import { type Stretch, walk } from "./walk.ts";
-
-/** Files of a folder that one call deals with. */
-const MAX_FILES = 200;
-const MAX_SHOWN_FAILURES = 20;
+import { walk } from "./walk.ts";
 
 const input = z.strictObject({
   from: z.string().min(1).max(1_000).describe("File, or folder/"),
@@ -19,8 +15,7 @@ const input = z.strictObject({
 
 const output = z.object({
   done: z.number(),
-  failed: z.number().optional(),
-  failures: z.array(z.object({ path: z.string(), error: z.string() })).optional(),
+  ...failureFields,
   /** At least so many are still to do. */
   left: z.number().optional(),
   cursor: z.string().optional(),
@@ -67,44 +62,19 @@ async function placeAll(given: z.output<typeof input>, context: ToolContext, pla
     throw new ToolError("invalid_input", "A folder cannot go into itself; give a to outside of from.");
   }
   const walked = { folder: source, isDeep: true, ...(cursor === undefined ? {} : { cursor }) };
-  for await (const stretch of walk(context.files, walked)) {
-    if (stretch.entries.length > 0) {
-      return await placeStretch(stretch, context, async ({ path }) => {
-        await place(path, target + path.slice(source.length), options);
-      });
-    }
+  for await (const { entries, cursor: nextPage, cursorAfter } of walk(context.files, walked)) {
+    if (entries.length === 0) continue;
+    const chosen = entries.slice(0, MAX_BATCH);
+    const batch = await workThrough(chosen, context, async ({ path }) => {
+      await place(path, target + path.slice(source.length), options);
+    });
+    const left = entries.length - batch.reached;
+    const last = chosen[batch.reached - 1];
+    const next = left === 0 || last === undefined ? nextPage : cursorAfter(last.path);
+    return {
+      output: { done: batch.done, ...tellFailures(batch), ...(next === undefined ? {} : { left, cursor: next }) },
+    };
   }
   if (cursor !== undefined) return { output: { done: 0 } };
   throw new ToolError("not_found", `There is no folder ${source}; files_list shows what there is.`);
-}
-
-/** A failure of one file is told, and holds up none of the others. */
-async function placeStretch(
-  { entries, cursor, cursorAfter }: Stretch,
-  { signal, reportProgress }: ToolContext,
-  work: (entry: { readonly path: string }) => Promise<void>,
-): Promise<Placed> {
-  const chosen = entries.slice(0, MAX_FILES);
-  const failures: { path: string; error: string }[] = [];
-  let done = 0;
-  const reached = await inParallel(chosen, signal, async (entry) => {
-    try {
-      await work(entry);
-      done += 1;
-      if (done % 50 === 0) reportProgress(`${done} of ${entries.length} files`);
-    } catch (failure) {
-      if (!(failure instanceof ToolError)) throw failure;
-      failures.push({ path: entry.path, error: errorText(failure) });
-    }
-  });
-  const left = entries.length - reached;
-  const last = chosen[reached - 1];
-  const next = left === 0 || last === undefined ? cursor : cursorAfter(last.path);
-  return {
-    output: {
-      done,
-      ...(failures.length === 0 ? {} : { failed: failures.length, failures: failures.slice(0, MAX_SHOWN_FAILURES) }),
-      ...(next === undefined ? {} : { left, cursor: next }),
-    },
-  };
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type ToolContext, defineTool } from "../core/tool.ts";
 import { decodeText } from "../shared/text.ts";
-import { inParallel } from "./in-parallel.ts";
+import { AT_A_TIME, readListed } from "./batch.ts";
 import type { FileInfo, FileStore } from "./store.ts";
 import { type WalkOptions, walk } from "./walk.ts";
 
@@ -12,8 +12,6 @@ const MAX_READ_BYTES = 20 * 1024 * 1024;
 const MAX_MATCHES = 100;
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** Files whose contents are searched between two looks at the limits. */
-const BATCH = 6;
 const MAX_LINES_PER_FILE = 10;
 const MAX_LINE_CHARS = 300;
 const MAX_SHOWN_SKIPPED = 20;
@@ -43,7 +41,7 @@ export const filesSearch = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   scopes: ["files:read"],
   handler: async ({ query, in: where = "both", folder = "", glob, cursor }, context) => {
-    const found = createFindings(query.normalize("NFC"), where, context.files);
+    const found = createFindings(query, where, context.files);
     const walked = {
       ...{ folder, isDeep: true },
       ...(glob === undefined ? {} : { glob }),
@@ -69,26 +67,35 @@ async function search(
   { files, signal, reportProgress }: ToolContext,
 ): Promise<string | undefined> {
   let names = 0;
-  for await (const { entries, cursor, cursorAfter } of walk(files, walked)) {
+  for await (const { entries, listed, cursor, cursorAfter } of walk(files, walked)) {
     const all = entries.flatMap(({ file }) => (file === undefined ? [] : [file]));
-    for (let at = 0; at < all.length; at += BATCH) {
-      const batch = all.slice(at, at + BATCH);
-      await inParallel(batch, signal, found.lookAt);
+    for (let at = 0; at < all.length;) {
+      const batch = fitting(all.slice(at, at + AT_A_TIME), found.bytesLeft());
+      await found.lookAt(batch);
+      at += batch.length;
       const last = batch.at(-1);
-      const isEnd = at + BATCH >= all.length && cursor === undefined;
+      const isEnd = at === all.length && cursor === undefined;
       if ((found.isFull() || signal.aborted) && last !== undefined && !isEnd) return cursorAfter(last.path);
     }
-    names += all.length;
+    names += listed;
     reportProgress(`${names} files, ${found.matches.length} matches`);
     if (names >= MAX_NAMES) return cursor;
   }
   return undefined;
 }
 
+/** So many of the files as fit, and always one. */
+function fitting(files: readonly FileInfo[], maxBytes: number): readonly FileInfo[] {
+  let bytes = 0;
+  const end = files.findIndex(({ sizeBytes }) => (bytes += sizeBytes) > maxBytes);
+  return end === -1 ? files : files.slice(0, Math.max(1, end));
+}
+
 interface Findings {
   readonly matches: Match[];
   readonly skipped: string[];
-  readonly lookAt: (file: FileInfo) => Promise<void>;
+  readonly lookAt: (files: readonly FileInfo[]) => Promise<void>;
+  readonly bytesLeft: () => number;
   /** Whether the call has done as much as one call does. */
   readonly isFull: () => boolean;
 }
@@ -107,8 +114,9 @@ function createFindings(query: string, where: "names" | "contents" | "both", fil
     }
     readBytes += info.sizeBytes;
     readFiles += 1;
-    const { body } = await files.read(info.path);
-    const text = decodeText(await new Response(body).bytes())?.text;
+    const bytes = await readListed(files, info.path);
+    if (bytes === undefined) return [];
+    const text = decodeText(bytes)?.text;
     if (text === undefined) skipped.push(`${info.path}: binary`);
     if (text === undefined || !fold(text).includes(query)) return [];
     return matchingLines(text, query, fold, info.path);
@@ -117,11 +125,16 @@ function createFindings(query: string, where: "names" | "contents" | "both", fil
   return {
     matches,
     skipped,
+    bytesLeft: () => MAX_READ_BYTES - readBytes,
     isFull: () => matches.length >= MAX_MATCHES || readBytes >= MAX_READ_BYTES || readFiles >= MAX_READ_FILES,
-    lookAt: async (file) => {
-      const isNamed = where !== "contents" && fold(file.path).includes(query);
-      const lines = where === "names" ? [] : await linesOf(file);
-      matches.push(...(isNamed ? [{ path: file.path }] : []), ...lines);
+    lookAt: async (some) => {
+      const found = await Promise.all(
+        some.map(async (file) => {
+          const isNamed = where !== "contents" && fold(file.path).includes(query.normalize("NFC"));
+          return [...(isNamed ? [{ path: file.path }] : []), ...(where === "names" ? [] : await linesOf(file))];
+        }),
+      );
+      matches.push(...found.flat());
     },
   };
 }

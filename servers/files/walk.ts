@@ -25,6 +25,8 @@ export interface Entry {
 
 export interface Stretch {
   readonly entries: readonly Entry[];
+  /** How many names were looked at for them. */
+  readonly listed: number;
   /** Where a later walk goes on once the entry `path` has been dealt with. */
   readonly cursorAfter: (path: string) => string;
   /** Where it goes on after this stretch; absent at the end. */
@@ -58,6 +60,7 @@ export async function* walk(
     ];
     const next = listed.cursor;
     yield {
+      listed: entries.length,
       entries: entries
         .filter(({ path }) => after === undefined || compareNames(path, after) > 0)
         .filter(({ path }) => pattern === undefined || pattern.matches(path.slice(base.length).replace(/\/$/, "")))
