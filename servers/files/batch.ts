@@ -4,7 +4,9 @@ import { ToolError, errorText } from "../shared/errors.ts";
 import type { FileStore } from "./store.ts";
 
 /** Files of a folder that one call deals with. */
-export const MAX_BATCH = 200;
+export const MAX_BATCH = 100;
+/** Or so long, well before the call would be given up. */
+const MAX_BATCH_MS = 30_000;
 const MAX_TOLD_FAILURES = 20;
 /** Workers keep six connections open at a time. */
 export const AT_A_TIME = 6;
@@ -34,8 +36,9 @@ export async function workThrough<Item extends { readonly path: string }>(
   work: (item: Item) => Promise<void>,
 ): Promise<Batch> {
   const failures: { path: string; error: string }[] = [];
+  const endsAtMs = Date.now() + MAX_BATCH_MS;
   let reached = 0;
-  while (reached < items.length && !signal.aborted) {
+  while (reached < items.length && !signal.aborted && (reached === 0 || Date.now() < endsAtMs)) {
     const some = items.slice(reached, reached + AT_A_TIME);
     await Promise.all(
       some.map(async (item) => {

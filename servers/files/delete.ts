@@ -3,7 +3,10 @@ import { type Answer, type ToolContext, defineTool } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder } from "../shared/paths.ts";
 import { MAX_BATCH, failureFields, tellFailures, workThrough } from "./batch.ts";
-import { MAX_PAGE, walk } from "./walk.ts";
+import { take } from "./walk.ts";
+
+/** Versions in the trash that one call looks at. */
+const MAX_TRASHED = 1_000;
 
 const output = z.object({
   deleted: z.number().optional(),
@@ -60,9 +63,9 @@ export const filesDelete = defineTool({
 async function removeFolder(path: string, context: ToolContext): Promise<Done> {
   const folder = normalizeFolder(path);
   if (folder === "") throw new ToolError("invalid_input", "That is the whole workspace; name a folder in it.");
-  for await (const { entries, cursor } of walk(context.files, { folder, isDeep: true })) {
-    if (entries.length === 0) break;
-    const batch = await workThrough(entries.slice(0, MAX_BATCH), context, async (entry) => {
+  const { entries, cursor } = await take(context.files, { folder, isDeep: true }, MAX_BATCH);
+  if (entries.length > 0) {
+    const batch = await workThrough(entries, context, async (entry) => {
       await context.files.remove(entry.path);
     });
     const hasMore = batch.reached < entries.length || cursor !== undefined;
@@ -74,7 +77,7 @@ async function removeFolder(path: string, context: ToolContext): Promise<Done> {
 /** The newest version of each file that was deleted in the folder, unless there is one by its name again. */
 async function restoreFolder(folder: string, context: ToolContext): Promise<Done> {
   const { files } = context;
-  const trashed = await files.listTrash({ limit: MAX_PAGE, ...(folder === "" ? {} : { below: folder }) });
+  const trashed = await files.listTrash({ limit: MAX_TRASHED, ...(folder === "" ? {} : { below: folder }) });
   const newest = new Map(trashed.toReversed().map((version) => [version.path, version]));
   const chosen = [...newest.values()].filter(({ reason }) => reason === "deleted");
   if (chosen.length === 0) {
@@ -84,7 +87,7 @@ async function restoreFolder(folder: string, context: ToolContext): Promise<Done
   const batch = await workThrough(chosen.slice(0, MAX_BATCH), context, async ({ id }) => {
     restored.push((await files.restore({ id })).path);
   });
-  const isRest = batch.reached < chosen.length || trashed.length === MAX_PAGE;
+  const isRest = batch.reached < chosen.length || trashed.length === MAX_TRASHED;
   // What cannot be restored stays in the trash: calling again is of use only where something could.
   const hasMore = isRest && restored.length > 0;
   return { output: { restored: restored.toSorted(), ...tellFailures(batch), ...(hasMore ? { has_more: true } : {}) } };

@@ -1,11 +1,10 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
 import type { FileInfo, FileStore } from "./store.ts";
-import { type Entry, MAX_PAGE, type WalkOptions, walk } from "./walk.ts";
+import { take } from "./walk.ts";
 
 const DEFAULT_LIMIT = 200;
-/** Names that one call with a glob looks at. */
-const MAX_NAMES = 10_000;
+const MAX_LIMIT = 1_000;
 
 const fileOutput = z.object({
   path: z.string(),
@@ -41,13 +40,15 @@ export const filesList = defineTool({
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   scopes: ["files:read"],
-  handler: async ({ folder = "", glob, trash: isTrash = false, cursor, ...given }, { files, signal }) => {
-    const limit = Math.min(given.limit ?? DEFAULT_LIMIT, MAX_PAGE);
+  handler: async ({ folder = "", glob, trash: isTrash = false, cursor, ...given }, { files }) => {
+    const limit = Math.min(given.limit ?? DEFAULT_LIMIT, MAX_LIMIT);
     if (isTrash) return { output: { trash: await listTrash(files, folder, limit) } };
-    const from = cursor === undefined ? {} : { cursor };
-    const walked =
-      glob === undefined ? { folder, pageSize: limit, ...from } : { folder, glob, pageSize: MAX_PAGE, ...from };
-    const page = await findEntries(files, walked, limit, signal);
+    const walked = {
+      folder,
+      ...(glob === undefined ? {} : { glob }),
+      ...(cursor === undefined ? {} : { cursor }),
+    };
+    const page = await take(files, walked, limit);
     return {
       output: {
         folders: page.entries.flatMap(({ path, file }) => (file === undefined ? [path] : [])),
@@ -57,27 +58,6 @@ export const filesList = defineTool({
     };
   },
 });
-
-/** Up to `limit` entries, of as many names as one call looks at. */
-async function findEntries(
-  files: FileStore,
-  walked: WalkOptions,
-  limit: number,
-  signal: AbortSignal,
-): Promise<{ readonly entries: readonly Entry[]; readonly cursor?: string }> {
-  const found: Entry[] = [];
-  let seen = 0;
-  for await (const { entries, listed, cursorAfter, cursor } of walk(files, walked)) {
-    const taken = entries.slice(0, limit - found.length);
-    found.push(...taken);
-    seen += listed;
-    const last = taken.at(-1);
-    if (taken.length < entries.length && last !== undefined) return { entries: found, cursor: cursorAfter(last.path) };
-    if (cursor === undefined) break;
-    if (found.length >= limit || seen >= MAX_NAMES || signal.aborted) return { entries: found, cursor };
-  }
-  return { entries: found };
-}
 
 async function listTrash(files: FileStore, folder: string, limit: number): Promise<z.input<typeof trashedOutput>[]> {
   const trashed = await files.listTrash({ limit, ...(folder === "" ? {} : { below: folder }) });

@@ -3,7 +3,7 @@ import { type ToolContext, defineTool } from "../core/tool.ts";
 import { decodeText } from "../shared/text.ts";
 import { AT_A_TIME, readListed } from "./batch.ts";
 import type { FileInfo, FileStore } from "./store.ts";
-import { type WalkOptions, walk } from "./walk.ts";
+import { type Entry, type WalkOptions, cursorAfter, walk } from "./walk.ts";
 
 /** What one call looks at, whichever it comes to first. */
 const MAX_NAMES = 10_000;
@@ -67,17 +67,16 @@ async function search(
   { files, signal, reportProgress }: ToolContext,
 ): Promise<string | undefined> {
   let names = 0;
-  for await (const { entries, listed, cursor, cursorAfter } of walk(files, walked)) {
-    const all = entries.flatMap(({ file }) => (file === undefined ? [] : [file]));
-    for (let at = 0; at < all.length;) {
-      const batch = fitting(all.slice(at, at + AT_A_TIME), found.bytesLeft());
-      await found.lookAt(batch);
+  for await (const { entries, looked, cursor } of walk(files, walked)) {
+    for (let at = 0; at < entries.length;) {
+      const batch = fitting(entries.slice(at, at + AT_A_TIME), found.bytesLeft());
+      await found.lookAt(batch.flatMap(({ file }) => file ?? []));
       at += batch.length;
       const last = batch.at(-1);
-      const isEnd = at === all.length && cursor === undefined;
-      if ((found.isFull() || signal.aborted) && last !== undefined && !isEnd) return cursorAfter(last.path);
+      const isEnd = at === entries.length && cursor === undefined;
+      if ((found.isFull() || signal.aborted) && last !== undefined && !isEnd) return cursorAfter(last);
     }
-    names += listed;
+    names += looked;
     reportProgress(`${names} files, ${found.matches.length} matches`);
     if (names >= MAX_NAMES) return cursor;
   }
@@ -85,10 +84,10 @@ async function search(
 }
 
 /** So many of the files as fit, and always one. */
-function fitting(files: readonly FileInfo[], maxBytes: number): readonly FileInfo[] {
+function fitting(entries: readonly Entry[], maxBytes: number): readonly Entry[] {
   let bytes = 0;
-  const end = files.findIndex(({ sizeBytes }) => (bytes += sizeBytes) > maxBytes);
-  return end === -1 ? files : files.slice(0, Math.max(1, end));
+  const end = entries.findIndex(({ file }) => (bytes += file?.sizeBytes ?? 0) > maxBytes);
+  return end === -1 ? entries : entries.slice(0, Math.max(1, end));
 }
 
 interface Findings {

@@ -4,7 +4,10 @@ import { ToolError } from "../shared/errors.ts";
 import { normalizeFolder, normalizePath } from "../shared/paths.ts";
 import { MAX_BATCH, failureFields, tellFailures, workThrough } from "./batch.ts";
 import type { FileInfo, PlaceOptions } from "./store.ts";
-import { walk } from "./walk.ts";
+import { cursorAfter, take } from "./walk.ts";
+
+/** Of the files that are left to do. */
+const MAX_COUNTED = 1_000;
 
 const input = z.strictObject({
   from: z.string().min(1).max(1_000).describe("File, or folder/"),
@@ -16,8 +19,7 @@ const input = z.strictObject({
 const output = z.object({
   done: z.number(),
   ...failureFields,
-  /** At least so many are still to do. */
-  left: z.number().optional(),
+  left_at_least: z.number().optional(),
   cursor: z.string().optional(),
 });
 
@@ -62,19 +64,22 @@ async function placeAll(given: z.output<typeof input>, context: ToolContext, pla
     throw new ToolError("invalid_input", "A folder cannot go into itself; give a to outside of from.");
   }
   const walked = { folder: source, isDeep: true, ...(cursor === undefined ? {} : { cursor }) };
-  for await (const { entries, cursor: nextPage, cursorAfter } of walk(context.files, walked)) {
-    if (entries.length === 0) continue;
-    const chosen = entries.slice(0, MAX_BATCH);
-    const batch = await workThrough(chosen, context, async ({ path }) => {
+  const chosen = await take(context.files, walked, MAX_BATCH);
+  if (chosen.entries.length > 0) {
+    const batch = await workThrough(chosen.entries, context, async ({ path }) => {
       await place(path, target + path.slice(source.length), options);
     });
-    const left = entries.length - batch.reached;
-    const last = chosen[batch.reached - 1];
-    const next = left === 0 || last === undefined ? nextPage : cursorAfter(last.path);
-    return {
-      output: { done: batch.done, ...tellFailures(batch), ...(next === undefined ? {} : { left, cursor: next }) },
-    };
+    const last = chosen.entries[batch.reached - 1];
+    const isEnd = batch.reached === chosen.entries.length;
+    const next = isEnd || last === undefined ? chosen.cursor : cursorAfter(last);
+    return { output: { done: batch.done, ...tellFailures(batch), ...(await countLeft(context, source, next)) } };
   }
   if (cursor !== undefined) return { output: { done: 0 } };
   throw new ToolError("not_found", `There is no folder ${source}; files_list shows what there is.`);
+}
+
+async function countLeft({ files }: ToolContext, folder: string, cursor?: string): Promise<Partial<Placed["output"]>> {
+  if (cursor === undefined) return {};
+  const { entries } = await take(files, { folder, isDeep: true, cursor }, MAX_COUNTED);
+  return entries.length === 0 ? {} : { left_at_least: entries.length, cursor };
 }

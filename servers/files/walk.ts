@@ -4,8 +4,10 @@ import { normalizeFolder } from "../shared/paths.ts";
 import { parseGlob } from "./glob.ts";
 import type { FileInfo, FileStore } from "./store.ts";
 
-/** The largest page that a store gives. */
-export const MAX_PAGE = 1_000;
+/** The largest page that a store gives; it may give less. */
+const MAX_PAGE = 1_000;
+/** Names that one call looks at for those that a glob wants. */
+const MAX_LOOKED_AT = 10_000;
 
 export interface WalkOptions {
   readonly folder: string;
@@ -14,23 +16,47 @@ export interface WalkOptions {
   /** Everything below the folder; a glob says so itself. */
   readonly isDeep?: boolean;
   readonly cursor?: string;
-  readonly pageSize?: number;
 }
 
 /** A folder is met by its name alone, with a slash at its end. */
 export interface Entry {
   readonly path: string;
   readonly file?: FileInfo;
+  /** The store's page that it was on. */
+  readonly page?: string;
 }
 
 export interface Stretch {
   readonly entries: readonly Entry[];
   /** How many names were looked at for them. */
-  readonly listed: number;
-  /** Where a later walk goes on once the entry `path` has been dealt with. */
-  readonly cursorAfter: (path: string) => string;
-  /** Where it goes on after this stretch; absent at the end. */
+  readonly looked: number;
+  /** Where a later walk goes on after them; absent at the end. */
   readonly cursor?: string;
+}
+
+/** Where a later walk goes on once this entry, and all before it, have been dealt with. */
+export function cursorAfter({ page, path }: Entry): string {
+  return cursorOf({ ...(page === undefined ? {} : { page }), after: path });
+}
+
+/** The next entries, up to `limit`, of as many names as one call looks at. */
+export async function take(
+  files: FileStore,
+  options: WalkOptions,
+  limit: number,
+): Promise<{ readonly entries: readonly Entry[]; readonly cursor?: string }> {
+  const taken: Entry[] = [];
+  let looked = 0;
+  for await (const stretch of walk(files, options, limit)) {
+    taken.push(...stretch.entries.slice(0, limit - taken.length));
+    looked += stretch.looked;
+    const last = taken.at(-1);
+    const isCut = last !== undefined && last !== stretch.entries.at(-1) && stretch.entries.includes(last);
+    if (isCut) return { entries: taken, cursor: cursorAfter(last) };
+    if (stretch.cursor === undefined) break;
+    if (taken.length >= limit || looked >= MAX_LOOKED_AT) return { entries: taken, cursor: stretch.cursor };
+  }
+  return { entries: taken };
 }
 
 /** The store's page, and the last name of it that has been dealt with. No secret, and nothing that is trusted. */
@@ -40,7 +66,8 @@ type Place = z.output<typeof placeSchema>;
 /** A caller's files by name, page by page: whoever walks decides after each how far to go. */
 export async function* walk(
   files: FileStore,
-  { folder, glob, isDeep = false, cursor, pageSize = MAX_PAGE }: WalkOptions,
+  { folder, glob, isDeep = false, cursor }: WalkOptions,
+  limit = MAX_PAGE,
 ): AsyncGenerator<Stretch> {
   const base = normalizeFolder(folder);
   const pattern = glob === undefined ? undefined : parseGlob(glob);
@@ -51,21 +78,21 @@ export async function* walk(
       folder: base + (pattern?.folder ?? ""),
       namePrefix: pattern?.namePrefix ?? "",
       recursive: pattern?.isDeep ?? isDeep,
-      limit: pageSize,
+      limit: pattern === undefined ? Math.min(limit, MAX_PAGE) : MAX_PAGE,
       ...(page === undefined ? {} : { cursor: page }),
     });
-    const entries: Entry[] = [
-      ...listed.folders.map((path) => ({ path })),
-      ...listed.files.map((file) => ({ path: file.path, file })),
+    const of = page === undefined ? {} : { page };
+    const all: Entry[] = [
+      ...listed.folders.map((path) => ({ path, ...of })),
+      ...listed.files.map((file) => ({ path: file.path, file, ...of })),
     ];
     const next = listed.cursor;
     yield {
-      listed: entries.length,
-      entries: entries
+      entries: all
         .filter(({ path }) => after === undefined || compareNames(path, after) > 0)
         .filter(({ path }) => pattern === undefined || pattern.matches(path.slice(base.length).replace(/\/$/, "")))
         .toSorted((one, other) => compareNames(one.path, other.path)),
-      cursorAfter: (path) => cursorOf({ ...(page === undefined ? {} : { page }), after: path }),
+      looked: all.length,
       ...(next === undefined ? {} : { cursor: cursorOf({ page: next }) }),
     };
     if (next === undefined) return;

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
-import { filesPrefix } from "../../servers/files/store.ts";
 
 const report = z.object({
   version: z.number(),
@@ -49,7 +48,7 @@ export interface DelegateSuite extends AsyncDisposable {
   /** What the fixture's tools did, in order. */
   effects(): Promise<string[]>;
   /** What the caller's files hold, by path. */
-  files(userId?: string): Promise<ReadonlyMap<string, string>>;
+  files(): Promise<ReadonlyMap<string, string>>;
   /** Everything that the Worker has logged. */
   logs(): string;
   /** Kills workerd in the middle of whatever it does and starts it on the same disk. */
@@ -132,12 +131,11 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       const bodies = await Promise.all(keys.map(async (key) => await (await bucket.get(key))?.text()));
       return bodies.map((body) => (body ?? "").replace(/^\S+ /, ""));
     },
-    files: async (userId = USER_ID) => {
+    files: async () => {
       const bucket = await miniflare.getR2Bucket("FILES");
-      const { objects } = await bucket.list({ prefix: filesPrefix(userId) });
+      const { objects } = await bucket.list({ prefix: `${USER_ID}/` });
       const bodies = objects.map(
-        async ({ key }) =>
-          [key.slice(filesPrefix(userId).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
+        async ({ key }) => [key.slice(USER_ID.length + 1), (await (await bucket.get(key))?.text()) ?? ""] as const,
       );
       return new Map(await Promise.all(bodies));
     },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
+import { take } from "../../servers/files/walk.ts";
 import { type Person, personOf } from "./files-suite.ts";
 
 const trashSchema = z.object({
@@ -7,7 +8,7 @@ const trashSchema = z.object({
 });
 const transferSchema = z.object({
   done: z.number(),
-  left: z.number().optional(),
+  left_at_least: z.number().optional(),
   cursor: z.string().optional(),
   failed: z.number().optional(),
   failures: z.array(z.object({ path: z.string(), error: z.string() })).optional(),
@@ -22,7 +23,7 @@ async function trashOf({ call }: Person, folder = "") {
 }
 
 async function namesOf({ files }: Person): Promise<string[]> {
-  return (await files.list({ folder: "", recursive: true, limit: 1_000 })).files.map(({ path }) => path);
+  return (await take(files, { folder: "", isDeep: true }, 1_000)).entries.map(({ path }) => path);
 }
 
 describe("files_move and files_copy", () => {
@@ -55,10 +56,10 @@ describe("files_move and files_copy", () => {
   test("go on where the last call ended, past what it could not move", async () => {
     const person = personOf("move-3");
     const { call, files } = person;
-    const paths = Array.from({ length: 205 }, (_, index) => `many/${String(index).padStart(3, "0")}`);
+    const paths = Array.from({ length: 105 }, (_, index) => `many/${String(index).padStart(3, "0")}`);
     await Promise.all([...paths, "moved/000"].map(async (path) => await files.write(path, path)));
     const first = transferSchema.parse(await call("files_move", { from: "many/", to: "moved/" }));
-    expect(first).toMatchObject({ done: 199, failed: 1, left: 5 });
+    expect(first).toMatchObject({ done: 99, failed: 1, left_at_least: 5 });
     const second = await call("files_move", { from: "many/", to: "moved/", cursor: first.cursor });
     expect(second).toEqual({ done: 5 });
     expect(await namesOf(person)).toEqual(["many/000", ...paths.map((path) => path.replace("many", "moved"))]);
