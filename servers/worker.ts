@@ -16,6 +16,7 @@ import { neededScopes } from "./core/step-up.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
 import type { Toolbox } from "./delegate/toolbox.ts";
 import { serveShareLink } from "./files/share-link.ts";
+import type { FileStore } from "./files/store.ts";
 import { SHARE_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createPipeline } from "./suite.ts";
@@ -58,6 +59,11 @@ export class DelegateRun extends DelegateRunObject<Env> {
       callTool: async (tool, input, signal) =>
         await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
     };
+  }
+
+  protected override filesOf(caller: Caller): FileStore {
+    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) };
+    return createPipeline(this.env, parseSettings(this.env), caller, watch).capabilities.files;
   }
 }
 
