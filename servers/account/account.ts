@@ -1,10 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
-import { isScope } from "../../auth/scopes.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
+import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -49,13 +49,6 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS costs (
     call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
   ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS tokens (
-    hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS attempts (
-    name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
 `;
 
 const auditRecord = z.object({
@@ -69,17 +62,6 @@ const auditRecord = z.object({
   output_bytes: z.number(),
   parent_run_id: z.string().nullable(),
 });
-
-const tokenRecord = z.object({
-  hash: z.string(),
-  id: z.string(),
-  name: z.string(),
-  scopes: z.string(),
-  created_at_ms: z.number(),
-  expires_at_ms: z.number(),
-});
-
-const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
 const RECORD_AUDIT = `
   INSERT OR IGNORE INTO audit
@@ -102,6 +84,7 @@ interface AccountEnv {
  */
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
+  readonly #signIn: SignInTable;
   readonly #storage: StorageKeeper;
   readonly #chores: readonly Chore[];
 
@@ -109,6 +92,7 @@ export class Account extends DurableObject<AccountEnv> {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(SCHEMA);
+    this.#signIn = new SignInTable(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
@@ -157,59 +141,19 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   addToken(token: StoredToken): void {
-    this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
-    this.#sql.exec(
-      "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-      token.hash,
-      token.id,
-      token.name,
-      token.scopes.join(" "),
-      token.createdAtMs,
-      token.expiresAtMs,
-    );
+    this.#signIn.addToken(token);
   }
 
-  /** The token with that hash; expiry is for the caller to check, against its own clock. */
   findToken(hash: string): StoredToken | undefined {
-    const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
-    if (row === undefined) return undefined;
-    const record = tokenRecord.parse(row);
-    return {
-      id: record.id,
-      hash: record.hash,
-      name: record.name,
-      scopes: record.scopes.split(" ").filter(isScope),
-      createdAtMs: record.created_at_ms,
-      expiresAtMs: record.expires_at_ms,
-    };
+    return this.#signIn.findToken(hash);
   }
 
-  /**
-   * Takes one of `limit` attempts at something that can be guessed, in one step: parallel guesses cannot share one.
-   * Once they are used up there are none until `windowMs` after the last.
-   */
-  takeAttempt({
-    name,
-    limit,
-    windowMs,
-    nowMs,
-  }: {
-    readonly name: string;
-    readonly limit: number;
-    readonly windowMs: number;
-    readonly nowMs: number;
-  }): { isAllowed: boolean; retryAtMs: number } {
-    this.#sql.exec("DELETE FROM attempts WHERE retry_at_ms <= ?", nowMs);
-    const [row] = this.#sql.exec("SELECT * FROM attempts WHERE name = ?", name).toArray();
-    const taken = row === undefined ? { count: 0, retry_at_ms: nowMs } : attemptRecord.parse(row);
-    if (taken.count >= limit) return { isAllowed: false, retryAtMs: taken.retry_at_ms };
-    const retryAtMs = nowMs + windowMs;
-    this.#sql.exec("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?)", name, taken.count + 1, retryAtMs);
-    return { isAllowed: true, retryAtMs };
+  takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
+    return this.#signIn.takeAttempt(attempt);
   }
 
   clearAttempts(name: string): void {
-    this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+    this.#signIn.clearAttempts(name);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
