@@ -86,7 +86,7 @@ function cutLine(line: string): string {
 }
 
 async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolContext): Promise<Attachment> {
-  const info = await artifacts.keep({
+  return await artifacts.attach({
     name:
       path
         .split("/")
@@ -96,5 +96,4 @@ async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolCont
     content: bytes,
     madeBy: { tool: "sandbox_read" },
   });
-  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
 }
