@@ -115,6 +115,7 @@ export function toResult(end: CallEnd): CallToolResult {
 
 function contentBlock(attachment: Attachment): ContentBlock {
   if (attachment.type === "image") return { type: "image", data: attachment.base64, mimeType: attachment.mimeType };
+  if (attachment.type === "note") return { type: "text", text: attachment.text };
   const { path, mimeType, sizeBytes } = attachment;
   return { type: "resource_link", uri: fileUri(path), name: path, mimeType, size: sizeBytes };
 }

@@ -66,7 +66,7 @@ async function listFolder(path: string, sandbox: string, context: ToolContext, c
 }
 
 async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolContext): Promise<Attachment> {
-  const info = await artifacts.keep({
+  return await artifacts.attach({
     name:
       path
         .split("/")
@@ -76,5 +76,4 @@ async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolCont
     content: bytes,
     madeBy: { tool: "sandbox_read" },
   });
-  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
 }
