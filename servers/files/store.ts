@@ -177,7 +177,7 @@ export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
     listTrash: () => Promise.reject(unbuilt()),
     restore: () => Promise.reject(unbuilt()),
     emptyTrash: () => Promise.reject(unbuilt()),
-    usage: () => Promise.reject(unbuilt()),
+    usage: () => Promise.resolve({ filesBytes: 0, trashBytes: 0, quotaBytes: 10 * 1024 ** 3 }),
   };
 }
 
@@ -205,7 +205,7 @@ async function put(
 }
 
 /** Runs one R2 operation and says it in our words where the bucket does not answer. */
-async function reach<T>(operation: () => Promise<T>): Promise<T> {
+export async function reach<T>(operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (cause) {
