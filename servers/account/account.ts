@@ -2,6 +2,8 @@ import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
 import { isScope } from "../../auth/scopes.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
+import { LinkRows, type StoredLink } from "./share-links.ts";
+import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
 export interface AuditRow {
@@ -25,6 +27,10 @@ export interface CostRow {
   readonly atMs: number;
   /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
   readonly nanoUsd: number;
+}
+
+export interface AccountBindings {
+  readonly FILES: R2Bucket;
 }
 
 /** What one call leaves. */
@@ -86,13 +92,27 @@ const RECORD_COSTS = `
   INSERT OR IGNORE INTO costs
   SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
 
-export class Account extends DurableObject<object> {
+export class Account extends DurableObject<AccountBindings> {
   readonly #sql: SqlStorage;
+  readonly #links: LinkRows;
+  readonly #uploads: UploadRows;
 
-  constructor(state: DurableObjectState, env: object) {
+  constructor(state: DurableObjectState, env: AccountBindings) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(SCHEMA);
+    this.#links = new LinkRows(this.#sql);
+    this.#uploads = new UploadRows(this.#sql, env.FILES);
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#uploads.doDue(Date.now());
+    await this.#setAlarm();
+  }
+
+  async #setAlarm(): Promise<void> {
+    const dueMs = this.#uploads.nextDueMs();
+    if (dueMs !== undefined) await this.ctx.storage.setAlarm(dueMs);
   }
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
@@ -185,5 +205,47 @@ export class Account extends DurableObject<object> {
 
   clearAttempts(name: string): void {
     this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+  }
+
+  addLink(link: StoredLink): boolean {
+    return this.#links.add(link);
+  }
+
+  findLink(id: string): StoredLink | undefined {
+    return this.#links.find(id);
+  }
+
+  listLinks(): StoredLink[] {
+    return this.#links.list();
+  }
+
+  /** What has come in by it and is not whole goes too. */
+  async removeLink(id: string): Promise<StoredLink | undefined> {
+    const link = this.#links.remove(id);
+    this.#uploads.dropThoseOf(id);
+    await this.#setAlarm();
+    return link;
+  }
+
+  countFile(linkId: string): void {
+    this.#links.countFile(linkId);
+  }
+
+  async reserveUpload(upload: OpenUpload, roomBytes: number): Promise<Reservation> {
+    const reservation = this.#uploads.reserve(upload, roomBytes);
+    await this.#setAlarm();
+    return reservation;
+  }
+
+  findUpload(id: string, linkId: string): { upload: OpenUpload; parts: UploadedPart[] } | undefined {
+    return this.#uploads.find(id, linkId);
+  }
+
+  addUploadPart(id: string, part: UploadedPart): void {
+    this.#uploads.addPart(id, part);
+  }
+
+  endUpload(id: string): void {
+    this.#uploads.end(id);
   }
 }
