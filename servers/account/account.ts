@@ -106,12 +106,12 @@ export class Account extends DurableObject<AccountBindings> {
   }
 
   override async alarm(): Promise<void> {
-    await this.#uploads.doDue(Date.now());
+    await this.#uploads.run(Date.now());
     await this.#setAlarm();
   }
 
   async #setAlarm(): Promise<void> {
-    const dueMs = this.#uploads.nextDueMs();
+    const dueMs = this.#uploads.dueAtMs();
     if (dueMs !== undefined) await this.ctx.storage.setAlarm(dueMs);
   }
 

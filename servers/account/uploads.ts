@@ -113,14 +113,14 @@ export class UploadRows {
     this.#sql.exec("UPDATE uploads SET due_at_ms = started_at_ms WHERE link_id = ?", linkId);
   }
 
-  /** When `doDue` has something to do next. */
-  nextDueMs(): number | undefined {
+  /** When `run` has something to do next. */
+  dueAtMs(): number | undefined {
     const { due } = this.#sql.exec("SELECT min(due_at_ms) AS due FROM uploads").one();
     return due === null ? undefined : Number(due);
   }
 
   /** Removes what was left lying. What the bucket does not let go of is tried again in an hour. */
-  async doDue(nowMs: number): Promise<void> {
+  async run(nowMs: number): Promise<void> {
     const rows = this.#sql
       .exec("SELECT * FROM uploads WHERE due_at_ms <= ? LIMIT ?", nowMs, MAX_ENDED_AT_ONCE)
       .toArray();

@@ -45,7 +45,7 @@ export function uploadPage({ path, expiresAtMs }: StoredLink, url: string): Resp
         <label class="drop" for="files">
           <strong>${isFolder ? "Choose files" : "Choose a file"}</strong>
           <span class="hint">or drop ${isFolder ? "them" : "it"} anywhere on this page</span>
-          <input id="files" type="file" ${isFolder ? MULTIPLE : undefined} />
+          <input id="files" class="unseen" type="file" ${isFolder ? MULTIPLE : undefined} />
         </label>
         <ul id="list" aria-label="Files sent"></ul>
         <p id="news" class="unseen" role="status"></p>
@@ -107,8 +107,9 @@ curl -fsS -X POST "$URL?upload=$ID&complete"`;
 
 const STYLE = `
 .drop {
+  position: relative;
   display: grid;
-  gap: 0.25rem;
+  gap: 0.6rem;
   justify-items: center;
   padding: 1.75rem 1rem;
   text-align: center;
@@ -117,8 +118,8 @@ const STYLE = `
   cursor: pointer;
 }
 .drop:hover, .dropping .drop { border-color: var(--accent); }
-.drop strong { color: var(--accent); }
-.drop input { max-width: 100%; margin-top: 0.75rem; font: inherit; font-size: 0.9rem; color: var(--soft); }
+.drop:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
+.drop strong { padding: 0.6rem 1.4rem; border-radius: 10px; background: var(--accent); color: var(--on-accent); }
 [hidden] { display: none; }
 .unseen { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 #list { margin: 1.25rem 0 0; padding: 0; list-style: none; }

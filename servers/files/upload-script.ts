@@ -78,7 +78,7 @@ function showFile(file) {
   };
   return {
     wait: () => {
-      bar.removeAttribute("value");
+      bar.value = 0;
       show("Waiting", false, true);
     },
     progress: (sent) => {
