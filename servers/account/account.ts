@@ -8,6 +8,8 @@ import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
+import { LinkRows, type StoredLink } from "./share-links.ts";
+import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashRow } from "./trash-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
@@ -86,6 +88,8 @@ export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #signIn: SignInTable;
   readonly #storage: StorageKeeper;
+  readonly #links: LinkRows;
+  readonly #uploads: UploadRows;
   readonly #chores: readonly Chore[];
 
   constructor(state: DurableObjectState, env: AccountEnv) {
@@ -96,7 +100,9 @@ export class Account extends DurableObject<AccountEnv> {
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
-    this.#chores = this.#storage.chores;
+    this.#links = new LinkRows(this.#sql);
+    this.#uploads = new UploadRows(this.#sql, env.FILES);
+    this.#chores = [...this.#storage.chores, this.#uploads];
   }
 
   override async alarm(): Promise<void> {
@@ -205,5 +211,47 @@ export class Account extends DurableObject<AccountEnv> {
 
   async #arm(): Promise<void> {
     await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  addLink(link: StoredLink): boolean {
+    return this.#links.add(link);
+  }
+
+  findLink(id: string): StoredLink | undefined {
+    return this.#links.find(id);
+  }
+
+  listLinks(): StoredLink[] {
+    return this.#links.list();
+  }
+
+  /** What has come in by it and is not whole goes too. */
+  async removeLink(id: string): Promise<StoredLink | undefined> {
+    const link = this.#links.remove(id);
+    this.#uploads.dropThoseOf(id);
+    await this.#arm();
+    return link;
+  }
+
+  countFile(linkId: string): void {
+    this.#links.countFile(linkId);
+  }
+
+  async reserveUpload(upload: OpenUpload, roomBytes: number): Promise<Reservation> {
+    const reservation = this.#uploads.reserve(upload, roomBytes);
+    await this.#arm();
+    return reservation;
+  }
+
+  findUpload(id: string, linkId: string): { upload: OpenUpload; parts: UploadedPart[] } | undefined {
+    return this.#uploads.find(id, linkId);
+  }
+
+  addUploadPart(id: string, part: UploadedPart): void {
+    this.#uploads.addPart(id, part);
+  }
+
+  endUpload(id: string): void {
+    this.#uploads.end(id);
   }
 }
