@@ -35,6 +35,7 @@ export const filesShare = defineTool({
     ...linkOutput.partial().shape,
     revoked: linkOutput.optional(),
     links: z.array(linkOutput).optional(),
+    note: z.string().optional(),
   }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["files:read", "files:write"],
@@ -49,7 +50,8 @@ export const filesShare = defineTool({
       purpose: isUpload ? "upload" : "download",
       expiresInSeconds: expires_in_seconds ?? DEFAULT_LIFE_SECONDS,
     });
-    return { output: { url: link.url, ...describeLink(link) } };
+    const note = isUpload ? { note: `Open it in a browser, or: curl -T FILE '${link.url}'` } : {};
+    return { output: { url: link.url, ...describeLink(link), ...note } };
   },
 });
 
