@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ToolError } from "../../servers/shared/errors.ts";
-import { filesPrefix, normalizePath } from "../../servers/shared/paths.ts";
+import { filesPrefix, normalizeFolder, normalizePath } from "../../servers/shared/paths.ts";
 
 /* What holds for every path that is let in, whatever was given. */
 
@@ -41,7 +41,8 @@ function letIn(given: string): string | undefined {
     return normalizePath(given);
   } catch (error) {
     expect(error).toBeInstanceOf(ToolError);
-    expect(error).toMatchObject({ code: "invalid_input" });
+    const saysWhy = expect.stringMatching(/^The path .+\. Give a path such as/);
+    expect(error).toMatchObject({ code: "invalid_input", message: saysWhy });
     return undefined;
   }
 }
@@ -104,5 +105,14 @@ test("a key and a URL made of a path stay below their prefix, and lead back to t
     const url = new URL(path.split("/").map(encodeURIComponent).join("/"), base);
     expect(url.href.startsWith(base.href)).toBe(true);
     expect(decodeURIComponent(url.pathname.slice(base.pathname.length))).toBe(path);
+  });
+});
+
+test("a folder of a path is the prefix of the files in it alone", () => {
+  always((path) => {
+    const folder = normalizeFolder(path);
+    expect(normalizeFolder(folder)).toBe(folder);
+    expect(`${path}0/file`.startsWith(folder)).toBe(false);
+    if (folder.length < 890) expect(normalizePath(`${folder}file`)).toBe(`${folder}file`);
   });
 });
