@@ -134,9 +134,11 @@ test.each([
     );
     return [upMb, downMb];
   };
-  // R2's local stand-in lives in workerd too: its buffers are filled first.
-  await pass(GIGABYTE / 4);
-  for (const grownMb of await pass(GIGABYTE)) expect(grownMb).toBeLessThan(128);
+  // R2's local stand-in lives in workerd too, with buffers of its own: what counts is that four times as much needs
+  // no more of them.
+  const less = await pass(GIGABYTE / 4);
+  const more = await pass(GIGABYTE);
+  for (const [index, grownMb] of more.entries()) expect(grownMb - (less[index] ?? 0)).toBeLessThan(100);
 });
 
 test("uploads that stop half-way leave what was there, and nothing else", async () => {
