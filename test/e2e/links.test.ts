@@ -70,7 +70,7 @@ async function digestOf(file: string): Promise<string> {
 }
 
 async function namesIn(inFolder: string): Promise<unknown> {
-  const { files } = await call("files_list", { folder: inFolder, recursive: true });
+  const { files } = await call("files_list", { folder: inFolder, glob: "**" });
   return z
     .array(z.object({ path: z.string() }))
     .parse(files ?? [])
@@ -259,6 +259,8 @@ describe("in a browser", () => {
     const { page } = chrome;
     const url = await shareText(`hostile/${name}`, content);
     await page.send("Page.navigate", { url });
+    await expect.poll(async () => await page.evaluate("location.pathname")).toBe(new URL(url).pathname);
+    // What would run has run by then.
     await pause(1_000);
     expect(await page.evaluate("location.pathname")).toBe(new URL(url).pathname);
     expect(await page.evaluate("document.documentElement.textContent")).toContain("text");
