@@ -2,6 +2,7 @@ import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@clo
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
 import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
 import { noteRunning, readRunTime } from "./run-time.ts";
 
 type Env = Readonly<Record<string, unknown>>;
@@ -17,12 +18,6 @@ const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status"]);
 const SECRET_KEY = "pincer:guest-secret";
 export const FILES_AT = "/workspace/files";
 
-/** The binding, not the bucket: `mountBucket` looks it up on `env`. */
-const FILES_BINDING = "FILES";
-/** Whatever s3fs remembers of names and sizes would hide what was stored since, for a minute by the SDK's choice. */
-const S3FS_OPTIONS = ["stat_cache_expire=0"];
-/** The name that the SDK gives the bucket inside the container; only its own handler ever answers it. */
-const MOUNT_HOST = "r2.internal";
 /** Refused by the platform's own list too, before any code of ours is asked. */
 const NEVER_ALLOWED = ["169.254.*", "fd00:ec2::*", "100.100.100.200", "metadata.google.internal", "metadata.goog"];
 
@@ -137,6 +132,12 @@ export class Sandbox extends SdkSandbox<Env> {
     return { state, startedAtMs, ranMs: pastMs + Math.max(0, Date.now() - startedAtMs) };
   }
 
+  /** Called for the mount's proxy where it refuses something; the call in which it happens tells of it. */
+  async noteRefusal(path: string, reason: string): Promise<void> {
+    await Promise.resolve();
+    console.log(path, reason);
+  }
+
   /** Ends the container where there is one: the SDK would start it to unmount what is mounted no longer. */
   async end(): Promise<void> {
     if (this.ctx.container?.running === true) await this.destroy();
@@ -177,12 +178,14 @@ export class Sandbox extends SdkSandbox<Env> {
 
 /**
  * Every request that leaves a container comes through here; the platform finds this class by its name on the Worker.
- * The bucket's prefix comes from the Durable Object, so the container cannot choose another caller's.
+ * The SDK's own answers to s3fs would overwrite and remove whatever is there.
  */
 export class ContainerProxy extends SdkContainerProxy {
+  declare protected env: Cloudflare.Env & MountBindings;
+
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (url.hostname === MOUNT_HOST) return await super.fetch(request);
+    if (url.hostname === MOUNT_HOST) return await serveMount(request, this.ctx.props, this.env);
     const settings = parseSettings({ ...this.env });
     const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);

@@ -107,6 +107,13 @@ export function filesPrefix(userId: string): string {
   return `users/${userId}/files/`;
 }
 
+/** Whose files `prefix`, as `filesPrefix` made it, begins. */
+export function filesOwner(prefix: string): string {
+  const [, userId] = /^users\/([^/]+)\/files\/$/.exec(prefix) ?? [];
+  if (userId === undefined) throw new Error("That is nobody's prefix.");
+  return userId;
+}
+
 /** What a file is by its name: `text/csv`; unknown endings are bytes. */
 export function mimeTypeOf(path: string): string {
   return mime.getType(path) ?? "application/octet-stream";
