@@ -3,6 +3,7 @@ import { ToolError } from "../../servers/shared/errors.ts";
 /** Of what a Unix file has beside its bytes, this is kept as metadata of the object; all else is the same for all. */
 export type Attributes = Readonly<Partial<Record<"mode" | "mtime", string>>>;
 
+export const FOLDER_TYPE = "application/x-directory";
 const TYPE = 0o170000;
 const FILE = 0o100000;
 const FOLDER = 0o040000;
@@ -30,19 +31,20 @@ export function hasSameAttributes(object: R2Object, { mode, mtime }: Attributes)
   );
 }
 
-/** What an object tells s3fs about itself, or a folder that is there only by what it holds. */
-export function attributeHeaders(object: R2Object | undefined, isFolder: boolean): Headers {
-  const given = Number.parseInt(object?.customMetadata?.["mode"] ?? "", 8);
+/** What an object tells s3fs about itself. A folder without an object is as old as the first of what it holds. */
+export function attributeHeaders(
+  { uploaded, customMetadata, httpMetadata, httpEtag }: R2Object,
+  isFolder: boolean,
+): Headers {
+  const given = Number.parseInt(customMetadata?.["mode"] ?? "", 8);
   const bits = Number.isNaN(given) ? (isFolder ? FOLDER_MODE : FILE_MODE) : given & 0o7777;
-  const uploadedSeconds = Math.floor((object?.uploaded.getTime() ?? 0) / 1_000);
   return new Headers({
-    "Content-Type": isFolder
-      ? "application/x-directory"
-      : (object?.httpMetadata?.contentType ?? "application/octet-stream"),
+    "Content-Type": isFolder ? FOLDER_TYPE : (httpMetadata?.contentType ?? "application/octet-stream"),
+    "Last-Modified": uploaded.toUTCString(),
+    ETag: httpEtag,
     "x-amz-meta-mode": String((isFolder ? FOLDER : FILE) | bits),
-    "x-amz-meta-mtime": object?.customMetadata?.["mtime"] ?? String(uploadedSeconds),
+    "x-amz-meta-mtime": customMetadata?.["mtime"] ?? String(Math.floor(uploaded.getTime() / 1_000)),
     "x-amz-meta-uid": "0",
     "x-amz-meta-gid": "0",
-    ...(object === undefined ? {} : { "Last-Modified": object.uploaded.toUTCString(), ETag: object.httpEtag }),
   });
 }

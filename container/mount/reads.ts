@@ -22,17 +22,18 @@ export function keyOf({ files }: Mounted, path: string): string {
 
 export async function head(mounted: Mounted, path: string): Promise<Response> {
   const key = keyOf(mounted, path);
-  const isFolder = key.endsWith("/");
   const object = await mounted.bucket.head(key);
-  if (object === null && !(isFolder && (await holdsAnything(mounted, key)))) return new Response(null, { status: 404 });
-  const headers = attributeHeaders(object ?? undefined, isFolder);
-  headers.set("Content-Length", String(object?.size ?? 0));
-  return new Response(null, { headers });
-}
-
-async function holdsAnything({ bucket }: Mounted, folderKey: string): Promise<boolean> {
-  const { objects } = await bucket.list({ prefix: folderKey, limit: 1 });
-  return objects.length > 0;
+  if (object !== null) {
+    const headers = attributeHeaders(object, key.endsWith("/"));
+    headers.set("Content-Length", String(object.size));
+    return new Response(null, { headers });
+  }
+  // What files_write put into a folder made no object for that.
+  const below = key.endsWith("/") ? await mounted.bucket.list({ prefix: key, limit: 1 }) : undefined;
+  const [first] = below?.objects ?? [];
+  return first === undefined
+    ? new Response(null, { status: 404 })
+    : new Response(null, { headers: attributeHeaders(first, true) });
 }
 
 export async function read(mounted: Mounted, path: string, rangeHeader: string | null): Promise<Response> {

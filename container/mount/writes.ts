@@ -1,6 +1,6 @@
 import { ToolError } from "../../servers/shared/errors.ts";
 import { normalizePath } from "../../servers/shared/paths.ts";
-import { type Attributes, hasSameAttributes, readAttributes } from "./attributes.ts";
+import { type Attributes, FOLDER_TYPE, hasSameAttributes, readAttributes } from "./attributes.ts";
 import { type Mounted, keyOf } from "./reads.ts";
 import { copyXml, xmlAnswer } from "./xml.ts";
 
@@ -80,7 +80,7 @@ async function retouch(mounted: Mounted, path: string, attributes: Attributes): 
 
 async function putFolder({ bucket }: Mounted, key: string, attributes: Attributes): Promise<R2Object> {
   return await bucket.put(key, new Uint8Array(), {
-    httpMetadata: { contentType: "application/x-directory" },
+    httpMetadata: { contentType: FOLDER_TYPE },
     customMetadata: { ...attributes },
   });
 }
