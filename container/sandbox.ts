@@ -2,6 +2,7 @@ import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@clo
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
 import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { Refusals, withRefusals } from "./mount/refusals.ts";
 import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
 import { noteRunning, readRunTime } from "./run-time.ts";
 
@@ -37,6 +38,7 @@ export class Sandbox extends SdkSandbox<Env> {
   override labels = { product: "pincer" };
   #mounting: Promise<void> | undefined;
   #serving: Promise<void> | undefined;
+  readonly #refusals = new Refusals();
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -70,11 +72,18 @@ export class Sandbox extends SdkSandbox<Env> {
 
   /**
    * Runs a program of `container/guest`: its frames are the answer's body. The container is started where it does not
-   * run, and the server in it where that is gone. 502 where something else is in the server's place.
+   * run, and the server in it where that is gone. 502 where something else is in the server's place. With a `mark`, a
+   * last frame that carries it tells what was refused to the container's programs in the caller's files.
    */
-  async callGuest(program: string, request: string): Promise<Response> {
+  async callGuest(program: string, request: string, mark?: string): Promise<Response> {
     await this.#serving;
     if (!ONLOOKERS.has(program)) this.renewActivityTimeout();
+    const answer = await this.#askGuest(program, request);
+    if (mark === undefined || answer.body === null) return answer;
+    return new Response(withRefusals(answer.body, this.#refusals, mark), answer);
+  }
+
+  async #askGuest(program: string, request: string): Promise<Response> {
     const answer = await this.#sendGuest(program, request);
     if (answer !== undefined) return answer;
     this.#serving ??= this.#serveGuest().finally(() => (this.#serving = undefined));
@@ -134,8 +143,7 @@ export class Sandbox extends SdkSandbox<Env> {
 
   /** Called for the mount's proxy where it refuses something; the call in which it happens tells of it. */
   async noteRefusal(path: string, reason: string): Promise<void> {
-    await Promise.resolve();
-    console.log(path, reason);
+    await Promise.resolve(this.#refusals.note(path, reason));
   }
 
   /** Ends the container where there is one: the SDK would start it to unmount what is mounted no longer. */

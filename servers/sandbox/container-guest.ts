@@ -3,7 +3,7 @@ import { sha256Hex } from "../../auth/secrets.ts";
 import { FILES_AT, type Lifecycle, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import { cancelled, containerFailure, endedContainer, isOutOfProcesses } from "./container-failures.ts";
-import { lastWord, orAborted } from "./container-stream.ts";
+import { type LastWord, lastWord, orAborted } from "./container-stream.ts";
 import type { Watch } from "./driver.ts";
 
 /** What the guest's programs keep: parts of files, outputs of commands. */
@@ -35,8 +35,8 @@ export interface Talk {
 export interface Guest {
   /** Where the container is in its life. Does not start it, as `end` does not; everything else does. */
   lifecycle(): Promise<Lifecycle>;
-  /** Runs a program that may take long. Its last word is the result; when `watch.signal` aborts it is ended. */
-  run(talk: Talk, watch: Watch): Promise<unknown>;
+  /** Runs a program that may take long. Its last word is the value; when `watch.signal` aborts it is ended. */
+  run(talk: Talk, watch: Watch): Promise<LastWord>;
   /** Asks a program that answers at once. */
   ask(program: "files" | "tell" | "list" | "contexts" | "status", request: Request): Promise<unknown>;
   /** Ends the container with all that is in it but the files. */
@@ -64,12 +64,17 @@ export async function connectGuest(
     throw endedContainer("Your files could not be mounted, and the sandbox was ended", cause);
   }
 
-  async function call(program: string, id: string, request: Request): Promise<ReadableStream<Uint8Array>> {
+  async function call(
+    program: string,
+    id: string,
+    request: Request,
+    mark?: string,
+  ): Promise<ReadableStream<Uint8Array>> {
     const json = JSON.stringify({ ...request, id, filesAt: FILES_AT }, wellFormed);
     if (new TextEncoder().encode(json).length > MAX_REQUEST_BYTES) {
       throw new ToolError("too_large", "That is too much for one call; write it to a file first.");
     }
-    const { status, body } = await sandbox.callGuest(program, json);
+    const { status, body } = await sandbox.callGuest(program, json, mark);
     if (status === 200 && body !== null) return body;
     if (status === 503) throw new Error(await new Response(body).text());
     await sandbox.destroy();
@@ -93,17 +98,24 @@ export async function connectGuest(
     }
   }
 
-  async function listen({ program, id, request, answersWithinMs }: Talk, watch: Watch): Promise<unknown> {
+  async function listen(
+    { program, id, request, answersWithinMs }: Talk,
+    watch: Watch,
+  ): Promise<LastWord | "unmounted"> {
     if (watch.signal.aborted) throw cancelled();
     const stop = async (): Promise<void> => {
-      await call("stop", id, {}).then(lastWord, () => undefined);
+      await call("stop", id, {}).then(
+        async (stream) => await lastWord(stream),
+        () => undefined,
+      );
     };
-    const stream = await orAborted(call(program, id, request), watch.signal, stop);
+    const mark = crypto.randomUUID();
+    const stream = await orAborted(call(program, id, request, mark), watch.signal, stop);
     const deadline = AbortSignal.timeout(answersWithinMs + GRACE_MS);
     let cause: unknown;
     try {
-      const end = await lastWord(stream, watch, AbortSignal.any([watch.signal, deadline]));
-      if (end !== undefined) return end.value;
+      const end = await lastWord(stream, { watch, mark, signal: AbortSignal.any([watch.signal, deadline]) });
+      if (end !== undefined) return end.value === "unmounted" ? "unmounted" : end;
     } catch (error) {
       if (error instanceof ToolError) throw error;
       cause = error;

@@ -14,7 +14,7 @@ import type {
   SandboxStatus,
   Watch,
 } from "./driver.ts";
-import { codeResult, containerCommand, containerUsage, contextList, parseGuest } from "./guest.ts";
+import { codeResult, containerCommand, containerUsage, contextList, parseGuest, withNotes } from "./guest.ts";
 
 const COST_NOTE =
   "What it has cost is an estimate: no container says how much its processor worked, so a tenth is taken.";
@@ -52,7 +52,7 @@ function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType):
 
 async function exec(guest: Guest, input: Command, watch: Watch): Promise<CommandResult> {
   const processId = crypto.randomUUID();
-  const result = await guest.run(
+  const { value, notes } = await guest.run(
     {
       program: "run",
       id: processId,
@@ -61,11 +61,11 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
     },
     watch,
   );
-  return { processId, ...parseGuest(containerCommand, result) };
+  return { processId, ...withNotes(parseGuest(containerCommand, value), notes) };
 }
 
 async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeResult> {
-  const result = await guest.run(
+  const { value, notes } = await guest.run(
     {
       program: "context",
       id: crypto.randomUUID(),
@@ -74,7 +74,7 @@ async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeRes
     },
     watch,
   );
-  return parseGuest(codeResult, result);
+  return withNotes<CodeResult>(parseGuest(codeResult, value), notes);
 }
 
 async function listContexts(guest: Guest): Promise<readonly CodeContextInfo[]> {
