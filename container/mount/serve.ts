@@ -19,7 +19,6 @@ export const S3FS_OPTIONS = [
   // A folder is what answers at its name with a slash; s3fs need not look for it in three more ways.
   "notsup_compat_dir",
   "listobjectsv2",
-  "multipart_size=20",
   // A bucket that does not answer is asked again for half a minute, within the time of one call.
   "retries=3",
 ];

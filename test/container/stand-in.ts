@@ -1,8 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { type IncomingMessage, type ServerResponse, createServer, request as httpRequest } from "node:http";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import {
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+  createServer,
+  request as httpRequest,
+} from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
@@ -35,17 +41,34 @@ export function whyNoStandIn(): string | undefined {
   }
 }
 
+/** Why nothing can be mounted in one on this machine, or nothing. */
+export function whyNoMount(): string | undefined {
+  try {
+    execFileSync("bwrap", [...JAIL, ...MAY_MOUNT, "/usr/bin/bash", "-c", "exec 3<>/dev/fuse && s3fs --version"], {
+      stdio: "pipe",
+    });
+    return undefined;
+  } catch {
+    return "s3fs is not installed, or bubblewrap may not use /dev/fuse";
+  }
+}
+
 /**
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
- * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
+ * only a real engine shows (the image and its server) is not proved here. With `isMounted`, the SDK mounts the files by
+ * s3fs, whose requests go to the Worker's ContainerProxy; else an empty folder is in their place.
  */
-export async function startStandIn(settings: Readonly<Record<string, string>> = {}): Promise<StandIn> {
+export async function startStandIn(
+  settings: Readonly<Record<string, string>> = {},
+  { isMounted = false }: { readonly isMounted?: boolean } = {},
+): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), guest);
+    const jail =
+      containers.get(id) ?? startJail(join(folder, String(opened++)), { guest, isMounted, leave: leaveFrom(id) });
     containers.set(id, jail);
     return await jail;
   };
@@ -55,13 +78,22 @@ export async function startStandIn(settings: Readonly<Record<string, string>> = 
     await (await jail)?.stop();
   };
 
+  /** What leaves a container comes to its Durable Object, as the platform would hand it over. */
+  const leaveFrom = (id: string) => (request: IncomingMessage, response: ServerResponse) => {
+    const headers = { ...request.headers, "x-stand-in-leaves": id };
+    forward(request, response, { host: worker.hostname, port: worker.port, headers });
+  };
+
   const gateway = createServer((request, response) => {
     const id = String(request.headers["x-container"]);
     const served =
       request.method === "DELETE"
         ? stop(id).then(() => response.end())
         : open(id).then(async (jail) => {
-            if (request.url !== "/stand-in/end") return pass(request, response, jail);
+            if (request.url !== "/stand-in/end") {
+              const port = String(Number(request.headers["x-port"]));
+              return forward(request, response, { socketPath: join(jail.relay, port), headers: request.headers });
+            }
             await jail.ended;
             response.end();
           });
@@ -71,8 +103,9 @@ export async function startStandIn(settings: Readonly<Record<string, string>> = 
   const address = gateway.address();
   const port = typeof address === "object" ? address?.port : undefined;
   const miniflare = await startWorker({ ...settings, STAND_IN: `http://127.0.0.1:${port}` });
+  const worker = await miniflare.ready;
   return {
-    url: (await miniflare.ready).href,
+    url: worker.href,
     stopContainers: async () => {
       await Promise.all([...containers.keys()].map(stop));
     },
@@ -105,18 +138,36 @@ interface Jail {
   stop(): Promise<void>;
 }
 
-async function startJail(folder: string, guest: string): Promise<Jail> {
-  for (const name of ["workspace", "relay"]) await mkdir(join(folder, name), { recursive: true });
+const JAIL = [
+  ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
+  ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
+  ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
+];
+const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS_ADMIN"];
+
+interface JailPlan {
+  readonly guest: string;
+  readonly isMounted: boolean;
+  readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+async function startJail(folder: string, { guest, isMounted, leave }: JailPlan): Promise<Jail> {
+  const relay = join(folder, "relay"); // At most 107 characters with a port.
+  for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
+  await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
+  // s3fs sends an Expect header that only Node minds.
+  const outside = createServer(leave).on("checkExpectation", leave);
+  await once(outside.listen(join(relay, "outside")), "listening");
   const child: ChildProcess = spawn(
     "bwrap",
     [
-      ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
-      ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
-      ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
+      ...JAIL,
+      ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
       ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
       ...["--bind", join(folder, "workspace"), "/workspace"],
       // A file system of its own, as the mount is one.
-      ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
+      ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
+      ...["--bind", relay, "/relay"],
       ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
       ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
       ...["/opt/node/bin/node", "/opt/server.mjs"],
@@ -124,7 +175,6 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
     { stdio: ["ignore", "ignore", "inherit"] },
   );
   const ended = once(child, "exit");
-  const relay = join(folder, "relay"); // At most 107 characters with a port.
   while (!existsSync(join(relay, "3000"))) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -135,20 +185,18 @@ async function startJail(folder: string, guest: string): Promise<Jail> {
     stop: async () => {
       child.kill("SIGKILL");
       await ended;
+      outside.closeAllConnections();
+      outside.close();
     },
   };
 }
 
-function pass(request: IncomingMessage, response: ServerResponse, { relay }: Jail): void {
-  const { method, url, headers } = request;
-  const inner = httpRequest(
-    { socketPath: join(relay, String(Number(headers["x-port"]))), method, path: url, headers },
-    (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-      answer.on("error", () => response.destroy());
-    },
-  );
+function forward(request: IncomingMessage, response: ServerResponse, to: RequestOptions): void {
+  const inner = httpRequest({ ...to, method: request.method, path: request.url }, (answer) => {
+    response.writeHead(answer.statusCode ?? 500, answer.headers);
+    answer.pipe(response);
+    answer.on("error", () => response.destroy());
+  });
   inner.on("error", () => response.destroy());
   response.on("close", () => inner.destroy());
   request.pipe(inner);
