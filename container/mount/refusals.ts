@@ -25,11 +25,7 @@ export class Refusals {
  * The same frames of a guest's program, and behind them what was refused meanwhile, where anything was. `mark` tells
  * that frame from one which the program made up.
  */
-export function withRefusals(
-  frames: ReadableStream<Uint8Array>,
-  refusals: Refusals,
-  mark: string,
-): ReadableStream<Uint8Array> {
+export function withRefusals(frames: ReadableStream, refusals: Refusals, mark: string): ReadableStream {
   const { readable, writable } = new IdentityTransformStream();
   const tell = async (): Promise<void> => {
     await frames.pipeTo(writable, { preventClose: true });
