@@ -193,7 +193,9 @@ export class ContainerProxy extends SdkContainerProxy {
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (url.hostname === MOUNT_HOST) return await serveMount(request, this.ctx.props, this.env);
+    if (url.hostname === MOUNT_HOST) {
+      return await serveMount(request, this.ctx.props, this.env, (work) => this.ctx.waitUntil(work));
+    }
     const settings = parseSettings({ ...this.env });
     const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);

@@ -43,7 +43,8 @@ export function createPipeline(
   const { userId } = caller;
   const driver = createDriver(bindings, settings);
   const now = (): Date => new Date();
-  const files = createFileStore(bindings.FILES, userId);
+  const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
+  const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
   return {
     caller,
     log: consoleLog,
@@ -60,7 +61,7 @@ export function createPipeline(
       delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
     },
     record: createRecorder(books, {
-      account: bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
+      account,
       userId,
       clientId: caller.clientId,
       isBilled: settings.SANDBOX_DRIVER === "container",

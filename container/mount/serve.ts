@@ -1,6 +1,7 @@
 import * as z from "zod";
-import { createFileStore, filesOwner } from "../../servers/files/store.ts";
-import type { ToolError } from "../../servers/shared/errors.ts";
+import type { Account } from "../../servers/account/account.ts";
+import { createFileStore } from "../../servers/files/store.ts";
+import { filesOwner } from "../../servers/shared/paths.ts";
 import { answerMount } from "./mount.ts";
 
 /** The name that the SDK gives the bucket inside the container. */
@@ -40,19 +41,28 @@ interface Listener extends Rpc.DurableObjectBranded {
 
 export interface MountBindings {
   readonly [FILES_BINDING]: R2Bucket;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly SANDBOX: DurableObjectNamespace<Listener>;
 }
 
 /** Answers a request to `MOUNT_HOST` from the container that `props` were made for. */
-export async function serveMount(request: Request, props: unknown, env: MountBindings): Promise<Response> {
+export async function serveMount(
+  request: Request,
+  props: unknown,
+  env: MountBindings,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Response> {
   const parsed = propsSchema.safeParse(props);
   if (!parsed.success) return new Response("The files are not mounted.\n", { status: 403 });
   const { containerId, outboundByHostOverrides } = parsed.data;
   const { prefix } = outboundByHostOverrides[MOUNT_HOST].params.buckets[FILES_BINDING];
+  const userId = filesOwner(prefix.replace(/^\//, ""));
+  const account = env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
   const bucket = env[FILES_BINDING];
-  const files = createFileStore(bucket, filesOwner(prefix.replace(/^\//, "")));
+  const files = createFileStore(bucket, userId, { account, waitUntil });
   const sandbox = env.SANDBOX.get(env.SANDBOX.idFromString(containerId));
-  return await answerMount(request, { bucket, files }, async (path: string, refusal: ToolError) => {
-    await sandbox.noteRefusal(path, refusal.message);
+  return await answerMount(request, { bucket, files }, async (path, { message }) => {
+    // What was refused stays refused, whether the call can tell of it or not.
+    await sandbox.noteRefusal(path, message).catch(() => undefined);
   });
 }

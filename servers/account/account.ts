@@ -2,6 +2,14 @@ import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
 import { isScope } from "../../auth/scopes.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
+import { consoleLog } from "../core/log.ts";
+import { filesPrefix } from "../shared/paths.ts";
+import { type Settings, parseSettings } from "../shared/settings.ts";
+import { type Chore, armAlarm, runChores } from "./chores.ts";
+import { FileDeletions } from "./file-deletions.ts";
+import { type ChangeOutcome, type FileChange, StorageLedger, type StorageSums } from "./storage-ledger.ts";
+import { removeTrash, removeVersions, storageChores } from "./storage-upkeep.ts";
+import type { TrashRow } from "./trash-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
 export interface AuditRow {
@@ -74,7 +82,6 @@ const tokenRecord = z.object({
 
 const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
-/** One person's books: what was called, what it cost, and the personal access tokens. One object per `userId`. */
 const RECORD_AUDIT = `
   INSERT OR IGNORE INTO audit
   SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
@@ -86,13 +93,37 @@ const RECORD_COSTS = `
   INSERT OR IGNORE INTO costs
   SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
 
-export class Account extends DurableObject<object> {
-  readonly #sql: SqlStorage;
+interface AccountEnv {
+  readonly FILES: R2Bucket;
+}
 
-  constructor(state: DurableObjectState, env: object) {
+/** What an account says of its person's storage. */
+export interface StorageState extends StorageSums {
+  readonly quotaBytes: number;
+}
+
+/**
+ * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
+ * per `userId`.
+ */
+export class Account extends DurableObject<AccountEnv> {
+  readonly #sql: SqlStorage;
+  readonly #storage: StorageLedger;
+  readonly #deletions: FileDeletions;
+  readonly #chores: readonly Chore[];
+  #parsedSettings: Settings | undefined;
+
+  constructor(state: DurableObjectState, env: AccountEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(SCHEMA);
+    this.#storage = new StorageLedger(this.#sql);
+    this.#deletions = new FileDeletions(env.FILES);
+    this.#chores = storageChores({ ledger: this.#storage, bucket: env.FILES }, () => this.#settings());
+  }
+
+  override async alarm(): Promise<void> {
+    await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
@@ -185,5 +216,71 @@ export class Account extends DurableObject<object> {
 
   clearAttempts(name: string): void {
     this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+  }
+
+  /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
+  async beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }> {
+    while (this.#deletions.running(change.path) !== undefined) await this.#deletions.running(change.path);
+    const state = this.storageState(change.userId);
+    const isAdmitted = this.#storage.begin(change, state.quotaBytes, Date.now());
+    await armAlarm(this.ctx.storage, this.#chores);
+    return { ...state, isAdmitted };
+  }
+
+  finishChange(id: string, outcome: ChangeOutcome): void {
+    this.#storage.finish(id, outcome, Date.now());
+  }
+
+  /** Where what came of a change is not known: it is looked for in a while. */
+  async giveUpChange(id: string): Promise<void> {
+    this.#storage.giveUp(id, Date.now());
+    await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  /** Deletes a file that still has that etag, and finishes the change with it; nothing where it is not to be had. */
+  async deleteFile(
+    id: string,
+    { path, etag }: { readonly path: string; readonly etag: string },
+    outcome: ChangeOutcome,
+  ): Promise<"deleted" | "changed" | "busy"> {
+    while (this.#deletions.running(path) !== undefined) await this.#deletions.running(path);
+    const userId = this.#storage.userId();
+    if (userId === undefined || this.#storage.isBeingWritten(path, id, Date.now())) return "busy";
+    if (!(await this.#deletions.deleteUnchanged(filesPrefix(userId), path, etag))) return "changed";
+    this.finishChange(id, outcome);
+    return "deleted";
+  }
+
+  storageState(userId: string): StorageState {
+    this.#storage.open(userId, Date.now());
+    return { ...this.#storage.sums(), quotaBytes: this.#settings().FILES_QUOTA_MB * 1024 * 1024 };
+  }
+
+  listTrash(below: string | undefined, limit: number): TrashRow[] {
+    return this.#storage.trash.list(below, limit);
+  }
+
+  findTrash(what: { readonly id: string } | { readonly path: string }): TrashRow | undefined {
+    return this.#storage.trash.find(what);
+  }
+
+  /** Removes one version for good, or all that are in the trash now. */
+  async emptyTrash(id?: string): Promise<{ readonly versions: number; readonly freedBytes: number }> {
+    const storage = { ledger: this.#storage, bucket: this.env.FILES };
+    if (id !== undefined) return await removeVersions(storage, [this.#storage.trash.find({ id }) ?? []].flat());
+    const untilMs = Date.now();
+    const sum = { versions: 0, freedBytes: 0 };
+    for (;;) {
+      const { versions, freedBytes } = await removeTrash(storage, untilMs);
+      if (versions === 0) return sum;
+      sum.versions += versions;
+      sum.freedBytes += freedBytes;
+    }
+  }
+
+  /** Read when they are first needed, so that signing in does not wait for them. */
+  #settings(): Settings {
+    this.#parsedSettings ??= parseSettings({ ...this.env });
+    return this.#parsedSettings;
   }
 }

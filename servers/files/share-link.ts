@@ -2,7 +2,7 @@ import * as z from "zod";
 import { createSigner, isSameSecret } from "../../auth/secrets.ts";
 import { ToolError } from "../shared/errors.ts";
 import { SHARE_PATH } from "../shared/network-policy.ts";
-import { createFileStore, type FileBody, type FileInfo, type FileStore } from "./store.ts";
+import { createFileReader, type FileBody, type FileInfo, type FileStore } from "./store.ts";
 
 /** A link that anyone who holds it may use until it expires or is revoked. */
 export interface ShareLink {
@@ -79,7 +79,7 @@ export async function serveShareLink(
   const claims = await verify(new URL(request.url).pathname, settings);
   if (claims === undefined) return gone();
   try {
-    const files = createFileStore(bucket, claims.u);
+    const files = createFileReader(bucket, claims.u);
     const file = request.method === "HEAD" ? await files.stat(claims.p) : await files.read(claims.p);
     return new Response(bodyOf(file), {
       headers: {

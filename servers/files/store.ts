@@ -1,6 +1,12 @@
-import mime from "mime/lite";
 import { ToolError } from "../shared/errors.ts";
-import { normalizeFolder, normalizePath } from "../shared/paths.ts";
+import { filesPrefix, normalizePath, trashPrefix } from "../shared/paths.ts";
+import { contentOf, hold, infoOf, mimeTypeOf, reach, sizeOf } from "./bucket.ts";
+import { type FilesAccount, NOTHING_DONE, type Workplace, change } from "./changes.ts";
+import { listFolder } from "./listing.ts";
+import { copyFile, moveFile } from "./move.ts";
+import { place } from "./place.ts";
+import { removeFile } from "./remove.ts";
+import { emptyTrash, listTrash, restoreFile } from "./trash.ts";
 
 /** One file of a caller's workspace. */
 export interface FileInfo {
@@ -102,131 +108,76 @@ export interface FileStore {
   usage(): Promise<StorageUsage>;
 }
 
-/** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
-export function filesPrefix(userId: string): string {
-  return `users/${userId}/files/`;
-}
+/** As much of a store as looks and changes nothing: it needs no account. */
+export type FileReader = Pick<FileStore, "prefix" | "list" | "stat" | "read">;
 
-/** Whose files `prefix`, as `filesPrefix` made it, begins. */
-export function filesOwner(prefix: string): string {
-  const [, userId] = /^users\/([^/]+)\/files\/$/.exec(prefix) ?? [];
-  if (userId === undefined) throw new Error("That is nobody's prefix.");
-  return userId;
-}
-
-/** What a file is by its name: `text/csv`; unknown endings are bytes. */
-export function mimeTypeOf(path: string): string {
-  return mime.getType(path) ?? "application/octet-stream";
-}
-
-export function createFileStore(bucket: R2Bucket, userId: string): FileStore {
+export function createFileReader(bucket: R2Bucket, userId: string): FileReader {
   const prefix = filesPrefix(userId);
-  const keyOf = (path: string): string => prefix + normalizePath(path);
   const missing = (path: string): ToolError =>
     new ToolError("not_found", `There is no file ${path}; files_list shows what there is.`);
 
   return {
     prefix,
 
-    list: async ({ folder, recursive, limit, cursor }) => {
-      const page = await reach(() =>
-        bucket.list({
-          prefix: prefix + normalizeFolder(folder),
-          limit,
-          include: ["httpMetadata"],
-          ...(recursive ? {} : { delimiter: "/" }),
-          ...(cursor === undefined ? {} : { cursor }),
-        }),
-      );
-      return {
-        folders: page.delimitedPrefixes.map((key) => key.slice(prefix.length)),
-        files: page.objects.map((object) => infoOf(object, prefix)),
-        ...(page.truncated ? { cursor: page.cursor } : {}),
-      };
-    },
+    list: async (options) => await listFolder(bucket, prefix, options),
 
     stat: async (path) => {
-      const object = await reach(() => bucket.head(keyOf(path)));
+      const key = prefix + normalizePath(path);
+      const object = await reach(() => bucket.head(key));
       if (object === null) throw missing(path);
       return infoOf(object, prefix);
     },
 
     read: async (path, range) => {
-      const object = await reach(() => bucket.get(keyOf(path), range === undefined ? {} : { range }));
+      const key = prefix + normalizePath(path);
+      const object = await reach(() => bucket.get(key, range === undefined ? {} : { range }));
       if (object === null) throw missing(path);
-      // oxlint-disable-next-line typescript/no-unsafe-assignment -- R2 types its body as a stream of any; it is bytes.
-      return { ...infoOf(object, prefix), body: object.body };
+      return { ...infoOf(object, prefix), body: contentOf(object).body };
     },
-
-    write: async (path, content, options = {}) => {
-      const key = keyOf(path);
-      const object = await reach(() =>
-        put(bucket, key, content, {
-          httpMetadata: { contentType: options.mimeType ?? mimeTypeOf(key) },
-          ...(options.madeBy === undefined ? {} : { customMetadata: { ...options.madeBy } }),
-          ...(options.createOnly === true ? { onlyIf: { etagDoesNotMatch: "*" } } : {}),
-          ...(options.ifMatch === undefined ? {} : { onlyIf: { etagMatches: options.ifMatch } }),
-        }),
-      );
-      if (object === null) {
-        throw new ToolError("conflict", `${path} is not as you expected it; read it again before you write.`);
-      }
-      return infoOf(object, prefix);
-    },
-
-    copy: () => Promise.reject(unbuilt()),
-    move: () => Promise.reject(unbuilt()),
-
-    remove: async (path) => {
-      await reach(() => bucket.delete(keyOf(path)));
-    },
-
-    listTrash: () => Promise.reject(unbuilt()),
-    restore: () => Promise.reject(unbuilt()),
-    emptyTrash: () => Promise.reject(unbuilt()),
-    usage: () => Promise.reject(unbuilt()),
   };
 }
 
-function unbuilt(): ToolError {
-  return new ToolError("unavailable", "This is being built.");
+interface Keeping {
+  /** The caller's own; who else's files it were, it would count them to the caller. */
+  readonly account: FilesAccount;
+  /** For what a caller need not wait for. */
+  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-async function put(
-  bucket: R2Bucket,
-  key: string,
-  content: Uint8Array | string | SizedStream,
-  options: R2PutOptions,
-): Promise<R2Object | null> {
-  if (typeof content === "string" || content instanceof Uint8Array) return await bucket.put(key, content, options);
-  // R2 takes a stream only with a known length; FixedLengthStream also fails where the body is not that long.
-  const { readable, writable } = new FixedLengthStream(content.sizeBytes);
-  const refused = new AbortController();
-  const piped = content.body.pipeTo(writable, { signal: refused.signal });
-  // A body that fails makes the put fail; a put that is refused does not read the body.
-  piped.catch(() => undefined);
-  const object = await bucket.put(key, readable, options);
-  if (object === null) refused.abort();
-  else await piped;
-  return object;
-}
+export function createFileStore(bucket: R2Bucket, userId: string, { account, waitUntil }: Keeping): FileStore {
+  const reader = createFileReader(bucket, userId);
+  const { prefix } = reader;
+  const workplace: Workplace = { bucket, userId, files: prefix, trash: trashPrefix(userId), account, waitUntil };
 
-/** Runs one R2 operation and says it in our words where the bucket does not answer. */
-async function reach<T>(operation: () => Promise<T>): Promise<T> {
-  try {
-    return await operation();
-  } catch (cause) {
-    if (cause instanceof ToolError) throw cause;
-    throw new ToolError("unavailable", "The file store did not answer; nothing was changed, try again.", { cause });
-  }
-}
-
-function infoOf(object: R2Object, prefix: string): FileInfo {
   return {
-    path: object.key.slice(prefix.length),
-    sizeBytes: object.size,
-    mimeType: object.httpMetadata?.contentType ?? mimeTypeOf(object.key),
-    modifiedAt: object.uploaded,
-    etag: object.etag,
+    ...reader,
+    write: async (path, content, options) => await writeFile(workplace, path, content, options),
+    copy: async (from, to, options) => await copyFile(workplace, from, to, options),
+    move: async (from, to, options) => await moveFile(workplace, from, to, options),
+    remove: async (path, options) => await removeFile(workplace, path, options),
+    listTrash: async (options) => await listTrash(workplace, options),
+    restore: async (what, options) => await restoreFile(workplace, what, options),
+    emptyTrash: async (id) => await emptyTrash(workplace, id),
+    usage: async () => await reach(async () => await account.storageState(userId)),
   };
+}
+
+async function writeFile(
+  workplace: Workplace,
+  given: string,
+  content: Uint8Array | string | SizedStream,
+  { mimeType, madeBy, ...condition }: WriteOptions = {},
+): Promise<FileInfo> {
+  const path = normalizePath(given);
+  const held = await reach(async () => await hold(content));
+  const metadata = {
+    httpMetadata: { contentType: mimeType ?? mimeTypeOf(path) },
+    ...(madeBy === undefined ? {} : { customMetadata: { ...madeBy } }),
+  };
+  const placed = await change(workplace, { path, growsBytes: sizeOf(held), writes: true }, async (id) => {
+    const placed = await place(workplace, id, { path, content: held, metadata, ...condition });
+    return { value: placed, outcome: placed?.outcome ?? NOTHING_DONE };
+  });
+  if (placed !== undefined) return infoOf(placed.object, workplace.files);
+  throw new ToolError("conflict", `${path} is not as you expected it; read it again before you write.`);
 }

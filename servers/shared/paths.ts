@@ -1,7 +1,26 @@
 import { ToolError } from "./errors.ts";
 
 const MAX_PATH_BYTES = 900;
+/** What a disk takes: a longer name could not exist in a sandbox. */
+const MAX_NAME_BYTES = 255;
 const encoder = new TextEncoder();
+
+/** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
+export function filesPrefix(userId: string): string {
+  return `users/${userId}/files/`;
+}
+
+/** Whose files `prefix`, as `filesPrefix` made it, begins. */
+export function filesOwner(prefix: string): string {
+  const [, userId] = /^users\/([^/]+)\/files\/$/.exec(prefix) ?? [];
+  if (userId === undefined) throw new Error("That is nobody's prefix.");
+  return userId;
+}
+
+/** Where the caller's replaced and deleted versions are: beside the files, for sandboxes mount those. */
+export function trashPrefix(userId: string): string {
+  return `users/${userId}/trash/`;
+}
 
 /**
  * The one spelling of a workspace path: relative, `/` between names, Unicode NFC, no `.` or `..`, no empty names.
@@ -24,14 +43,30 @@ export function normalizeFolder(input: string): string {
 function pathRefusal(path: string): string | undefined {
   if (path === "") return "The path is empty.";
   if (encoder.encode(path).length > MAX_PATH_BYTES) return `The path is longer than ${MAX_PATH_BYTES} bytes.`;
-  // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/.test(path)) return "The path holds a control character.";
-  if (path.includes("\\")) return "The path holds a backslash.";
   if (!path.isWellFormed()) return "The path is not well-formed Unicode.";
-  for (const name of path.split("/")) {
-    if (name === "") return "The path has an empty name between two slashes.";
-    if (name === "." || name === "..") return "The path has a . or .. in it.";
-    if (/^(%2e|\.){1,2}$/i.test(name)) return "The path has an encoded . or .. in it.";
+  if (/[\p{Cc}\u2028\u2029\ufeff]/u.test(path)) return "The path holds a control character.";
+  // Zero-width spaces and marks of direction make one name look like another; the joiners are part of words and emoji.
+  if (/[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\p{Noncharacter_Code_Point}]/u.test(path)) {
+    return "The path holds an invisible character.";
   }
+  if (path.includes("\\")) return "The path holds a backslash.";
+  if (path.endsWith("/")) return "The path ends in a slash, so it names a folder and no file.";
+  for (const name of path.split("/")) {
+    const refusal = nameRefusal(name);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+function nameRefusal(name: string): string | undefined {
+  if (name === "") return "The path has an empty name between two slashes.";
+  if (name === "." || name === "..") return "The path has a . or .. in it.";
+  if (/^(%2e|\.){1,2}$|%(2f|5c|00)/i.test(name)) return "The path has an encoded dot, slash or NUL in it.";
+  // Full-width dots and slashes and the like: whatever folds compatible forms would take them for the real ones.
+  const folded = name.normalize("NFKC");
+  if (folded === "." || folded === ".." || /[/\\]/.test(folded)) {
+    return "The path has a character that passes for a dot or a slash in it.";
+  }
+  if (encoder.encode(name).length > MAX_NAME_BYTES) return `The path has a name longer than ${MAX_NAME_BYTES} bytes.`;
   return undefined;
 }

@@ -45,6 +45,10 @@ const settingsSchema = z.object({
   ADMIN_EMAILS: commaSeparated,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
+  /** How much of R2 one person's files and trash may take together. */
+  FILES_QUOTA_MB: z.coerce.number().int().min(1).default(10_240),
+  /** After so many days a day's folder in `artifacts/` is removed, past the trash; kept for ever where absent. */
+  ARTIFACTS_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).optional(),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** How long a container is idle before it sleeps and forgets all but the caller's files: `90s`, `15m`, `2h`. */
   SANDBOX_SLEEP_AFTER: z

@@ -71,7 +71,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
       bindings: settings(allowedHosts),
-      durableObjects: { BROWSER_SESSION: { className: "BrowserSession", useSQLite: true } },
+      durableObjects: {
+        BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
+        ACCOUNT: { className: "Account", useSQLite: true },
+      },
       r2Buckets: ["FILES"],
       browserRendering: { binding: "BROWSER" },
       resourcePersistencePath: join(folder, "state"),

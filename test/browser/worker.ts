@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Account } from "../../servers/account/account.ts";
 import {
   BrowserSession as ProductSession,
   type BrowserSessionBindings,
@@ -8,6 +9,8 @@ import { createBrowserSessions } from "../../servers/browser/session.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import { callTool } from "../../servers/core/call.ts";
 import { createFileStore } from "../../servers/files/store.ts";
+
+export { Account } from "../../servers/account/account.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
@@ -22,6 +25,7 @@ export class BrowserSession extends ProductSession {
 
 interface Env extends BrowserSessionBindings {
   readonly FILES: R2Bucket;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
 }
 
@@ -34,14 +38,17 @@ const order = z.object({
 });
 
 export default {
-  fetch: async (request, env) => {
+  fetch: async (request, env, ctx) => {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
     const tool = browserServer.tools.find((known) => known.name === name);
     if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
-    const files = createFileStore(env.FILES, userId);
+    const files = createFileStore(env.FILES, userId, {
+      account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
     const absent = (): never => {
       throw new Error("The browser's tools have no business with that.");
     };

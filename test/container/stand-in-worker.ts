@@ -1,17 +1,18 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
-
+import type { FilesBindings } from "../support/sandbox-worker.ts";
 import worker from "./worker.ts";
 
 export { ContainerProxy } from "../../container/sandbox.ts";
+export { Account } from "../../servers/account/account.ts";
 
 type Env = Readonly<Record<string, unknown>>;
 
+interface WorkerEnv extends FilesBindings {
+  readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+}
+
 export default {
-  async fetch(
-    request: Request,
-    env: { FILES: R2Bucket; SANDBOX: DurableObjectNamespace<Sandbox> },
-    ctx: ExecutionContext,
-  ) {
+  async fetch(request: Request, env: WorkerEnv, ctx: ExecutionContext): Promise<Response> {
     const id = request.headers.get("x-stand-in-leaves");
     if (id === null) return await worker.fetch(request, env, ctx);
     return await env.SANDBOX.get(env.SANDBOX.idFromString(id)).leave(request);

@@ -229,7 +229,10 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
         ...bindings,
       },
       r2Buckets: ["FILES"],
-      durableObjects: { SANDBOX: { className: "Sandbox", useSQLite: true } },
+      durableObjects: {
+        SANDBOX: { className: "Sandbox", useSQLite: true },
+        ACCOUNT: { className: "Account", useSQLite: true },
+      },
     }),
   );
 }

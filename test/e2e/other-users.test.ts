@@ -2,7 +2,7 @@ import { readFile, readdir, readlink } from "node:fs/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { expect, test } from "vitest";
 import { readSuite } from "../../container/local/running-suite.ts";
-import { filesPrefix } from "../../servers/files/store.ts";
+import { filesPrefix } from "../../servers/shared/paths.ts";
 import { treeOf } from "../egress/processes.ts";
 import { sharedSuite } from "../support/suite.ts";
 

@@ -1,13 +1,19 @@
 import type * as z from "zod";
+import type { Account } from "../../servers/account/account.ts";
 import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { callSchema, type RemoteAnswer } from "../container/wire.ts";
 
+export interface FilesBindings {
+  readonly FILES: R2Bucket;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
+}
+
 /** Test-only: a driver in workerd behind plain HTTP, so that the contract's cases run in Node against every driver. */
 export async function serveSandbox(
   request: Request,
-  bucket: R2Bucket,
+  { FILES, ACCOUNT }: FilesBindings,
   driver: SandboxDriver,
   ctx: ExecutionContext,
 ): Promise<Response> {
@@ -15,7 +21,10 @@ export async function serveSandbox(
   const [json, field] = [form.get("call"), form.get("bytes")];
   const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
   const bytes = field instanceof File ? await field.bytes() : new Uint8Array();
-  const files = createFileStore(bucket, call.userId);
+  const files = createFileStore(FILES, call.userId, {
+    account: ACCOUNT.get(ACCOUNT.idFromName(call.userId)),
+    waitUntil: (work) => ctx.waitUntil(work),
+  });
   const sandbox = driver.open(call.sandboxId, files);
   if (call.do === "readOutput" || call.do === "readFile" || call.do === "storeRead") {
     return await readBytes(call, sandbox, files).catch((error: unknown) =>

@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { createFileStore } from "../../servers/files/store.ts";
 import { createShareLinks, serveShareLink } from "../../servers/files/share-link.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
+import { openFiles, textOf } from "./open-files.ts";
 
 const SETTINGS = {
   publicUrl: "http://localhost:8717",
@@ -11,11 +11,7 @@ const SETTINGS = {
 };
 
 function storeOf(userId: string) {
-  return createFileStore(env.FILES, userId);
-}
-
-async function textOf(body: ReadableStream): Promise<string> {
-  return await new Response(body).text();
+  return openFiles(userId);
 }
 
 describe("a caller's files", () => {
