@@ -100,7 +100,14 @@ async function placeUploaded(
     if (object === null) throw new Error("An upload that was completed is gone.");
     // oxlint-disable-next-line typescript/no-unsafe-assignment -- R2 types its body as a stream of any; it is bytes.
     const body: ReadableStream<Uint8Array> = object.body;
-    await files.write(path, { body, sizeBytes: object.size }, { madeBy: { ...MADE_BY, ...upload.attributes } });
+    await files.write(
+      path,
+      { body, sizeBytes: object.size },
+      {
+        madeBy: { ...MADE_BY, ...upload.attributes },
+        inSteps: true,
+      },
+    );
   } finally {
     await bucket.delete(key);
   }

@@ -17,7 +17,10 @@ export async function write(mounted: Mounted, path: string, request: Request): P
     });
   }
   const body = request.body === null ? new Uint8Array() : { body: request.body, sizeBytes };
-  const { etag } = await mounted.files.write(path, body, { madeBy: { ...MADE_BY, ...attributes } });
+  const { etag } = await mounted.files.write(path, body, {
+    madeBy: { ...MADE_BY, ...attributes },
+    inSteps: true,
+  });
   return new Response(null, { headers: { ETag: `"${etag}"` } });
 }
 

@@ -18,10 +18,14 @@ const CONTAINER = join(import.meta.dirname, "../../container");
 
 /** Small enough that a test may fill it. */
 const TMP_BYTES = 64 * 1024 ** 2;
+/** s3fs keeps there what is being written. */
+const MOUNT_TMP_BYTES = 512 * 1024 ** 2;
 
 export interface StandIn {
   /** The test Worker. */
   readonly url: string;
+  /** What the bucket holds below a key, by what follows it. */
+  listBucket(prefix: string): Promise<readonly { readonly key: string; readonly size: number }[]>;
   /** Stops every container as the platform may at any time. */
   stopContainers(): Promise<void>;
   close(): Promise<void>;
@@ -106,6 +110,11 @@ export async function startStandIn(
   const worker = await miniflare.ready;
   return {
     url: worker.href,
+    listBucket: async (prefix) => {
+      const bucket = await miniflare.getR2Bucket("FILES");
+      const { objects } = await bucket.list({ prefix });
+      return objects.map(({ key, size }) => ({ key: key.slice(prefix.length), size }));
+    },
     stopContainers: async () => {
       await Promise.all([...containers.keys()].map(stop));
     },
@@ -163,7 +172,7 @@ async function startJail(folder: string, { guest, isMounted, leave }: JailPlan):
     [
       ...JAIL,
       ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
-      ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
+      ...["--size", String(isMounted ? MOUNT_TMP_BYTES : TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
       ...["--bind", join(folder, "workspace"), "/workspace"],
       // A file system of its own, as the mount is one.
       ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
@@ -193,7 +202,7 @@ async function startJail(folder: string, { guest, isMounted, leave }: JailPlan):
 
 function forward(request: IncomingMessage, response: ServerResponse, to: RequestOptions): void {
   const inner = httpRequest({ ...to, method: request.method, path: request.url }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
+    response.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
     answer.pipe(response);
     answer.on("error", () => response.destroy());
   });
