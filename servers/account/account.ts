@@ -221,10 +221,9 @@ export class Account extends DurableObject<AccountEnv> {
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
   async beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }> {
     while (this.#deletions.running(change.path) !== undefined) await this.#deletions.running(change.path);
-    const state = this.storageState(change.userId);
-    const isAdmitted = this.#storage.begin(change, state.quotaBytes, Date.now());
-    await armAlarm(this.ctx.storage, this.#chores);
-    return { ...state, isAdmitted };
+    this.#storage.open(change.userId, Date.now());
+    const isAdmitted = this.#storage.begin(change, this.#quotaBytes(), Date.now());
+    return { ...(await this.storageState(change.userId)), isAdmitted };
   }
 
   finishChange(id: string, outcome: ChangeOutcome): void {
@@ -251,9 +250,10 @@ export class Account extends DurableObject<AccountEnv> {
     return "deleted";
   }
 
-  storageState(userId: string): StorageState {
+  async storageState(userId: string): Promise<StorageState> {
     this.#storage.open(userId, Date.now());
-    return { ...this.#storage.sums(), quotaBytes: this.#settings().FILES_QUOTA_MB * 1024 * 1024 };
+    await armAlarm(this.ctx.storage, this.#chores);
+    return { ...this.#storage.sums(), quotaBytes: this.#quotaBytes() };
   }
 
   listTrash(below: string | undefined, limit: number): TrashRow[] {
@@ -276,6 +276,10 @@ export class Account extends DurableObject<AccountEnv> {
       sum.versions += versions;
       sum.freedBytes += freedBytes;
     }
+  }
+
+  #quotaBytes(): number {
+    return this.#settings().FILES_QUOTA_MB * 1024 * 1024;
   }
 
   /** Read when they are first needed, so that signing in does not wait for them. */

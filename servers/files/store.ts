@@ -59,6 +59,11 @@ export interface ListOptions {
   readonly cursor?: string;
 }
 
+interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface PlaceOptions {
   /** Whether a file that is there already may be replaced. */
   readonly replace?: boolean;
@@ -90,8 +95,8 @@ export interface FileStore {
   list(options: ListOptions): Promise<FilePage>;
   /** Rejects with `not_found`. */
   stat(path: string): Promise<FileInfo>;
-  /** Rejects with `not_found`. `range` is in bytes. */
-  read(path: string, range?: { readonly offset: number; readonly length: number }): Promise<FileBody>;
+  /** Rejects with `not_found`, and with `invalid_input` where a part begins at the file's end or behind it. */
+  read(path: string, range?: ByteRange): Promise<FileBody>;
   /**
    * Writes a whole file or nothing. What it replaces goes to the trash first. Rejects with `conflict` where `options`
    * expect something else, and with `limit_reached` where the caller's quota would be passed.
@@ -135,15 +140,29 @@ export function createFileReader(bucket: R2Bucket, userId: string): FileReader {
 
     read: async (path, range) => {
       const key = prefix + normalizePath(path);
-      const object = await reach(() => bucket.get(key, range === undefined ? {} : { range }));
+      const object = await reach(() => (range === undefined ? bucket.get(key) : readPart(bucket, key, range)));
       if (object === null) throw missing(path);
       return { ...infoOf(object, prefix), body: contentOf(object).body };
     },
   };
 }
 
+/** R2 has no part of a file that begins at its end; a file without bytes has its beginning there. */
+async function readPart(bucket: R2Bucket, key: string, range: ByteRange): Promise<R2ObjectBody | null> {
+  try {
+    return await bucket.get(key, { range });
+  } catch (cause) {
+    const { size } = (await bucket.head(key)) ?? { size: Infinity };
+    if (range.offset < size) throw cause;
+    if (range.offset === 0) return await bucket.get(key);
+    throw new ToolError("invalid_input", `The file has ${size} bytes: read a part that begins before its end.`, {
+      cause,
+    });
+  }
+}
+
 interface Keeping {
-  /** The caller's own; who else's files it were, it would count them to the caller. */
+  /** The same person's as the files. */
   readonly account: FilesAccount;
   /** For what a caller need not wait for. */
   readonly waitUntil: (work: Promise<unknown>) => void;

@@ -112,12 +112,15 @@ export async function bringOut(
   const { lease } = changes;
   if (lease === undefined) return changes.notes;
   const failed: string[] = [];
+  const withoutRoom: string[] = [];
   const said: string[] = [];
   const attempt = async <Result>(name: string, work: () => Promise<Result>): Promise<Result[]> => {
     try {
       return [await work()];
     } catch (error) {
-      failed.push(name);
+      const isFull = error instanceof ToolError && error.code === "limit_reached";
+      (isFull ? withoutRoom : failed).push(name);
+      if (isFull && withoutRoom.length === 1) said.push(`Not kept in your files: ${error.message}`);
       if (!(error instanceof ToolError)) throw error;
       return [];
     }
@@ -135,13 +138,16 @@ export async function bringOut(
       lease,
       uploaded: uploaded.flat(),
       removed: removed.flat(),
-      isComplete: failed.length === 0,
+      isComplete: failed.length + withoutRoom.length === 0,
     });
   } catch (error) {
     await endLease(runtime, lease);
     // The command itself has ended; its result is worth more than this error.
     if (!(error instanceof ToolError)) throw error;
     failed.push("/workspace/files");
+  }
+  if (withoutRoom.length > 1) {
+    said.push(`Nor is there room for ${withoutRoom.slice(1, 6).join(", ")}${withoutRoom.length > 6 ? ", …" : ""}.`);
   }
   if (failed.length > 0)
     said.push(
@@ -208,7 +214,8 @@ async function removeUnchanged(
   said: string[],
 ): Promise<string> {
   const now = await etagOf(files, name);
-  if (now === known) await files.remove(name);
+  // Where it changes at this very moment it is kept too, and comes in with the next call.
+  if (now === known) await files.remove(name, { ifMatch: known });
   else if (now !== undefined) said.push(`${name} was removed in the sandbox and changed in your files; it is kept.`);
   return name;
 }

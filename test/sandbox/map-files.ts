@@ -7,7 +7,7 @@ import { normalizePath } from "../../servers/shared/paths.ts";
  * A caller's files in a map, with R2's rules that the mount rests on: etags that are the content's MD5, conditions,
  * pages by name. The end-to-end tests run the same mount on R2 itself.
  */
-export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lists: number } {
+export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lists: number; roomBytes: number } {
   const stored = new Map<string, { readonly info: FileInfo; readonly bytes: Uint8Array<ArrayBuffer> }>();
   const find = (path: string) => {
     const found = stored.get(normalizePath(path));
@@ -20,6 +20,8 @@ export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lis
   const store = {
     prefix: "users/test/files/",
     lists: 0,
+    /** A write of more than this is refused, as one over the quota is. */
+    roomBytes: Infinity,
     paths: () => [...stored.keys()].toSorted(),
     list: async ({ limit, cursor = "" }: { readonly limit: number; readonly cursor?: string }) => {
       store.lists += 1;
@@ -39,6 +41,7 @@ export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lis
       if (typeof content === "object" && "sizeBytes" in content && bytes.length !== content.sizeBytes) {
         throw new TypeError(`The stream had ${bytes.length} bytes instead of ${content.sizeBytes}.`);
       }
+      if (bytes.length > store.roomBytes) throw new ToolError("limit_reached", `There is no room for ${path}.`);
       if (!allows(stored.get(name)?.info, options))
         throw new ToolError("conflict", `${path} is not as you expected it.`);
       const etag = createHash("md5").update(bytes).digest("hex");
@@ -46,7 +49,10 @@ export function mapFiles(): MountedFiles & { readonly paths: () => string[]; lis
       stored.set(name, { info, bytes });
       return info;
     },
-    remove: async (path: string) => void stored.delete(normalizePath(path)),
+    remove: async (path: string, { ifMatch }: { readonly ifMatch?: string } = {}) => {
+      const name = normalizePath(path);
+      if (ifMatch === undefined || stored.get(name)?.info.etag === ifMatch) stored.delete(name);
+    },
   };
   return store;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { normalizeFolder, normalizePath } from "../../servers/shared/paths.ts";
+import { filesPrefix, normalizeFolder, normalizePath, trashPrefix } from "../../servers/shared/paths.ts";
 
 describe("workspace paths", () => {
   test.each([
@@ -8,6 +8,11 @@ describe("workspace paths", () => {
     ["cafe\u0301.txt", "caf\u00e9.txt"],
     ["a b/ü/文.md", "a b/ü/文.md"],
     ["...", "..."],
+    ["100%.txt", "100%.txt"],
+    ["wait….txt", "wait….txt"],
+    ["½ and ﬀ.md", "½ and ﬀ.md"],
+    ["👩‍👩‍👧.png", "👩‍👩‍👧.png"],
+    ["é".repeat(127), "é".repeat(127)],
   ])("%j is kept as %j", (input, path) => {
     expect(normalizePath(input)).toBe(path);
   });
@@ -24,12 +29,34 @@ describe("workspace paths", () => {
     "a\u0000b",
     "a\nb",
     "%2e%2e/secret",
+    "%2e%2e%2fsecret",
+    "a%5C..%5Cb",
+    "a%00.txt",
+    "．．/secret",
+    "‥/secret",
+    "．",
+    "a／b",
+    "a＼b",
+    "a\u200bb",
+    "gpj\u202e.exe",
+    "a\u{10ffff}b",
+    "a\u0085b",
+    "é".repeat(128),
     "a/.%2E/b",
     "\ud800",
     "x".repeat(901),
     "é".repeat(500),
   ])("%j is refused with a sentence that shows a good path", (input) => {
     expect(() => normalizePath(input)).toThrow(/Give a path such as reports\/summary\.html\.$/);
+  });
+
+  test("both normal forms of a name are the same file", () => {
+    expect(normalizePath("Å/ﬁ.txt".normalize("NFD"))).toBe(normalizePath("Å/ﬁ.txt".normalize("NFC")));
+  });
+
+  test("a person's prefix is not the beginning of another's", () => {
+    expect(filesPrefix("u10").startsWith(filesPrefix("u1"))).toBe(false);
+    expect(trashPrefix("u1").startsWith(filesPrefix("u1"))).toBe(false);
   });
 
   test("a folder is a prefix that ends in one slash, and the top is empty", () => {

@@ -242,3 +242,17 @@ describe("the sandbox's secrets", () => {
     expect([...all, ...rest].join("\n")).not.toContain("canary");
   });
 });
+
+test("quota and age of artifacts are whole numbers, and artifacts stay where nothing is said", () => {
+  expect(parseSettings(DEPLOYED).FILES_QUOTA_MB).toBe(10_240);
+  expect(parseSettings(DEPLOYED)).not.toHaveProperty("ARTIFACTS_KEEP_DAYS");
+  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30" };
+  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30 });
+  for (const value of ["0", "-1", "1.5", "many", " "]) {
+    const problems = problemsOf({ ...DEPLOYED, FILES_QUOTA_MB: value, ARTIFACTS_KEEP_DAYS: value });
+    expect(problems).toEqual([
+      expect.stringMatching(/^FILES_QUOTA_MB: /),
+      expect.stringMatching(/^ARTIFACTS_KEEP_DAYS: /),
+    ]);
+  }
+});

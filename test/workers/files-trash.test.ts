@@ -70,7 +70,7 @@ describe("overwriting", () => {
     }
     const written = ["a", "b", "c"].filter((_, index) => ends[index]?.status === "fulfilled");
     const kept = [await read(files, "big.bin"), ...(await trashed(files, "large-racers"))];
-    expect(kept.map((text) => text[0]).toSorted()).toEqual(["o", ...written].toSorted());
+    expect(kept.map((text) => text.slice(0, 1)).toSorted()).toEqual(["o", ...written].toSorted());
     expect(new Set(kept.map((text) => text.length))).toEqual(new Set([1024 * 1024 + 1]));
   });
 });
@@ -104,11 +104,18 @@ describe("deleting", () => {
     const files = openFiles("crossers");
     const contents = Array.from({ length: 10 }, (_, index) => `version ${index}`);
     await files.write("a.txt", "first");
-    await Promise.all(
-      contents.flatMap((content) => [files.write("a.txt", content), openFiles("crossers").remove("a.txt")]),
-    );
+    const [writes, removals] = await Promise.all([
+      Promise.allSettled(contents.map(async (content) => await files.write("a.txt", content))),
+      Promise.allSettled(contents.map(async () => await openFiles("crossers").remove("a.txt"))),
+    ]);
+    // Whoever never gets in between is told so.
+    for (const end of [...writes, ...removals].filter(({ status }) => status === "rejected")) {
+      expect(end).toMatchObject({ reason: { code: "conflict" } });
+    }
+    const written = contents.filter((_, index) => writes[index]?.status === "fulfilled");
+    expect(written).not.toEqual([]);
     await files.remove("a.txt");
-    expect((await trashed(files, "crossers")).toSorted()).toEqual(["first", ...contents].toSorted());
+    expect((await trashed(files, "crossers")).toSorted()).toEqual(["first", ...written].toSorted());
     expect(await files.usage()).toMatchObject({ filesBytes: 0 });
   });
 

@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { encode } from "./bytes.ts";
 import { normalizePath } from "../../../servers/shared/paths.ts";
 import type { Guest } from "./guest-files.ts";
 import { Leases } from "./lease.ts";
@@ -10,7 +9,6 @@ import { Problem } from "./problem.ts";
 type MountLimits = Pick<Limits, "mountedFiles" | "mountedFileBytes">;
 
 const ROOT = "/workspace/files";
-const MAX_NAME_BYTES = 255;
 
 export const listingSchema = z
   .array(z.tuple([z.string().max(1_000), z.string().max(200), z.int().nonnegative()]))
@@ -249,15 +247,11 @@ function selectFiles(
   return { wanted: new Set(fitting.slice(0, mountedFiles)), notes };
 }
 
-/** A name that is too long, or a file that lies below another file, has no place in a folder. */
+/** What files cannot be called, or a file that lies below another file, has no place in a folder. */
 function fitsOnDisk(path: string, paths: ReadonlySet<string>): boolean {
   const names = path.split("/");
   const parents = names.slice(1).map((_, index) => names.slice(0, index + 1).join("/"));
-  return (
-    isPlainPath(path) &&
-    names.every((name) => encode(name).length <= MAX_NAME_BYTES) &&
-    !parents.some((parent) => paths.has(parent))
-  );
+  return isPlainPath(path) && !parents.some((parent) => paths.has(parent));
 }
 
 function isPlainPath(path: string): boolean {
