@@ -20,7 +20,7 @@ export interface Workspace {
    * are in it. The stream breaks where it is not whole. Rejects with `conflict` where the sandbox is unrestored. No use
    * either.
    */
-  save(): Promise<ReadableStream<Uint8Array>>;
+  save(signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /**
    * Empties an unrestored sandbox and fills it with what `save` gave; without a snapshot it begins as it is, emptied of
    * half a restore. Starts the sandbox where it does not run. Rejects with `conflict` where it is restored already.
@@ -47,14 +47,15 @@ export type WorkspaceLook =
     };
 
 export type RestoreEnd =
-  | { readonly state: "restored"; readonly fingerprint: string }
+  /** The fingerprint is that of what was restored; absent where that was nothing. */
+  | { readonly state: "restored"; readonly fingerprint?: string }
   /** All bytes have arrived, and they are no snapshot. The sandbox is still unrestored. */
   | { readonly state: "damaged" };
 
-/** Keeps one sandbox's snapshots. `SandboxSnapshots` is it; calls of it lose the code of an error that is thrown. */
+/** What a driver asks of `SandboxSnapshots`. */
 export interface SnapshotKeeper {
-  /** Something may have changed in the sandbox, or may be about to. Resolves at once. */
-  noteChange(): Promise<void>;
+  /** Something may have changed in the sandbox, or may be about to. Costs the call that says it nothing. */
+  noteChange(): void;
   /**
    * Gives an unrestored sandbox what it held: once, for all who ask meanwhile. Answers when that is over, or how far it
    * is after `waitMs`; it goes on then.
@@ -64,8 +65,6 @@ export interface SnapshotKeeper {
   reset(): Promise<Failure | undefined>;
   /** The newest snapshot, and what its caller has to know about it. */
   describe(): Promise<SnapshotReport>;
-  /** Takes one now if anything has changed; for a container that is about to sleep. Resolves when that is over. */
-  saveBeforeSleep(): Promise<void>;
 }
 
 export type RestoreReport =
@@ -107,7 +106,6 @@ export async function whenRestored<Result>(
     if (!(error instanceof Unrestored)) throw error;
   }
   const untilMs = Date.now() + Math.max(waitMs, MIN_WAIT_MS);
-  watch?.onStarting?.();
   for (;;) {
     const report = await keeper.restore(Math.max(0, Math.min(TELL_MS, untilMs - Date.now())));
     if (watch?.signal.aborted === true) throw new ToolError("cancelled", "The call was cancelled by its client.");

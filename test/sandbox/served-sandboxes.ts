@@ -8,6 +8,15 @@ import type { RuntimeOptions } from "../../container/local/runtime.ts";
 import { remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
 
+const SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "12345678",
+  LOCAL_ADMIN_SECRET: "s".repeat(32),
+  SIGNING_SECRET: "s".repeat(32),
+  SANDBOX_DRIVER: "local",
+};
+
 export interface ServedSandboxes extends AsyncDisposable {
   /** A sandbox that nobody else uses, and its caller's files. */
   open(): ReturnType<typeof remoteSandbox>;
@@ -31,8 +40,13 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
       script: outputFiles[0]?.text ?? "",
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: { RUNTIME_URL: sandboxes.runtime.url, RUNTIME_SECRET: sandboxes.secret },
-      r2Buckets: ["FILES"],
+      bindings: {
+        ...SETTINGS,
+        LOCAL_RUNTIME_URL: sandboxes.runtime.url,
+        LOCAL_RUNTIME_SECRET: sandboxes.secret,
+      },
+      r2Buckets: ["FILES", "SNAPSHOTS"],
+      durableObjects: { SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true } },
       resourcePersistencePath: stateDir,
       cf: false,
       port: 0,

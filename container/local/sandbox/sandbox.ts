@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod";
 import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
+import type { RestoreEnd, WorkspaceLook } from "../../../servers/sandbox/workspace.ts";
 import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
@@ -8,6 +9,7 @@ import { Contexts } from "./contexts.ts";
 import { doOnce } from "./do-once.ts";
 import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
+import { guestSnapshots } from "./guest-snapshots.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
 import type { Limits } from "./limits.ts";
 import { LiveOutput } from "./live-output.ts";
@@ -17,9 +19,11 @@ import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import type { ProcessRecord } from "./record.ts";
+import { NO_SNAPSHOTS } from "./simulated.ts";
 import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
-import type { LocalStatus } from "./status.ts";
+import { type LocalStatus, processCount } from "./status.ts";
 import type { Turns } from "./turns.ts";
+import { WorkspaceMark } from "./workspace-mark.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -35,6 +39,7 @@ export interface SandboxOptions {
 }
 
 const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
+const UNRESTORED = "The sandbox has to be restored first.";
 const RESET = "The sandbox was reset, which ended everything in it.";
 /** Fresh namespaces after the old ones were full, once for each call. */
 const MAX_STARTS = 2;
@@ -53,6 +58,8 @@ export class LocalSandbox {
   /** The caller's files in it. */
   readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
+  readonly #mark: WorkspaceMark;
+  #restoring: Promise<unknown> = Promise.resolve();
   /** Until what it started is over. */
   #starting: Promise<Running> | undefined;
   /** What is running, once it does. */
@@ -66,6 +73,10 @@ export class LocalSandbox {
   constructor(options: SandboxOptions) {
     this.#options = options;
     this.turns = options.turns;
+    this.#mark = new WorkspaceMark(
+      join(options.dir, "workspace.mark"),
+      async () => await options.enclosure.diskIdentity(),
+    );
     this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 
@@ -78,14 +89,14 @@ export class LocalSandbox {
     return this.#starting !== undefined;
   }
 
-  /** Counts as use while it runs. */
-  async use<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** Counts as use while it runs; of a mere look nothing is left when it is over. */
+  async use<Result>(work: () => Promise<Result>, { isLook = false } = {}): Promise<Result> {
     this.#calls += 1;
     try {
       return await work();
     } finally {
       this.#calls -= 1;
-      this.#lastUsedMs = performance.now();
+      if (!isLook) this.#lastUsedMs = performance.now();
     }
   }
 
@@ -141,8 +152,35 @@ export class LocalSandbox {
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    if (await this.#options.enclosure.isUsed()) await this.#running();
-    else this.#mustEmpty = false;
+    if (!(await this.#options.enclosure.isUsed())) {
+      this.#mustEmpty = false;
+      return;
+    }
+    await this.#started();
+    await this.#mark.endRestore();
+  }
+
+  /** How the workspace is, for its snapshots. */
+  async look(): Promise<WorkspaceLook> {
+    if (this.#options.enclosure.simulatedBecause !== undefined) return { state: "unable", reason: NO_SNAPSHOTS };
+    if (!(await this.#isRestored())) return { state: "unrestored" };
+    const { link } = await this.#running();
+    const isBusy = processCount(link) > 0;
+    const seen = await guestSnapshots(link).look();
+    return "reason" in seen ? { state: "unable", ...seen } : { state: "ready", isBusy, ...seen };
+  }
+
+  /** The workspace as a snapshot. */
+  async save(): Promise<AsyncGenerator<Uint8Array>> {
+    return guestSnapshots((await this.#running()).link).save();
+  }
+
+  /** Fills an unrestored workspace; without a snapshot it begins as it is, but for half a restore. */
+  async restore(body?: AsyncIterable<Uint8Array>): Promise<RestoreEnd> {
+    const before = this.#restoring;
+    const restoring = before.then(async () => await this.#restore(body));
+    this.#restoring = restoring.catch(() => undefined);
+    return await restoring;
   }
 
   async guest(): Promise<Guest> {
@@ -157,12 +195,43 @@ export class LocalSandbox {
   }
 
   async #openMount(): Promise<FilesMount> {
+    await this.#isRestored();
     const { dir, enclosure, limits } = this.#options;
     const manifest = await Manifest.load(join(dir, "manifest.json"), await enclosure.prepare());
     return new FilesMount(manifest, limits, async () => await this.guest());
   }
 
+  /** Throws `Problem` where it is unrestored: nothing may run in it then but what restores it. */
   async #running(): Promise<Running> {
+    if (!(await this.#isRestored())) throw new Problem("unrestored", UNRESTORED);
+    return await this.#started();
+  }
+
+  async #isRestored(): Promise<boolean> {
+    return this.#options.enclosure.simulatedBecause !== undefined || (await this.#mark.isRestored());
+  }
+
+  async #restore(body: AsyncIterable<Uint8Array> | undefined): Promise<RestoreEnd> {
+    if (await this.#isRestored()) throw new Problem("conflict", "The sandbox is restored already.");
+    const { link, guest } = await this.#started();
+    try {
+      if (body !== undefined || (await this.#mark.isHalf())) {
+        await this.#mark.beginRestore();
+        await guest.empty("/workspace", "files");
+      }
+      const seen = body === undefined ? {} : await guestSnapshots(link).restore(body);
+      if (seen === undefined) return { state: "damaged" };
+      await this.#mark.endRestore();
+      return { state: "restored", ...seen };
+    } catch (error) {
+      // Whatever of it is still at work must not meet the next.
+      link.kill("The sandbox could not be restored.");
+      await this.#gone;
+      throw error;
+    }
+  }
+
+  async #started(): Promise<Running> {
     const before = this.#starting;
     const known = await before?.catch(() => undefined);
     if (known?.link.isOpen === true) return known;
@@ -183,6 +252,7 @@ export class LocalSandbox {
 
   async #boot(): Promise<Running> {
     const { enclosure, makeRoom } = this.#options;
+    await this.#isRestored();
     await makeRoom?.();
     const agent = await enclosure.start();
     this.#gone = agent.gone;
@@ -193,6 +263,7 @@ export class LocalSandbox {
     this.#current = running;
     void agent.link.ended.then(() => {
       if (this.#current === running) this.#current = undefined;
+      this.#mark.forget();
     });
     return running;
   }
