@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { ToolError } from "../shared/errors.ts";
 import {
   bodyOf,
   connectRuntime,
@@ -8,7 +7,7 @@ import {
   parseRuntime,
   readJsonBody,
 } from "./local-runtime.ts";
-import { Unrestored, type Workspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 
 const lookSchema = z.discriminatedUnion("state", [
   z.object({ state: z.literal("unrestored") }),
@@ -32,14 +31,7 @@ export function createLocalWorkspaces(settings: LocalRuntimeSettings, fetch: Fet
     const runtime = connectRuntime(settings, fetch, sandboxId);
     return {
       look: async () => parseRuntime(lookSchema, await readJsonBody(await runtime.request("snapshot/look", {}))),
-      save: async (signal) => {
-        try {
-          return bodyOf(await runtime.request("snapshot", { method: "POST", signal }));
-        } catch (error) {
-          if (!(error instanceof Unrestored)) throw error;
-          throw new ToolError("conflict", "The sandbox lost its disk meanwhile; try again.", { cause: error });
-        }
-      },
+      save: async (signal) => bodyOf(await runtime.request("snapshot", { method: "POST", signal })),
       restore: async (snapshot, signal) => {
         const init = snapshot === undefined ? { method: "POST" } : { method: "PUT", body: snapshot.body };
         const route = snapshot === undefined ? "snapshot/none" : "snapshot";

@@ -40,15 +40,15 @@ const LOOKS: Readonly<Record<string, Route>> = {
 
 /** As little use of it as those, but they may take their time, and it has to stay awake for so long. */
 const SNAPSHOT_ROUTES: Readonly<Record<string, Route>> = {
-  "GET snapshot/look": async ({ response, sandbox }) => sendJson(response, await sandbox.look()),
+  "GET snapshot/look": async ({ response, sandbox }) => sendJson(response, await sandbox.workspace.look()),
   "POST snapshot": async ({ response, sandbox }) => {
-    const body = await sandbox.save();
+    const body = await sandbox.workspace.save();
     response.writeHead(200, { "content-type": "application/octet-stream" });
     await pipeline(Readable.from(body), response);
   },
   "PUT snapshot": async ({ request, response, sandbox }) =>
-    sendJson(response, await sandbox.restore(readBytes(request, MAX_SNAPSHOT_BYTES))),
-  "POST snapshot/none": async ({ response, sandbox }) => sendJson(response, await sandbox.restore()),
+    sendJson(response, await sandbox.workspace.restore(readBytes(request, MAX_SNAPSHOT_BYTES))),
+  "POST snapshot/none": async ({ response, sandbox }) => sendJson(response, await sandbox.workspace.restore()),
 };
 
 const LOCAL = { driver: "local" };

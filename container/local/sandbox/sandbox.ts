@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import * as z from "zod";
 import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
-import type { RestoreEnd, WorkspaceLook } from "../../../servers/sandbox/workspace.ts";
 import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
@@ -9,7 +8,6 @@ import { Contexts } from "./contexts.ts";
 import { doOnce } from "./do-once.ts";
 import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
-import { guestSnapshots } from "./guest-snapshots.ts";
 import { TO_AGENT } from "./inside/frames.mjs";
 import type { Limits } from "./limits.ts";
 import { LiveOutput } from "./live-output.ts";
@@ -19,11 +17,10 @@ import { Processes } from "./processes.ts";
 import { type CommandRequest, SandboxProcess } from "./process.ts";
 import { Problem } from "./problem.ts";
 import type { ProcessRecord } from "./record.ts";
-import { NO_SNAPSHOTS } from "./simulated.ts";
 import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
-import { type LocalStatus, processCount } from "./status.ts";
+import type { LocalStatus } from "./status.ts";
 import type { Turns } from "./turns.ts";
-import { WorkspaceMark } from "./workspace-mark.ts";
+import { LocalWorkspace } from "./workspace.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -55,11 +52,10 @@ interface Running extends Agent {
 export class LocalSandbox {
   readonly processes: Processes;
   readonly turns: Turns;
+  readonly workspace: LocalWorkspace;
   /** The caller's files in it. */
   readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
-  readonly #mark: WorkspaceMark;
-  #restoring: Promise<unknown> = Promise.resolve();
   /** Until what it started is over. */
   #starting: Promise<Running> | undefined;
   /** What is running, once it does. */
@@ -73,10 +69,7 @@ export class LocalSandbox {
   constructor(options: SandboxOptions) {
     this.#options = options;
     this.turns = options.turns;
-    this.#mark = new WorkspaceMark(
-      join(options.dir, "workspace.mark"),
-      async () => await options.enclosure.diskIdentity(),
-    );
+    this.workspace = new LocalWorkspace(options, async () => await this.#started());
     this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 
@@ -87,6 +80,11 @@ export class LocalSandbox {
 
   get isStarted(): boolean {
     return this.#starting !== undefined;
+  }
+
+  /** Whether its folders were taken away while it was asleep: then it is another sandbox from now on. */
+  async hasLostDisk(): Promise<boolean> {
+    return !this.isStarted && (await this.workspace.hasLostDisk());
   }
 
   /** Counts as use while it runs; of a mere look nothing is left when it is over. */
@@ -157,30 +155,7 @@ export class LocalSandbox {
       return;
     }
     await this.#started();
-    await this.#mark.endRestore();
-  }
-
-  /** How the workspace is, for its snapshots. */
-  async look(): Promise<WorkspaceLook> {
-    if (this.#options.enclosure.simulatedBecause !== undefined) return { state: "unable", reason: NO_SNAPSHOTS };
-    if (!(await this.#isRestored())) return { state: "unrestored" };
-    const { link } = await this.#running();
-    const isBusy = processCount(link) > 0;
-    const seen = await guestSnapshots(link).look();
-    return "reason" in seen ? { state: "unable", ...seen } : { state: "ready", isBusy, ...seen };
-  }
-
-  /** The workspace as a snapshot. */
-  async save(): Promise<AsyncGenerator<Uint8Array>> {
-    return guestSnapshots((await this.#running()).link).save();
-  }
-
-  /** Fills an unrestored workspace; without a snapshot it begins as it is, but for half a restore. */
-  async restore(body?: AsyncIterable<Uint8Array>): Promise<RestoreEnd> {
-    const before = this.#restoring;
-    const restoring = before.then(async () => await this.#restore(body));
-    this.#restoring = restoring.catch(() => undefined);
-    return await restoring;
+    await this.workspace.beginEmptied();
   }
 
   async guest(): Promise<Guest> {
@@ -195,7 +170,7 @@ export class LocalSandbox {
   }
 
   async #openMount(): Promise<FilesMount> {
-    await this.#isRestored();
+    await this.workspace.isRestored();
     const { dir, enclosure, limits } = this.#options;
     const manifest = await Manifest.load(join(dir, "manifest.json"), await enclosure.prepare());
     return new FilesMount(manifest, limits, async () => await this.guest());
@@ -203,32 +178,8 @@ export class LocalSandbox {
 
   /** Throws `Problem` where it is unrestored: nothing may run in it then but what restores it. */
   async #running(): Promise<Running> {
-    if (!(await this.#isRestored())) throw new Problem("unrestored", UNRESTORED);
+    if (!(await this.workspace.isRestored())) throw new Problem("unrestored", UNRESTORED);
     return await this.#started();
-  }
-
-  async #isRestored(): Promise<boolean> {
-    return this.#options.enclosure.simulatedBecause !== undefined || (await this.#mark.isRestored());
-  }
-
-  async #restore(body: AsyncIterable<Uint8Array> | undefined): Promise<RestoreEnd> {
-    if (await this.#isRestored()) throw new Problem("conflict", "The sandbox is restored already.");
-    const { link, guest } = await this.#started();
-    try {
-      if (body !== undefined || (await this.#mark.isHalf())) {
-        await this.#mark.beginRestore();
-        await guest.empty("/workspace", "files");
-      }
-      const seen = body === undefined ? {} : await guestSnapshots(link).restore(body);
-      if (seen === undefined) return { state: "damaged" };
-      await this.#mark.endRestore();
-      return { state: "restored", ...seen };
-    } catch (error) {
-      // Whatever of it is still at work must not meet the next.
-      link.kill("The sandbox could not be restored.");
-      await this.#gone;
-      throw error;
-    }
   }
 
   async #started(): Promise<Running> {
@@ -252,7 +203,7 @@ export class LocalSandbox {
 
   async #boot(): Promise<Running> {
     const { enclosure, makeRoom } = this.#options;
-    await this.#isRestored();
+    await this.workspace.isRestored();
     await makeRoom?.();
     const agent = await enclosure.start();
     this.#gone = agent.gone;
@@ -263,7 +214,7 @@ export class LocalSandbox {
     this.#current = running;
     void agent.link.ended.then(() => {
       if (this.#current === running) this.#current = undefined;
-      this.#mark.forget();
+      this.workspace.forgetDisk();
     });
     return running;
   }

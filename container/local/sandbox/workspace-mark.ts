@@ -15,6 +15,7 @@ export class WorkspaceMark {
   /** Names what the workspace lies on; nothing where that is not there. */
   readonly #diskIdentity: () => Promise<string | undefined>;
   #isKnownRestored = false;
+  #knownIdentity: string | undefined;
   #looking: Promise<boolean> | undefined;
 
   constructor(file: string, diskIdentity: () => Promise<string | undefined>) {
@@ -30,7 +31,7 @@ export class WorkspaceMark {
   }
 
   async #look(): Promise<boolean> {
-    const [mark, identity] = await Promise.all([this.#read(), this.#diskIdentity()]);
+    const [mark, identity] = await Promise.all([this.#read(), this.#identity()]);
     // A workspace without any mark was made by a Pincer that had none.
     if (mark === undefined) await this.#write(identity ?? FRESH);
     this.#isKnownRestored = identity !== undefined && (mark ?? identity) === identity;
@@ -47,12 +48,23 @@ export class WorkspaceMark {
   }
 
   async endRestore(): Promise<void> {
-    await this.#write((await this.#diskIdentity()) ?? FRESH);
+    await this.#write((await this.#identity()) ?? FRESH);
   }
 
   /** The disk may be wiped while nothing runs on it. */
   forget(): void {
     this.#isKnownRestored = false;
+  }
+
+  /** Whether the disk is no longer the one that was seen before. */
+  async hasLostDisk(): Promise<boolean> {
+    return this.#knownIdentity !== undefined && (await this.#diskIdentity()) !== this.#knownIdentity;
+  }
+
+  async #identity(): Promise<string | undefined> {
+    const identity = await this.#diskIdentity();
+    this.#knownIdentity ??= identity;
+    return identity;
   }
 
   async #read(): Promise<string | undefined> {
