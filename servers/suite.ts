@@ -14,13 +14,20 @@ import { createFileStore } from "./files/store.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
 import { createLocalDriver } from "./sandbox/driver-local.ts";
 import { type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
-import { type Settings, SettingsError } from "./shared/settings.ts";
+import type { LocalRuntimeSettings } from "./sandbox/local-runtime.ts";
+import { createLocalWorkspaces } from "./sandbox/local-workspace.ts";
+import { createSnapshotKeepers, type ToldChanges } from "./sandbox/snapshot-keepers.ts";
+import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
+import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
+import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+  readonly SNAPSHOTS: R2Bucket;
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
 }
@@ -29,6 +36,8 @@ export interface RequestWatch {
   readonly waitUntil: (work: Promise<unknown>) => void;
   /** The isolate's; calls of this pipeline alone share writes where absent. */
   readonly books?: Books;
+  /** The isolate's, as well. */
+  readonly toldChanges?: ToldChanges;
   /** The delegated run on whose behalf the call is made. */
   readonly parentRunId?: string;
 }
@@ -38,10 +47,16 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, books = new Map(), parentRunId }: RequestWatch,
+  { waitUntil, books = new Map(), toldChanges = new Map(), parentRunId }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
-  const driver = createDriver(bindings, settings);
+  const keeperOf = createSnapshotKeepers({
+    namespace: bindings.SANDBOX_SNAPSHOTS,
+    windowMs: durationMs(settings.SNAPSHOT_AFTER),
+    told: toldChanges,
+    waitUntil,
+  });
+  const driver = createDriver(bindings, settings, keeperOf);
   const now = (): Date => new Date();
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
@@ -73,13 +88,26 @@ export function createPipeline(
 }
 
 /** The driver that the settings name. */
-function createDriver(bindings: Bindings, settings: Settings): SandboxDriver {
+function createDriver(
+  bindings: Bindings,
+  settings: Settings,
+  keeperOf: (sandboxId: string) => SnapshotKeeper,
+): SandboxDriver {
   if (settings.SANDBOX_DRIVER === "container") {
     return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE);
   }
-  const { LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret } = settings;
+  return createLocalDriver(localRuntime(settings), (input, init) => fetch(input, init), keeperOf);
+}
+
+/** What that driver's sandboxes hold, for their snapshots. */
+export function createWorkspaces(settings: Settings): (sandboxId: string) => Workspace {
+  if (settings.SANDBOX_DRIVER === "container") throw new SettingsError(["Containers make no snapshots yet."]);
+  return createLocalWorkspaces(localRuntime(settings), (input, init) => fetch(input, init));
+}
+
+function localRuntime({ LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret }: Settings): LocalRuntimeSettings {
   if (runtimeUrl === undefined || secret === undefined) {
     throw new SettingsError(["LOCAL_RUNTIME_URL and LOCAL_RUNTIME_SECRET are missing; npm start sets them."]);
   }
-  return createLocalDriver({ runtimeUrl, secret }, (input, init) => fetch(input, init));
+  return { runtimeUrl, secret };
 }

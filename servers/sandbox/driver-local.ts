@@ -24,6 +24,7 @@ import {
   StaleFiles,
 } from "./local-runtime.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
+import { type SnapshotKeeper, whenRestored } from "./workspace.ts";
 
 const FILES = "/workspace/files";
 
@@ -32,14 +33,39 @@ const outputLine = z.object({ output: z.string() });
 const execResult = commandResult.extend({ processId: z.string().max(64) });
 const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema });
 
+/** Calls that name no wait of their own end before clients give up. */
+const WAIT_MS = 40_000;
+
 /** Sandboxes of the runtime that the launcher starts on this machine. */
-export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
+export function createLocalDriver(
+  settings: LocalRuntimeSettings,
+  fetch: Fetch,
+  keeperOf: (sandboxId: string) => SnapshotKeeper,
+): SandboxDriver {
   return {
-    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files),
+    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files, keeperOf(id)),
   };
 }
 
-function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
+function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: SnapshotKeeper): Sandbox {
+  /** Work that may change something: told before it, since it may be cut off, and after it. */
+  const changing = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    keeper.noteChange();
+    try {
+      return await work();
+    } finally {
+      keeper.noteChange();
+    }
+  };
+  const runRestored = async <Result extends object>(call: Call<Result>, waitMs: number, watch: Watch) => {
+    const said: string[] = [];
+    const say = (note: string): void => void said.push(note);
+    const result = await changing(
+      async () =>
+        await whenRestored(keeper, { waitMs, watch, say }, async () => await run(runtime, files, call, watch)),
+    );
+    return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
+  };
   return {
     exec: async (command, watch) => {
       const calledMs = Date.now();
@@ -47,10 +73,10 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
       const body = (): object => ({
         command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
       });
-      return await run(runtime, files, { route: "exec", body, result: execResult }, watch);
+      return await runRestored({ route: "exec", body, result: execResult }, command.waitMs, watch);
     },
     runCode: async (code, watch) =>
-      await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
+      await runRestored({ route: "code", body: () => ({ code }), result: codeResult }, WAIT_MS, watch),
     listProcesses: async () => {
       const answer = await readJsonBody(await runtime.request("processes", {}));
       return parseRuntime(z.object({ processes: processList }), answer).processes;
@@ -60,30 +86,38 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
       return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
     },
     writeInput: async (processId, input) =>
-      parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
+      await changing(async () =>
+        parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
+      ),
     signalProcess: async (processId, signal) =>
       parseRuntime(outputPosition, await readJsonBody(await runtime.post("signal", { process: processId, signal }))),
     listContexts: async () => {
       const answer = await readJsonBody(await runtime.request("contexts", {}));
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
-    status: async () => ({
-      ...parseRuntime(sandboxStatus, await readJsonBody(await runtime.request("status", {}))),
-      costUsd: 0,
-    }),
+    status: async () => {
+      const [raw, { last, notes: said }] = await Promise.all([runtime.request("status", {}), keeper.describe()]);
+      const { notes: own = [], ...status } = parseRuntime(sandboxStatus, await readJsonBody(raw));
+      const snapshot = last && { ageMs: Math.max(0, Date.now() - last.atMs), sizeBytes: last.sizeBytes };
+      return { ...status, costUsd: 0, ...(snapshot !== undefined && { snapshot }), notes: [...own, ...said] };
+    },
     reset: async () => {
-      await runtime.post("reset", {});
+      const failure = await keeper.reset();
+      if (failure !== undefined) throw new ToolError(failure.code, failure.message);
     },
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
-    readFile: async (path, maxBytes) => {
-      if (isMounted(path)) await refresh(runtime, files);
-      const response = await runtime.request("file", { query: { path, max: String(maxBytes) } });
-      return await readBody(response);
-    },
+    readFile: async (path, maxBytes) =>
+      await whenRestored(keeper, { waitMs: WAIT_MS }, async () => {
+        if (isMounted(path)) await refresh(runtime, files);
+        return await readBody(await runtime.request("file", { query: { path, max: String(maxBytes) } }));
+      }),
     writeFile: async (path, bytes, replaces) => {
-      if (isMounted(path)) await refresh(runtime, files);
       const query = { path, ...(replaces !== undefined && { replaces }) };
-      await runtime.request("file", { method: "PUT", query, body: bytes });
+      const write = async (): Promise<void> => {
+        if (isMounted(path)) await refresh(runtime, files);
+        await runtime.request("file", { method: "PUT", query, body: bytes });
+      };
+      await changing(async () => await whenRestored(keeper, { waitMs: WAIT_MS }, write));
       if (isMounted(path)) await publish(runtime, files);
     },
   };

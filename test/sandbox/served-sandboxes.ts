@@ -8,6 +8,15 @@ import type { RuntimeOptions } from "../../container/local/runtime.ts";
 import { remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
 
+const SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "12345678",
+  LOCAL_ADMIN_SECRET: "s".repeat(32),
+  SIGNING_SECRET: "s".repeat(32),
+  SANDBOX_DRIVER: "local",
+};
+
 export interface ServedSandboxes extends AsyncDisposable {
   /** A sandbox that nobody else uses, and its caller's files. */
   open(): ReturnType<typeof remoteSandbox>;
@@ -32,17 +41,15 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
       bindings: {
-        PUBLIC_URL: "http://localhost:8717",
-        IDENTITY: "local",
-        LOCAL_SIGN_IN_CODE: "WXYZ-2345",
-        LOCAL_ADMIN_SECRET: "a".repeat(40),
-        SIGNING_SECRET: "s".repeat(40),
-        SANDBOX_DRIVER: "local",
+        ...SETTINGS,
         LOCAL_RUNTIME_URL: sandboxes.runtime.url,
         LOCAL_RUNTIME_SECRET: sandboxes.secret,
       },
-      durableObjects: { ACCOUNT: { className: "Account", useSQLite: true } },
-      r2Buckets: ["FILES"],
+      r2Buckets: ["FILES", "SNAPSHOTS"],
+      durableObjects: {
+        ACCOUNT: { className: "Account", useSQLite: true },
+        SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
+      },
       resourcePersistencePath: stateDir,
       cf: false,
       port: 0,
