@@ -6,7 +6,14 @@ import { Refusals, withRefusals } from "./mount/refusals.ts";
 import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
 import { noteRunning, readRunTime } from "./run-time.ts";
 
-type Env = Readonly<Record<string, unknown>>;
+/** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
+interface Saver extends Rpc.DurableObjectBranded {
+  saveBeforeSleep(): Promise<boolean>;
+}
+
+interface Env {
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<Saver>;
+}
 
 /** What the programs of `container/guest` are started with, inside. */
 const GUEST = "python3 -ESs /opt/pincer";
@@ -15,8 +22,11 @@ const GUEST_PORT = 3777;
 /** How long a call may wait for its program to begin. */
 const BEGINS_WITHIN_MS = 30_000;
 /** Programs that look on: whoever asks them every few seconds keeps no container awake. */
-const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status"]);
+const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save"]);
 const SECRET_KEY = "pincer:guest-secret";
+const ID_KEY = "pincer:sandbox-id";
+/** How often a container that should sleep stays awake since its workspace could not be saved. */
+const MAX_UNSAVED_TIMES = 4;
 export const FILES_AT = "/workspace/files";
 
 /** Refused by the platform's own list too, before any code of ours is asked. */
@@ -39,6 +49,8 @@ export class Sandbox extends SdkSandbox<Env> {
   #mounting: Promise<void> | undefined;
   #serving: Promise<void> | undefined;
   readonly #refusals = new Refusals();
+  #lastUseMs = 0;
+  #unsavedTimes = 0;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -55,7 +67,9 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
-  async mountFiles(prefix: string): Promise<void> {
+  async mountFiles(prefix: string, sandboxId: string): Promise<void> {
+    // Under that id, snapshots are kept of it.
+    this.ctx.storage.kv.put(ID_KEY, sandboxId);
     this.#mounting ??= this.#mount(prefix).finally(() => (this.#mounting = undefined));
     await this.#mounting;
   }
@@ -77,10 +91,29 @@ export class Sandbox extends SdkSandbox<Env> {
    */
   async callGuest(program: string, request: string, mark?: string): Promise<Response> {
     await this.#serving;
-    if (!ONLOOKERS.has(program)) this.renewActivityTimeout();
+    if (!ONLOOKERS.has(program)) {
+      this.#lastUseMs = Date.now();
+      this.renewActivityTimeout();
+    }
     const answer = await this.#askGuest(program, request);
     if (mark === undefined || answer.body === null) return answer;
     return new Response(withRefusals(answer.body, this.#refusals, mark), answer);
+  }
+
+  /** As `callGuest`, for onlookers; nothing where the container does not run. */
+  async callAwakeGuest(program: string, request: string): Promise<Response | undefined> {
+    return this.ctx.container?.running === true ? await this.callGuest(program, request) : undefined;
+  }
+
+  /** Gives the guest a snapshot. Its frames tell what came of it, where all of it arrived. */
+  async restoreGuest(snapshot: ReadableStream, sizeBytes: number): Promise<Response> {
+    const { readable, writable } = new FixedLengthStream(sizeBytes);
+    const piped = snapshot.pipeTo(writable);
+    // What breaks the one breaks the other.
+    piped.catch(() => undefined);
+    const answer = await this.#sendGuest("restore", readable);
+    if (answer === undefined) throw new Error("The guest did not take the snapshot.");
+    return answer;
   }
 
   async #askGuest(program: string, request: string): Promise<Response> {
@@ -96,11 +129,12 @@ export class Sandbox extends SdkSandbox<Env> {
    * that was closed meanwhile, and it may be asked again. Past the SDK's own `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
    * counts beyond that, requests that are still open, `busy.py` knows.
    */
-  async #sendGuest(program: string, body: string): Promise<Response | undefined> {
+  async #sendGuest(program: string, body: string | ReadableStream): Promise<Response | undefined> {
     const container = this.ctx.container;
     if (container?.running !== true) return undefined;
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), BEGINS_WITHIN_MS);
+    // What takes a stream answers when it has all of it.
+    const timer = typeof body === "string" ? setTimeout(() => abort.abort(), BEGINS_WITHIN_MS) : undefined;
     const url = `http://localhost/${program}`;
     const init = { method: "POST", headers: { authorization: this.#guestSecret() }, body, signal: abort.signal };
     try {
@@ -177,10 +211,28 @@ export class Sandbox extends SdkSandbox<Env> {
     this.#noteRunning();
   }
 
-  /** A command that still runs has until its timeout, whether anybody calls or not. */
+  /** A command that still runs has until its timeout, whether anybody calls or not. What is on the disk is saved first. */
   override async onActivityExpired(): Promise<void> {
+    if (await this.#isBusy()) return;
+    const beganMs = Date.now();
+    if (!(await this.#isSaved()) && ++this.#unsavedTimes < MAX_UNSAVED_TIMES) return;
+    // Somebody came meanwhile.
+    if (this.#lastUseMs >= beganMs || (await this.#isBusy())) return;
+    this.#unsavedTimes = 0;
+    await super.onActivityExpired();
+  }
+
+  async #isBusy(): Promise<boolean> {
     const { exitCode } = await this.exec(`${GUEST}/busy.py`);
-    if (exitCode !== 0) await super.onActivityExpired();
+    return exitCode === 0;
+  }
+
+  async #isSaved(): Promise<boolean> {
+    const sandboxId = this.ctx.storage.kv.get(ID_KEY);
+    // Nothing has run in it without the files.
+    if (typeof sandboxId !== "string") return true;
+    const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
+    return await saver.saveBeforeSleep().catch(() => false);
   }
 }
 

@@ -11,6 +11,7 @@ import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
 import { createShareLinks } from "./files/share-link.ts";
 import { createFileStore } from "./files/store.ts";
+import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
 import { createLocalDriver } from "./sandbox/driver-local.ts";
 import { type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
@@ -94,14 +95,17 @@ function createDriver(
   keeperOf: (sandboxId: string) => SnapshotKeeper,
 ): SandboxDriver {
   if (settings.SANDBOX_DRIVER === "container") {
-    return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE);
+    return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE, keeperOf);
   }
   return createLocalDriver(localRuntime(settings), (input, init) => fetch(input, init), keeperOf);
 }
 
 /** What that driver's sandboxes hold, for their snapshots. */
-export function createWorkspaces(settings: Settings): (sandboxId: string) => Workspace {
-  if (settings.SANDBOX_DRIVER === "container") throw new SettingsError(["Containers make no snapshots yet."]);
+export function createWorkspaces(
+  bindings: Pick<Bindings, "SANDBOX">,
+  settings: Settings,
+): (sandboxId: string) => Workspace {
+  if (settings.SANDBOX_DRIVER === "container") return createContainerWorkspaces(bindings.SANDBOX);
   return createLocalWorkspaces(localRuntime(settings), (input, init) => fetch(input, init));
 }
 

@@ -68,7 +68,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
 /** Snapshots are taken of what the suite's driver runs. */
 export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
   protected override workspaceOf(sandboxId: string): Workspace {
-    return createWorkspaces(parseSettings(this.env))(sandboxId);
+    return createWorkspaces(this.env, parseSettings(this.env))(sandboxId);
   }
 }
 

@@ -5,6 +5,7 @@ import { ToolError } from "../shared/errors.ts";
 import { cancelled, containerFailure, endedContainer, isOutOfProcesses } from "./container-failures.ts";
 import { type LastWord, lastWord, orAborted } from "./container-stream.ts";
 import type { Watch } from "./driver.ts";
+import { Unrestored } from "./workspace.ts";
 
 /** What the guest's programs keep: parts of files, outputs of commands. */
 export const STATE = "/var/lib/pincer";
@@ -33,14 +34,12 @@ export interface Talk {
 
 /** The programs of `container/guest` inside one container. */
 export interface Guest {
-  /** Where the container is in its life. Does not start it, as `end` does not; everything else does. */
+  /** Where the container is in its life. Does not start it; everything else does. */
   lifecycle(): Promise<Lifecycle>;
   /** Runs a program that may take long. Its last word is the value; when `watch.signal` aborts it is ended. */
   run(talk: Talk, watch: Watch): Promise<LastWord>;
   /** Asks a program that answers at once. */
   ask(program: "files" | "tell" | "list" | "contexts" | "status", request: Request): Promise<unknown>;
-  /** Ends the container with all that is in it but the files. */
-  end(): Promise<void>;
 }
 
 /** `prefix` is what of the bucket is seen at `FILES_AT`. */
@@ -49,14 +48,14 @@ export async function connectGuest(
   sandboxId: string,
   prefix: string,
 ): Promise<Guest> {
-  const sandbox = getSandbox(namespace, await containerName(sandboxId), SDK_OPTIONS);
+  const sandbox = await openContainer(namespace, sandboxId);
 
   /** Mounts the files and tries once more where they are missing: after a sleep the disk is empty. */
   async function withFiles<Result>(attempt: () => Promise<Result | "unmounted">): Promise<Result> {
     const result = await attempt();
     if (result !== "unmounted") return result;
     let cause: unknown;
-    await sandbox.mountFiles(prefix).catch((error: unknown) => (cause = error));
+    await sandbox.mountFiles(prefix, sandboxId).catch((error: unknown) => (cause = error));
     // A call beside this one may have mounted them meanwhile: the second try tells.
     const second = await attempt();
     if (second !== "unmounted") return second;
@@ -117,7 +116,7 @@ export async function connectGuest(
       const end = await lastWord(stream, { watch, mark, signal: AbortSignal.any([watch.signal, deadline]) });
       if (end !== undefined) return end.value === "unmounted" ? "unmounted" : end;
     } catch (error) {
-      if (error instanceof ToolError) throw error;
+      if (error instanceof ToolError || error instanceof Unrestored) throw error;
       cause = error;
     }
     if (watch.signal.aborted) {
@@ -162,13 +161,20 @@ export async function connectGuest(
           return end.value;
         });
       }),
-    end: async () => await translated(async () => await sandbox.end()),
   };
 }
 
 /** Half a character is valid in JSON, and nowhere inside. */
 function wellFormed(_: string, value: unknown): unknown {
   return typeof value === "string" ? value.toWellFormed() : value;
+}
+
+/** The Durable Object of the sandbox's container. */
+export async function openContainer(
+  namespace: DurableObjectNamespace<SandboxObject>,
+  sandboxId: string,
+): Promise<SandboxObject> {
+  return getSandbox(namespace, await containerName(sandboxId), SDK_OPTIONS);
 }
 
 /** The SDK takes at most 63 characters, and puts them into hostnames. */

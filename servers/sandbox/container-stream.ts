@@ -2,6 +2,7 @@ import { ToolError } from "../shared/errors.ts";
 import { cancelled } from "./container-failures.ts";
 import type { Watch } from "./driver.ts";
 import { type Frame, FrameReader } from "./guest.ts";
+import { Unrestored } from "./workspace.ts";
 
 const STOP_IS_SENT_WITHIN_MS = 1_000;
 /** The stream ends with its program's last word; whoever kept it open inside is not waited for. */
@@ -91,5 +92,6 @@ function endOf(
   }
   if ("failed" in frame) throw new Error(frame.failed);
   if ("refused" in frame) throw new ToolError(frame.refused.code, frame.refused.message);
+  if ("unrestored" in frame) throw new Unrestored("The container's disk is fresh.");
   return { value: "unmounted" in frame ? "unmounted" : frame.result };
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
+import type { CodeResult, Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
 import {
   codeResult,
   commandResult,
@@ -23,8 +23,9 @@ import {
   type RuntimeSandbox,
   StaleFiles,
 } from "./local-runtime.ts";
+import { WAIT_MS, keepingOf } from "./keeping.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
-import { type SnapshotKeeper, whenRestored } from "./workspace.ts";
+import type { SnapshotKeeper } from "./workspace.ts";
 
 const FILES = "/workspace/files";
 
@@ -32,9 +33,6 @@ const notes = z.array(z.string().max(2_000)).max(100);
 const outputLine = z.object({ output: z.string() });
 const execResult = commandResult.extend({ processId: z.string().max(64) });
 const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema });
-
-/** Calls that name no wait of their own end before clients give up. */
-const WAIT_MS = 40_000;
 
 /** Sandboxes of the runtime that the launcher starts on this machine. */
 export function createLocalDriver(
@@ -48,24 +46,7 @@ export function createLocalDriver(
 }
 
 function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: SnapshotKeeper): Sandbox {
-  /** Work that may change something: told before it, since it may be cut off, and after it. */
-  const changing = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    keeper.noteChange();
-    try {
-      return await work();
-    } finally {
-      keeper.noteChange();
-    }
-  };
-  const runRestored = async <Result extends object>(call: Call<Result>, waitMs: number, watch: Watch) => {
-    const said: string[] = [];
-    const say = (note: string): void => void said.push(note);
-    const result = await changing(
-      async () =>
-        await whenRestored(keeper, { waitMs, watch, say }, async () => await run(runtime, files, call, watch)),
-    );
-    return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
-  };
+  const keeping = keepingOf(keeper);
   return {
     exec: async (command, watch) => {
       const calledMs = Date.now();
@@ -73,10 +54,18 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
       const body = (): object => ({
         command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
       });
-      return await runRestored({ route: "exec", body, result: execResult }, command.waitMs, watch);
+      return await keeping.running(
+        command.waitMs,
+        watch,
+        async () => await run(runtime, files, { route: "exec", body, result: execResult }, watch),
+      );
     },
     runCode: async (code, watch) =>
-      await runRestored({ route: "code", body: () => ({ code }), result: codeResult }, WAIT_MS, watch),
+      await keeping.running<CodeResult>(
+        WAIT_MS,
+        watch,
+        async () => await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
+      ),
     listProcesses: async () => {
       const answer = await readJsonBody(await runtime.request("processes", {}));
       return parseRuntime(z.object({ processes: processList }), answer).processes;
@@ -86,7 +75,7 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
       return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
     },
     writeInput: async (processId, input) =>
-      await changing(async () =>
+      await keeping.changing(async () =>
         parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
       ),
     signalProcess: async (processId, signal) =>
@@ -95,19 +84,18 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
       const answer = await readJsonBody(await runtime.request("contexts", {}));
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
-    status: async () => {
-      const [raw, { last, notes: said }] = await Promise.all([runtime.request("status", {}), keeper.describe()]);
-      const { notes: own = [], ...status } = parseRuntime(sandboxStatus, await readJsonBody(raw));
-      const snapshot = last && { ageMs: Math.max(0, Date.now() - last.atMs), sizeBytes: last.sizeBytes };
-      return { ...status, costUsd: 0, ...(snapshot !== undefined && { snapshot }), notes: [...own, ...said] };
-    },
+    status: async () =>
+      await keeping.status(
+        runtime
+          .request("status", {})
+          .then(async (answer) => ({ ...parseRuntime(sandboxStatus, await readJsonBody(answer)), costUsd: 0 })),
+      ),
     reset: async () => {
-      const failure = await keeper.reset();
-      if (failure !== undefined) throw new ToolError(failure.code, failure.message);
+      await keeping.reset();
     },
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
     readFile: async (path, maxBytes) =>
-      await whenRestored(keeper, { waitMs: WAIT_MS }, async () => {
+      await keeping.restored(async () => {
         if (isMounted(path)) await refresh(runtime, files);
         return await readBody(await runtime.request("file", { query: { path, max: String(maxBytes) } }));
       }),
@@ -117,7 +105,7 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
         if (isMounted(path)) await refresh(runtime, files);
         await runtime.request("file", { method: "PUT", query, body: bytes });
       };
-      await changing(async () => await whenRestored(keeper, { waitMs: WAIT_MS }, write));
+      await keeping.changing(async () => await keeping.restored(write));
       if (isMounted(path)) await publish(runtime, files);
     },
   };

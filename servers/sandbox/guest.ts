@@ -15,6 +15,7 @@ export const frame = z.union([
     }),
   }),
   z.object({ unmounted: z.literal(true) }),
+  z.object({ unrestored: z.literal(true) }),
   z.object({ failed: z.string().max(5_000) }),
   /** Of the container's Durable Object, behind the program's last, with the mark that only the two sides know. */
   z.object({ notes: z.array(z.string().max(5_000)).max(100), mark: z.string() }),

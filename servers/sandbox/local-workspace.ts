@@ -9,7 +9,8 @@ import {
 } from "./local-runtime.ts";
 import type { Workspace } from "./workspace.ts";
 
-const lookSchema = z.discriminatedUnion("state", [
+/** What a driver's own side says of a workspace. */
+export const lookSchema = z.discriminatedUnion("state", [
   z.object({ state: z.literal("unrestored") }),
   z.object({ state: z.literal("unable"), reason: z.string().max(2_000) }),
   z.object({
@@ -20,7 +21,7 @@ const lookSchema = z.discriminatedUnion("state", [
   }),
 ]);
 
-const endSchema = z.discriminatedUnion("state", [
+export const endSchema = z.discriminatedUnion("state", [
   z.object({ state: z.literal("restored"), fingerprint: z.string().max(200).exactOptional() }),
   z.object({ state: z.literal("damaged") }),
 ]);

@@ -1,15 +1,14 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
-import type { FilesBindings } from "../support/sandbox-worker.ts";
-import worker from "./worker.ts";
+import worker, { SandboxSnapshots } from "./worker.ts";
 
 export { ContainerProxy } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
+export { SandboxSnapshots };
 
-type Env = Readonly<Record<string, unknown>>;
-
-interface WorkerEnv extends FilesBindings {
+type WorkerEnv = Omit<Parameters<typeof worker.fetch>[1], "SANDBOX"> & {
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
-}
+  readonly STAND_IN: string;
+};
 
 export default {
   async fetch(request: Request, env: WorkerEnv, ctx: ExecutionContext): Promise<Response> {
@@ -23,9 +22,9 @@ export default {
 export class Sandbox extends ProductSandbox {
   readonly #proxies: Map<string, Fetcher>;
 
-  constructor(ctx: DurableObjectState<{}>, env: Env) {
+  constructor(ctx: DurableObjectState<{}>, env: WorkerEnv) {
     const proxies = new Map<string, Fetcher>();
-    const container = standInContainer(ctx.id.toString(), String(env["STAND_IN"]), proxies);
+    const container = standInContainer(ctx.id.toString(), env.STAND_IN, proxies);
     Object.defineProperty(ctx, "container", { value: container });
     super(ctx, env);
     this.#proxies = proxies;

@@ -237,10 +237,11 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
         SANDBOX_LOG_LEVEL: "error",
         ...bindings,
       },
-      r2Buckets: ["FILES"],
+      r2Buckets: ["FILES", "SNAPSHOTS"],
       durableObjects: {
         SANDBOX: { className: "Sandbox", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
       },
     }),
   );
