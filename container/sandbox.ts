@@ -67,9 +67,7 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
-  async mountFiles(prefix: string, sandboxId: string): Promise<void> {
-    // Under that id, snapshots are kept of it.
-    this.ctx.storage.kv.put(ID_KEY, sandboxId);
+  async mountFiles(prefix: string): Promise<void> {
     this.#mounting ??= this.#mount(prefix).finally(() => (this.#mounting = undefined));
     await this.#mounting;
   }
@@ -103,6 +101,12 @@ export class Sandbox extends SdkSandbox<Env> {
   /** As `callGuest`, for onlookers; nothing where the container does not run. */
   async callAwakeGuest(program: string, request: string): Promise<Response | undefined> {
     return this.ctx.container?.running === true ? await this.callGuest(program, request) : undefined;
+  }
+
+  /** Asks the guest whether a snapshot may come, or says that there is none. Snapshots are kept of it under that id. */
+  async beginRestore(sandboxId: string, hasSnapshot: boolean): Promise<Response> {
+    this.ctx.storage.kv.put(ID_KEY, sandboxId);
+    return await this.callGuest("begin", JSON.stringify({ hasSnapshot }));
   }
 
   /** Gives the guest a snapshot. Its frames tell what came of it, where all of it arrived. */
@@ -229,7 +233,7 @@ export class Sandbox extends SdkSandbox<Env> {
 
   async #isSaved(): Promise<boolean> {
     const sandboxId = this.ctx.storage.kv.get(ID_KEY);
-    // Nothing has run in it without the files.
+    // Nothing has run in it before it was restored.
     if (typeof sandboxId !== "string") return true;
     const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
     return await saver.saveBeforeSleep().catch(() => false);

@@ -55,7 +55,7 @@ export async function connectGuest(
     const result = await attempt();
     if (result !== "unmounted") return result;
     let cause: unknown;
-    await sandbox.mountFiles(prefix, sandboxId).catch((error: unknown) => (cause = error));
+    await sandbox.mountFiles(prefix).catch((error: unknown) => (cause = error));
     // A call beside this one may have mounted them meanwhile: the second try tells.
     const second = await attempt();
     if (second !== "unmounted") return second;

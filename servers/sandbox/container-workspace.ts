@@ -32,8 +32,7 @@ export function createContainerWorkspaces(
       restore: async (snapshot, signal) =>
         await translated(async () => {
           const container = await open();
-          const begun = await container.callGuest("begin", JSON.stringify({ hasSnapshot: snapshot !== undefined }));
-          const begin = await valueOf(begun);
+          const begin = await valueOf(await container.beginRestore(sandboxId, snapshot !== undefined));
           if (snapshot === undefined) return parseGuest(endSchema, begin);
           signal.throwIfAborted();
           const answer = await container.restoreGuest(snapshot.body, snapshot.sizeBytes);
