@@ -53,10 +53,14 @@ interface Page {
   readonly status: number;
   /** Added to the page's own, as the consent helpers return them. */
   readonly headers?: Headers;
+  /** CSS beyond that of every page. */
+  readonly style?: string;
+  /** The path of the one script that it runs, which may speak to our origin; without one it runs none. */
+  readonly script?: string;
 }
 
-/** A whole page that runs no script, loads nothing and cannot be framed. */
-export function pageResponse({ title, body, status, headers = new Headers() }: Page): Response {
+/** A whole page that runs no script but its own, loads nothing else and cannot be framed. */
+export function pageResponse({ title, body, status, headers = new Headers(), style = "", script }: Page): Response {
   const nonce = crypto.getRandomValues(new Uint8Array(16)).toHex();
   const page = html`<!doctype html>
     <html lang="en">
@@ -66,8 +70,9 @@ export function pageResponse({ title, body, status, headers = new Headers() }: P
         <meta name="color-scheme" content="light dark" />
         <title>${title}</title>
         <style nonce="${nonce}">
-          ${new Html(PAGE_STYLE)}
+          ${new Html(PAGE_STYLE + style)}
         </style>
+        ${script === undefined ? undefined : html`<script nonce="${nonce}" src="${script}" defer></script>`}
       </head>
       <body>
         <main>
@@ -82,7 +87,9 @@ export function pageResponse({ title, body, status, headers = new Headers() }: P
   // No form-action: Chromium applies it to the redirect that follows, and would block the way back to the client.
   all.set(
     "Content-Security-Policy",
-    `default-src 'none'; style-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'`,
+    `default-src 'none'; style-src 'nonce-${nonce}'; base-uri 'none'; frame-ancestors 'none'${
+      script === undefined ? "" : `; script-src 'nonce-${nonce}'; connect-src 'self'; form-action 'none'`
+    }`,
   );
   all.set("X-Frame-Options", "DENY");
   all.set("X-Content-Type-Options", "nosniff");

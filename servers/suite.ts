@@ -9,7 +9,8 @@ import type { CallPipeline } from "./core/call.ts";
 import { consoleLog } from "./core/log.ts";
 import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
-import { createShareLinks } from "./files/share-link.ts";
+import type { LinkHost } from "./files/link.ts";
+import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
 import { createFileStore } from "./files/store.ts";
 import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
@@ -58,7 +59,7 @@ export function createPipeline(
     waitUntil,
   });
   const driver = createDriver(bindings, settings, keeperOf);
-  const now = (): Date => new Date();
+  const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
   return {
@@ -66,12 +67,8 @@ export function createPipeline(
     log: consoleLog,
     capabilities: {
       files,
-      artifacts: createArtifacts(files, now),
-      shareLinks: createShareLinks(userId, files, {
-        publicUrl: settings.PUBLIC_URL,
-        signingSecret: settings.SIGNING_SECRET,
-        now,
-      }),
+      artifacts: createArtifacts(files, links.now),
+      shareLinks: createShareLinks(userId, files, account, links),
       sandbox: (name) => driver.open(sandboxId(userId, name), files),
       browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
       delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
@@ -86,6 +83,36 @@ export function createPipeline(
       ...(parentRunId === undefined ? {} : { parentRunId }),
     }),
   };
+}
+
+/** What links act on, whoever's they are. */
+export function createLinkHost(
+  bindings: Bindings,
+  settings: Settings,
+  { waitUntil, books = new Map() }: RequestWatch,
+): LinkHost {
+  const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
+  return {
+    ...linkSettings(settings),
+    bucket: bindings.FILES,
+    log: consoleLog,
+    waitUntil,
+    filesOf: (userId) => createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
+    accountOf,
+    recorderOf: ({ userId, clientId }) =>
+      createRecorder(books, {
+        account: accountOf(userId),
+        userId,
+        clientId,
+        isBilled: settings.SANDBOX_DRIVER === "container",
+        waitUntil,
+        log: consoleLog,
+      }),
+  };
+}
+
+function linkSettings(settings: Settings): LinkSettings {
+  return { publicUrl: settings.PUBLIC_URL, signingSecret: settings.SIGNING_SECRET, now: () => new Date() };
 }
 
 /** The driver that the settings name. */

@@ -15,13 +15,14 @@ import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
 import type { Toolbox } from "./delegate/toolbox.ts";
-import { serveShareLink } from "./files/share-link.ts";
+import { serveLink } from "./files/link.ts";
+import type { FileStore } from "./files/store.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
-import { SHARE_PATH } from "./shared/network-policy.ts";
+import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createPipeline, createWorkspaces } from "./suite.ts";
+import { type Bindings, createLinkHost, createPipeline, createWorkspaces } from "./suite.ts";
 
 export { Account, BrowserSession, ContainerProxy, Sandbox };
 
@@ -63,6 +64,11 @@ export class DelegateRun extends DelegateRunObject<Env> {
         await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
     };
   }
+
+  protected override filesOf(caller: Caller): FileStore {
+    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) };
+    return createPipeline(this.env, parseSettings(this.env), caller, watch).capabilities.files;
+  }
 }
 
 /** Snapshots are taken of what the suite's driver runs. */
@@ -86,13 +92,13 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, auth } = suite;
+  const { settings, origins, auth, books } = suite;
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
-  if (pathname.startsWith(SHARE_PATH)) {
-    const { PUBLIC_URL: publicUrl, SIGNING_SECRET: signingSecret } = settings;
-    return await serveShareLink(request, env.FILES, { publicUrl, signingSecret, now: () => new Date() });
+  if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
+    const watch = { books, waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work) };
+    return await serveLink(request, createLinkHost(env, settings, watch));
   }
   if (ENDPOINTS.includes(pathname)) {
     if (request.method === "OPTIONS") return preflight(request);

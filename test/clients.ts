@@ -56,7 +56,7 @@ async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, mcpUrl:
     );
     check(said.includes("The file is written."), `it did not go on after the call:\n${said}`);
     const kept = textOf(await client.callTool("files_read", { path: file }));
-    check(kept === "Written by an agent.", `the file holds ${JSON.stringify(kept)}`);
+    check(kept.endsWith("\nWritten by an agent."), `the file holds ${JSON.stringify(kept)}`);
     console.log(
       `ok     ${agent.name}: connected, offered all ${tools.length} tools to its model, called files_write, went on with its answer.`,
     );

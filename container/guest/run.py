@@ -172,8 +172,8 @@ class Run:
             if pid == self.pid:
                 self.status = status
                 self.ended_at = time.monotonic()
-                # Perhaps a process that it waited for: bash then ends by itself.
-                self.has_run_out_of_memory = status != 0 and count_kills() > self.kills_before
+                # Perhaps a process beside it, and bash ended as if all were well.
+                self.has_run_out_of_memory = count_kills() > self.kills_before
 
     def _report(self):
         outputs = {name: capture.snapshot() for name, capture in self.captures.items()}

@@ -1,14 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
-import { isScope } from "../../auth/scopes.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import { consoleLog } from "../core/log.ts";
-import { filesPrefix } from "../shared/paths.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
-import { FileDeletions } from "./file-deletions.ts";
-import { type ChangeOutcome, type FileChange, StorageLedger, type StorageSums } from "./storage-ledger.ts";
-import { removeTrash, removeVersions, storageChores } from "./storage-upkeep.ts";
+import { type Attempt, SignInTable } from "./sign-in-table.ts";
+import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
+import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./storage-ledger.ts";
+import type { Removed } from "./storage-upkeep.ts";
+import { LinkRows, type StoredLink } from "./share-links.ts";
+import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashRow } from "./trash-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
@@ -50,13 +51,6 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS costs (
     call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
   ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS tokens (
-    hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS attempts (
-    name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
 `;
 
 const auditRecord = z.object({
@@ -70,17 +64,6 @@ const auditRecord = z.object({
   output_bytes: z.number(),
   parent_run_id: z.string().nullable(),
 });
-
-const tokenRecord = z.object({
-  hash: z.string(),
-  id: z.string(),
-  name: z.string(),
-  scopes: z.string(),
-  created_at_ms: z.number(),
-  expires_at_ms: z.number(),
-});
-
-const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
 const RECORD_AUDIT = `
   INSERT OR IGNORE INTO audit
@@ -97,32 +80,33 @@ interface AccountEnv {
   readonly FILES: R2Bucket;
 }
 
-/** What an account says of its person's storage. */
-export interface StorageState extends StorageSums {
-  readonly quotaBytes: number;
-}
-
 /**
  * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
  * per `userId`.
  */
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
-  readonly #storage: StorageLedger;
-  readonly #deletions: FileDeletions;
+  readonly #signIn: SignInTable;
+  readonly #storage: StorageKeeper;
+  readonly #links: LinkRows;
+  readonly #uploads: UploadRows;
   readonly #chores: readonly Chore[];
-  #parsedSettings: Settings | undefined;
 
   constructor(state: DurableObjectState, env: AccountEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(SCHEMA);
-    this.#storage = new StorageLedger(this.#sql);
-    this.#deletions = new FileDeletions(env.FILES);
-    this.#chores = storageChores({ ledger: this.#storage, bucket: env.FILES }, () => this.#settings());
+    this.#signIn = new SignInTable(this.#sql);
+    // Read when they are first needed, so that signing in does not wait for them.
+    let settings: Settings | undefined;
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
+    this.#links = new LinkRows(this.#sql);
+    this.#uploads = new UploadRows(this.#sql, env.FILES);
+    this.#chores = [...this.#storage.chores, this.#uploads];
   }
 
   override async alarm(): Promise<void> {
+    this.#storage.writeEnds();
     await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
@@ -163,97 +147,53 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   addToken(token: StoredToken): void {
-    this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
-    this.#sql.exec(
-      "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-      token.hash,
-      token.id,
-      token.name,
-      token.scopes.join(" "),
-      token.createdAtMs,
-      token.expiresAtMs,
-    );
+    this.#signIn.addToken(token);
   }
 
-  /** The token with that hash; expiry is for the caller to check, against its own clock. */
   findToken(hash: string): StoredToken | undefined {
-    const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
-    if (row === undefined) return undefined;
-    const record = tokenRecord.parse(row);
-    return {
-      id: record.id,
-      hash: record.hash,
-      name: record.name,
-      scopes: record.scopes.split(" ").filter(isScope),
-      createdAtMs: record.created_at_ms,
-      expiresAtMs: record.expires_at_ms,
-    };
+    return this.#signIn.findToken(hash);
   }
 
-  /**
-   * Takes one of `limit` attempts at something that can be guessed, in one step: parallel guesses cannot share one.
-   * Once they are used up there are none until `windowMs` after the last.
-   */
-  takeAttempt({
-    name,
-    limit,
-    windowMs,
-    nowMs,
-  }: {
-    readonly name: string;
-    readonly limit: number;
-    readonly windowMs: number;
-    readonly nowMs: number;
-  }): { isAllowed: boolean; retryAtMs: number } {
-    this.#sql.exec("DELETE FROM attempts WHERE retry_at_ms <= ?", nowMs);
-    const [row] = this.#sql.exec("SELECT * FROM attempts WHERE name = ?", name).toArray();
-    const taken = row === undefined ? { count: 0, retry_at_ms: nowMs } : attemptRecord.parse(row);
-    if (taken.count >= limit) return { isAllowed: false, retryAtMs: taken.retry_at_ms };
-    const retryAtMs = nowMs + windowMs;
-    this.#sql.exec("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?)", name, taken.count + 1, retryAtMs);
-    return { isAllowed: true, retryAtMs };
+  takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
+    return this.#signIn.takeAttempt(attempt);
   }
 
   clearAttempts(name: string): void {
-    this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+    this.#signIn.clearAttempts(name);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
   async beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }> {
-    while (this.#deletions.running(change.path) !== undefined) await this.#deletions.running(change.path);
-    this.#storage.open(change.userId, Date.now());
-    const isAdmitted = this.#storage.begin(change, this.#quotaBytes(), Date.now());
-    return { ...(await this.storageState(change.userId)), isAdmitted };
+    const begun = await this.#storage.begin(change);
+    const armedAtMs = await this.ctx.storage.getAlarm();
+    // For all else the alarm is set already: to look for that with each write would cost as much as the write.
+    if (armedAtMs === null || armedAtMs > Date.now() + CHANGE_ENDS_AFTER_MS) await this.#arm();
+    return begun;
   }
 
   finishChange(id: string, outcome: ChangeOutcome): void {
-    this.#storage.finish(id, outcome, Date.now());
+    this.#storage.finish(id, outcome);
   }
 
   /** Where what came of a change is not known: it is looked for in a while. */
   async giveUpChange(id: string): Promise<void> {
-    this.#storage.giveUp(id, Date.now());
-    await armAlarm(this.ctx.storage, this.#chores);
+    this.#storage.giveUp(id);
+    await this.#arm();
   }
 
-  /** Deletes a file that still has that etag, and finishes the change with it; nothing where it is not to be had. */
+  /** Deletes a file that still has that etag, and finishes the change with it; otherwise the change goes on. */
   async deleteFile(
     id: string,
-    { path, etag }: { readonly path: string; readonly etag: string },
+    file: { readonly path: string; readonly etag: string },
     outcome: ChangeOutcome,
   ): Promise<"deleted" | "changed" | "busy"> {
-    while (this.#deletions.running(path) !== undefined) await this.#deletions.running(path);
-    const userId = this.#storage.userId();
-    if (userId === undefined || this.#storage.isBeingWritten(path, id, Date.now())) return "busy";
-    if (!(await this.#deletions.deleteUnchanged(filesPrefix(userId), path, etag))) return "changed";
-    this.finishChange(id, outcome);
-    return "deleted";
+    return await this.#storage.delete(id, file, outcome);
   }
 
   async storageState(userId: string): Promise<StorageState> {
-    this.#storage.open(userId, Date.now());
-    await armAlarm(this.ctx.storage, this.#chores);
-    return { ...this.#storage.sums(), quotaBytes: this.#quotaBytes() };
+    const state = this.#storage.state(userId);
+    await this.#arm();
+    return state;
   }
 
   listTrash(below: string | undefined, limit: number): TrashRow[] {
@@ -265,26 +205,53 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   /** Removes one version for good, or all that are in the trash now. */
-  async emptyTrash(id?: string): Promise<{ readonly versions: number; readonly freedBytes: number }> {
-    const storage = { ledger: this.#storage, bucket: this.env.FILES };
-    if (id !== undefined) return await removeVersions(storage, [this.#storage.trash.find({ id }) ?? []].flat());
-    const untilMs = Date.now();
-    const sum = { versions: 0, freedBytes: 0 };
-    for (;;) {
-      const { versions, freedBytes } = await removeTrash(storage, untilMs);
-      if (versions === 0) return sum;
-      sum.versions += versions;
-      sum.freedBytes += freedBytes;
-    }
+  async emptyTrash(id?: string): Promise<Removed> {
+    return await this.#storage.emptyTrash(id);
   }
 
-  #quotaBytes(): number {
-    return this.#settings().FILES_QUOTA_MB * 1024 * 1024;
+  async #arm(): Promise<void> {
+    await armAlarm(this.ctx.storage, this.#chores);
   }
 
-  /** Read when they are first needed, so that signing in does not wait for them. */
-  #settings(): Settings {
-    this.#parsedSettings ??= parseSettings({ ...this.env });
-    return this.#parsedSettings;
+  addLink(link: StoredLink): boolean {
+    return this.#links.add(link);
+  }
+
+  findLink(id: string): StoredLink | undefined {
+    return this.#links.find(id);
+  }
+
+  listLinks(): StoredLink[] {
+    return this.#links.list();
+  }
+
+  /** What has come in by it and is not whole goes too. */
+  async removeLink(id: string): Promise<StoredLink | undefined> {
+    const link = this.#links.remove(id);
+    this.#uploads.dropThoseOf(id);
+    await this.#arm();
+    return link;
+  }
+
+  countFile(linkId: string): void {
+    this.#links.countFile(linkId);
+  }
+
+  async reserveUpload(upload: OpenUpload, roomBytes: number): Promise<Reservation> {
+    const reservation = this.#uploads.reserve(upload, roomBytes);
+    await this.#arm();
+    return reservation;
+  }
+
+  findUpload(id: string, linkId: string): { upload: OpenUpload; parts: UploadedPart[] } | undefined {
+    return this.#uploads.find(id, linkId);
+  }
+
+  addUploadPart(id: string, part: UploadedPart): void {
+    this.#uploads.addPart(id, part);
+  }
+
+  endUpload(id: string): void {
+    this.#uploads.end(id);
   }
 }

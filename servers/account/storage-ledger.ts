@@ -29,7 +29,7 @@ export interface StorageSums {
 }
 
 /** A change takes no longer than this, or whoever made it is gone. */
-const CHANGE_ENDS_AFTER_MS = 10 * 60_000;
+export const CHANGE_ENDS_AFTER_MS = 10 * 60_000;
 /** What was given up may still reach R2 for so long. */
 const GIVEN_UP_ENDS_AFTER_MS = 30_000;
 /** Whoever deletes waits for writers that are younger: every call ends within a minute. */
@@ -75,7 +75,8 @@ export class StorageLedger {
 
   /** A person whose files nobody has counted yet may have some: they are counted in the background. */
   open(userId: string, nowMs: number): void {
-    this.#sql.exec("INSERT OR IGNORE INTO storage VALUES (1, ?, 0, 0, ?, ?)", userId, nowMs, nowMs);
+    if (this.#storage() !== undefined) return;
+    this.#sql.exec("INSERT INTO storage VALUES (1, ?, 0, 0, ?, ?)", userId, nowMs, nowMs);
   }
 
   userId(): string | undefined {

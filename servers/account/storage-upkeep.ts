@@ -15,6 +15,11 @@ const PAGE = 1_000;
 const CHANGES_A_RUN = 100;
 const ARTIFACT_PAGES_A_RUN = 20;
 
+export interface Removed {
+  readonly versions: number;
+  readonly freedBytes: number;
+}
+
 interface Storage {
   readonly ledger: StorageLedger;
   readonly bucket: R2Bucket;
@@ -57,17 +62,11 @@ export function storageChores(
 }
 
 /** Removes for good up to a page of what was in the trash at that time; how many versions and bytes that were. */
-export async function removeTrash(
-  { ledger, bucket }: Storage,
-  untilMs: number,
-): Promise<{ readonly versions: number; readonly freedBytes: number }> {
+export async function removeTrash({ ledger, bucket }: Storage, untilMs: number): Promise<Removed> {
   return await removeVersions({ ledger, bucket }, ledger.trash.since(untilMs, PAGE));
 }
 
-export async function removeVersions(
-  { ledger, bucket }: Storage,
-  rows: readonly TrashRow[],
-): Promise<{ readonly versions: number; readonly freedBytes: number }> {
+export async function removeVersions({ ledger, bucket }: Storage, rows: readonly TrashRow[]): Promise<Removed> {
   const ids = rows.map(({ id }) => id);
   // The bytes first: a row without bytes is deleted again, bytes without a row would stay.
   if (ids.length > 0) await bucket.delete(ids.map((id) => trashPrefix(userIdOf(ledger)) + id));

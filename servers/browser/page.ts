@@ -41,7 +41,7 @@ export const browserScreenshot = defineTool({
   }),
   output: z.object({
     url: z.string(),
-    path: z.string(),
+    path: z.string().optional(),
     width: z.number(),
     height: z.number(),
     notes: z.array(z.string()),
@@ -53,20 +53,26 @@ export const browserScreenshot = defineTool({
     const { url, base64, mimeType, width, height, notes } = await browsers
       .named(browser)
       .screenshot({ format, isFullPage }, signal);
-    const file = await artifacts.keep({
+    const kept = await artifacts.attach({
       name: mimeType === "image/png" ? "screenshot.png" : "screenshot.jpg",
       mimeType,
       content: Uint8Array.fromBase64(base64),
       madeBy: { tool: "browser_screenshot", page: url.slice(0, 256) },
     });
     return {
-      output: { url: shownUrl(url), path: file.path, width, height, notes: [...notes] },
-      attachments: [
-        { type: "image", base64, mimeType },
-        { type: "link", path: file.path, mimeType, sizeBytes: file.sizeBytes },
-      ],
+      output: {
+        url: shownUrl(url),
+        ...(kept.type === "link" ? { path: kept.path } : {}),
+        width,
+        height,
+        notes: [...notes],
+      },
+      attachments: [{ type: "image", base64, mimeType }, kept],
     };
   },
   text: ({ url, path, width, height, notes }) =>
-    [`${url}: ${width}×${height} pixels, kept as ${path}`, ...notes.map((note) => `Note: ${note}`)].join("\n"),
+    [
+      `${url}: ${width}×${height} pixels${path === undefined ? "" : `, kept as ${path}`}`,
+      ...notes.map((note) => `Note: ${note}`),
+    ].join("\n"),
 });

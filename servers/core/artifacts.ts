@@ -1,4 +1,6 @@
 import type { FileInfo, FileStore, SizedStream } from "../files/store.ts";
+import { ToolError } from "../shared/errors.ts";
+import type { Attachment } from "./tool.ts";
 
 /** How many characters of one text a result carries unless the caller asks for more. */
 export const MAX_TEXT_CHARS = 10_000;
@@ -15,14 +17,26 @@ export interface Artifact {
 /** Keeps what tools make under `artifacts/<date>/` in the caller's files. */
 export interface Artifacts {
   keep(artifact: Artifact): Promise<FileInfo>;
+  /** A link to it. Where it cannot be kept a note says so: the result that it belongs to is worth more. */
+  attach(artifact: Artifact): Promise<Attachment>;
 }
 
 export function createArtifacts(files: FileStore, now: () => Date): Artifacts {
+  const keep: Artifacts["keep"] = async ({ name, mimeType, content, madeBy }) => {
+    const at = now().toISOString();
+    const unique = `${at.slice(11, 19).replaceAll(":", "")}-${crypto.randomUUID().slice(0, 8)}`;
+    return await files.write(`artifacts/${at.slice(0, 10)}/${unique}-${name}`, content, { mimeType, madeBy });
+  };
   return {
-    keep: ({ name, mimeType, content, madeBy }) => {
-      const at = now().toISOString();
-      const unique = `${at.slice(11, 19).replaceAll(":", "")}-${crypto.randomUUID().slice(0, 8)}`;
-      return files.write(`artifacts/${at.slice(0, 10)}/${unique}-${name}`, content, { mimeType, madeBy });
+    keep,
+    attach: async (artifact) => {
+      try {
+        const { path, mimeType, sizeBytes } = await keep(artifact);
+        return { type: "link", path, mimeType, sizeBytes };
+      } catch (failure) {
+        if (!(failure instanceof ToolError)) throw failure;
+        return { type: "note", text: `${artifact.name} is not kept in your files. ${failure.message}` };
+      }
     },
   };
 }

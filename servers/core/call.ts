@@ -55,7 +55,7 @@ interface Callable {
 export async function callRecorded<Outcome>(
   { name, scopes }: Callable,
   input: unknown,
-  pipeline: CallPipeline,
+  pipeline: Pick<CallPipeline, "caller" | "log" | "record">,
   sizeOf: (outcome: Outcome) => number,
   work: () => Promise<Outcome>,
 ): Promise<CallEnd<Outcome>> {

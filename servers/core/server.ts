@@ -3,23 +3,17 @@ import {
   type ContentBlock,
   ProtocolError,
   ProtocolErrorCode,
-  ResourceNotFoundError,
   Server,
   type ServerContext,
   type Tool as ListedTool,
+  type ToolAnnotations,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import {
-  FILES_URI_TEMPLATE,
-  type ResourceContent,
-  type ResourcePage,
-  fileUri,
-  listFileResources,
-  readFileResource,
-} from "../files/resources.ts";
+import { fileUri } from "../files/resources.ts";
 import { errorText } from "../shared/errors.ts";
-import { type CallEnd, type CallPipeline, callRecorded, callTool } from "./call.ts";
-import { type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
+import { type CallEnd, type CallPipeline, callTool } from "./call.ts";
+import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
+import { type Annotations, type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 
 export const VERSION = "0.1.0";
 
@@ -54,17 +48,30 @@ export function listTool(tool: Tool): ListedTool {
       properties: z.record(z.string(), z.json()).parse(schema.properties),
       ...(schema.required === undefined ? {} : { required: schema.required }),
     },
-    annotations: tool.annotations,
+    annotations: listHints(tool.annotations),
   };
   listings.set(tool, listed);
   return listed;
+}
+
+/**
+ * The hints that say other than a client assumes without them (MCP schema, `ToolAnnotations`: whatever is not said to be
+ * harmless is not); of a tool that only reads, two of them say nothing.
+ */
+function listHints({ readOnlyHint, destructiveHint, idempotentHint, openWorldHint }: Annotations): ToolAnnotations {
+  return {
+    ...(readOnlyHint ? { readOnlyHint } : {}),
+    ...(readOnlyHint || destructiveHint ? {} : { destructiveHint }),
+    ...(readOnlyHint || !idempotentHint ? {} : { idempotentHint }),
+    ...(openWorldHint ? {} : { openWorldHint }),
+  };
 }
 
 /** The MCP server over `servers`, for one request of one caller. */
 export function createServer(servers: readonly ServerDefinition[], pipeline: CallPipeline): Server {
   const hasFiles = servers.some(({ name }) => name === "files");
   const server = new Server(SERVER_INFO, {
-    capabilities: { tools: {}, ...(hasFiles ? { resources: {} } : {}) },
+    capabilities: { tools: {}, ...(hasFiles ? FILE_CAPABILITIES : {}) },
     instructions: servers.map(({ instructions }) => instructions).join(" "),
   });
   server.setRequestHandler("tools/list", () => ({ tools: servers.flatMap(({ tools }) => tools.map(listTool)) }));
@@ -75,45 +82,8 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
     }
     return toResult(await callTool(tool, params.arguments ?? {}, pipeline, watchOf(context)));
   });
-  if (hasFiles) serveFileResources(server, pipeline);
+  if (hasFiles) serveFileMethods(server, pipeline);
   return server;
-}
-
-/** Files are read through resources as through tools: with the same scope, leaving the same entry in the books. */
-function serveFileResources(server: Server, pipeline: CallPipeline): void {
-  const { files } = pipeline.capabilities;
-  const scopes = ["files:read"] as const;
-  const mayRead = scopes.every((scope) => pipeline.caller.scopes.includes(scope));
-  server.setRequestHandler("resources/templates/list", () => ({
-    resourceTemplates: mayRead
-      ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }]
-      : [],
-  }));
-  server.setRequestHandler("resources/list", async ({ params }) => {
-    if (!mayRead) return { resources: [] };
-    const callable = { name: "resources/list", scopes };
-    const list = async (): Promise<ResourcePage> => await listFileResources(files, params?.cursor);
-    const page = outcomeOf(await callRecorded(callable, params, pipeline, sizeOf, list));
-    return { ...page, resources: [...page.resources] };
-  });
-  server.setRequestHandler("resources/read", async ({ params: { uri } }) => {
-    const callable = { name: "resources/read", scopes };
-    const read = async (): Promise<ResourceContent | undefined> => await readFileResource(files, uri);
-    const content = outcomeOf(await callRecorded(callable, { uri }, pipeline, sizeOf, read));
-    if (content === undefined) throw new ResourceNotFoundError(uri);
-    return { contents: [content] };
-  });
-}
-
-function sizeOf(outcome: unknown): number {
-  return outcome === undefined ? 0 : JSON.stringify(outcome).length;
-}
-
-/** Resources have no results that are errors: what failed is an error of the protocol. */
-function outcomeOf<Outcome>(end: CallEnd<Outcome>): Outcome {
-  if (end.ok) return end.outcome;
-  const code = end.error.code === "internal" ? ProtocolErrorCode.InternalError : ProtocolErrorCode.InvalidParams;
-  throw new ProtocolError(code, errorText(end.error));
 }
 
 /** The signal and the progress channel of one MCP request. */
@@ -145,6 +115,7 @@ export function toResult(end: CallEnd): CallToolResult {
 
 function contentBlock(attachment: Attachment): ContentBlock {
   if (attachment.type === "image") return { type: "image", data: attachment.base64, mimeType: attachment.mimeType };
+  if (attachment.type === "note") return { type: "text", text: attachment.text };
   const { path, mimeType, sizeBytes } = attachment;
   return { type: "resource_link", uri: fileUri(path), name: path, mimeType, size: sizeBytes };
 }

@@ -36,7 +36,8 @@ export interface Answer<Output> {
 
 export type Attachment =
   | { readonly type: "image"; readonly base64: string; readonly mimeType: string }
-  | { readonly type: "link"; readonly path: string; readonly mimeType: string; readonly sizeBytes: number };
+  | { readonly type: "link"; readonly path: string; readonly mimeType: string; readonly sizeBytes: number }
+  | { readonly type: "note"; readonly text: string };
 
 export interface Annotations {
   readonly readOnlyHint: boolean;

@@ -1,9 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller } from "../../auth/caller.ts";
 import { consoleLog, describeFailure } from "../core/log.ts";
+import type { FileStore } from "../files/store.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
 import { type Budget, EMPTY_LEDGER, unreportedTokens } from "./budget.ts";
+import { describeConversation } from "./conversation.ts";
 import { modelEndpoint } from "./gateway.ts";
 import { takeStep } from "./step.ts";
 import { type Toolbox, asSubAgent } from "./toolbox.ts";
@@ -11,6 +13,8 @@ import { type RunRecord, type RunState, Transcript } from "./transcript.ts";
 
 /** How long a run that has ended can still be asked for. */
 const KEPT_MS = 7 * 24 * 60 * 60 * 1_000;
+/** How long a conversation waits that the files did not take: they may be full, or out of reach. */
+const KEEP_AGAIN_MS = 60 * 60 * 1_000;
 
 export interface RunStart {
   readonly runId: string;
@@ -58,6 +62,9 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   /** The suite's tools as the sub-agent of that caller may use them. */
   protected abstract toolboxFor(caller: Caller, runId: string): Toolbox;
 
+  /** The files of that caller, for the conversation of a run that has ended. */
+  protected abstract filesOf(caller: Caller): Pick<FileStore, "write">;
+
   async start({ runId, caller, task, model, budget }: RunStart): Promise<void> {
     const subAgent = asSubAgent(caller);
     this.#transcript.create(
@@ -96,7 +103,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     const error = errorText(new ToolError("cancelled", "The run was cancelled while its caller waited for it."));
     this.#transcript.update({ state: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
     this.#abort.abort();
-    await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
+    await this.ctx.storage.setAlarm(Date.now());
   }
 
   override async alarm(): Promise<void> {
@@ -104,9 +111,28 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     if (run === undefined) return;
     const waitMs = run.state === "running" ? await this.#takeStep(run) : undefined;
     if (waitMs !== undefined) return await this.ctx.storage.setAlarm(Date.now() + waitMs);
-    const keptUntilMs = (this.#transcript.read().endedAtMs ?? 0) + KEPT_MS;
-    if (Date.now() < keptUntilMs) return await this.ctx.storage.setAlarm(keptUntilMs);
-    await this.ctx.storage.deleteAll();
+    const keptUntilMs = (run.endedAtMs ?? Date.now()) + KEPT_MS;
+    if (Date.now() >= keptUntilMs) return await this.ctx.storage.deleteAll();
+    const isKept = await this.#keepConversation();
+    await this.ctx.storage.setAlarm(isKept ? keptUntilMs : Date.now() + KEEP_AGAIN_MS);
+  }
+
+  /** Puts the conversation into the caller's files, once; whether it is there. */
+  async #keepConversation(): Promise<boolean> {
+    if (this.ctx.storage.kv.get("conversation") !== undefined) return true;
+    const run = this.#transcript.read();
+    const path = `conversations/${new Date(run.startedAtMs).toISOString().slice(0, 10)}/${run.runId}.md`;
+    const text = describeConversation(run, this.#transcript.messages());
+    try {
+      const madeBy = { tool: "delegate_run", run_id: run.runId, model: run.model.slice(0, 256) };
+      await this.filesOf(run.caller).write(path, text, { mimeType: "text/markdown", madeBy });
+    } catch (failure) {
+      consoleLog.error("conversation not kept", { run: run.runId, failure: describeFailure(failure) });
+      return false;
+    }
+    // Beside the record: for whoever asks how the run stands, this is no change.
+    this.ctx.storage.kv.put("conversation", path);
+    return true;
   }
 
   async #takeStep(run: RunRecord): Promise<number | undefined> {

@@ -51,5 +51,7 @@ function describeAttachment(attachment: Attachment): string {
       return `[A picture (${attachment.mimeType}) that you are not shown.]`;
     case "link":
       return `[Kept as ${attachment.path} (${attachment.mimeType}, ${attachment.sizeBytes} bytes).]`;
+    case "note":
+      return `[${attachment.text}]`;
   }
 }

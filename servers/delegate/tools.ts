@@ -71,11 +71,10 @@ export const delegateRun = defineTool({
 });
 
 async function keepAnswer({ runId, answer = "" }: RunReport, { artifacts }: ToolContext): Promise<Attachment> {
-  const info = await artifacts.keep({
+  return await artifacts.attach({
     name: "answer.md",
     mimeType: "text/markdown",
     content: answer,
     madeBy: { tool: "delegate_run", run_id: runId },
   });
-  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
 }

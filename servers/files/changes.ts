@@ -1,5 +1,5 @@
+import type { StorageState } from "../account/storage-keeper.ts";
 import type { ChangeOutcome, FileChange } from "../account/storage-ledger.ts";
-import type { StorageState } from "../account/account.ts";
 import type { TrashRow } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { reach } from "./bucket.ts";

@@ -21,7 +21,9 @@ export async function listFolder(bucket: R2Bucket, prefix: string, options: List
   // What is behind a folder comes after all that is in it.
   const startAfter = start + (after.endsWith("/") ? after + LAST : after);
   if (encoder.encode(startAfter).length > MAX_KEY_BYTES) throw noCursor();
-  const query: R2ListOptions = { prefix: start, startAfter, limit: options.limit, include: ["httpMetadata"] };
+  const begin = start + (options.namePrefix ?? "");
+  if (encoder.encode(begin).length > MAX_KEY_BYTES) return { folders: [], files: [] };
+  const query: R2ListOptions = { prefix: begin, startAfter, limit: options.limit, include: ["httpMetadata"] };
 
   const all = await reach(() => bucket.list(query));
   const isFlat = !all.objects.some(({ key }) => key.includes("/", start.length));

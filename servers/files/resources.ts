@@ -1,4 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
+import { decodeText } from "../shared/text.ts";
 import type { FileInfo, FileStore } from "./store.ts";
 
 /** Files as MCP resources: `files:///reports/summary.html`. */
@@ -6,6 +7,8 @@ export const FILES_URI_TEMPLATE = "files:///{+path}";
 
 const MAX_RESOURCE_BYTES = 8 * 1024 * 1024;
 const PAGE_SIZE = 100;
+/** MCP allows no more. */
+const MAX_COMPLETIONS = 100;
 
 export function fileUri(path: string): string {
   return `files:///${path.split("/").map(encodeURIComponent).join("/")}`;
@@ -53,16 +56,36 @@ export async function readFileResource(files: FileStore, uri: string): Promise<R
     const file = await files.read(path);
     if (file.sizeBytes > MAX_RESOURCE_BYTES) {
       await file.body.cancel();
-      throw new ToolError("too_large", `${file.path} has ${file.sizeBytes} bytes; use files_share for a link to it.`);
+      throw new ToolError(
+        "too_large",
+        `${file.path} has ${file.sizeBytes} bytes; read parts of it with files_read, or share it with files_share.`,
+      );
     }
     const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
     const head = { uri, mimeType: file.mimeType };
-    return bytes.includes(0) || !isText(file.mimeType)
-      ? { ...head, blob: bytes.toBase64() }
-      : { ...head, text: new TextDecoder().decode(bytes) };
+    const decoded = isText(file.mimeType) ? decodeText(bytes) : undefined;
+    return decoded === undefined ? { ...head, blob: bytes.toBase64() } : { ...head, text: decoded.text };
   } catch (failure) {
     if (failure instanceof ToolError && (failure.code === "not_found" || failure.code === "invalid_input"))
       return undefined;
+    throw failure;
+  }
+}
+
+/** Files and folders whose path begins so, one level at a time; a path that nobody can have has none. */
+export async function completePath(
+  files: FileStore,
+  begun: string,
+): Promise<{ readonly values: readonly string[]; readonly hasMore: boolean }> {
+  const path = begun.normalize("NFC").replace(/^\/+/, "");
+  const end = path.lastIndexOf("/") + 1;
+  try {
+    const place = { folder: path.slice(0, end), namePrefix: path.slice(end), recursive: false };
+    const page = await files.list({ ...place, limit: MAX_COMPLETIONS });
+    const values = [...page.folders, ...page.files.map((file) => file.path)].toSorted();
+    return { values, hasMore: page.cursor !== undefined };
+  } catch (failure) {
+    if (failure instanceof ToolError && failure.code === "invalid_input") return { values: [], hasMore: false };
     throw failure;
   }
 }

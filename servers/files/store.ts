@@ -54,6 +54,8 @@ export type MountedFiles = Pick<FileStore, "prefix" | "list" | "stat" | "read" |
 
 export interface ListOptions {
   readonly folder: string;
+  /** How the names in the folder begin. */
+  readonly namePrefix?: string;
   readonly recursive: boolean;
   readonly limit: number;
   readonly cursor?: string;

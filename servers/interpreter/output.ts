@@ -17,11 +17,12 @@ export function describeOutput(output: CodeOutput): string {
 }
 
 /** Pictures are shown, and kept in the caller's files like pages and drawings, which only a browser can show. */
-export async function keepOutput(output: CodeOutput, { artifacts }: ToolContext): Promise<Attachment[]> {
-  const keep = async (artifact: Pick<Artifact, "name" | "mimeType" | "content">): Promise<Attachment> => {
-    const { path, mimeType, sizeBytes } = await artifacts.keep({ ...artifact, madeBy: { tool: "interpreter_run" } });
-    return { type: "link", path, mimeType, sizeBytes };
-  };
+export async function keepOutput(
+  output: CodeOutput,
+  { artifacts }: Pick<ToolContext, "artifacts">,
+): Promise<Attachment[]> {
+  const keep = async (artifact: Omit<Artifact, "madeBy">): Promise<Attachment> =>
+    await artifacts.attach({ ...artifact, madeBy: { tool: "interpreter_run" } });
   const { png, jpeg, svg, html } = output;
   const base64 = png ?? jpeg;
   if (base64 !== undefined) {

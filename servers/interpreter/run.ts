@@ -53,11 +53,10 @@ function describeResult(result: CodeResult): string {
 }
 
 async function keepWholeText(text: string, { artifacts }: ToolContext): Promise<Attachment> {
-  const info = await artifacts.keep({
+  return await artifacts.attach({
     name: "output.txt",
     mimeType: "text/plain",
     content: text,
     madeBy: { tool: "interpreter_run" },
   });
-  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
 }

@@ -16,9 +16,10 @@ export function containerFailure(error: unknown): Error {
     : new ToolError("unavailable", "The sandbox did not answer; try again in a minute.", { cause: error });
 }
 
-/** Whether the container's server could start nothing any more: only its end helps. */
+/** Whether the container's server, or a program that it had started, could start nothing any more: only its end helps. */
 export function isOutOfProcesses(error: unknown): boolean {
-  return !(error instanceof ToolError) && error instanceof Error && NO_PROCESS.test(`${error.name} ${error.message}`);
+  if (error instanceof ToolError || !(error instanceof Error)) return false;
+  return NO_PROCESS.test(`${error.name} ${error.message}`) || isOutOfProcesses(error.cause);
 }
 
 /** The container is gone or was ended by us. `what` is the sentence's beginning. */

@@ -1,5 +1,6 @@
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { INSTANCE_SIZES, type InstanceType, containerNanoUsd } from "../account/prices.ts";
+import { checkCommand } from "./container-command.ts";
 import { WORKSPACE, absolute, readFile, writeFile } from "./container-files.ts";
 import { type Guest, connectGuest } from "./container-guest.ts";
 import { isAwake, listProcesses, readOutput, readProcess, signalProcess, writeInput } from "./container-processes.ts";
@@ -40,6 +41,7 @@ export function createContainerDriver(
 function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, keeping: Keeping): Sandbox {
   return {
     exec: async (command, watch) => {
+      checkCommand(command);
       const once = toldOnce(watch);
       return await keeping.running(command.waitMs, once, async () => await exec(await connect(), command, once));
     },

@@ -1,15 +1,13 @@
-import { createTwoFilesPatch } from "diff";
 import * as z from "zod";
 import { sha256Hex } from "../../auth/secrets.ts";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
+import { describeChange, editText } from "../shared/edit-text.ts";
 import { ToolError } from "../shared/errors.ts";
 import { handleName } from "../shared/handles.ts";
-import { decodeUtf8 } from "./text.ts";
+import { decodeUtf8 } from "../shared/text.ts";
 
 const MAX_BYTES = 4 * 1024 * 1024;
-/** Comparing costs the square of it; the edit itself is done whatever it comes to. */
-const MAX_CHANGED_LINES = 2_000;
 
 export const sandboxEdit = defineTool({
   name: "sandbox_edit",
@@ -32,52 +30,9 @@ export const sandboxEdit = defineTool({
     if (before === undefined) {
       throw new ToolError("invalid_input", `${path} is not UTF-8 text; change it with sandbox_exec.`);
     }
-    const after = replace(before, { path, old, replacement, all });
+    const after = editText(before, { path, old, replacement, all });
     await sandbox.writeFile(path, new TextEncoder().encode(after), await sha256Hex(bytes));
     return { output: { diff: cutText(describeChange(path, before, after), MAX_TEXT_CHARS).text } };
   },
   text: ({ diff }) => diff,
 });
-
-interface Edit {
-  readonly path: string;
-  readonly old: string;
-  readonly replacement: string;
-  readonly all: boolean;
-}
-
-function replace(before: string, { path, old, replacement, all }: Edit): string {
-  const parts = before.split(old);
-  const found = parts.length - 1;
-  if (found === 0) {
-    // Models write \n, whatever the file has.
-    if (before.includes("\r\n") && old.includes("\n") && !old.includes("\r\n")) {
-      return replace(before, { path, old: withCrLf(old), replacement: withCrLf(replacement), all });
-    }
-    throw new ToolError(
-      "not_found",
-      `The old text is not in ${path}; read it with sandbox_read and copy it exactly, with its whitespace.`,
-    );
-  }
-  if (found > 1 && !all) {
-    throw new ToolError(
-      "conflict",
-      `The old text is ${found} times in ${path}; take in lines around it until it is there once, or set all.`,
-    );
-  }
-  return parts.join(replacement);
-}
-
-function withCrLf(text: string): string {
-  return text.replaceAll(/\r?\n/g, "\r\n");
-}
-
-/** A unified diff. */
-function describeChange(path: string, before: string, after: string): string {
-  const patch = createTwoFilesPatch(path, path, before, after, undefined, undefined, {
-    context: 3,
-    maxEditLength: MAX_CHANGED_LINES,
-  });
-  if (patch === undefined) return `${path} is changed in more places than a diff can show.`;
-  return patch.replace(/^=+\n/, "");
-}

@@ -3,8 +3,9 @@ import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { type Attachment, defineTool, type ToolContext } from "../core/tool.ts";
 import { ToolError } from "../shared/errors.ts";
 import { handleName } from "../shared/handles.ts";
+import { showLines } from "../shared/lines.ts";
+import { decodeText, imageTypeOf } from "../shared/text.ts";
 import { runRipgrep } from "./ripgrep.ts";
-import { decodeText, imageTypeOf } from "./text.ts";
 import { drawTree } from "./tree.ts";
 
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -45,7 +46,7 @@ export const sandboxRead = defineTool({
         attachments: [await keepCopy(path, bytes, context)],
       };
     }
-    const shown = showLines(decoded.text, from, lines);
+    const shown = await showLines([decoded.text], { from, count: lines, maxChars: MAX_TEXT_CHARS });
     const encoding = decoded.encoding === "utf-8" ? "" : `, read as ${decoded.encoding}`;
     return { output: { text: `${path}: ${shown.summary}${encoding}\n${shown.text}` } };
   },
@@ -64,29 +65,8 @@ async function listFolder(path: string, sandbox: string, context: ToolContext, c
   return `${path}:\n${tree}${isCut ? "\nThere are more files than were counted; read one of its folders." : ""}`;
 }
 
-/** Whole lines as far as they fit, and where to go on. */
-function showLines(text: string, from: number, count: number): { readonly summary: string; readonly text: string } {
-  const all = text.split("\n");
-  if (all.at(-1) === "") all.pop();
-  if (from > all.length) return { summary: `${all.length} lines; there is no line ${from}`, text: "" };
-  const shown: string[] = [];
-  let chars = 0;
-  for (const line of all.slice(from - 1, from - 1 + count)) {
-    chars += line.length + 1;
-    if (chars > MAX_TEXT_CHARS && shown.length > 0) break;
-    shown.push(line.length > MAX_TEXT_CHARS ? cutLine(line) : line);
-  }
-  const last = from + shown.length - 1;
-  const rest = last < all.length ? `; go on from ${last + 1}` : "";
-  return { summary: `lines ${from}-${last} of ${all.length}${rest}`, text: shown.join("\n") };
-}
-
-function cutLine(line: string): string {
-  return `${line.slice(0, MAX_TEXT_CHARS).toWellFormed()}… (${line.length} characters)`;
-}
-
 async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolContext): Promise<Attachment> {
-  const info = await artifacts.keep({
+  return await artifacts.attach({
     name:
       path
         .split("/")
@@ -96,5 +76,4 @@ async function keepCopy(path: string, bytes: Uint8Array, { artifacts }: ToolCont
     content: bytes,
     madeBy: { tool: "sandbox_read" },
   });
-  return { type: "link", path: info.path, mimeType: info.mimeType, sizeBytes: info.sizeBytes };
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
-import { ToolError } from "../shared/errors.ts";
+import { contentBytes } from "../shared/content.ts";
 import { handleName } from "../shared/handles.ts";
 
 export const sandboxWrite = defineTool({
@@ -16,17 +16,9 @@ export const sandboxWrite = defineTool({
   output: z.object({ path: z.string(), size_bytes: z.number() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   scopes: ["sandbox:exec"],
-  handler: async ({ path, content, encoding, sandbox }, context) => {
-    const bytes = encoding === "base64" ? decodeBase64(content) : new TextEncoder().encode(content);
+  handler: async ({ path, content, encoding = "utf8", sandbox }, context) => {
+    const bytes = contentBytes(content, encoding);
     await context.sandbox(sandbox).writeFile(path, bytes);
     return { output: { path, size_bytes: bytes.length } };
   },
 });
-
-function decodeBase64(content: string): Uint8Array {
-  try {
-    return Uint8Array.fromBase64(content);
-  } catch (cause) {
-    throw new ToolError("invalid_input", "content is not base64; send it so, or set encoding to utf8.", { cause });
-  }
-}

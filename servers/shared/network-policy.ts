@@ -13,6 +13,8 @@ export type NetworkVerdict = { readonly allowed: true } | { readonly allowed: fa
 
 /** Where share links live; the only part of the suite's own origin that the suite's browser may open. */
 export const SHARE_PATH = "/s/";
+/** Where files come in by a link; closed to the suite's browser, which has no file that the suite has not. */
+export const UPLOAD_PATH = "/u/";
 
 const ALLOWED: NetworkVerdict = { allowed: true };
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "ws:": 80, "https:": 443, "wss:": 443 };

@@ -61,12 +61,12 @@ function pathRefusal(path: string): string | undefined {
 function nameRefusal(name: string): string | undefined {
   if (name === "") return "The path has an empty name between two slashes.";
   if (name === "." || name === "..") return "The path has a . or .. in it.";
-  if (/^(%2e|\.){1,2}$|%(2f|5c|00)/i.test(name)) return "The path has an encoded dot, slash or NUL in it.";
   // Full-width dots and slashes and the like: whatever folds compatible forms would take them for the real ones.
   const folded = name.normalize("NFKC");
   if (folded === "." || folded === ".." || /[/\\]/.test(folded)) {
     return "The path has a character that passes for a dot or a slash in it.";
   }
+  if (/^(%2e|\.){1,2}$|%(2f|5c|00)/i.test(folded)) return "The path has an encoded dot, slash or NUL in it.";
   if (encoder.encode(name).length > MAX_NAME_BYTES) return `The path has a name longer than ${MAX_NAME_BYTES} bytes.`;
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -10,16 +11,30 @@ import {
   request as httpRequest,
 } from "node:http";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
+import { type Limits, defaultLimits } from "../../container/local/sandbox/limits.ts";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
 
+/** What a container may use, where this machine has control groups: only root may make some. */
+export type StandInLimits = Pick<Limits, "maxProcesses" | "memoryBytes">;
+
 /** Small enough that a test may fill it. */
-const TMP_BYTES = 64 * 1024 ** 2;
+export const TMP_BYTES = 64 * 1024 ** 2;
 /** s3fs keeps there what is being written. */
 const MOUNT_TMP_BYTES = 512 * 1024 ** 2;
+
+/** Enters the groups before anything runs. */
+const LIMITED = `for ((count = $1; count > 0; count--)); do shift; echo $$ > "$1" || exit; done; shift; exec "$@"`;
+
+export interface StandInOptions {
+  /** Whether the SDK mounts the files by s3fs; else an empty folder is in their place. */
+  readonly isMounted?: boolean;
+  readonly limits?: StandInLimits;
+}
 
 export interface StandIn {
   /** The test Worker. */
@@ -59,20 +74,20 @@ export function whyNoMount(): string | undefined {
 
 /**
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
- * only a real engine shows (the image and its server) is not proved here. With `isMounted`, the SDK mounts the files by
- * s3fs, whose requests go to the Worker's ContainerProxy; else an empty folder is in their place.
+ * only a real engine shows (the image and its server) is not proved here. What s3fs asks for goes to the Worker's
+ * ContainerProxy.
  */
 export async function startStandIn(
   settings: Readonly<Record<string, string>> = {},
-  { isMounted = false }: { readonly isMounted?: boolean } = {},
+  { isMounted = false, limits }: StandInOptions = {},
 ): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const jail =
-      containers.get(id) ?? startJail(join(folder, String(opened++)), { guest, isMounted, leave: leaveFrom(id) });
+    const plan = { guest, isMounted, limits, leave: leaveFrom(id) };
+    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), plan);
     containers.set(id, jail);
     return await jail;
   };
@@ -154,36 +169,42 @@ const JAIL = [
 ];
 const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS_ADMIN"];
 
-interface JailPlan {
+interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
   readonly guest: string;
-  readonly isMounted: boolean;
+  readonly limits: StandInLimits | undefined;
   readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-async function startJail(folder: string, { guest, isMounted, leave }: JailPlan): Promise<Jail> {
+async function startJail(folder: string, { guest, isMounted, limits, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
   for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
   await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
   // s3fs sends an Expect header that only Node minds.
   const outside = createServer(leave).on("checkExpectation", leave);
   await once(outside.listen(join(relay, "outside")), "listening");
-  const child: ChildProcess = spawn(
+  const group =
+    limits === undefined
+      ? undefined
+      : createCgroup(`${process.pid}-${randomUUID()}`, { ...defaultLimits(), ...limits });
+  const groups = group?.procsFiles ?? [];
+  const command = [
     "bwrap",
-    [
-      ...JAIL,
-      ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
-      ...["--size", String(isMounted ? MOUNT_TMP_BYTES : TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
-      ...["--bind", join(folder, "workspace"), "/workspace"],
-      // A file system of its own, as the mount is one.
-      ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
-      ...["--bind", relay, "/relay"],
-      ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
-      ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
-      ...["/opt/node/bin/node", "/opt/server.mjs"],
-    ],
-    { stdio: ["ignore", "ignore", "inherit"] },
-  );
-  const ended = once(child, "exit");
+    ...JAIL,
+    ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
+    ...["--size", String(isMounted ? MOUNT_TMP_BYTES : TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
+    ...["--bind", join(folder, "workspace"), "/workspace"],
+    // A file system of its own, as the mount is one.
+    ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
+    ...["--bind", relay, "/relay"],
+    ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
+    ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
+    ...["/opt/node/bin/node", "/opt/server.mjs"],
+  ];
+  const child: ChildProcess = spawn("bash", ["-c", LIMITED, "bash", String(groups.length), ...groups, ...command], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = once(child, "exit").then(async () => await group?.remove());
   while (!existsSync(join(relay, "3000"))) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -198,6 +219,12 @@ async function startJail(folder: string, { guest, isMounted, leave }: JailPlan):
       outside.close();
     },
   };
+}
+
+/** Where the guest looks for what the kernel counts: version 1 of control groups has a folder for each kind. */
+function groupFolder(procsFile: string): string {
+  const kind = /^\/sys\/fs\/cgroup\/(memory|pids|cpu)/.exec(procsFile)?.[1];
+  return kind === undefined ? "/sys/fs/cgroup" : `/sys/fs/cgroup/${kind}`;
 }
 
 function forward(request: IncomingMessage, response: ServerResponse, to: RequestOptions): void {

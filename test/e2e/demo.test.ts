@@ -13,7 +13,7 @@ const KEY = "key-that-stays-with-the-worker";
 test("the demo stores, analyses, reports, opens, pictures, and has a sub-agent summarise what it made", async () => {
   await using gateway = await startTestGateway({ key: KEY });
   gateway.script(
-    { kind: "calls", calls: [{ name: "files_read", input: { path: "demo/report.html", max_chars: 500 } }] },
+    { kind: "calls", calls: [{ name: "files_read", input: { path: "demo/report.html", lines: 20 } }] },
     {
       kind: "calls",
       calls: [{ name: "sandbox_exec", input: { command: "grep -o 'rained on.*days' files/demo/report.html" } }],

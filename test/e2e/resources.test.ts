@@ -1,14 +1,29 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { expect, test } from "vitest";
+import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { describe, expect, test } from "vitest";
 import { type BooksRow, readBooks } from "../support/books.ts";
+import { type Era, modeOf } from "../support/mcp-clients.ts";
 import { sharedSuite } from "../support/suite.ts";
 
 const suite = sharedSuite();
+const INFO = { name: "resources-test", version: "1.0.0" };
 
-async function connect(scopes: readonly string[]): Promise<Client> {
-  const client = new Client({ name: "resources-test", version: "1.0.0" });
-  const requestInit = { headers: { Authorization: `Bearer ${await suite.token(scopes)}` } };
-  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp/files", suite.url), { requestInit }));
+async function bearing(scopes: readonly string[]): Promise<{ requestInit: { headers: Record<string, string> } }> {
+  return { requestInit: { headers: { Authorization: `Bearer ${await suite.token(scopes)}` } } };
+}
+
+async function connect(scopes: readonly string[], era: Era = "modern", server = "files"): Promise<Client> {
+  const client = new Client(INFO, { versionNegotiation: { mode: modeOf(era) } });
+  const mcpUrl = new URL(`/mcp/${server}`, suite.url);
+  await client.connect(new StreamableHTTPClientTransport(mcpUrl, await bearing(scopes)));
+  return client;
+}
+
+/** The client of the first SDK. */
+async function connectOld(scopes: readonly string[]): Promise<OldClient> {
+  const client = new OldClient(INFO);
+  await client.connect(new OldTransport(new URL("/mcp/files", suite.url), await bearing(scopes)));
   return client;
 }
 
@@ -51,4 +66,65 @@ test("without files:read nothing is listed, and a read is refused and left in th
   await expect(client.readResource({ uri: "files:///resources/data.bin" })).rejects.toThrow(/files:read/);
   await client.close();
   await expect.poll(refusals).toMatchObject([{ costs: 1 }]);
+});
+
+describe.each([
+  ["a client of the new era", async (scopes: readonly string[]) => await connect(scopes, "modern")],
+  ["a client of the old era", async (scopes: readonly string[]) => await connect(scopes, "legacy")],
+  ["the client of the first SDK", connectOld],
+])("%s", (name, open) => {
+  test("completes a path step by step and reads what it comes to", async () => {
+    const folder = `completion/${name.replaceAll(" ", "-")}`;
+    const client = await open(["files:read", "files:write"]);
+    await client.callTool({ name: "files_write", arguments: { path: `${folder}/ä b.md`, content: "found" } });
+    const { resourceTemplates } = await client.listResourceTemplates();
+    const [{ uriTemplate } = { uriTemplate: "" }] = resourceTemplates;
+    const complete = async (value: string) =>
+      (await client.complete({ ref: { type: "ref/resource", uri: uriTemplate }, argument: { name: "path", value } }))
+        .completion;
+    expect(await complete("compl")).toEqual({ values: ["completion/"], hasMore: false });
+    expect(await complete(folder)).toEqual({ values: [`${folder}/`], hasMore: false });
+    expect(await complete(`${folder}/`)).toEqual({ values: [`${folder}/ä b.md`], hasMore: false });
+    expect(await complete("../")).toEqual({ values: [], hasMore: false });
+    const uri = encodeURI(uriTemplate.replace("{+path}", `${folder}/ä b.md`));
+    expect((await client.readResource({ uri })).contents).toMatchObject([{ text: "found" }]);
+    await client.close();
+  });
+
+  test("is told by a prompt how to use the memory and what is in it", async () => {
+    const note = `memory/of ${name}.md`;
+    const client = await open(["files:read", "files:write"]);
+    await client.callTool({ name: "files_write", arguments: { path: note, content: `Written by ${name}.` } });
+    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["memory"]);
+    const { messages } = await client.getPrompt({ name: "memory" });
+    expect(messages).toHaveLength(1);
+    expect(JSON.stringify(messages)).toContain(
+      JSON.stringify(JSON.stringify({ path: note, text: `Written by ${name}.` })).slice(1, -1),
+    );
+    expect(client.getInstructions()).toContain("memory/");
+    await expect(client.getPrompt({ name: "other" })).rejects.toMatchObject({ code: -32602 });
+    await client.close();
+  });
+});
+
+test("without files:read there is no prompt and no path completes, and another server has neither", async () => {
+  const client = await connect(["browser:read"]);
+  expect((await client.listPrompts()).prompts).toEqual([]);
+  await expect(client.getPrompt({ name: "memory" })).rejects.toThrow(/files:read/);
+  const ref = { type: "ref/resource", uri: "files:///{+path}" } as const;
+  const { completion } = await client.complete({ ref, argument: { name: "path", value: "" } });
+  expect(completion.values).toEqual([]);
+  await client.close();
+  const browser = await connect(["files:read", "browser:read"], "modern", "browser");
+  expect(browser.getServerCapabilities()).toEqual({ tools: {} });
+  await browser.close();
+});
+
+test("a resource too large to hold is refused with what to do instead", async () => {
+  const client = await connect(["files:read", "files:write"]);
+  const content = "x".repeat(9 * 1024 * 1024);
+  await client.callTool({ name: "files_write", arguments: { path: "resources/large.txt", content } });
+  await expect(client.readResource({ uri: "files:///resources/large.txt" })).rejects.toThrow(/too_large.*files_read/);
+  await client.callTool({ name: "files_write", arguments: { path: "resources/large.txt", content: "" } });
+  await client.close();
 });

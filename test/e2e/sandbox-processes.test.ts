@@ -60,8 +60,10 @@ describe("processes", () => {
   });
 
   test("output is followed from cursor to cursor, and progress is told meanwhile", async () => {
-    const first = await call("sandbox_exec", { command: "echo one; sleep 1; echo two; sleep 30", wait_ms: 300 });
+    const command = "echo one; until [[ -e go ]]; do sleep 0.1; done; echo two; sleep 30";
+    const first = await call("sandbox_exec", { command, wait_ms: 3_000 });
     expect(first).toMatchObject({ stdout: "one\n", cursor: "4.0", note: expect.stringContaining("sandbox_wait") });
+    await call("sandbox_exec", { command: "touch go" });
     const next = await call("sandbox_wait", { process_id: first["process_id"], cursor: first["cursor"] });
     expect(next).toMatchObject({ stdout: "two\n", cursor: "8.0", running: true, reached: true });
     await call("sandbox_send", { process_id: first["process_id"], signal: "SIGKILL" });

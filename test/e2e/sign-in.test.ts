@@ -1,77 +1,25 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { findChrome } from "../../container/local/chrome/chrome.ts";
-import { type Page, openPage } from "../egress/devtools.ts";
+import type { Page } from "../egress/devtools.ts";
 import { serve } from "../egress/loopback.ts";
+import { startChrome } from "../support/chrome.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
 
 // A suite of its own: wrong codes lock sign-in for everyone who shares it.
 let suite: OwnSuite;
 let signInCode: string;
-let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), "sign-in-"));
   suite = await startSuite();
   signInCode = /Sign-in code\W+(\S+)/i.exec(suite.output())?.[1] ?? "";
 });
 
 afterAll(async () => {
   await suite[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
-
-interface Chrome extends AsyncDisposable {
-  readonly page: Page;
-}
-
-/** A Chrome with a fresh profile and the width of a phone, as a person would hold it. It meets our own pages alone. */
-async function startChrome(): Promise<Chrome> {
-  const profile = await mkdtemp(path.join(folder, "profile-"));
-  const found = await findChrome({ dataDir: profile, report: () => undefined, path: process.env["PATH"] ?? "" });
-  if (!found.found) throw new Error(found.problem);
-  const flags = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--window-size=390,844",
-    "--remote-debugging-port=0",
-  ];
-  const child = spawn(found.chrome.executable, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
-    env: { ...process.env, ...found.chrome.env },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const page = await openPage(await endpointOf(child));
-  return {
-    page,
-    [Symbol.asyncDispose]: async () => {
-      page.close();
-      child.kill();
-      await once(child, "exit");
-    },
-  };
-}
-
-async function endpointOf({ stderr }: ChildProcess): Promise<string> {
-  if (stderr === null) throw new Error("Chrome has no stderr.");
-  for await (const line of createInterface(stderr)) {
-    const [endpoint] = /ws:\/\/\S+/.exec(line) ?? [];
-    if (endpoint !== undefined) {
-      stderr.resume();
-      return endpoint;
-    }
-  }
-  throw new Error("Chrome ended before it listened.");
-}
 
 /** Types the code, presses Allow, and waits until another page has come. */
 async function allow(page: Page, code: string): Promise<string> {

@@ -13,6 +13,8 @@ export interface Page {
   /** What Chrome says went wrong, `net::ERR_…`, or the text of the page that has loaded. */
   open(url: string): Promise<string>;
   evaluate(expression: string): Promise<unknown>;
+  /** Any other order that the DevTools take, to this page. */
+  send(method: string, params: object): Promise<Record<string, unknown>>;
   close(): void;
 }
 
@@ -52,6 +54,7 @@ export async function openPage(endpoint: string): Promise<Page> {
   };
   return {
     evaluate,
+    send: async (method, params) => await send(method, params, sessionId),
     open: async (url) => {
       const { errorText } = await send("Page.navigate", { url }, sessionId);
       if (typeof errorText === "string" && errorText !== "") return errorText;

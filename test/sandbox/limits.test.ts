@@ -1,48 +1,29 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describeExhaustion } from "../support/sandbox-faults.ts";
+import { run, startLocalSandboxes } from "./local-sandboxes.ts";
+import { type ServedSandboxes, serveSandboxes } from "./served-sandboxes.ts";
 
 const MIB = 1024 * 1024;
 
 /** Root gets the kernel's accounting, an ordinary user the runtime's own; both have to hold. */
 describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgroups: $hasCgroups", ({ hasCgroups }) => {
-  test("a fork bomb is ended, and the next command works", async () => {
-    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { maxProcesses: 200 } });
-    const sandbox = sandboxes.open();
-    await run(sandbox, "echo kept > /workspace/kept");
-    await run(sandbox, ":(){ :|:& };: ; sleep 3", { timeoutMs: 10_000 });
-    const next = await run(sandbox, "cat /workspace/kept");
-    expect(next).toMatchObject({ exitCode: 0, stdout: { text: "kept\n" } });
-    expect(Number((await run(sandbox, "ls /proc | grep -c '^[0-9]'")).stdout.text)).toBeLessThan(15);
+  let served: ServedSandboxes;
+  beforeAll(async () => {
+    const sizes = { memoryBytes: 512 * MIB, diskBytes: 200 * MIB, tmpBytes: 64 * MIB, maxProcesses: 200 };
+    served = await serveSandboxes({ hasCgroups, limits: sizes });
   });
-
-  test("a fork bomb in code is ended, and the next run works", async () => {
-    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { maxProcesses: 200 } });
-    const sandbox = sandboxes.open();
-    const bomb = await runCode(sandbox, "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", {
-      timeoutMs: 8_000,
-    });
-    expect(bomb.error?.name).toMatch(/ContextCrashed|Interrupted/);
-    expect((await runCode(sandbox, "1 + 1")).results).toEqual([{ text: "2" }]);
-  });
-
-  test("many processes that use up the memory are ended, which is said, and the next command works", async () => {
-    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { memoryBytes: 512 * MIB } });
-    const sandbox = sandboxes.open();
-    const hog = "python3 -c 'import time; x = bytearray(b\"x\") * (200 << 20); time.sleep(3)'";
-    const result = await run(sandbox, `for i in 1 2 3 4 5; do ${hog} & done; wait`);
-    expect(result.notes?.join()).toMatch(/memory/);
-    expect(result.durationMs).toBeLessThan(15_000);
-    expect(await run(sandbox, "echo fine")).toMatchObject({ exitCode: 0, stdout: { text: "fine\n" } });
-  });
-
-  test("one process cannot take more memory than all may have", async () => {
-    await using sandboxes = await startLocalSandboxes({ hasCgroups, limits: { memoryBytes: 512 * MIB } });
-    const sandbox = sandboxes.open();
-    expect((await run(sandbox, "python3 -c 'bytearray(1 << 30)'")).exitCode).not.toBe(0);
-    expect((await run(sandbox, "echo fine")).stdout.text).toBe("fine\n");
-  });
+  afterAll(async () => await served[Symbol.asyncDispose]());
+  describeExhaustion(
+    "local driver",
+    { open: async () => await Promise.resolve(served.open()) },
+    {
+      ...{ maxProcesses: 200, memoryBytes: 512 * MIB },
+      // Only root can mount a disk of its own.
+      disk: process.getuid?.() === 0 ? { folder: "/workspace", bytes: 200 * MIB } : { folder: "/tmp", bytes: 64 * MIB },
+    },
+  );
 
   test("a workspace without a disk of its own that grows past its limit is stopped, and can be tidied up", async () => {
     const limits = { diskBytes: 200 * MIB };

@@ -64,6 +64,7 @@ test("a command that has ended holds no file open, and what its daemon writes la
   const stored = async () => await new Response((await sandbox.readOutput(processId, "stdout")).body).text();
   await expect.poll(stored, { timeout: 5_000 }).toBe("early\nlate\nlater\n");
   expect(await openSpools(sandboxes.dataDir)).toEqual([]);
-  const { processId: running } = await run(sandbox, "echo out; sleep 60", { waitMs: 200 });
-  expect((await openSpools(sandboxes.dataDir)).map((path) => path.split("/").at(-1))).toEqual([`${running}.stdout`]);
+  const { processId: running } = await run(sandbox, "echo out; sleep 60", { waitMs: 0 });
+  const open = async () => (await openSpools(sandboxes.dataDir)).map((path) => path.split("/").at(-1));
+  await expect.poll(open, { timeout: 20_000 }).toEqual([`${running}.stdout`]);
 });

@@ -38,8 +38,9 @@ test("a pattern is looked for from the beginning of the character that the curso
   expect((await find(whole.processId, 2, "^ü😀z$")).isReached).toBe(true);
   expect((await find(whole.processId, 6, "^😀z$")).isReached).toBe(true);
   expect((await find(whole.processId, 7, "^z$")).isReached).toBe(true);
-  const halves = String.raw`printf 'a\xf0\x9f'; sleep 1; printf '\x98\x80z'; sleep 30`;
-  const { processId, stdout } = await run(sandbox, halves, { waitMs: 500 });
+  const halves = String.raw`printf 'a\xf0\x9f'; until [[ -e go ]]; do sleep 0.1; done; printf '\x98\x80z'; sleep 30`;
+  const { processId, stdout } = await run(sandbox, halves, { waitMs: 3_000 });
   expect(stdout.totalBytes).toBe(3);
+  await run(sandbox, "touch go");
   expect((await find(processId, 3, "^😀z$")).isReached).toBe(true);
 });

@@ -66,7 +66,8 @@ test("a runtime killed in the middle of a command and of a read tells the next o
     const first = await start();
     const nap = `7${Date.now() % 100_000}.5`;
     const ended = await run(first.sandbox, "seq 1 50000; exit 3");
-    const { processId } = await run(first.sandbox, `echo before; sleep ${nap}`, { waitMs: 300 });
+    const { processId } = await run(first.sandbox, `echo before; sleep ${nap}`, { waitMs: 0 });
+    await read(first.sandbox, processId, { until: { pattern: "before\n" }, waitMs: 20_000 });
     const reading = read(first.sandbox, processId, { until: "end", waitMs: 30_000 });
     const running = run(first.sandbox, `sleep ${nap}`);
     const failures = Promise.allSettled([reading, running]);
@@ -103,7 +104,8 @@ test("a runtime killed in the middle of a command and of a read tells the next o
 test("who reads a process while its sandbox dies hears how it ended, and why", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();
-  const { processId } = await run(sandbox, "echo said; sleep 60", { waitMs: 300 });
+  const { processId } = await run(sandbox, "echo said; sleep 60", { waitMs: 0 });
+  await read(sandbox, processId, { until: { pattern: "said\n" }, waitMs: 20_000 });
   const reads = [
     read(sandbox, processId, { until: "end", waitMs: 30_000 }),
     read(sandbox, processId, { until: { pattern: "never" }, waitMs: 30_000 }),

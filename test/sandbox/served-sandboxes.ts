@@ -18,6 +18,8 @@ const SETTINGS = {
 };
 
 export interface ServedSandboxes extends AsyncDisposable {
+  /** What only the Worker and the runtime know. */
+  readonly secret: string;
   /** A sandbox that nobody else uses, and its caller's files. */
   open(): ReturnType<typeof remoteSandbox>;
 }
@@ -57,6 +59,7 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
   );
   const { href } = await miniflare.ready;
   return {
+    secret: sandboxes.secret,
     open: () => remoteSandbox(href, randomUUID().replaceAll("-", "")),
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();

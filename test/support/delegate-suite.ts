@@ -47,12 +47,15 @@ export interface DelegateSuite extends AsyncDisposable {
   report(order: DelegateOrder): Promise<DelegateReport>;
   /** What the fixture's tools did, in order. */
   effects(): Promise<string[]>;
+  /** What the caller's files hold, by path. */
+  files(): Promise<ReadonlyMap<string, string>>;
   /** Everything that the Worker has logged. */
   logs(): string;
   /** Kills workerd in the middle of whatever it does and starts it on the same disk. */
   killAndRestart(): Promise<void>;
 }
 
+const USER_ID = "u".repeat(32);
 const ALL_SCOPES = ["files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
 
 const SETTINGS = {
@@ -93,7 +96,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
         compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
         bindings: { ...SETTINGS, ...settings },
         durableObjects: { DELEGATE_RUN: { className: "DelegateRun", useSQLite: true } },
-        r2Buckets: ["EFFECTS"],
+        r2Buckets: ["EFFECTS", "FILES"],
         resourcePersistencePath: disk,
         cf: false,
         handleStructuredLogs: ({ message }) => void logged.push(message),
@@ -102,7 +105,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
   let miniflare = start();
 
   const send = async ({
-    userId = "u".repeat(32),
+    userId = USER_ID,
     scopes = ALL_SCOPES,
     waitMs = 20_000,
     ...order
@@ -127,6 +130,14 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       const keys = objects.map(({ key }) => key).toSorted();
       const bodies = await Promise.all(keys.map(async (key) => await (await bucket.get(key))?.text()));
       return bodies.map((body) => (body ?? "").replace(/^\S+ /, ""));
+    },
+    files: async () => {
+      const bucket = await miniflare.getR2Bucket("FILES");
+      const { objects } = await bucket.list({ prefix: `${USER_ID}/` });
+      const bodies = objects.map(
+        async ({ key }) => [key.slice(USER_ID.length + 1), (await (await bucket.get(key))?.text()) ?? ""] as const,
+      );
+      return new Map(await Promise.all(bodies));
     },
     logs: () => logged.join("\n"),
     killAndRestart: async () => {

@@ -7,12 +7,14 @@ import { budgetInput } from "../../servers/delegate/budget.ts";
 import { DelegateRunObject } from "../../servers/delegate/run.ts";
 import { createDelegateRuns } from "../../servers/delegate/runs.ts";
 import type { Toolbox } from "../../servers/delegate/toolbox.ts";
+import type { FileStore } from "../../servers/files/store.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 
 /** The Worker around delegated runs in tests: a few tools of its own, whose effects are seen in the bucket. */
 interface Env {
   readonly EFFECTS: R2Bucket;
+  readonly FILES: R2Bucket;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
 }
 
@@ -66,6 +68,16 @@ function done(text: string): CallEnd {
 }
 
 export class DelegateRun extends DelegateRunObject<Env> {
+  protected override filesOf({ userId }: Caller): Pick<FileStore, "write"> {
+    return {
+      write: async (path, content, { mimeType = "" } = {}) => {
+        if (typeof content !== "string") throw new Error("A conversation is a text.");
+        await this.env.FILES.put(`${userId}/${path}`, content);
+        return { path, mimeType, sizeBytes: content.length, modifiedAt: new Date(), etag: "" };
+      },
+    };
+  }
+
   protected override toolboxFor(_caller: Caller, runId: string): Toolbox {
     const effects = {
       note: async (text: string) =>

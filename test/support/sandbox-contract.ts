@@ -21,7 +21,7 @@ export interface ContractSubject {
   readonly cannot?: Readonly<Record<string, string>>;
 }
 
-const TIMEOUT_MS = 60_000;
+export const TIMEOUT_MS = 60_000;
 
 /** What `servers/sandbox/driver.ts` promises, as cases that every driver has to pass. */
 export function describeSandbox(name: string, subject: ContractSubject): void {
@@ -33,7 +33,7 @@ export function describeSandbox(name: string, subject: ContractSubject): void {
   describeWhole(name, subject);
 }
 
-function leaveOut({ cannot = {} }: ContractSubject): void {
+export function leaveOut({ cannot = {} }: ContractSubject): void {
   beforeEach(({ task, skip }) => {
     const reason = cannot[task.name];
     if (reason !== undefined) skip(reason);
@@ -149,11 +149,12 @@ export function describeCommands(name: string, subject: ContractSubject): void {
 
     test("after waitMs it goes on as a process, and what it writes later is kept", async () => {
       const { sandbox } = await subject.open();
-      const result = await run(sandbox, "echo early; sleep 1; echo late > /workspace/late; echo late", { waitMs: 300 });
+      const result = await run(sandbox, `echo early; ${waitFor("go")}; echo late; touch late`, {
+        waitMs: 3_000,
+      });
       expect(result).toMatchObject({ isRunning: true, hasTimedOut: false, stdout: { text: "early\n" } });
       expect(result.exitCode).toBeUndefined();
-      expect(result.durationMs).toBeLessThan(1_000);
-      expect(text(await run(sandbox, "sleep 1.2; cat /workspace/late"))).toBe("late\n");
+      await run(sandbox, `touch go; ${waitFor("late")}`);
       expect(await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text()).toBe(
         "early\nlate\n",
       );
@@ -172,7 +173,7 @@ export function describeCommands(name: string, subject: ContractSubject): void {
       const mark = `8${Date.now() % 100_000}`;
       const result = await run(sandbox, `sleep ${mark}`, { waitMs: 100, timeoutMs: 700 });
       expect(result.isRunning).toBe(true);
-      expect(text(await run(sandbox, `sleep 1.2; ${countOf(`sleep ${mark}`)}`))).toBe("0\n");
+      expect(text(await run(sandbox, countWhenGone(`sleep ${mark}`)))).toBe("0\n");
     });
 
     test("a cancelled call kills the tree", async () => {
@@ -182,7 +183,7 @@ export function describeCommands(name: string, subject: ContractSubject): void {
       const call = sandbox.exec(command(`sleep ${mark} & sleep ${mark}`), { signal: abort.signal });
       setTimeout(() => abort.abort(), 500);
       await expectRefusal(call, "cancelled");
-      expect(text(await run(sandbox, `sleep 1; ${countOf(`sleep ${mark}`)}`))).toBe("0\n");
+      expect(text(await run(sandbox, countWhenGone(`sleep ${mark}`)))).toBe("0\n");
     });
 
     test("commands share processes, network and /tmp: a server that one starts is at localhost for the next", async () => {
@@ -197,28 +198,23 @@ export function describeCommands(name: string, subject: ContractSubject): void {
 
     test("a process left behind neither holds up its command nor dies when it writes", async () => {
       const { sandbox } = await subject.open();
-      const startedAt = Date.now();
-      await run(
-        sandbox,
-        "(for i in 1 2 3 4; do sleep 1; echo tick; done; echo done > /workspace/ticked) & echo started",
-      );
-      expect(Date.now() - startedAt).toBeLessThan(3_500);
-      expect(text(await run(sandbox, "until [[ -e ticked ]]; do sleep 0.1; done; cat ticked"))).toBe("done\n");
+      const result = await run(sandbox, `(${waitFor("go")}; echo tick && echo done > ticked) & echo started`);
+      expect(result).toMatchObject({ isRunning: false, exitCode: 0, stdout: { text: "started\n" } });
+      expect(text(await run(sandbox, `touch go; ${waitFor("ticked")}; cat ticked`))).toBe("done\n");
     });
 
     test("parallel commands neither wait for each other nor mix", async () => {
       const { sandbox } = await subject.open();
-      await run(sandbox, "true");
-      const startedAt = Date.now();
+      // Each ends only when all have begun.
+      const meet = "until [[ $(ls met-* | wc -l) == 20 ]]; do sleep 0.2; done";
       const results = await Promise.all(
         Array.from(
           { length: 20 },
-          async (_, index) => await run(sandbox, `sleep 1; echo ${index}; echo e${index} >&2`),
+          async (_, index) => await run(sandbox, `touch met-${index}; ${meet}; echo ${index}; echo e${index} >&2`),
         ),
       );
       expect(results.map((result) => result.stdout.text)).toEqual(results.map((_, index) => `${index}\n`));
       expect(results.map((result) => result.stderr.text)).toEqual(results.map((_, index) => `e${index}\n`));
-      expect(Date.now() - startedAt).toBeLessThan(8_000);
     });
 
     test("the tools that the description names are there", async () => {
@@ -253,7 +249,7 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
         hasTimedOut: false,
         durationMs: expect.any(Number),
       });
-      await read(sandbox, processId, { until: "end", waitMs: 10_000 });
+      await read(sandbox, processId, { until: "end", waitMs: 20_000 });
       await run(sandbox, "true");
       const remembered = await sandbox.listProcesses();
       expect(remembered.map((process) => process.command)).toEqual(["true", "sleep 0.5; exit 4"]);
@@ -273,17 +269,23 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test("a reader gets what came after its cursor, and waits for what comes next", async () => {
       const { sandbox } = await subject.open();
-      const { processId, stdout } = await run(sandbox, "echo one; sleep 0.8; echo two; echo no >&2; sleep 30", {
-        waitMs: 300,
-      });
-      expect(stdout.text).toBe("one\n");
-      const next = await read(sandbox, processId, { after: { stdout: stdout.totalBytes, stderr: 0 }, waitMs: 10_000 });
-      expect(next).toMatchObject({
+      const script = `echo one; ${waitFor("first")}; echo no >&2; ${waitFor("second")}; echo two; sleep 30`;
+      const { processId } = await run(sandbox, script, { waitMs: 0 });
+      const one = await read(sandbox, processId, { until: { pattern: "one\n" }, waitMs: 20_000 });
+      expect(one.stdout.totalBytes).toBe(4);
+      const [no] = await Promise.all([
+        read(sandbox, processId, { after: { stdout: 4, stderr: 0 }, waitMs: 20_000 }),
+        run(sandbox, "touch first"),
+      ]);
+      expect(no).toMatchObject({
         isRunning: true,
         isReached: true,
-        stdout: { text: "two\n", totalBytes: 8, isCut: false },
+        stdout: { text: "", totalBytes: 4, isCut: false },
         stderr: { text: "no\n", totalBytes: 3, isCut: false },
       });
+      await run(sandbox, "touch second");
+      const two = await read(sandbox, processId, { after: { stdout: 4, stderr: 3 }, waitMs: 20_000 });
+      expect(two).toMatchObject({ isReached: true, stdout: { text: "two\n", totalBytes: 8 }, stderr: { text: "" } });
       const nothing = await read(sandbox, processId, { after: { stdout: 8, stderr: 3 }, waitMs: 200 });
       expect(nothing).toMatchObject({ isRunning: true, isReached: false, stdout: { text: "" }, stderr: { text: "" } });
       expect((await read(sandbox, processId, {})).stdout.text).toBe("one\ntwo\n");
@@ -308,7 +310,8 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test("a pattern that takes for ever to try is given up, and the next call works", async () => {
       const { sandbox } = await subject.open();
-      const { processId } = await run(sandbox, `printf '%s' ${"a".repeat(60)}; sleep 30`, { waitMs: 500 });
+      const { processId } = await run(sandbox, `printf '%s' ${"a".repeat(60)}; sleep 30`, { waitMs: 0 });
+      await read(sandbox, processId, { until: { pattern: "a{60}" }, waitMs: 20_000 });
       await expectRefusal(
         read(sandbox, processId, { until: { pattern: "^(a|a)*(a|aa)*b$" }, waitMs: 2_000 }),
         "invalid_input",
@@ -318,10 +321,11 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test("a reader waits until something listens on a port", async () => {
       const { sandbox } = await subject.open();
-      const server = "import time, http.server as h; time.sleep(1); h.test(h.SimpleHTTPRequestHandler, port=8231)";
-      const { processId } = await run(sandbox, `python3 -c '${server}'`, { waitMs: 0 });
+      const server = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8231)";
+      const { processId } = await run(sandbox, `${waitFor("go")}; python3 -c '${server}'`, { waitMs: 0 });
       const early = await read(sandbox, processId, { until: { port: 8231 }, waitMs: 200 });
       expect(early).toMatchObject({ isReached: false, isRunning: true });
+      await run(sandbox, "touch go");
       expect(await read(sandbox, processId, { until: { port: 8231 }, waitMs: 20_000 })).toMatchObject({
         isReached: true,
         isRunning: true,
@@ -353,13 +357,14 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       const { processId } = await run(sandbox, "while read -r line; do echo got $line; done; echo over", {
         stdin: "first\n",
         input: "open",
-        waitMs: 500,
+        waitMs: 0,
       });
+      await read(sandbox, processId, { until: { pattern: "got first" }, waitMs: 20_000 });
       const before = await sandbox.writeInput(processId, { text: "second\n", isEnd: false });
       expect(before).toEqual({ stdout: 10, stderr: 0 });
-      expect((await read(sandbox, processId, { after: before, waitMs: 5_000 })).stdout.text).toBe("got second\n");
+      expect((await read(sandbox, processId, { after: before, waitMs: 20_000 })).stdout.text).toBe("got second\n");
       await sandbox.writeInput(processId, { text: "third\n", isEnd: true });
-      expect(await read(sandbox, processId, { until: "end", waitMs: 5_000 })).toMatchObject({
+      expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({
         isReached: true,
         exitCode: 0,
         stdout: { text: "got first\ngot second\ngot third\nover\n" },
@@ -390,7 +395,7 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       });
       expect(answer).toMatchObject({ isReached: true, stderr: { text: "" } });
       await sandbox.writeInput(processId, { text: bye, isEnd: false });
-      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({ isReached: true });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({ isReached: true });
     });
 
     test("a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it", async () => {
@@ -403,19 +408,19 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
           waitMs: 1_000,
         },
       );
-      const shown = (await read(sandbox, processId, { until: { pattern: "xterm" }, waitMs: 10_000 })).stdout.text;
+      const shown = (await read(sandbox, processId, { until: { pattern: "xterm" }, waitMs: 20_000 })).stdout.text;
       expect(shown).toMatch(/terminal\r?\n[1-9]\d+ [1-9]\d+\r?\nxterm/);
       await sandbox.writeInput(processId, { text: "\u0003", isEnd: false });
-      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({ isRunning: false });
+      expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({ isRunning: false });
     });
 
     test("a signal reaches the process, which may answer it", async () => {
       const { sandbox } = await subject.open();
       const script = "trap 'echo heard; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
       const { processId } = await run(sandbox, script, { waitMs: 0 });
-      await read(sandbox, processId, { until: { pattern: "ready" }, waitMs: 10_000 });
+      await read(sandbox, processId, { until: { pattern: "ready" }, waitMs: 20_000 });
       expect(await sandbox.signalProcess(processId, "SIGTERM")).toEqual({ stdout: 6, stderr: 0 });
-      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({
+      expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({
         exitCode: 9,
         stdout: { text: "ready\nheard\n" },
       });
@@ -427,13 +432,12 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       const mark = `6${Date.now() % 100_000}`;
       const { processId } = await run(
         sandbox,
-        `trap '' TERM; (setsid sleep ${mark} &); sleep ${mark} & sleep ${mark}`,
-        {
-          waitMs: 300,
-        },
+        `trap '' TERM; (setsid sleep ${mark} &); sleep ${mark} & echo up; sleep ${mark}`,
+        { waitMs: 0 },
       );
+      await read(sandbox, processId, { until: { pattern: "up" }, waitMs: 20_000 });
       await sandbox.signalProcess(processId, "SIGKILL");
-      expect(await read(sandbox, processId, { until: "end", waitMs: 10_000 })).toMatchObject({
+      expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({
         signal: "SIGKILL",
         exitCode: 137,
       });
@@ -442,7 +446,7 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test("a reader that goes away leaves the process alone", async () => {
       const { sandbox } = await subject.open();
-      const { processId } = await run(sandbox, "sleep 2; echo done", { waitMs: 0 });
+      const { processId } = await run(sandbox, `${waitFor("go")}; echo done`, { waitMs: 0 });
       const abort = new AbortController();
       const reading = sandbox.readProcess(
         processId,
@@ -451,7 +455,8 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       );
       setTimeout(() => abort.abort(), 300);
       await expectRefusal(reading, "cancelled");
-      expect((await read(sandbox, processId, { until: "end", waitMs: 10_000 })).stdout.text).toBe("done\n");
+      await run(sandbox, "touch go");
+      expect((await read(sandbox, processId, { until: "end", waitMs: 20_000 })).stdout.text).toBe("done\n");
     });
 
     test("what is not a process is not found, whatever it looks like", async () => {
@@ -568,7 +573,7 @@ export function describeStore(name: string, subject: ContractSubject): void {
     test("a process that went on has stored what it wrote when its reader hears of its end", async () => {
       const { sandbox, files } = await subject.open();
       const { processId } = await run(sandbox, "sleep 0.7; echo late > files/late.txt", { waitMs: 0 });
-      await read(sandbox, processId, { until: "end", waitMs: 10_000 });
+      await read(sandbox, processId, { until: "end", waitMs: 20_000 });
       expect(await files.read("late.txt")).toBe("late\n");
     });
 
@@ -819,7 +824,7 @@ function command(script: string, rest: Partial<Command> = {}): Command {
   return { command: script, timeoutMs: 60_000, waitMs: 30_000, maxChars: 10_000, ...rest };
 }
 
-async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
+export async function run(sandbox: Sandbox, script: string, rest: Partial<Command> = {}): Promise<CommandResult> {
   return await sandbox.exec(command(script, rest), { signal: new AbortController().signal });
 }
 
@@ -840,7 +845,11 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-async function runCode(sandbox: Sandbox, code: string, rest: Partial<Code> = {}): ReturnType<Sandbox["runCode"]> {
+export async function runCode(
+  sandbox: Sandbox,
+  code: string,
+  rest: Partial<Code> = {},
+): ReturnType<Sandbox["runCode"]> {
   return await sandbox.runCode(
     { code, language: "python", context: "main", timeoutMs: 30_000, maxChars: 10_000, ...rest },
     { signal: new AbortController().signal },
@@ -859,6 +868,16 @@ function text(result: CommandResult): string {
 /** A command that prints how many processes run exactly that, seen from inside. */
 function countOf(commandLine: string): string {
   return `n=0; for f in /proc/[0-9]*/cmdline; do [ "$(tr '\\0' ' ' < $f 2>/dev/null)" = "${commandLine} " ] && n=$((n+1)); done; echo $n`;
+}
+
+/** The same, once there are none or after half a minute. */
+function countWhenGone(commandLine: string): string {
+  return `for i in $(seq 60); do n=$(${countOf(commandLine)}); [[ $n == 0 ]] && break; sleep 0.5; done; echo $n`;
+}
+
+/** A command that ends when there is such a file, so that a test decides when what follows it runs. */
+function waitFor(file: string): string {
+  return `until [[ -e ${file} ]]; do sleep 0.1; done`;
 }
 
 async function expectRefusal(call: Promise<unknown>, code: string): Promise<void> {

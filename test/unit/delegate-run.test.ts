@@ -74,6 +74,35 @@ test("a task is worked on with the suite's tools and its answer comes back", asy
   expect(toldByTools(gateway)).toEqual(["noted one", "noted two"]);
 });
 
+test("the conversation of a run that has ended is kept in its caller's files, whatever its tools returned", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script(note("# no heading\n```"), say("It is noted."));
+  const { runId } = await suite.report({ task: "Note it." });
+  await until(async () => (await suite.files()).size > 0);
+  const [[path = "", text = ""] = []] = await suite.files();
+  expect(path).toBe(`conversations/${/Started: (\S+)T/.exec(text)?.[1]}/${runId}.md`);
+  expect(text.replace(/Started: .*/, "Started: then")).toBe(
+    [
+      `# ${runId}: completed\nModel: m\nStarted: then\nSteps: 2`,
+      "## Task\n\nNote it.",
+      '## Call of note\n\n````\n{\n  "text": "# no heading\\n```"\n}\n````',
+      "## Result of note\n\n````\nnoted # no heading\n```\n````",
+      "## Sub-agent\n\nIt is noted.",
+    ].join("\n\n"),
+  );
+});
+
+test("the conversation of a run that was cancelled is kept too", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script(wait(60_000));
+  await suite.send({ task: "Wait.", cancelAfterMs: 1_000 });
+  await until(async () => (await suite.files()).size > 0);
+  const [text] = (await suite.files()).values();
+  expect(text).toMatch(/^# run-[0-9a-f]{16}: cancelled\n/);
+});
+
 test("a run goes on when nobody waits any longer, and its id finds the answer", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;

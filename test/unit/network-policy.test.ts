@@ -420,6 +420,8 @@ describe("the suite itself", () => {
         "s/%2E%2e/mcp",
         "s/./../token",
         "/s/abc",
+        "u/abc",
+        "s/../u/abc",
         ".well-known/x",
       ]) {
         expect.soft(checkUrl(`http://${host}:8717/${path}`, policyOf()).allowed, `${host} ${path}`).toBe(false);

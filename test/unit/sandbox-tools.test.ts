@@ -1,17 +1,15 @@
-import { encode } from "gpt-tokenizer/encoding/o200k_base";
 import { expect, test } from "vitest";
-import { listTool } from "../../servers/core/server.ts";
 import { interpreterServer } from "../../servers/interpreter/index.ts";
 import { sandboxServer } from "../../servers/sandbox/index.ts";
 import { cursorOf, parseCursor, parseProcessHandle, processHandle } from "../../servers/sandbox/process-answer.ts";
 import { sandboxSend, sandboxWait } from "../../servers/sandbox/processes.ts";
 import { drawTree } from "../../servers/sandbox/tree.ts";
+import { listedTokens } from "../support/listed-tokens.ts";
 
 test("sandbox and interpreter take eleven and two tools, and 1,600 tokens together, at the most", () => {
   expect(sandboxServer.tools.length).toBeLessThanOrEqual(11);
   expect(interpreterServer.tools.length).toBeLessThanOrEqual(2);
-  const listed = [...sandboxServer.tools, ...interpreterServer.tools].map(listTool);
-  expect(encode(JSON.stringify(listed)).length).toBeLessThanOrEqual(1_600);
+  expect(listedTokens(sandboxServer, interpreterServer)).toBeLessThanOrEqual(1_600);
 });
 
 test("a process's handle and a cursor come back as they were given out", () => {

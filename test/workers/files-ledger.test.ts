@@ -158,6 +158,20 @@ describe("the account's alarm", () => {
     },
   );
 
+  test("an account that dies before it has written the end of a change finds it again", async () => {
+    const [userId, account] = ["forgetful", accountOf("forgetful")];
+    await openFiles(userId).usage();
+    await ring(userId);
+    await account.beginChange({ id: "lost", userId, path: "a.txt", growsBytes: 3, writes: true });
+    await env.FILES.put(`${filesPrefix(userId)}a.txt`, "one");
+    await account.finishChange("lost", { filesBytes: 3 });
+    await evictDurableObject(account);
+    await sql(userId, "UPDATE changes SET began_at_ms = 0");
+    await ring(userId);
+    expect(await openFiles(userId).usage()).toMatchObject({ filesBytes: 3, trashBytes: 0 });
+    expect(await sql(userId, "SELECT id FROM changes")).toEqual([]);
+  });
+
   test("what is in the trash for thirty days is removed for good, and what is younger stays", async () => {
     const files = openFiles("ager");
     for (const path of ["old.txt", "young.txt"]) {

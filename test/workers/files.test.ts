@@ -1,14 +1,6 @@
-import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { createShareLinks, serveShareLink } from "../../servers/files/share-link.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { openFiles, textOf } from "./open-files.ts";
-
-const SETTINGS = {
-  publicUrl: "http://localhost:8717",
-  signingSecret: "share-links-are-signed-with-this",
-  now: () => new Date("2026-11-22T12:00:00Z"),
-};
 
 function storeOf(userId: string) {
   return openFiles(userId);
@@ -72,47 +64,5 @@ describe("a caller's files", () => {
     if (short === null) throw new Error("A response with a text has a body.");
     await expect(files.write("data.bin", { body: short, sizeBytes: 10 })).rejects.toBeInstanceOf(ToolError);
     expect(await textOf((await files.read("data.bin")).body)).toBe("old");
-  });
-});
-
-describe("share links", () => {
-  async function share(userId: string, path: string, content: string) {
-    const files = storeOf(userId);
-    await files.write(path, content);
-    return await createShareLinks(userId, files, SETTINGS).create({ path, purpose: "download", expiresInSeconds: 60 });
-  }
-
-  const open = async (url: string, now = SETTINGS.now) =>
-    await serveShareLink(new Request(url), env.FILES, { ...SETTINGS, now });
-
-  test("an HTML page is served without scripts and without our origin", async () => {
-    const { url } = await share("sharer", "page.html", "<script>alert(1)</script>");
-    const response = await open(url);
-    expect(response.status).toBe(200);
-    expect(await response.text()).toBe("<script>alert(1)</script>");
-    const policy = response.headers.get("Content-Security-Policy") ?? "";
-    expect(policy.split("; ")).toContain("sandbox");
-    expect(policy.split("; ")).toContain("default-src 'none'");
-    expect(policy).not.toMatch(/allow-|script-src/);
-    expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
-  });
-
-  test("a link that is changed, expired or without its file says no more than that it does not work", async () => {
-    const { url, expiresAt } = await share("sharer2", "a.txt", "text");
-    const answers = [
-      await open(url.replace("/s/e", "/s/f")),
-      await open(url.replace(/\.(.)/g, (_, first: string) => `.${first === "A" ? "B" : "A"}`)),
-      await open(`${SETTINGS.publicUrl}/s/nonsense`),
-      await open(url, () => expiresAt),
-    ];
-    await storeOf("sharer2").remove("a.txt");
-    answers.push(await open(url));
-    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404, 404]);
-    expect(new Set(await Promise.all(answers.map(async (answer) => await answer.text()))).size).toBe(1);
-  });
-
-  test("what a browser could run as a program is downloaded instead of shown", async () => {
-    const { url } = await share("sharer3", "tool.exe", "MZ");
-    expect((await open(url)).headers.get("Content-Disposition")).toBe("attachment; filename*=UTF-8''tool.exe");
   });
 });

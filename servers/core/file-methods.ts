@@ -1,0 +1,69 @@
+import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError, type Server } from "@modelcontextprotocol/server";
+import { describeMemory } from "../files/memory.ts";
+import { FILES_URI_TEMPLATE, completePath, listFileResources, readFileResource } from "../files/resources.ts";
+import { errorText } from "../shared/errors.ts";
+import { type CallPipeline, callRecorded } from "./call.ts";
+
+/** What the files server offers beside tools. */
+export const FILE_CAPABILITIES = { resources: {}, prompts: {}, completions: {} };
+
+const MEMORY_PROMPT = {
+  name: "memory",
+  title: "Memory",
+  description: "How to use the notes that all your clients share, and what is in them",
+};
+
+const SCOPES = ["files:read"] as const;
+
+/** Files are read through MCP's methods as through tools: with the same scope, leaving the same entry in the books. */
+export function serveFileMethods(server: Server, pipeline: CallPipeline): void {
+  const { files } = pipeline.capabilities;
+  const mayRead = SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
+  /** These methods have no results that are errors: what failed is an error of the protocol. */
+  const record = async <Outcome>(name: string, input: unknown, work: () => Promise<Outcome>): Promise<Outcome> => {
+    const end = await callRecorded({ name, scopes: SCOPES }, input, pipeline, sizeOf, work);
+    if (end.ok) return end.outcome;
+    const code = end.error.code === "internal" ? ProtocolErrorCode.InternalError : ProtocolErrorCode.InvalidParams;
+    throw new ProtocolError(code, errorText(end.error));
+  };
+
+  server.setRequestHandler("resources/templates/list", () => ({
+    resourceTemplates: mayRead
+      ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }]
+      : [],
+  }));
+  server.setRequestHandler("resources/list", async ({ params }) => {
+    if (!mayRead) return { resources: [] };
+    const page = await record("resources/list", params, async () => await listFileResources(files, params?.cursor));
+    return { ...page, resources: [...page.resources] };
+  });
+  server.setRequestHandler("resources/read", async ({ params: { uri } }) => {
+    const content = await record("resources/read", { uri }, async () => await readFileResource(files, uri));
+    if (content === undefined) throw new ResourceNotFoundError(uri);
+    return { contents: [content] };
+  });
+
+  server.setRequestHandler("completion/complete", async ({ params: { ref, argument } }) => {
+    const isPath = ref.type === "ref/resource" && ref.uri === FILES_URI_TEMPLATE && argument.name === "path";
+    if (!isPath || !mayRead) return { completion: { values: [], hasMore: false } };
+    const complete = async () => await completePath(files, argument.value);
+    const { values, hasMore } = await record("completion/complete", argument, complete);
+    return { completion: { values: [...values], hasMore } };
+  });
+
+  server.setRequestHandler("prompts/list", () => ({ prompts: mayRead ? [MEMORY_PROMPT] : [] }));
+  server.setRequestHandler("prompts/get", async ({ params: { name } }) => {
+    if (name !== MEMORY_PROMPT.name) {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${name.slice(0, 100)}`);
+    }
+    const text = await record("prompts/get", { name }, async () => await describeMemory(files));
+    return {
+      description: MEMORY_PROMPT.description,
+      messages: [{ role: "user", content: { type: "text", text } }],
+    };
+  });
+}
+
+function sizeOf(outcome: unknown): number {
+  return outcome === undefined ? 0 : JSON.stringify(outcome).length;
+}
