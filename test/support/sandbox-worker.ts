@@ -1,6 +1,7 @@
 import type * as z from "zod";
 import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
+import type { SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { callSchema, type RemoteAnswer } from "../container/wire.ts";
 
@@ -10,6 +11,7 @@ export async function serveSandbox(
   bucket: R2Bucket,
   driver: SandboxDriver,
   ctx: ExecutionContext,
+  snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
 ): Promise<Response> {
   const form = await request.formData();
   const [json, field] = [form.get("call"), form.get("bytes")];
@@ -58,6 +60,8 @@ export async function serveSandbox(
         return await sandbox.status();
       case "reset":
         return await sandbox.reset();
+      case "saveSnapshot":
+        return await snapshots?.get(snapshots.idFromName(call.sandboxId)).saveBeforeSleep();
       case "storeWrite":
         return await files.write(call.path, bytes);
       case "storeRemove":
