@@ -39,14 +39,20 @@ export async function putParts(
   return { key, parts: written.length, sizeBytes };
 }
 
-/** Its parts in order, the next of them on its way; `undefined` for one that is missing. */
-export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): AsyncGenerator<Uint8Array | undefined> {
-  const get = async (index: number): Promise<Uint8Array | undefined> =>
-    index < parts ? await (await bucket.get(nameOf(key, index)))?.bytes() : undefined;
+/** A snapshot that is said to be there is not, or not all of it. */
+export class MissingPart extends Error {}
+
+/** Its parts in order, the next of them on its way. */
+export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): AsyncGenerator<Uint8Array> {
+  const get = async (index: number): Promise<Uint8Array> => {
+    const object = await bucket.get(nameOf(key, index));
+    if (object === null) throw new MissingPart(nameOf(key, index));
+    return await object.bytes();
+  };
   let next = get(0);
   for (let index = 0; index < parts; index += 1) {
     const part = await next;
-    next = get(index + 1);
+    if (index + 1 < parts) next = get(index + 1);
     // Whoever takes that part hears of it.
     next.catch(() => undefined);
     yield part;

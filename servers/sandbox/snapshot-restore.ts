@@ -1,5 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
-import { getParts, type StoredParts } from "./snapshot-bucket.ts";
+import { getParts, MissingPart, type StoredParts } from "./snapshot-bucket.ts";
 import type { Snapshot } from "./snapshot-ledger.ts";
 import type { RestoreEnd, Workspace } from "./workspace.ts";
 
@@ -55,24 +55,19 @@ async function restoreOne(
   workspace: Workspace,
   { signal, onProgress }: Watch,
 ): Promise<RestoreEnd> {
-  const parts = getParts(bucket, stored);
-  // A snapshot that is not there at all leaves the sandbox as it was.
-  const first = await parts.next();
-  if (first.value === undefined) return { state: "damaged" };
   const { readable, writable } = new FixedLengthStream(stored.sizeBytes);
-  let isWhole = true;
+  let isIncomplete = false;
   const send = async (writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> => {
     let doneBytes = 0;
     try {
-      for (let { value, done } = first; done !== true; { value, done } = await parts.next()) {
-        isWhole = value !== undefined;
-        if (value === undefined) throw new Error("A part is missing.");
+      for await (const part of getParts(bucket, stored)) {
         signal.throwIfAborted();
-        await writer.write(value);
-        onProgress({ doneBytes: (doneBytes += value.length), totalBytes: stored.sizeBytes });
+        await writer.write(part);
+        onProgress({ doneBytes: (doneBytes += part.length), totalBytes: stored.sizeBytes });
       }
       await writer.close();
     } catch (error) {
+      isIncomplete = error instanceof MissingPart;
       await writer.abort(error).catch(() => undefined);
     }
   };
@@ -81,7 +76,7 @@ async function restoreOne(
   try {
     return await workspace.restore({ body: readable, sizeBytes: stored.sizeBytes }, signal);
   } catch (error) {
-    if (!isWhole) return { state: "damaged" };
+    if (isIncomplete) return { state: "damaged" };
     throw error;
   }
 }
