@@ -1,75 +1,75 @@
 /*
- * Snapshots in R2. Their length is not known before they end, so they go up in parts of one size, two at a time: what
- * is held in memory is the same for any size.
+ * Snapshots in R2, each as objects of one size below its key: their length is not known before they end, and whoever
+ * reads one goes on where it was. A few parts at a time are in memory, whatever the size. Multipart uploads would do the
+ * same, but what is left of one that was cut off is found with its id alone.
  */
 
-/** R2 takes 10,000 of them, all of one size but the last. */
 const PART_BYTES = 8 * 1024 * 1024;
 const PARALLEL = 2;
 /** What runs in a sandbox decides what comes out of it. */
-const MAX_BYTES = 8 * 1024 ** 3;
+const MAX_PARTS = 1024;
 
-/** An upload that was begun. Whoever finds it later removes what is left of it. */
-export interface Upload {
+/** Where a snapshot is. */
+export interface StoredParts {
   readonly key: string;
-  /** Absent while it may still fit into one part. */
-  readonly uploadId?: string;
+  readonly parts: number;
+  readonly sizeBytes: number;
 }
 
-/**
- * Writes all of a stream, or rejects and leaves what `onUpload` was told last. `onUpload` is called before anything is
- * written.
- */
-export async function putSnapshot(
+/** Writes all of a stream, or rejects and leaves some of it. */
+export async function putParts(
   bucket: R2Bucket,
   key: string,
   stream: ReadableStream<Uint8Array>,
-  { onUpload, signal }: { readonly onUpload: (upload: Upload) => void; readonly signal: AbortSignal },
-): Promise<{ readonly sizeBytes: number }> {
-  onUpload({ key });
-  const parts = readParts(stream, signal);
-  const first = await parts.next();
-  if (first.done === true) throw new Error("The sandbox gave an empty snapshot.");
-  if (first.value.length < PART_BYTES) {
-    await bucket.put(key, first.value);
-    return { sizeBytes: first.value.length };
-  }
-  const upload = await bucket.createMultipartUpload(key);
-  onUpload({ key, uploadId: upload.uploadId });
-  const uploaded: Promise<R2UploadedPart>[] = [];
+  signal: AbortSignal,
+): Promise<StoredParts> {
+  const written: Promise<unknown>[] = [];
   let sizeBytes = 0;
-  const send = (part: Uint8Array): void => {
-    const sent = upload.uploadPart(uploaded.length + 1, part);
+  for await (const part of readParts(stream, signal)) {
+    if (written.length === MAX_PARTS) throw new Error("The snapshot is larger than any may be.");
+    await written.at(-PARALLEL);
+    const put = bucket.put(nameOf(key, written.length), part);
     // Whoever waits for it hears of it.
-    sent.catch(() => undefined);
-    uploaded.push(sent);
+    put.catch(() => undefined);
+    written.push(put);
     sizeBytes += part.length;
-  };
-  send(first.value);
-  for await (const part of parts) {
-    await uploaded.at(-PARALLEL);
-    if (sizeBytes > MAX_BYTES) throw new Error("The snapshot is larger than any may be.");
-    send(part);
   }
-  await upload.complete(await Promise.all(uploaded));
-  return { sizeBytes };
+  await Promise.all(written);
+  if (sizeBytes === 0) throw new Error("The sandbox gave an empty snapshot.");
+  return { key, parts: written.length, sizeBytes };
 }
 
-/** Removes what is left of uploads that ended in the middle, and snapshots that nobody needs any more. */
-export async function removeLeftovers(
-  bucket: R2Bucket,
-  upload: Upload | undefined,
-  keys: readonly string[],
-): Promise<void> {
-  if (upload?.uploadId !== undefined) {
-    // It may have been completed, or aborted before.
-    await bucket
-      .resumeMultipartUpload(upload.key, upload.uploadId)
-      .abort()
-      .catch(() => undefined);
+/** A snapshot that is said to be there is not, or not all of it. */
+export class MissingPart extends Error {}
+
+/** Its parts in order, the next of them on its way. */
+export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): AsyncGenerator<Uint8Array> {
+  const get = async (index: number): Promise<Uint8Array> => {
+    const object = await bucket.get(nameOf(key, index));
+    if (object === null) throw new MissingPart(nameOf(key, index));
+    return await object.bytes();
+  };
+  let next = get(0);
+  for (let index = 0; index < parts; index += 1) {
+    const part = await next;
+    if (index + 1 < parts) next = get(index + 1);
+    // Whoever takes that part hears of it.
+    next.catch(() => undefined);
+    yield part;
   }
-  const all = [...keys, ...(upload === undefined ? [] : [upload.key])];
-  if (all.length > 0) await bucket.delete(all);
+}
+
+/** Removes all parts that there are. */
+export async function removeParts(bucket: R2Bucket, key: string): Promise<void> {
+  for (;;) {
+    const { objects } = await bucket.list({ prefix: `${key}/` });
+    if (objects.length === 0) return;
+    await bucket.delete(objects.map((object) => object.key));
+  }
+}
+
+function nameOf(key: string, index: number): string {
+  return `${key}/${index.toString().padStart(4, "0")}`;
 }
 
 /** Every part but the last is full. */

@@ -1,5 +1,4 @@
 import * as z from "zod";
-import type { Upload } from "./snapshot-bucket.ts";
 
 /** How many snapshots of a sandbox are kept. */
 const KEPT = 5;
@@ -7,8 +6,9 @@ const KEY = "ledger";
 
 const snapshotSchema = z.object({
   key: z.string(),
-  atMs: z.number(),
+  parts: z.int(),
   sizeBytes: z.number(),
+  atMs: z.number(),
   /** How often the sandbox had been reset. */
   epoch: z.int(),
 });
@@ -26,8 +26,7 @@ const ledgerSchema = z.object({
   failures: z.int(),
   /** Sentences for the caller about the newest snapshot. */
   notes: z.array(z.string()),
-  upload: z.object({ key: z.string(), uploadId: z.string().exactOptional() }).exactOptional(),
-  /** Keys that are no snapshots any more, and may still be in the bucket. */
+  /** Keys that are no snapshots, or none yet, and of which something may be in the bucket. */
   stale: z.array(z.string()),
 });
 
@@ -67,17 +66,19 @@ export class SnapshotLedger {
     this.#storage.put(KEY, this.#state);
   }
 
-  noteUpload(upload: Upload): void {
-    this.update({ upload: { ...upload } });
+  /** Something is about to be written there. */
+  begin(key: string): void {
+    this.update({ stale: [...this.#state.stale, key] });
   }
 
   /** The pointer moves: from now on that is what the sandbox held. */
   add(snapshot: Omit<Snapshot, "epoch">, fingerprint: string, notes: string[]): void {
     const { snapshots, epoch, stale } = this.#state;
     const all = [{ ...snapshot, epoch }, ...snapshots];
+    const gone = all.slice(KEPT).map(({ key }) => key);
     this.update({
-      ...{ snapshots: all.slice(0, KEPT), fingerprint, notes, upload: undefined },
-      stale: [...stale, ...all.slice(KEPT).map(({ key }) => key)],
+      ...{ snapshots: all.slice(0, KEPT), fingerprint, notes },
+      stale: [...stale.filter((key) => key !== snapshot.key), ...gone],
     });
   }
 

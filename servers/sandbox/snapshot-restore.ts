@@ -1,6 +1,7 @@
 import { ToolError } from "../shared/errors.ts";
+import { getParts, MissingPart, type StoredParts } from "./snapshot-bucket.ts";
 import type { Snapshot } from "./snapshot-ledger.ts";
-import type { Workspace } from "./workspace.ts";
+import type { RestoreEnd, Workspace } from "./workspace.ts";
 
 export interface Progress {
   readonly doneBytes: number;
@@ -12,11 +13,9 @@ interface Watch {
   readonly onProgress: (progress: Progress) => void;
 }
 
-const COPY_BYTES = 1024 * 1024;
-
 /**
  * Fills a workspace from the newest of the snapshots that is whole, and says which that was; without any snapshot it
- * begins empty. Rejects where there are some and none of them is whole: what was lost is for a person to decide.
+ * begins as it is. Rejects where there are some and none of them is whole: what to do then is for a person to decide.
  */
 export async function restoreNewest(
   bucket: R2Bucket,
@@ -25,17 +24,14 @@ export async function restoreNewest(
   watch: Watch,
 ): Promise<{ readonly restored?: Snapshot; readonly fingerprint?: string }> {
   if (snapshots.length === 0) {
-    await restoredOnce(workspace.restore(undefined, watch.signal));
+    await unlessRestored(workspace.restore(undefined, watch.signal));
     return {};
   }
-  for (const snapshot of snapshots) {
-    const object = await bucket.get(snapshot.key);
-    if (object === null) continue;
-    const counted = count(object, watch);
-    const end = await restoredOnce(workspace.restore({ body: counted, sizeBytes: object.size }, watch.signal));
-    if (end === undefined) return { restored: snapshot };
+  for (const restored of snapshots) {
+    const end = await unlessRestored(restoreOne(bucket, restored, workspace, watch));
+    if (end === undefined) return { restored };
     if (end.state === "restored")
-      return { restored: snapshot, ...(end.fingerprint !== undefined && { fingerprint: end.fingerprint }) };
+      return { restored, ...(end.fingerprint !== undefined && { fingerprint: end.fingerprint }) };
   }
   throw new ToolError(
     "unavailable",
@@ -44,7 +40,7 @@ export async function restoreNewest(
 }
 
 /** Nothing where somebody else has restored it. */
-async function restoredOnce<End>(restore: Promise<End>): Promise<End | undefined> {
+async function unlessRestored<End>(restore: Promise<End>): Promise<End | undefined> {
   try {
     return await restore;
   } catch (error) {
@@ -53,27 +49,34 @@ async function restoredOnce<End>(restore: Promise<End>): Promise<End | undefined
   }
 }
 
-/** The same bytes, told as they pass. */
-function count(object: R2ObjectBody, { signal, onProgress }: Watch): ReadableStream<Uint8Array> {
-  const { readable, writable } = new FixedLengthStream(object.size);
-  const copy = async (): Promise<void> => {
-    const reader = object.body.getReader({ mode: "byob" });
-    const writer = writable.getWriter();
+async function restoreOne(
+  bucket: R2Bucket,
+  stored: StoredParts,
+  workspace: Workspace,
+  { signal, onProgress }: Watch,
+): Promise<RestoreEnd> {
+  const { readable, writable } = new FixedLengthStream(stored.sizeBytes);
+  let isIncomplete = false;
+  const send = async (writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> => {
+    let doneBytes = 0;
     try {
-      for (let doneBytes = 0; ;) {
-        onProgress({ doneBytes, totalBytes: object.size });
-        const { value, done } = await reader.readAtLeast(COPY_BYTES, new Uint8Array(COPY_BYTES));
+      for await (const part of getParts(bucket, stored)) {
         signal.throwIfAborted();
-        if (value !== undefined && value.length > 0) await writer.write(value);
-        doneBytes += value?.length ?? 0;
-        if (done || value.length < COPY_BYTES) return await writer.close();
+        await writer.write(part);
+        onProgress({ doneBytes: (doneBytes += part.length), totalBytes: stored.sizeBytes });
       }
+      await writer.close();
     } catch (error) {
+      isIncomplete = error instanceof MissingPart;
       await writer.abort(error).catch(() => undefined);
-    } finally {
-      await reader.cancel().catch(() => undefined);
     }
   };
-  void copy();
-  return readable;
+  onProgress({ doneBytes: 0, totalBytes: stored.sizeBytes });
+  void send(writable.getWriter());
+  try {
+    return await workspace.restore({ body: readable, sizeBytes: stored.sizeBytes }, signal);
+  } catch (error) {
+    if (isIncomplete) return { state: "damaged" };
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import { durationMs, parseSettings } from "../shared/settings.ts";
-import { putSnapshot, removeLeftovers } from "./snapshot-bucket.ts";
+import { putParts, removeParts } from "./snapshot-bucket.ts";
 import { SnapshotLedger } from "./snapshot-ledger.ts";
 import { restoreNewest, type Progress } from "./snapshot-restore.ts";
 import type { Failure, RestoreReport, SnapshotReport, Workspace, WorkspaceLook } from "./workspace.ts";
@@ -149,23 +149,24 @@ export abstract class SandboxSnapshotsObject<
       return { mayChange: false, tookMs: Date.now() - beganMs };
     }
     if (look.fingerprint !== ledger.state.fingerprint) {
-      await this.#removeLeftovers();
+      await this.#removeStale();
       const key = `${this.#sandboxId()}/${crypto.randomUUID()}`;
-      const onUpload = ledger.noteUpload.bind(ledger);
       const stream = await workspace.save(signal);
-      const { sizeBytes } = await putSnapshot(this.env.SNAPSHOTS, key, stream, { onUpload, signal });
+      ledger.begin(key);
+      const stored = await putParts(this.env.SNAPSHOTS, key, stream, signal);
       signal.throwIfAborted();
-      ledger.add({ key, atMs: beganMs, sizeBytes }, look.fingerprint, notesOf(look));
+      ledger.add({ ...stored, atMs: beganMs }, look.fingerprint, notesOf(look));
       // What cannot be removed now is removed before the next.
-      await this.#removeLeftovers().catch(() => undefined);
+      await this.#removeStale().catch(() => undefined);
     }
     return { mayChange: look.isBusy, tookMs: Date.now() - beganMs };
   }
 
-  async #removeLeftovers(): Promise<void> {
-    const { upload, stale } = this.#ledger.state;
-    await removeLeftovers(this.env.SNAPSHOTS, upload, stale);
-    if (upload !== undefined || stale.length > 0) this.#ledger.update({ upload: undefined, stale: [] });
+  /** What nobody needs any more, and what is left of attempts that ended in the middle. */
+  async #removeStale(): Promise<void> {
+    const { stale } = this.#ledger.state;
+    for (const key of stale) await removeParts(this.env.SNAPSHOTS, key);
+    if (stale.length > 0) this.#ledger.update({ stale: [] });
   }
 
   async #restore(signal: AbortSignal): Promise<RestoreReport> {

@@ -145,7 +145,7 @@ export async function startStandIn(
 
 /** What the Dockerfile copies to /opt/pincer, so that a file which it forgets is missed here too. */
 async function assembleGuest(target: string): Promise<string> {
-  const dockerfile = await readFile(join(CONTAINER, "Dockerfile"), "utf8");
+  const dockerfile = (await readFile(join(CONTAINER, "Dockerfile"), "utf8")).replaceAll(/\\\n\s*/g, "");
   const sources = /^COPY (.+) \/opt\/pincer\/$/m.exec(dockerfile)?.[1]?.split(" ") ?? [];
   await mkdir(target);
   for (const source of sources) {

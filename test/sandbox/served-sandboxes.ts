@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import type { RuntimeOptions } from "../../container/local/runtime.ts";
-import { remoteSandbox } from "../container/remote-sandbox.ts";
+import { type RemoteSandbox, remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
 
 const SETTINGS = {
@@ -15,13 +16,17 @@ const SETTINGS = {
   LOCAL_ADMIN_SECRET: "s".repeat(32),
   SIGNING_SECRET: "s".repeat(32),
   SANDBOX_DRIVER: "local",
+  SNAPSHOT_AFTER: "1s",
 };
 
 export interface ServedSandboxes extends AsyncDisposable {
   /** What only the Worker and the runtime know. */
   readonly secret: string;
   /** A sandbox that nobody else uses, and its caller's files. */
-  open(): ReturnType<typeof remoteSandbox>;
+  open(): RemoteSandbox & {
+    /** Takes its folders away with all that runs in them. */
+    lose(): Promise<void>;
+  };
 }
 
 /** The driver in workerd with R2, the runtime beside it: as `npm start` runs them. */
@@ -60,7 +65,17 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
   const { href } = await miniflare.ready;
   return {
     secret: sandboxes.secret,
-    open: () => remoteSandbox(href, randomUUID().replaceAll("-", "")),
+    open: () => {
+      const id = randomUUID().replaceAll("-", "");
+      const remote = remoteSandbox(href, id);
+      const { sandbox } = remote;
+      const lose = async (): Promise<void> => {
+        await rm(join(sandboxes.dataDir, "sandboxes", id), { recursive: true, force: true });
+        // It is ended within a moment, since nobody can watch over it any more.
+        while ((await sandbox.status()).state !== "asleep") await sleep(20);
+      };
+      return { ...remote, lose };
+    },
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();
       await sandboxes[Symbol.asyncDispose]();

@@ -29,7 +29,7 @@ export default {
       waitUntil: (work) => ctx.waitUntil(work),
     });
     const driver = createLocalDriver(runtimeOf(env), async (input, init) => await fetch(input, init), keeperOf);
-    return await serveSandbox(request, env, driver, ctx);
+    return await serveSandbox(request, env, driver, ctx, env.SANDBOX_SNAPSHOTS);
   },
 };
 

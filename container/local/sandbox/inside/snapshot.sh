@@ -16,7 +16,7 @@ cd /workspace || exit 1
 [[ $(tar --version 2>/dev/null) == *"GNU tar"* ]] || exit 4
 
 # A machine without zstd has Node's.
-compress() { if type -P zstd >/dev/null; then zstd -q -1 -T0 -c; else node "$here/snapshot.mjs" compress; fi; }
+compress() { if type -P zstd >/dev/null; then zstd -q -T0 -c; else node "$here/snapshot.mjs" compress; fi; }
 decompress() { if type -P zstd >/dev/null; then zstd -q -d -c; else node "$here/snapshot.mjs" decompress; fi; }
 
 case $1 in
