@@ -2,9 +2,18 @@ import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@clo
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
 import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { Refusals, withRefusals } from "./mount/refusals.ts";
+import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
 import { noteRunning, readRunTime } from "./run-time.ts";
 
-type Env = Readonly<Record<string, unknown>>;
+/** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
+interface Saver extends Rpc.DurableObjectBranded {
+  saveBeforeSleep(): Promise<boolean>;
+}
+
+interface Env {
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<Saver>;
+}
 
 /** What the programs of `container/guest` are started with, inside. */
 const GUEST = "python3 -ESs /opt/pincer";
@@ -13,16 +22,13 @@ const GUEST_PORT = 3777;
 /** How long a call may wait for its program to begin. */
 const BEGINS_WITHIN_MS = 30_000;
 /** Programs that look on: whoever asks them every few seconds keeps no container awake. */
-const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status"]);
+const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save"]);
 const SECRET_KEY = "pincer:guest-secret";
+const ID_KEY = "pincer:sandbox-id";
+/** How often a container that should sleep stays awake since its workspace could not be saved. */
+const MAX_UNSAVED_TIMES = 4;
 export const FILES_AT = "/workspace/files";
 
-/** The binding, not the bucket: `mountBucket` looks it up on `env`. */
-const FILES_BINDING = "FILES";
-/** Whatever s3fs remembers of names and sizes would hide what was stored since, for a minute by the SDK's choice. */
-const S3FS_OPTIONS = ["stat_cache_expire=0"];
-/** The name that the SDK gives the bucket inside the container; only its own handler ever answers it. */
-const MOUNT_HOST = "r2.internal";
 /** Refused by the platform's own list too, before any code of ours is asked. */
 const NEVER_ALLOWED = ["169.254.*", "fd00:ec2::*", "100.100.100.200", "metadata.google.internal", "metadata.goog"];
 
@@ -42,6 +48,9 @@ export class Sandbox extends SdkSandbox<Env> {
   override labels = { product: "pincer" };
   #mounting: Promise<void> | undefined;
   #serving: Promise<void> | undefined;
+  readonly #refusals = new Refusals();
+  #lastUseMs = 0;
+  #unsavedTimes = 0;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -75,11 +84,43 @@ export class Sandbox extends SdkSandbox<Env> {
 
   /**
    * Runs a program of `container/guest`: its frames are the answer's body. The container is started where it does not
-   * run, and the server in it where that is gone. 502 where something else is in the server's place.
+   * run, and the server in it where that is gone. 502 where something else is in the server's place. With a `mark`, a
+   * last frame that carries it tells what was refused to the container's programs in the caller's files.
    */
-  async callGuest(program: string, request: string): Promise<Response> {
+  async callGuest(program: string, request: string, mark?: string): Promise<Response> {
     await this.#serving;
-    if (!ONLOOKERS.has(program)) this.renewActivityTimeout();
+    if (!ONLOOKERS.has(program)) {
+      this.#lastUseMs = Date.now();
+      this.renewActivityTimeout();
+    }
+    const answer = await this.#askGuest(program, request);
+    if (mark === undefined || answer.body === null) return answer;
+    return new Response(withRefusals(answer.body, this.#refusals, mark), answer);
+  }
+
+  /** As `callGuest`, for onlookers; nothing where the container does not run. */
+  async callAwakeGuest(program: string, request: string): Promise<Response | undefined> {
+    return this.ctx.container?.running === true ? await this.callGuest(program, request) : undefined;
+  }
+
+  /** Asks the guest whether a snapshot may come, or says that there is none. Snapshots are kept of it under that id. */
+  async beginRestore(sandboxId: string, hasSnapshot: boolean): Promise<Response> {
+    this.ctx.storage.kv.put(ID_KEY, sandboxId);
+    return await this.callGuest("begin", JSON.stringify({ hasSnapshot }));
+  }
+
+  /** Gives the guest a snapshot. Its frames tell what came of it, where all of it arrived. */
+  async restoreGuest(snapshot: ReadableStream, sizeBytes: number): Promise<Response> {
+    const { readable, writable } = new FixedLengthStream(sizeBytes);
+    const piped = snapshot.pipeTo(writable);
+    // What breaks the one breaks the other.
+    piped.catch(() => undefined);
+    const answer = await this.#sendGuest("restore", readable);
+    if (answer === undefined) throw new Error("The guest did not take the snapshot.");
+    return answer;
+  }
+
+  async #askGuest(program: string, request: string): Promise<Response> {
     const answer = await this.#sendGuest(program, request);
     if (answer !== undefined) return answer;
     this.#serving ??= this.#serveGuest().finally(() => (this.#serving = undefined));
@@ -92,11 +133,12 @@ export class Sandbox extends SdkSandbox<Env> {
    * that was closed meanwhile, and it may be asked again. Past the SDK's own `containerFetch`, which starts what does not run and waits for this port, and counts every request as use. What it
    * counts beyond that, requests that are still open, `busy.py` knows.
    */
-  async #sendGuest(program: string, body: string): Promise<Response | undefined> {
+  async #sendGuest(program: string, body: string | ReadableStream): Promise<Response | undefined> {
     const container = this.ctx.container;
     if (container?.running !== true) return undefined;
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), BEGINS_WITHIN_MS);
+    // What takes a stream answers when it has all of it.
+    const timer = typeof body === "string" ? setTimeout(() => abort.abort(), BEGINS_WITHIN_MS) : undefined;
     const url = `http://localhost/${program}`;
     const init = { method: "POST", headers: { authorization: this.#guestSecret() }, body, signal: abort.signal };
     try {
@@ -137,6 +179,11 @@ export class Sandbox extends SdkSandbox<Env> {
     return { state, startedAtMs, ranMs: pastMs + Math.max(0, Date.now() - startedAtMs) };
   }
 
+  /** Called for the mount's proxy where it refuses something; the call in which it happens tells of it. */
+  async noteRefusal(path: string, reason: string): Promise<void> {
+    await Promise.resolve(this.#refusals.note(path, reason));
+  }
+
   /** Ends the container where there is one: the SDK would start it to unmount what is mounted no longer. */
   async end(): Promise<void> {
     if (this.ctx.container?.running === true) await this.destroy();
@@ -168,21 +215,43 @@ export class Sandbox extends SdkSandbox<Env> {
     this.#noteRunning();
   }
 
-  /** A command that still runs has until its timeout, whether anybody calls or not. */
+  /** A command that still runs has until its timeout, whether anybody calls or not. What is on the disk is saved first. */
   override async onActivityExpired(): Promise<void> {
+    if (await this.#isBusy()) return;
+    const beganMs = Date.now();
+    if (!(await this.#isSaved()) && ++this.#unsavedTimes < MAX_UNSAVED_TIMES) return;
+    // Somebody came meanwhile.
+    if (this.#lastUseMs >= beganMs || (await this.#isBusy())) return;
+    this.#unsavedTimes = 0;
+    await super.onActivityExpired();
+  }
+
+  async #isBusy(): Promise<boolean> {
     const { exitCode } = await this.exec(`${GUEST}/busy.py`);
-    if (exitCode !== 0) await super.onActivityExpired();
+    return exitCode === 0;
+  }
+
+  async #isSaved(): Promise<boolean> {
+    const sandboxId = this.ctx.storage.kv.get(ID_KEY);
+    // Nothing has run in it before it was restored.
+    if (typeof sandboxId !== "string") return true;
+    const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
+    return await saver.saveBeforeSleep().catch(() => false);
   }
 }
 
 /**
  * Every request that leaves a container comes through here; the platform finds this class by its name on the Worker.
- * The bucket's prefix comes from the Durable Object, so the container cannot choose another caller's.
+ * The SDK's own answers to s3fs would overwrite and remove whatever is there.
  */
 export class ContainerProxy extends SdkContainerProxy {
+  declare protected env: Cloudflare.Env & MountBindings;
+
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (url.hostname === MOUNT_HOST) return await super.fetch(request);
+    if (url.hostname === MOUNT_HOST) {
+      return await serveMount(request, this.ctx.props, this.env, (work) => this.ctx.waitUntil(work));
+    }
     const settings = parseSettings({ ...this.env });
     const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);

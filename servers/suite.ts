@@ -12,16 +12,24 @@ import { createDelegateRuns } from "./delegate/runs.ts";
 import type { LinkHost } from "./files/link.ts";
 import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
 import { createFileStore } from "./files/store.ts";
+import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
 import { createLocalDriver } from "./sandbox/driver-local.ts";
 import { type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
-import { type Settings, SettingsError } from "./shared/settings.ts";
+import type { LocalRuntimeSettings } from "./sandbox/local-runtime.ts";
+import { createLocalWorkspaces } from "./sandbox/local-workspace.ts";
+import { createSnapshotKeepers, type ToldChanges } from "./sandbox/snapshot-keepers.ts";
+import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
+import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
+import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+  readonly SNAPSHOTS: R2Bucket;
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
 }
@@ -30,6 +38,8 @@ export interface RequestWatch {
   readonly waitUntil: (work: Promise<unknown>) => void;
   /** The isolate's; calls of this pipeline alone share writes where absent. */
   readonly books?: Books;
+  /** The isolate's, as well. */
+  readonly toldChanges?: ToldChanges;
   /** The delegated run on whose behalf the call is made. */
   readonly parentRunId?: string;
 }
@@ -39,10 +49,16 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, books = new Map(), parentRunId }: RequestWatch,
+  { waitUntil, books = new Map(), toldChanges = new Map(), parentRunId }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
-  const driver = createDriver(bindings, settings);
+  const keeperOf = createSnapshotKeepers({
+    namespace: bindings.SANDBOX_SNAPSHOTS,
+    windowMs: durationMs(settings.SNAPSHOT_AFTER),
+    told: toldChanges,
+    waitUntil,
+  });
+  const driver = createDriver(bindings, settings, keeperOf);
   const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
@@ -100,13 +116,29 @@ function linkSettings(settings: Settings): LinkSettings {
 }
 
 /** The driver that the settings name. */
-function createDriver(bindings: Bindings, settings: Settings): SandboxDriver {
+function createDriver(
+  bindings: Bindings,
+  settings: Settings,
+  keeperOf: (sandboxId: string) => SnapshotKeeper,
+): SandboxDriver {
   if (settings.SANDBOX_DRIVER === "container") {
-    return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE);
+    return createContainerDriver(bindings.SANDBOX, settings.SANDBOX_INSTANCE_TYPE, keeperOf);
   }
-  const { LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret } = settings;
+  return createLocalDriver(localRuntime(settings), (input, init) => fetch(input, init), keeperOf);
+}
+
+/** What that driver's sandboxes hold, for their snapshots. */
+export function createWorkspaces(
+  bindings: Pick<Bindings, "SANDBOX">,
+  settings: Settings,
+): (sandboxId: string) => Workspace {
+  if (settings.SANDBOX_DRIVER === "container") return createContainerWorkspaces(bindings.SANDBOX);
+  return createLocalWorkspaces(localRuntime(settings), (input, init) => fetch(input, init));
+}
+
+function localRuntime({ LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret }: Settings): LocalRuntimeSettings {
   if (runtimeUrl === undefined || secret === undefined) {
     throw new SettingsError(["LOCAL_RUNTIME_URL and LOCAL_RUNTIME_SECRET are missing; npm start sets them."]);
   }
-  return createLocalDriver({ runtimeUrl, secret }, (input, init) => fetch(input, init));
+  return { runtimeUrl, secret };
 }

@@ -17,9 +17,12 @@ import { DelegateRunObject } from "./delegate/run.ts";
 import type { Toolbox } from "./delegate/toolbox.ts";
 import { serveLink } from "./files/link.ts";
 import type { FileStore } from "./files/store.ts";
+import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
+import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
+import type { Workspace } from "./sandbox/workspace.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline } from "./suite.ts";
+import { type Bindings, createLinkHost, createPipeline, createWorkspaces } from "./suite.ts";
 
 export { Account, BrowserSession, ContainerProxy, Sandbox };
 
@@ -31,6 +34,7 @@ interface Suite {
   readonly origins: Origins;
   readonly auth: Auth;
   readonly books: Books;
+  readonly toldChanges: ToldChanges;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -42,7 +46,7 @@ function suiteOf(env: Env): Suite {
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
   const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, auth, books: new Map() };
+  const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
   suites.set(env, suite);
   return suite;
 }
@@ -64,6 +68,13 @@ export class DelegateRun extends DelegateRunObject<Env> {
   protected override filesOf(caller: Caller): FileStore {
     const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) };
     return createPipeline(this.env, parseSettings(this.env), caller, watch).capabilities.files;
+  }
+}
+
+/** Snapshots are taken of what the suite's driver runs. */
+export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
+  protected override workspaceOf(sandboxId: string): Workspace {
+    return createWorkspaces(this.env, parseSettings(this.env))(sandboxId);
   }
 }
 
@@ -109,7 +120,7 @@ async function answerMcp(
   endpoint: string,
   env: Env,
   ctx: ExecutionContext,
-  { settings, books }: Suite,
+  { settings, books, toldChanges }: Suite,
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
@@ -124,7 +135,11 @@ async function answerMcp(
   if (!parsed.ok) return parsed.response;
   const needed = neededScopes(parsed.body, servers);
   if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);
-  const pipeline = createPipeline(env, settings, caller, { books, waitUntil: (work) => ctx.waitUntil(work) });
+  const pipeline = createPipeline(env, settings, caller, {
+    books,
+    toldChanges,
+    waitUntil: (work) => ctx.waitUntil(work),
+  });
   return (
     (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
     (await serveMcp(request, parsed.body, () => createServer(servers, pipeline)))

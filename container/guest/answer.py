@@ -11,13 +11,17 @@ import socket
 import struct
 import traceback
 
+import snapshot
 from output import emit, fall_silent, write_whole
 from request import has_left
+from workspace import is_restored
 
 PROGRAMS = {
     name: importlib.import_module(name).main
     for name in ("context", "contexts", "files", "list", "read", "run", "status", "stop", "tell")
-}
+} | {"look": snapshot.look, "begin": snapshot.begin}
+#: Those that run something in the workspace, or see or change what is in it.
+NEED_WORKSPACE = {"context", "files", "run"}
 MAX_HEAD_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 #: Nobody may hold up a process by sending nothing, nor a command's watcher by not reading.
@@ -26,9 +30,10 @@ SILENCE_SECONDS = 10
 MAX_KEPT_KILOBYTES = 64 * 1024
 
 
-def answer_head(status):
+def answer_head(status, *more):
     """The body ends with the connection. The name tells our answers from those of whatever else has the port."""
-    return f"HTTP/1.1 {status}\r\nServer: pincer\r\nConnection: close\r\n\r\n".encode("ascii")
+    lines = (f"HTTP/1.1 {status}", "Server: pincer", "Connection: close", *more)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
 def work(server, secret):
@@ -57,19 +62,26 @@ def _answer(connection, secret):
         connection.setsockopt(socket.SOL_SOCKET, option, timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        name, told_secret, body = _read_call(connection)
+        name, headers, first = _read_head(connection)
+        size = int(headers.get("content-length", "0"))
+        is_stream = name in ("save", "restore")
+        body = first if is_stream else _read_body(connection, size, first)
     except (OSError, EOFError, ValueError, IndexError):
         return False
-    if not hmac.compare_digest(told_secret.encode("latin-1"), secret):
+    if not hmac.compare_digest(headers.get("authorization", "").encode("latin-1"), secret):
         connection.sendall(answer_head("403 Forbidden"))
         return False
     if has_left(connection):
         return False  # They have waited too long for a process that is free, and ask again or have given up.
+    if is_stream:
+        _answer_stream(name, connection, size, first)
+        return False
     os.dup2(connection.fileno(), 1)
     connection.close()  # The program lets go of its standard output when nobody waits any more.
     try:
         write_whole(answer_head("200 OK"))
-        frame = PROGRAMS[name](json.loads(body))
+        is_lost = name in NEED_WORKSPACE and not is_restored()
+        frame = {"unrestored": True} if is_lost else PROGRAMS[name](json.loads(body))
         if frame is not None:
             emit(frame)
     except Exception:
@@ -79,8 +91,20 @@ def _answer(connection, secret):
     return True
 
 
-def _read_call(connection):
-    """What was asked for, who says so, and the body. All of it is read, else the answer would be lost in a reset."""
+def _answer_stream(name, connection, size, first):
+    """Whatever breaks it breaks the connection, which tells that it is not whole."""
+    with connection:
+        try:
+            if name == "save":
+                snapshot.save(connection, answer_head)
+            else:
+                snapshot.restore(connection, answer_head, size, first)
+        except Exception:
+            pass
+
+
+def _read_head(connection):
+    """What was asked for, the headers, and what of the body has come with them."""
     held = b""
     while b"\r\n\r\n" not in held:
         if len(held) > MAX_HEAD_BYTES:
@@ -89,12 +113,17 @@ def _read_call(connection):
     head, _, rest = held.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    missing = int(headers.get("content-length", "0")) - len(rest)
-    pieces = [rest]
+    return first.split(" ")[1].removeprefix("/"), headers, rest
+
+
+def _read_body(connection, size, first):
+    """All of it, else the answer would be lost in a reset."""
+    missing = size - len(first)
+    pieces = [first]
     while missing > 0:
         pieces.append(_receive(connection))
         missing -= len(pieces[-1])
-    return first.split(" ")[1].removeprefix("/"), headers.get("authorization", ""), b"".join(pieces)
+    return b"".join(pieces)
 
 
 def _receive(connection):

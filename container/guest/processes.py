@@ -12,6 +12,8 @@ PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 5.0
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1024 * 1024
+#: What the caller's processes have inherited, wherever they have gone.
+CALLERS_SCORE = 500
 
 
 def become_subreaper():
@@ -39,7 +41,7 @@ def spawn(arguments, fds, cwd, env, is_terminal=False):
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
     if is_terminal:
         arguments = ["/usr/bin/setsid", "--ctty", *arguments]
-    set_oom_score(500)  # Of all processes, the one to die when memory runs out.
+    set_oom_score(CALLERS_SCORE)  # Of all processes, the one to die when memory runs out.
     try:
         os.chdir(cwd)
         return _start(arguments, actions, environment(env), not is_terminal)
@@ -76,6 +78,19 @@ def set_oom_score(score):
         pass
     finally:
         os.close(fd)
+
+
+def has_callers():
+    """Whether anything runs that a call has started, though it may have ended since."""
+    return any(_oom_score(entry.name) == CALLERS_SCORE for entry in os.scandir("/proc") if entry.name.isdigit())
+
+
+def _oom_score(pid):
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None  # It has just ended.
 
 
 def signal_name(status):

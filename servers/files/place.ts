@@ -1,7 +1,8 @@
 import type { ChangeOutcome } from "../account/storage-ledger.ts";
 import { type TrashNote, withTrashNote } from "../account/trash-note.ts";
 import { ToolError } from "../shared/errors.ts";
-import { contentOf, put, sizeOf } from "./bucket.ts";
+import { beginsWith, mayBeStep, watchBeginning } from "./beginning.ts";
+import { contentOf, put } from "./bucket.ts";
 import type { Workplace } from "./changes.ts";
 import type { SizedStream } from "./store.ts";
 
@@ -16,6 +17,7 @@ export interface Placement {
   readonly metadata: Pick<R2PutOptions, "httpMetadata" | "customMetadata">;
   readonly ifMatch?: string;
   readonly createOnly?: boolean;
+  readonly inSteps?: boolean;
 }
 
 export interface Placed {
@@ -33,19 +35,24 @@ export async function place(workplace: Workplace, id: string, placement: Placeme
   const { path, content, ifMatch, createOnly = false } = placement;
   const key = files + path;
   const isHeld = content instanceof Uint8Array;
-  const write = async (onlyIf: R2Conditional): Promise<R2Object | null> =>
-    await put(bucket, key, content, { ...placement.metadata, onlyIf });
+  const made = placement.metadata.customMetadata;
+  const write = async (what: typeof content, onlyIf: R2Conditional): Promise<R2Object | null> =>
+    await put(bucket, key, what, { ...placement.metadata, onlyIf });
 
   // Most writes are of new files: those cost one call.
   if (createOnly || (ifMatch === undefined && isHeld && content.length <= MAX_BLIND_BYTES)) {
-    const created = await write(ABSENT);
+    const created = await write(content, ABSENT);
     if (created !== null) return { object: created, outcome: { filesBytes: created.size } };
     if (createOnly) return undefined;
   }
-  let isInTrash = false;
+  // A set, since what watches a stream puts there what it finds.
+  const inTrash = new Set<string>();
+  const keep = async (version: R2ObjectBody): Promise<void> => {
+    await moveToTrash(workplace, id, version, { path, reason: "replaced", etag: version.etag });
+    inTrash.add(id);
+  };
   const leaveNoCopy = async (): Promise<void> => {
-    if (isInTrash) await bucket.delete(trash + id);
-    isInTrash = false;
+    if (inTrash.delete(id)) await bucket.delete(trash + id);
   };
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const old = await bucket.get(key);
@@ -54,19 +61,19 @@ export async function place(workplace: Workplace, id: string, placement: Placeme
       await leaveNoCopy();
       return undefined;
     }
-    const isKept = old !== null && !(isHeld && (await isSame(old, content)));
-    if (isKept) {
-      await moveToTrash(workplace, id, old, { path, reason: "replaced", etag: old.etag });
-      isInTrash = true;
-    } else {
-      await old?.body.cancel();
+    const version = old === null || old.size === 0 || (await isHeldIn(old, placement)) ? undefined : old;
+    let written = content;
+    if (version === undefined) await leaveNoCopy();
+    else if (!isHeld && placement.inSteps === true && mayBeStep(version, content.sizeBytes, made)) {
       await leaveNoCopy();
-    }
-    const object = await write(old === null ? ABSENT : { etagMatches: old.etag });
+      written = watchBeginning(content, version, async () => await keep(version));
+    } else await keep(version);
+    const object = await write(written, old === null ? ABSENT : { etagMatches: old.etag });
+    if (old?.bodyUsed === false) await old.body.cancel();
     if (object !== null) {
       const outcome = { filesBytes: object.size - (old?.size ?? 0) };
-      if (!isKept) return { object, outcome };
-      return { object, outcome: { ...outcome, trashed: { path, sizeBytes: old.size, reason: "replaced" } } };
+      if (!inTrash.has(id) || version === undefined) return { object, outcome };
+      return { object, outcome: { ...outcome, trashed: { path, sizeBytes: version.size, reason: "replaced" } } };
     }
     // Whoever wrote meanwhile has put the same version into the trash. A stream cannot be read again.
     if (!isHeld) break;
@@ -98,8 +105,9 @@ export async function moveToTrash(
   });
 }
 
-/** What holds the same bytes already is not worth a place in the trash. The etag of what came in parts is no hash. */
-async function isSame(old: R2Object, content: Uint8Array): Promise<boolean> {
-  if (old.size !== sizeOf(content)) return false;
-  return new Uint8Array(await crypto.subtle.digest("MD5", content)).toHex() === old.etag;
+/** What the new content holds already is not worth a place in the trash. */
+async function isHeldIn(old: R2Object, { content, inSteps, metadata }: Placement): Promise<boolean> {
+  if (!(content instanceof Uint8Array)) return false;
+  const isStep = inSteps === true && mayBeStep(old, content.length, metadata.customMetadata);
+  return (isStep || old.size === content.length) && (await beginsWith(content, old));
 }

@@ -24,8 +24,13 @@ export async function removeFile(
       return;
     }
     const answer = await change(workplace, { path, growsBytes: 0, writes: false }, async (id) => {
-      await moveToTrash(workplace, id, version, { path, reason: "deleted", etag });
-      const outcome: ChangeOutcome = { filesBytes: -sizeBytes, trashed: { path, sizeBytes, reason: "deleted" } };
+      // Of no bytes, none can be lost.
+      if (sizeBytes > 0) await moveToTrash(workplace, id, version, { path, reason: "deleted", etag });
+      else await version.body.cancel();
+      const outcome: ChangeOutcome = {
+        filesBytes: -sizeBytes,
+        ...(sizeBytes > 0 && { trashed: { path, sizeBytes, reason: "deleted" } }),
+      };
       const answer = await deleteUnchanged(workplace, id, { path, etag }, outcome);
       if (answer === "deleted") return { value: answer };
       await bucket.delete(trash + id);

@@ -36,6 +36,11 @@ export interface WriteOptions {
   readonly createOnly?: boolean;
   /** What made it; string values of at most 256 characters. */
   readonly madeBy?: Readonly<Record<string, string>>;
+  /**
+   * It is written step by step: what `madeBy.by` itself wrote there within the last minute, and the content begins with,
+   * is no version of its own.
+   */
+  readonly inSteps?: boolean;
 }
 
 /** A body and its exact length: R2 refuses a stream of unknown length. */

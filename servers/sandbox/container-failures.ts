@@ -1,14 +1,15 @@
 import { ToolError } from "../shared/errors.ts";
+import { Unrestored } from "./workspace.ts";
 
 /** What the platform and the SDK say where no container is free, and the container's server where it cannot fork. */
 const NO_CONTAINER = /CONTAINER_UNAVAILABLE|ContainerUnavailable|no container instance|max_?instances/i;
 const NO_PROCESS = /EAGAIN|ENOMEM|Resource temporarily unavailable/;
 
-const FRESH_NEXT = "the next call starts a fresh one with only /workspace/files";
+const FRESH_NEXT = "the next call starts it anew with what its last snapshot holds";
 
 /** What went wrong with a container, as its caller is told. An error that crossed the Durable Object lost its code. */
-export function containerFailure(error: unknown): ToolError {
-  if (error instanceof ToolError) return error;
+export function containerFailure(error: unknown): Error {
+  if (error instanceof ToolError || error instanceof Unrestored) return error;
   const said = error instanceof Error ? `${error.name} ${error.message}` : "";
   return NO_CONTAINER.test(said)
     ? new ToolError("unavailable", "All sandboxes are in use; try again in a few minutes.", { cause: error })

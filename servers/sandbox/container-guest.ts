@@ -3,8 +3,9 @@ import { sha256Hex } from "../../auth/secrets.ts";
 import { FILES_AT, type Lifecycle, type Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { ToolError } from "../shared/errors.ts";
 import { cancelled, containerFailure, endedContainer, isOutOfProcesses } from "./container-failures.ts";
-import { lastWord, orAborted } from "./container-stream.ts";
+import { type LastWord, lastWord, orAborted } from "./container-stream.ts";
 import type { Watch } from "./driver.ts";
+import { Unrestored } from "./workspace.ts";
 
 /** What the guest's programs keep: parts of files, outputs of commands. */
 export const STATE = "/var/lib/pincer";
@@ -33,14 +34,12 @@ export interface Talk {
 
 /** The programs of `container/guest` inside one container. */
 export interface Guest {
-  /** Where the container is in its life. Does not start it, as `end` does not; everything else does. */
+  /** Where the container is in its life. Does not start it; everything else does. */
   lifecycle(): Promise<Lifecycle>;
-  /** Runs a program that may take long. Its last word is the result; when `watch.signal` aborts it is ended. */
-  run(talk: Talk, watch: Watch): Promise<unknown>;
+  /** Runs a program that may take long. Its last word is the value; when `watch.signal` aborts it is ended. */
+  run(talk: Talk, watch: Watch): Promise<LastWord>;
   /** Asks a program that answers at once. */
   ask(program: "files" | "tell" | "list" | "contexts" | "status", request: Request): Promise<unknown>;
-  /** Ends the container with all that is in it but the files. */
-  end(): Promise<void>;
 }
 
 /** `prefix` is what of the bucket is seen at `FILES_AT`. */
@@ -49,7 +48,7 @@ export async function connectGuest(
   sandboxId: string,
   prefix: string,
 ): Promise<Guest> {
-  const sandbox = getSandbox(namespace, await containerName(sandboxId), SDK_OPTIONS);
+  const sandbox = await openContainer(namespace, sandboxId);
 
   /** Mounts the files and tries once more where they are missing: after a sleep the disk is empty. */
   async function withFiles<Result>(attempt: () => Promise<Result | "unmounted">): Promise<Result> {
@@ -64,12 +63,17 @@ export async function connectGuest(
     throw endedContainer("Your files could not be mounted, and the sandbox was ended", cause);
   }
 
-  async function call(program: string, id: string, request: Request): Promise<ReadableStream<Uint8Array>> {
+  async function call(
+    program: string,
+    id: string,
+    request: Request,
+    mark?: string,
+  ): Promise<ReadableStream<Uint8Array>> {
     const json = JSON.stringify({ ...request, id, filesAt: FILES_AT }, wellFormed);
     if (new TextEncoder().encode(json).length > MAX_REQUEST_BYTES) {
       throw new ToolError("too_large", "That is too much for one call; write it to a file first.");
     }
-    const { status, body } = await sandbox.callGuest(program, json);
+    const { status, body } = await sandbox.callGuest(program, json, mark);
     if (status === 200 && body !== null) return body;
     if (status === 503) throw new Error(await new Response(body).text());
     await sandbox.destroy();
@@ -93,19 +97,26 @@ export async function connectGuest(
     }
   }
 
-  async function listen({ program, id, request, answersWithinMs }: Talk, watch: Watch): Promise<unknown> {
+  async function listen(
+    { program, id, request, answersWithinMs }: Talk,
+    watch: Watch,
+  ): Promise<LastWord | "unmounted"> {
     if (watch.signal.aborted) throw cancelled();
     const stop = async (): Promise<void> => {
-      await call("stop", id, {}).then(lastWord, () => undefined);
+      await call("stop", id, {}).then(
+        async (stream) => await lastWord(stream),
+        () => undefined,
+      );
     };
-    const stream = await orAborted(call(program, id, request), watch.signal, stop);
+    const mark = crypto.randomUUID();
+    const stream = await orAborted(call(program, id, request, mark), watch.signal, stop);
     const deadline = AbortSignal.timeout(answersWithinMs + GRACE_MS);
     let cause: unknown;
     try {
-      const end = await lastWord(stream, watch, AbortSignal.any([watch.signal, deadline]));
-      if (end !== undefined) return end.value;
+      const end = await lastWord(stream, { watch, mark, signal: AbortSignal.any([watch.signal, deadline]) });
+      if (end !== undefined) return end.value === "unmounted" ? "unmounted" : end;
     } catch (error) {
-      if (error instanceof ToolError) throw error;
+      if (error instanceof ToolError || error instanceof Unrestored) throw error;
       cause = error;
     }
     if (watch.signal.aborted) {
@@ -150,13 +161,20 @@ export async function connectGuest(
           return end.value;
         });
       }),
-    end: async () => await translated(async () => await sandbox.end()),
   };
 }
 
 /** Half a character is valid in JSON, and nowhere inside. */
 function wellFormed(_: string, value: unknown): unknown {
   return typeof value === "string" ? value.toWellFormed() : value;
+}
+
+/** The Durable Object of the sandbox's container. */
+export async function openContainer(
+  namespace: DurableObjectNamespace<SandboxObject>,
+  sandboxId: string,
+): Promise<SandboxObject> {
+  return getSandbox(namespace, await containerName(sandboxId), SDK_OPTIONS);
 }
 
 /** The SDK takes at most 63 characters, and puts them into hostnames. */

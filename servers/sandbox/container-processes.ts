@@ -1,7 +1,7 @@
 import { ToolError } from "../shared/errors.ts";
 import { type Guest, STATE } from "./container-guest.ts";
 import type { StoredOutput, Watch } from "./driver.ts";
-import { containerProcess, outputPosition, parseGuest, processList } from "./guest.ts";
+import { withNotes, containerProcess, outputPosition, parseGuest, processList } from "./guest.ts";
 import { look, readSlice } from "./container-files.ts";
 import type {
   OutputPosition,
@@ -25,11 +25,11 @@ export async function readProcess(
   watch: Watch,
 ): Promise<ProcessOutput> {
   await checkProcess(guest, processId);
-  const result = await guest.run(
+  const { value, notes } = await guest.run(
     { program: "read", id: crypto.randomUUID(), request: { ...read, processId }, answersWithinMs: read.waitMs },
     watch,
   );
-  return { ...parseGuest(containerProcess, result), processId };
+  return { ...withNotes(parseGuest(containerProcess, value), notes), processId };
 }
 
 export async function writeInput(guest: Guest, processId: string, input: ProcessInput): Promise<OutputPosition> {

@@ -15,7 +15,9 @@ import type {
   SandboxStatus,
   Watch,
 } from "./driver.ts";
-import { codeResult, containerCommand, containerUsage, contextList, parseGuest } from "./guest.ts";
+import { type Keeping, WAIT_MS, keepingOf } from "./keeping.ts";
+import type { SnapshotKeeper } from "./workspace.ts";
+import { codeResult, containerCommand, containerUsage, contextList, parseGuest, withNotes } from "./guest.ts";
 
 const COST_NOTE =
   "What it has cost is an estimate: no container says how much its processor worked, so a tenth is taken.";
@@ -28,35 +30,59 @@ const COST_NOTE =
 export function createContainerDriver(
   namespace: DurableObjectNamespace<SandboxObject>,
   instanceType: InstanceType,
+  keeperOf: (sandboxId: string) => SnapshotKeeper,
 ): SandboxDriver {
   return {
-    open: (id, files) => openSandbox(async () => await connectGuest(namespace, id, files.prefix), instanceType),
+    open: (id, files) =>
+      openSandbox(async () => await connectGuest(namespace, id, files.prefix), instanceType, keepingOf(keeperOf(id))),
   };
 }
 
-function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType): Sandbox {
+function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, keeping: Keeping): Sandbox {
   return {
     exec: async (command, watch) => {
       checkCommand(command);
-      return await exec(await connect(), command, watch);
+      const once = toldOnce(watch);
+      return await keeping.running(command.waitMs, once, async () => await exec(await connect(), command, once));
     },
     listProcesses: async () => await listProcesses(await connect()),
     readProcess: async (processId, read, watch) => await readProcess(await connect(), processId, read, watch),
-    writeInput: async (processId, input) => await writeInput(await connect(), processId, input),
+    writeInput: async (processId, input) =>
+      await keeping.changing(async () => await writeInput(await connect(), processId, input)),
     signalProcess: async (processId, signal) => await signalProcess(await connect(), processId, signal),
     readOutput: async (processId, stream) => await readOutput(await connect(), processId, stream),
-    readFile: async (path, maxBytes) => await readFile(await connect(), path, maxBytes),
-    writeFile: async (path, bytes, replaces) => await writeFile(await connect(), path, bytes, replaces),
-    runCode: async (code, watch) => await runCode(await connect(), code, watch),
+    readFile: async (path, maxBytes) =>
+      await keeping.restored(async () => await readFile(await connect(), path, maxBytes)),
+    writeFile: async (path, bytes, replaces) =>
+      await keeping.changing(
+        async () => await keeping.restored(async () => await writeFile(await connect(), path, bytes, replaces)),
+      ),
+    runCode: async (code, watch) => {
+      const once = toldOnce(watch);
+      return await keeping.running(WAIT_MS, once, async () => await runCode(await connect(), code, once));
+    },
     listContexts: async () => await listContexts(await connect()),
-    status: async () => await status(await connect(), instanceType),
-    reset: async () => await (await connect()).end(),
+    status: async () => await keeping.status(connect().then(async (guest) => await status(guest, instanceType))),
+    reset: async () => await keeping.reset(),
+  };
+}
+
+/** That a container starts and that it has to be restored is one thing to wait for. */
+function toldOnce({ onStarting, ...watch }: Watch): Watch {
+  if (onStarting === undefined) return watch;
+  let isTold = false;
+  return {
+    ...watch,
+    onStarting: (progress) => {
+      if (progress !== undefined || !isTold) onStarting(progress);
+      isTold = true;
+    },
   };
 }
 
 async function exec(guest: Guest, input: Command, watch: Watch): Promise<CommandResult> {
   const processId = crypto.randomUUID();
-  const result = await guest.run(
+  const { value, notes } = await guest.run(
     {
       program: "run",
       id: processId,
@@ -65,11 +91,11 @@ async function exec(guest: Guest, input: Command, watch: Watch): Promise<Command
     },
     watch,
   );
-  return { processId, ...parseGuest(containerCommand, result) };
+  return { processId, ...withNotes(parseGuest(containerCommand, value), notes) };
 }
 
 async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeResult> {
-  const result = await guest.run(
+  const { value, notes } = await guest.run(
     {
       program: "context",
       id: crypto.randomUUID(),
@@ -78,7 +104,7 @@ async function runCode(guest: Guest, input: Code, watch: Watch): Promise<CodeRes
     },
     watch,
   );
-  return parseGuest(codeResult, result);
+  return withNotes<CodeResult>(parseGuest(codeResult, value), notes);
 }
 
 async function listContexts(guest: Guest): Promise<readonly CodeContextInfo[]> {

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import type { Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
+import type { CodeResult, Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
 import {
   codeResult,
   commandResult,
@@ -23,7 +23,9 @@ import {
   type RuntimeSandbox,
   StaleFiles,
 } from "./local-runtime.ts";
+import { WAIT_MS, keepingOf } from "./keeping.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
+import type { SnapshotKeeper } from "./workspace.ts";
 
 const FILES = "/workspace/files";
 
@@ -33,13 +35,18 @@ const execResult = commandResult.extend({ processId: z.string().max(64) });
 const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema });
 
 /** Sandboxes of the runtime that the launcher starts on this machine. */
-export function createLocalDriver(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
+export function createLocalDriver(
+  settings: LocalRuntimeSettings,
+  fetch: Fetch,
+  keeperOf: (sandboxId: string) => SnapshotKeeper,
+): SandboxDriver {
   return {
-    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files),
+    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files, keeperOf(id)),
   };
 }
 
-function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
+function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: SnapshotKeeper): Sandbox {
+  const keeping = keepingOf(keeper);
   return {
     exec: async (command, watch) => {
       const calledMs = Date.now();
@@ -47,10 +54,18 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
       const body = (): object => ({
         command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
       });
-      return await run(runtime, files, { route: "exec", body, result: execResult }, watch);
+      return await keeping.running(
+        command.waitMs,
+        watch,
+        async () => await run(runtime, files, { route: "exec", body, result: execResult }, watch),
+      );
     },
     runCode: async (code, watch) =>
-      await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
+      await keeping.running<CodeResult>(
+        WAIT_MS,
+        watch,
+        async () => await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
+      ),
     listProcesses: async () => {
       const answer = await readJsonBody(await runtime.request("processes", {}));
       return parseRuntime(z.object({ processes: processList }), answer).processes;
@@ -60,30 +75,37 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles): Sandbox {
       return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
     },
     writeInput: async (processId, input) =>
-      parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
+      await keeping.changing(async () =>
+        parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
+      ),
     signalProcess: async (processId, signal) =>
       parseRuntime(outputPosition, await readJsonBody(await runtime.post("signal", { process: processId, signal }))),
     listContexts: async () => {
       const answer = await readJsonBody(await runtime.request("contexts", {}));
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
-    status: async () => ({
-      ...parseRuntime(sandboxStatus, await readJsonBody(await runtime.request("status", {}))),
-      costUsd: 0,
-    }),
+    status: async () =>
+      await keeping.status(
+        runtime
+          .request("status", {})
+          .then(async (answer) => ({ ...parseRuntime(sandboxStatus, await readJsonBody(answer)), costUsd: 0 })),
+      ),
     reset: async () => {
-      await runtime.post("reset", {});
+      await keeping.reset();
     },
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
-    readFile: async (path, maxBytes) => {
-      if (isMounted(path)) await refresh(runtime, files);
-      const response = await runtime.request("file", { query: { path, max: String(maxBytes) } });
-      return await readBody(response);
-    },
+    readFile: async (path, maxBytes) =>
+      await keeping.restored(async () => {
+        if (isMounted(path)) await refresh(runtime, files);
+        return await readBody(await runtime.request("file", { query: { path, max: String(maxBytes) } }));
+      }),
     writeFile: async (path, bytes, replaces) => {
-      if (isMounted(path)) await refresh(runtime, files);
       const query = { path, ...(replaces !== undefined && { replaces }) };
-      await runtime.request("file", { method: "PUT", query, body: bytes });
+      const write = async (): Promise<void> => {
+        if (isMounted(path)) await refresh(runtime, files);
+        await runtime.request("file", { method: "PUT", query, body: bytes });
+      };
+      await keeping.changing(async () => await keeping.restored(write));
       if (isMounted(path)) await publish(runtime, files);
     },
   };

@@ -93,10 +93,10 @@ export interface Watch {
   /** Called with output as it comes, at most a few times a second. */
   readonly onOutput?: (text: string) => void;
   /**
-   * Called once where the call has to wait for its sandbox to start, by a driver whose sandboxes take seconds to start;
-   * never where it runs.
+   * Called where the call has to wait for its sandbox to start, by a driver whose sandboxes take seconds to start, or to
+   * be restored; again with how far that is. Never where it runs.
    */
-  readonly onStarting?: () => void;
+  readonly onStarting?: (progress?: string) => void;
 }
 
 export interface Command {
@@ -161,6 +161,8 @@ export interface SandboxStatus {
   readonly memory?: { readonly usedBytes: number; readonly limitBytes?: number };
   /** All processes inside, those of contexts and daemons among them. */
   readonly processCount?: number;
+  /** The newest snapshot of its workspace; absent where there is none yet. */
+  readonly snapshot?: { readonly ageMs: number; readonly sizeBytes: number };
   /** Sentences: what this driver cannot do here. */
   readonly notes?: readonly string[];
 }
@@ -217,7 +219,8 @@ export function watchOf(call: {
   return {
     signal: call.signal,
     onOutput: call.reportProgress,
-    onStarting: () => call.reportProgress("The sandbox is starting."),
+    onStarting: (progress) =>
+      call.reportProgress(`The sandbox is starting${progress === undefined ? "" : `: ${progress}`}.`),
   };
 }
 

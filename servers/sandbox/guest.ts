@@ -15,7 +15,10 @@ export const frame = z.union([
     }),
   }),
   z.object({ unmounted: z.literal(true) }),
+  z.object({ unrestored: z.literal(true) }),
   z.object({ failed: z.string().max(5_000) }),
+  /** Of the container's Durable Object, behind the program's last, with the mark that only the two sides know. */
+  z.object({ notes: z.array(z.string().max(5_000)).max(100), mark: z.string() }),
 ]);
 
 export type Frame = z.output<typeof frame>;
@@ -56,14 +59,22 @@ const OUT_OF_MEMORY =
 const outOfMemory = { hasRunOutOfMemory: z.boolean().exactOptional() };
 
 /** The container's guest says only that it is so: no sentence of ours comes from where the caller's code runs. */
-export const containerCommand = commandResult.extend(outOfMemory).transform(withNotes);
-export const containerProcess = processOutput.extend(outOfMemory).transform(withNotes);
+export const containerCommand = commandResult.extend(outOfMemory).transform(withMemoryNote);
+export const containerProcess = processOutput.extend(outOfMemory).transform(withMemoryNote);
 
-function withNotes<Result extends object>({
+function withMemoryNote<Result extends object>({
   hasRunOutOfMemory,
   ...result
 }: Result & { readonly hasRunOutOfMemory?: boolean }) {
-  return { ...result, ...(hasRunOutOfMemory === true ? { notes: [OUT_OF_MEMORY] } : {}) };
+  return withNotes(result, hasRunOutOfMemory === true ? [OUT_OF_MEMORY] : []);
+}
+
+/** A result with those notes behind its own; without any it stays as it is. */
+export function withNotes<Result extends { readonly notes?: readonly string[] }>(
+  result: Result,
+  notes: readonly string[],
+): Result & { readonly notes?: readonly string[] } {
+  return notes.length === 0 ? result : { ...result, notes: [...(result.notes ?? []), ...notes] };
 }
 
 export const outputPosition = z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() });

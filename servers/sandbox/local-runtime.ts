@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
+import { Unrestored } from "./workspace.ts";
 
 export interface LocalRuntimeSettings {
   readonly runtimeUrl: string;
@@ -12,7 +13,7 @@ const problem = z.object({
   error: z.object({
     code: z.enum([
       ...["invalid_input", "not_found", "conflict", "too_large", "forbidden", "limit_reached"],
-      ...["timeout", "cancelled", "unavailable", "internal", "stale_files"],
+      ...["timeout", "cancelled", "unavailable", "internal", "stale_files", "unrestored"],
     ] as const),
     message: z.string().max(2_000),
   }),
@@ -26,7 +27,7 @@ export class StaleFiles extends Error {}
 
 /** One sandbox of the local runtime, as HTTP requests. */
 export interface RuntimeSandbox {
-  /** Throws `ToolError`, or `StaleFiles`. */
+  /** Throws `ToolError`, `StaleFiles` or `Unrestored`. */
   request(route: string, init: RequestInit & { readonly query?: Readonly<Record<string, string>> }): Promise<Response>;
   post(route: string, body: object, signal?: AbortSignal): Promise<Response>;
 }
@@ -116,7 +117,8 @@ function parseProblem(text: string): Error {
   const parsed = problem.safeParse(text.length > MAX_PROBLEM_CHARS ? undefined : parseJson(text));
   if (!parsed.success) return unreadable(text.slice(0, MAX_PROBLEM_CHARS));
   const { code, message } = parsed.data.error;
-  return code === "stale_files" ? new StaleFiles(message) : new ToolError(code, message);
+  if (code === "stale_files") return new StaleFiles(message);
+  return code === "unrestored" ? new Unrestored(message) : new ToolError(code, message);
 }
 
 function parseJson(text: string): unknown {

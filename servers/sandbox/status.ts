@@ -22,6 +22,7 @@ export const sandboxStatus = defineTool({
     memory: usage.optional(),
     process_count: z.number().optional(),
     cost_usd: z.number(),
+    snapshot_age_s: z.number().optional(),
     processes: z.array(
       z.object({
         process_id: z.string(),
@@ -55,6 +56,7 @@ export const sandboxStatus = defineTool({
         ...(status.memory === undefined ? {} : { memory: describeUsage(status.memory) }),
         ...(status.processCount === undefined ? {} : { process_count: status.processCount }),
         cost_usd: status.costUsd,
+        ...(status.snapshot === undefined ? {} : { snapshot_age_s: Math.round(status.snapshot.ageMs / 1_000) }),
         processes: processes.slice(0, MAX_SHOWN_PROCESSES).map((process) => ({
           process_id: processHandle(name, process.processId),
           command: shorten(process.command),

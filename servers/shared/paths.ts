@@ -10,6 +10,13 @@ export function filesPrefix(userId: string): string {
   return `users/${userId}/files/`;
 }
 
+/** Whose files `prefix`, as `filesPrefix` made it, begins. */
+export function filesOwner(prefix: string): string {
+  const [, userId] = /^users\/([^/]+)\/files\/$/.exec(prefix) ?? [];
+  if (userId === undefined) throw new Error("That is nobody's prefix.");
+  return userId;
+}
+
 /** Where the caller's replaced and deleted versions are: beside the files, for sandboxes mount those. */
 export function trashPrefix(userId: string): string {
   return `users/${userId}/trash/`;

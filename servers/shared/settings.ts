@@ -15,6 +15,9 @@ const baseUrl = z
   .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
   .transform((url) => url.replace(/\/+$/, ""));
 
+const duration = z.string().regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m");
+const DURATION_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 const origin = z
   .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
@@ -51,10 +54,9 @@ const settingsSchema = z.object({
   ARTIFACTS_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).optional(),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** How long a container is idle before it sleeps and forgets all but the caller's files: `90s`, `15m`, `2h`. */
-  SANDBOX_SLEEP_AFTER: z
-    .string()
-    .regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m")
-    .default("15m"),
+  SANDBOX_SLEEP_AFTER: duration.default("15m"),
+  /** How long after the last change in a sandbox its workspace is snapshotted: what a crash may lose. */
+  SNAPSHOT_AFTER: duration.default("30s"),
   /** The container's size, for prices and limits; what it really is stands under `containers` in wrangler.jsonc. */
   SANDBOX_INSTANCE_TYPE: z
     .enum(["lite", "basic", "standard-1", "standard-2", "standard-3", "standard-4"])
@@ -132,4 +134,10 @@ export function parseSettings(env: object): Settings {
 /** Whether a URL's hostname can only be this machine. */
 export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** A setting such as `30s` in milliseconds. */
+export function durationMs(setting: string): number {
+  const unit = setting.endsWith("s") ? "s" : setting.endsWith("m") ? "m" : "h";
+  return Number.parseInt(setting) * DURATION_MS[unit];
 }

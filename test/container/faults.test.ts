@@ -17,7 +17,7 @@ const reason = whyNoStandIn();
 if (reason === undefined) {
   let standIn: StandIn;
   beforeAll(async () => {
-    standIn = await startStandIn({}, LIMITS);
+    standIn = await startStandIn({}, { limits: LIMITS });
   });
   afterAll(async () => await standIn.close());
   const subject = {

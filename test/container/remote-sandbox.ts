@@ -13,15 +13,20 @@ import { type ErrorCode, ToolError } from "../../servers/shared/errors.ts";
 import type { ContractFiles } from "../support/sandbox-contract.ts";
 import { type RemoteCall, answerSchema, errorSchema } from "./wire.ts";
 
+const snapshot = z.object({ ageMs: z.number(), sizeBytes: z.number() }).exactOptional();
 const notes = z.array(z.string()).exactOptional();
 
 type WithoutTarget<Call> = Call extends unknown ? Omit<Call, "userId" | "sandboxId"> : never;
 
+export interface RemoteSandbox {
+  readonly sandbox: Sandbox;
+  readonly files: ContractFiles;
+  /** Has a snapshot taken now. False where that failed. */
+  readonly saveSnapshot: () => Promise<boolean>;
+}
+
 /** A sandbox and its caller's files behind the test Worker at that URL. */
-export function remoteSandbox(
-  url: string,
-  userId: string,
-): { readonly sandbox: Sandbox; readonly files: ContractFiles } {
+export function remoteSandbox(url: string, userId: string): RemoteSandbox {
   const post = async (what: WithoutTarget<RemoteCall>, signal?: AbortSignal, bytes?: Uint8Array): Promise<Response> => {
     const form = new FormData();
     form.set("call", JSON.stringify({ ...what, userId, sandboxId: userId }));
@@ -69,7 +74,7 @@ export function remoteSandbox(
       signalProcess: async (processId, signal) =>
         outputPosition.parse(await call({ do: "signalProcess", processId, signal })),
       listContexts: async () => contextList.parse(await call({ do: "listContexts" })),
-      status: async () => sandboxStatus.extend({ costUsd: z.number() }).parse(await call({ do: "status" })),
+      status: async () => sandboxStatus.extend({ costUsd: z.number(), snapshot }).parse(await call({ do: "status" })),
       reset: async () => {
         await call({ do: "reset" });
       },
@@ -91,6 +96,7 @@ export function remoteSandbox(
         await call({ do: "storeRemove", path });
       },
     },
+    saveSnapshot: async () => z.boolean().parse(await call({ do: "saveSnapshot" })),
   };
 }
 

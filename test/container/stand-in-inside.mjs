@@ -71,16 +71,22 @@ async function textOf(readable) {
 
 const now = () => new Date().toISOString();
 
+/** @param {import("node:net").NetConnectOpts} to */
+const relay = (to) =>
+  createTcpServer({ allowHalfOpen: true }, (from) => {
+    const onward = connect({ ...to, allowHalfOpen: true });
+    for (const [one, other] of /** @type {const} */ ([
+      [from, onward],
+      [onward, from],
+    ])) {
+      one.on("error", () => other.destroy()).pipe(other);
+    }
+  });
+
 /** The port that the image exposes for the guest's own server. */
-createTcpServer({ allowHalfOpen: true }, (outside) => {
-  const inside = connect({ host: "127.0.0.1", port: 3777, allowHalfOpen: true });
-  for (const [from, to] of [
-    [outside, inside],
-    [inside, outside],
-  ]) {
-    from?.on("error", () => to?.destroy()).pipe(to ?? from);
-  }
-}).listen("/relay/3777");
+relay({ host: "127.0.0.1", port: 3777 }).listen("/relay/3777");
+/** What leaves for a host that the platform intercepts, by its name in /etc/hosts. */
+relay({ path: "/relay/outside" }).listen(80, "127.0.0.1");
 
 createServer(async (request, response) => {
   const body = request.method === "POST" ? JSON.parse((await textOf(request)) || "{}") : {};

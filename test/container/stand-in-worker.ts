@@ -1,21 +1,44 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
+import worker, { SandboxSnapshots } from "./worker.ts";
 
 export { ContainerProxy } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
-export { default } from "./worker.ts";
+export { SandboxSnapshots };
 
-type Env = Readonly<Record<string, unknown>>;
+type WorkerEnv = Omit<Parameters<typeof worker.fetch>[1], "SANDBOX"> & {
+  readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+  readonly STAND_IN: string;
+};
+
+export default {
+  async fetch(request: Request, env: WorkerEnv, ctx: ExecutionContext): Promise<Response> {
+    const id = request.headers.get("x-stand-in-leaves");
+    if (id === null) return await worker.fetch(request, env, ctx);
+    return await env.SANDBOX.get(env.SANDBOX.idFromString(id)).leave(request);
+  },
+};
 
 /** The product's Durable Object and the SDK's, on a stand-in for the platform: containers are served at `STAND_IN`. */
 export class Sandbox extends ProductSandbox {
-  constructor(ctx: DurableObjectState<{}>, env: Env) {
-    Object.defineProperty(ctx, "container", { value: standInContainer(ctx.id.toString(), String(env["STAND_IN"])) });
+  readonly #proxies: Map<string, Fetcher>;
+
+  constructor(ctx: DurableObjectState<{}>, env: WorkerEnv) {
+    const proxies = new Map<string, Fetcher>();
+    const container = standInContainer(ctx.id.toString(), env.STAND_IN, proxies);
+    Object.defineProperty(ctx, "container", { value: container });
     super(ctx, env);
+    this.#proxies = proxies;
+  }
+
+  /** What a program in the container asks a host for. */
+  async leave(request: Request): Promise<Response> {
+    const proxy = this.#proxies.get(new URL(request.url).hostname);
+    return (await proxy?.fetch(request)) ?? new Response(null, { status: 502 });
   }
 }
 
 /** As much of `ctx.container` as the SDK touches. */
-function standInContainer(id: string, url: string): object {
+function standInContainer(id: string, url: string, proxies: Map<string, Fetcher>): object {
   const headers = { "x-container": id };
   const container = {
     running: false,
@@ -47,7 +70,9 @@ function standInContainer(id: string, url: string): object {
         });
       },
     }),
-    interceptOutboundHttp: async () => await Promise.resolve(),
+    interceptOutboundHttp: async (host: string, proxy: Fetcher) => {
+      await Promise.resolve(proxies.set(host, proxy));
+    },
     interceptAllOutboundHttp: async () => await Promise.resolve(),
   };
   return container;

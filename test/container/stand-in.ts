@@ -2,8 +2,14 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { type IncomingMessage, type ServerResponse, createServer, request as httpRequest } from "node:http";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import {
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+  createServer,
+  request as httpRequest,
+} from "node:http";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
@@ -18,13 +24,23 @@ export type StandInLimits = Pick<Limits, "maxProcesses" | "memoryBytes">;
 
 /** Small enough that a test may fill it. */
 export const TMP_BYTES = 64 * 1024 ** 2;
+/** s3fs keeps there what is being written. */
+const MOUNT_TMP_BYTES = 512 * 1024 ** 2;
 
 /** Enters the groups before anything runs. */
 const LIMITED = `for ((count = $1; count > 0; count--)); do shift; echo $$ > "$1" || exit; done; shift; exec "$@"`;
 
+export interface StandInOptions {
+  /** Whether the SDK mounts the files by s3fs; else an empty folder is in their place. */
+  readonly isMounted?: boolean;
+  readonly limits?: StandInLimits;
+}
+
 export interface StandIn {
   /** The test Worker. */
   readonly url: string;
+  /** What the bucket holds below a key, by what follows it. */
+  listBucket(prefix: string): Promise<readonly { readonly key: string; readonly size: number }[]>;
   /** Stops every container as the platform may at any time. */
   stopContainers(): Promise<void>;
   close(): Promise<void>;
@@ -44,20 +60,34 @@ export function whyNoStandIn(): string | undefined {
   }
 }
 
+/** Why nothing can be mounted in one on this machine, or nothing. */
+export function whyNoMount(): string | undefined {
+  try {
+    execFileSync("bwrap", [...JAIL, ...MAY_MOUNT, "/usr/bin/bash", "-c", "exec 3<>/dev/fuse && s3fs --version"], {
+      stdio: "pipe",
+    });
+    return undefined;
+  } catch {
+    return "s3fs is not installed, or bubblewrap may not use /dev/fuse";
+  }
+}
+
 /**
  * The container driver in workerd, with the SDK and the guest's programs, on bubblewrap in place of containers. What
- * only a real engine shows (the image, its server, the mount, the egress) is not proved here.
+ * only a real engine shows (the image and its server) is not proved here. What s3fs asks for goes to the Worker's
+ * ContainerProxy.
  */
 export async function startStandIn(
   settings: Readonly<Record<string, string>> = {},
-  limits?: StandInLimits,
+  { isMounted = false, limits }: StandInOptions = {},
 ): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), guest, limits);
+    const plan = { guest, isMounted, limits, leave: leaveFrom(id) };
+    const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), plan);
     containers.set(id, jail);
     return await jail;
   };
@@ -67,13 +97,22 @@ export async function startStandIn(
     await (await jail)?.stop();
   };
 
+  /** What leaves a container comes to its Durable Object, as the platform would hand it over. */
+  const leaveFrom = (id: string) => (request: IncomingMessage, response: ServerResponse) => {
+    const headers = { ...request.headers, "x-stand-in-leaves": id };
+    forward(request, response, { host: worker.hostname, port: worker.port, headers });
+  };
+
   const gateway = createServer((request, response) => {
     const id = String(request.headers["x-container"]);
     const served =
       request.method === "DELETE"
         ? stop(id).then(() => response.end())
         : open(id).then(async (jail) => {
-            if (request.url !== "/stand-in/end") return pass(request, response, jail);
+            if (request.url !== "/stand-in/end") {
+              const port = String(Number(request.headers["x-port"]));
+              return forward(request, response, { socketPath: join(jail.relay, port), headers: request.headers });
+            }
             await jail.ended;
             response.end();
           });
@@ -83,8 +122,14 @@ export async function startStandIn(
   const address = gateway.address();
   const port = typeof address === "object" ? address?.port : undefined;
   const miniflare = await startWorker({ ...settings, STAND_IN: `http://127.0.0.1:${port}` });
+  const worker = await miniflare.ready;
   return {
-    url: (await miniflare.ready).href,
+    url: worker.href,
+    listBucket: async (prefix) => {
+      const bucket = await miniflare.getR2Bucket("FILES");
+      const { objects } = await bucket.list({ prefix });
+      return objects.map(({ key, size }) => ({ key: key.slice(prefix.length), size }));
+    },
     stopContainers: async () => {
       await Promise.all([...containers.keys()].map(stop));
     },
@@ -100,7 +145,7 @@ export async function startStandIn(
 
 /** What the Dockerfile copies to /opt/pincer, so that a file which it forgets is missed here too. */
 async function assembleGuest(target: string): Promise<string> {
-  const dockerfile = await readFile(join(CONTAINER, "Dockerfile"), "utf8");
+  const dockerfile = (await readFile(join(CONTAINER, "Dockerfile"), "utf8")).replaceAll(/\\\n\s*/g, "");
   const sources = /^COPY (.+) \/opt\/pincer\/$/m.exec(dockerfile)?.[1]?.split(" ") ?? [];
   await mkdir(target);
   for (const source of sources) {
@@ -117,8 +162,26 @@ interface Jail {
   stop(): Promise<void>;
 }
 
-async function startJail(folder: string, guest: string, limits: StandInLimits | undefined): Promise<Jail> {
-  for (const name of ["workspace", "relay"]) await mkdir(join(folder, name), { recursive: true });
+const JAIL = [
+  ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
+  ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
+  ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
+];
+const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS_ADMIN"];
+
+interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
+  readonly guest: string;
+  readonly limits: StandInLimits | undefined;
+  readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+async function startJail(folder: string, { guest, isMounted, limits, leave }: JailPlan): Promise<Jail> {
+  const relay = join(folder, "relay"); // At most 107 characters with a port.
+  for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
+  await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
+  // s3fs sends an Expect header that only Node minds.
+  const outside = createServer(leave).on("checkExpectation", leave);
+  await once(outside.listen(join(relay, "outside")), "listening");
   const group =
     limits === undefined
       ? undefined
@@ -126,13 +189,13 @@ async function startJail(folder: string, guest: string, limits: StandInLimits | 
   const groups = group?.procsFiles ?? [];
   const command = [
     "bwrap",
-    ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"],
-    ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
-    ...["--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc", "/etc"],
-    ...["--size", String(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
+    ...JAIL,
+    ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
+    ...["--size", String(isMounted ? MOUNT_TMP_BYTES : TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
     ...["--bind", join(folder, "workspace"), "/workspace"],
     // A file system of its own, as the mount is one.
-    ...["--tmpfs", "/workspace/files", "--bind", join(folder, "relay"), "/relay"],
+    ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
+    ...["--bind", relay, "/relay"],
     ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
     ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
     ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
@@ -142,7 +205,6 @@ async function startJail(folder: string, guest: string, limits: StandInLimits | 
     stdio: ["ignore", "ignore", "inherit"],
   });
   const ended = once(child, "exit").then(async () => await group?.remove());
-  const relay = join(folder, "relay"); // At most 107 characters with a port.
   while (!existsSync(join(relay, "3000"))) {
     if (child.exitCode !== null) throw new Error(`bwrap ended with ${child.exitCode}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -153,6 +215,8 @@ async function startJail(folder: string, guest: string, limits: StandInLimits | 
     stop: async () => {
       child.kill("SIGKILL");
       await ended;
+      outside.closeAllConnections();
+      outside.close();
     },
   };
 }
@@ -163,16 +227,12 @@ function groupFolder(procsFile: string): string {
   return kind === undefined ? "/sys/fs/cgroup" : `/sys/fs/cgroup/${kind}`;
 }
 
-function pass(request: IncomingMessage, response: ServerResponse, { relay }: Jail): void {
-  const { method, url, headers } = request;
-  const inner = httpRequest(
-    { socketPath: join(relay, String(Number(headers["x-port"]))), method, path: url, headers },
-    (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-      answer.on("error", () => response.destroy());
-    },
-  );
+function forward(request: IncomingMessage, response: ServerResponse, to: RequestOptions): void {
+  const inner = httpRequest({ ...to, method: request.method, path: request.url }, (answer) => {
+    response.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+    answer.pipe(response);
+    answer.on("error", () => response.destroy());
+  });
   inner.on("error", () => response.destroy());
   response.on("close", () => inner.destroy());
   request.pipe(inner);
@@ -204,10 +264,11 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
         SANDBOX_LOG_LEVEL: "error",
         ...bindings,
       },
-      r2Buckets: ["FILES"],
+      r2Buckets: ["FILES", "SNAPSHOTS"],
       durableObjects: {
         SANDBOX: { className: "Sandbox", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
       },
     }),
   );

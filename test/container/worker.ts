@@ -1,16 +1,35 @@
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
+import { createContainerWorkspaces } from "../../servers/sandbox/container-workspace.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
+import { createSnapshotKeepers } from "../../servers/sandbox/snapshot-keepers.ts";
+import { type SnapshotBindings, SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
+import type { Workspace } from "../../servers/sandbox/workspace.ts";
+import { durationMs, parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
 
-interface Env extends FilesBindings {
+interface Env extends FilesBindings, SnapshotBindings {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshots>;
+}
+
+export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
+  protected override workspaceOf(sandboxId: string): Workspace {
+    return createContainerWorkspaces(this.env.SANDBOX)(sandboxId);
+  }
 }
 
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    return await serveSandbox(request, env, createContainerDriver(env.SANDBOX, "standard-1"), ctx);
+    const keeperOf = createSnapshotKeepers({
+      namespace: env.SANDBOX_SNAPSHOTS,
+      windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),
+      told: new Map(),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
+    const driver = createContainerDriver(env.SANDBOX, "standard-1", keeperOf);
+    return await serveSandbox(request, env, driver, ctx, env.SANDBOX_SNAPSHOTS);
   },
 };

@@ -10,7 +10,7 @@ import { LiveOutput } from "../../container/local/sandbox/live-output.ts";
 import { commandSchema, SandboxProcess } from "../../container/local/sandbox/process.ts";
 import { Processes } from "../../container/local/sandbox/processes.ts";
 import { problemOfMaking } from "../../container/local/sandbox/start.ts";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
 import { machineProcesses, startRuntimeChild } from "./runtime-child.ts";
@@ -176,7 +176,7 @@ test.each(["SIGKILL", "end of its input"] as const)(
     const { child, url } = await startRuntimeChild({ dataDir, secret });
     const nap = `9${String(child.pid).slice(-5)}.5`;
     try {
-      const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+      const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
       await run(sandbox, `setsid sleep ${nap} & sleep ${nap}`, { waitMs: 300 });
       expect(await machineProcesses(`sleep\0${nap}`)).toHaveLength(2);
       if (how === "SIGKILL") child.kill("SIGKILL");
@@ -202,7 +202,7 @@ test("without bubblewrap the simulated shell stands in, and says why", async () 
     const reason = expect.stringMatching(/^bubblewrap is missing: install it/);
     const health = await fetch(`${url}/health`, { headers: { authorization: `Bearer ${secret}` } });
     expect(await health.json()).toEqual({ status: "ok", driver: "simulated", reason });
-    const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+    const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
     expect(await run(sandbox, "echo simulated; git status")).toMatchObject({
       exitCode: 127,
       stdout: { text: "simulated\n" },

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
 import { startRuntimeChild } from "./runtime-child.ts";
@@ -81,7 +81,7 @@ describe.skipIf(process.getuid?.() !== 0)("a disk of its own, which only root ca
     const secret = "s".repeat(40);
     const { child, url } = await startRuntimeChild({ dataDir, secret });
     try {
-      const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+      const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
       await run(sandbox, "echo kept > kept; nohup head -c 1G /dev/zero > big &");
       expect(await heldImages(dataDir)).toHaveLength(1);
     } finally {

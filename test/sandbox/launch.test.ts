@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openLog } from "../../container/local/launch/log.ts";
 import { startSandboxRuntime } from "../../container/local/launch/runtime.ts";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import { pick, processTree } from "../support/process-tree.ts";
 import { run, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -25,7 +25,7 @@ test("a runtime that is started again is what it was, or not there: never quietl
       { secret, hostSecrets: [], driver: undefined },
     );
     expect(description).toMatch(/^local/);
-    const sandbox = createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+    const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
     await run(sandbox, "echo kept > kept");
     const found = process.env["PATH"];
     env["PATH"] = tools;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Runtime, type RuntimeOptions, startRuntime } from "../../container/local/runtime.ts";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import type { Code, CodeResult, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
 import type { MountedFiles } from "../../servers/files/store.ts";
 import { mapFiles } from "./map-files.ts";
@@ -26,7 +26,7 @@ export async function startLocalSandboxes(options: Partial<RuntimeOptions> = {})
   // Node wants to hear that a streamed body is sent before the answer is read.
   const fetchNode = async (input: string, init?: RequestInit) =>
     await fetch(input, { ...init, ...(init?.body instanceof ReadableStream && { duplex: "half" }) });
-  const driver = createLocalDriver({ runtimeUrl: runtime.url, secret }, fetchNode);
+  const driver = createDriverWithoutSnapshots({ runtimeUrl: runtime.url, secret }, fetchNode);
   return {
     ...{ runtime, secret, dataDir, logged },
     open: ({ id = `t${randomBytes(8).toString("hex")}`, files = mapFiles() } = {}) => driver.open(id, files),

@@ -2,7 +2,7 @@ import { appendFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import type { CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
 import type { MountedFiles } from "../../servers/files/store.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
@@ -33,7 +33,7 @@ test("where nothing changed, one list and one request are all", async () => {
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();
   const asked: string[] = [];
-  const driver = createLocalDriver(
+  const driver = createDriverWithoutSnapshots(
     { runtimeUrl: sandboxes.runtime.url, secret: sandboxes.secret },
     async (url, init) => {
       asked.push(new URL(url).pathname.split("/").slice(3).join("/"));

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import type { ProcessOutput, ProcessRead } from "../../servers/sandbox/process.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
@@ -55,7 +55,7 @@ test("a runtime killed in the middle of a command and of a read tells the next o
     const { child, url } = await startRuntimeChild({ dataDir, secret });
     children.push(child);
     return {
-      sandbox: createLocalDriver({ runtimeUrl: url, secret }, fetch).open("x", mapFiles()),
+      sandbox: createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles()),
       kill: async () => {
         child.kill("SIGKILL");
         await once(child, "exit");

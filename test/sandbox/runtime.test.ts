@@ -9,7 +9,7 @@ import * as z from "zod";
 import { AgentLink } from "../../container/local/sandbox/agent-link.ts";
 import { FROM_AGENT, TO_AGENT } from "../../container/local/sandbox/inside/frames.mjs";
 import { Sandboxes } from "../../container/local/sandbox/sandboxes.ts";
-import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import { readLines } from "../../servers/sandbox/local-runtime.ts";
 import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
@@ -32,7 +32,7 @@ test("only who knows the secret, asks for this machine and is no web page is hea
   expect(await ask({ authorization, host: "evil.example" })).toBe(403);
   expect(await ask({ authorization, host: "127.0.0.1.evil.example" })).toBe(403);
   expect(await ask({ authorization, origin: "http://localhost" })).toBe(403);
-  const driver = createLocalDriver({ runtimeUrl: url, secret: "wrong".repeat(8) }, fetch);
+  const driver = createDriverWithoutSnapshots({ runtimeUrl: url, secret: "wrong".repeat(8) }, fetch);
   await expect(run(driver.open("x", mapFiles()), "true")).rejects.toMatchObject({ code: "unavailable" });
 });
 
@@ -97,10 +97,13 @@ test("a runtime that is not there, or answers nonsense, is said to be unavailabl
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = z.object({ port: z.number() }).parse(server.address());
-    const driver = createLocalDriver({ runtimeUrl: `http://127.0.0.1:${port}`, secret: "s".repeat(40) }, fetch);
+    const driver = createDriverWithoutSnapshots(
+      { runtimeUrl: `http://127.0.0.1:${port}`, secret: "s".repeat(40) },
+      fetch,
+    );
     await expect(run(driver.open("x", mapFiles()), "true"), answer).rejects.toMatchObject({ code: "unavailable" });
   }
-  const nobody = createLocalDriver({ runtimeUrl: "http://127.0.0.1:1", secret: "s".repeat(40) }, fetch);
+  const nobody = createDriverWithoutSnapshots({ runtimeUrl: "http://127.0.0.1:1", secret: "s".repeat(40) }, fetch);
   await expect(run(nobody.open("x", mapFiles()), "true")).rejects.toMatchObject({
     code: "unavailable",
     message: "The local sandbox runtime does not answer; it is started again at once, so try again.",

@@ -1,17 +1,38 @@
 import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import { createLocalWorkspaces } from "../../servers/sandbox/local-workspace.ts";
+import { createSnapshotKeepers } from "../../servers/sandbox/snapshot-keepers.ts";
+import { type SnapshotBindings, SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
+import type { Workspace } from "../../servers/sandbox/workspace.ts";
+import { durationMs, parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { Account } from "../../servers/account/account.ts";
 
-interface Env extends FilesBindings {
+interface Env extends SnapshotBindings, FilesBindings {
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshots>;
   readonly LOCAL_RUNTIME_URL: string;
   readonly LOCAL_RUNTIME_SECRET: string;
 }
 
+export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
+  protected override workspaceOf(sandboxId: string): Workspace {
+    return createLocalWorkspaces(runtimeOf(this.env), async (input, init) => await fetch(input, init))(sandboxId);
+  }
+}
+
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const settings = { runtimeUrl: env.LOCAL_RUNTIME_URL, secret: env.LOCAL_RUNTIME_SECRET };
-    const driver = createLocalDriver(settings, async (input, init) => await fetch(input, init));
-    return await serveSandbox(request, env, driver, ctx);
+    const keeperOf = createSnapshotKeepers({
+      namespace: env.SANDBOX_SNAPSHOTS,
+      windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),
+      told: new Map(),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
+    const driver = createLocalDriver(runtimeOf(env), async (input, init) => await fetch(input, init), keeperOf);
+    return await serveSandbox(request, env, driver, ctx, env.SANDBOX_SNAPSHOTS);
   },
 };
+
+function runtimeOf({ LOCAL_RUNTIME_URL: runtimeUrl, LOCAL_RUNTIME_SECRET: secret }: Env) {
+  return { runtimeUrl, secret };
+}

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
 import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
+import type { SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { callSchema, type RemoteAnswer } from "../container/wire.ts";
 
@@ -16,6 +17,7 @@ export async function serveSandbox(
   { FILES, ACCOUNT }: FilesBindings,
   driver: SandboxDriver,
   ctx: ExecutionContext,
+  snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
 ): Promise<Response> {
   const form = await request.formData();
   const [json, field] = [form.get("call"), form.get("bytes")];
@@ -67,6 +69,8 @@ export async function serveSandbox(
         return await sandbox.status();
       case "reset":
         return await sandbox.reset();
+      case "saveSnapshot":
+        return await snapshots?.get(snapshots.idFromName(call.sandboxId)).saveBeforeSleep();
       case "storeWrite":
         return await files.write(call.path, bytes);
       case "storeRemove":

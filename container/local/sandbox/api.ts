@@ -13,6 +13,7 @@ import { Problem } from "./problem.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
 const codeCallSchema = z.object({ code: codeSchema, files: filesSchema });
+const MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 * 1024;
 const hashSchema = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
@@ -37,6 +38,19 @@ const LOOKS: Readonly<Record<string, Route>> = {
   "GET status": async ({ response, sandbox }) => sendJson(response, await sandbox.status()),
 };
 
+/** As little use of it as those, but they may take their time, and it has to stay awake for so long. */
+const SNAPSHOT_ROUTES: Readonly<Record<string, Route>> = {
+  "GET snapshot/look": async ({ response, sandbox }) => sendJson(response, await sandbox.workspace.look()),
+  "POST snapshot": async ({ response, sandbox }) => {
+    const body = await sandbox.workspace.save();
+    response.writeHead(200, { "content-type": "application/octet-stream" });
+    await pipeline(Readable.from(body), response);
+  },
+  "PUT snapshot": async ({ request, response, sandbox }) =>
+    sendJson(response, await sandbox.workspace.restore(readBytes(request, MAX_SNAPSHOT_BYTES))),
+  "POST snapshot/none": async ({ response, sandbox }) => sendJson(response, await sandbox.workspace.restore()),
+};
+
 const LOCAL = { driver: "local" };
 
 /** Answers one request that has passed the gate. */
@@ -48,12 +62,14 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
       return sendJson(response, { status: "ok", ...(reason === undefined ? LOCAL : { driver: "simulated", reason }) });
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
-    const [look, route] = [LOOKS[`${request.method} ${name}`], ROUTES[`${request.method} ${name}`]];
-    if (id === undefined || (look ?? route) === undefined)
+    const asked = `${request.method} ${name}`;
+    const [look, snapshot, route] = [LOOKS[asked], SNAPSHOT_ROUTES[asked], ROUTES[asked]];
+    if (id === undefined || (look ?? snapshot ?? route) === undefined)
       throw new Problem("not_found", "The sandbox runtime has no such route.");
     const sandbox = await sandboxes.get(id);
     const call = { request, response, query: url.searchParams, sandbox };
     await look?.(call);
+    if (snapshot !== undefined) await sandbox.use(async () => await snapshot(call), { isLook: true });
     if (route !== undefined) await sandbox.use(async () => await route(call));
   } catch (error) {
     sendProblem(response, error);

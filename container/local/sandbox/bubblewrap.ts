@@ -89,6 +89,10 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
 
   return {
     isUsed: async () => (await isThere(folders.workspace)) || (await isThere(imagePath)),
+    diskIdentity: async () => {
+      const place = (await isThere(imagePath)) ? imagePath : folders.workspace;
+      return (await isThere(place)) ? await identityOf(place) : undefined;
+    },
     prepare: async () => {
       const { image } = await prepareDisk();
       if (image === undefined) return await identityOf(folders.files);

@@ -8,6 +8,8 @@ export interface Enclosure {
   readonly simulatedBecause?: string;
   /** Whether anything is kept in it. */
   isUsed(): Promise<boolean>;
+  /** The same for as long as `/workspace` is on the disk that it is on now; nothing where it has none yet. */
+  diskIdentity(): Promise<string | undefined>;
   /** Makes its folders. Answers what is the same for as long as the caller's files in it are what they were. */
   prepare(): Promise<string>;
   /** Starts its agent, and sees to what the sandbox may use. Rejects when the agent does not come up. */

@@ -48,6 +48,7 @@ const STATUS: Readonly<Partial<Record<Problem["code"], number>>> = {
   not_found: 404,
   conflict: 409,
   stale_files: 409,
+  unrestored: 409,
   too_large: 413,
   limit_reached: 429,
 };

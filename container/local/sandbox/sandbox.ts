@@ -20,6 +20,7 @@ import type { ProcessRecord } from "./record.ts";
 import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
 import type { LocalStatus } from "./status.ts";
 import type { Turns } from "./turns.ts";
+import { LocalWorkspace } from "./workspace.ts";
 
 export interface SandboxOptions {
   readonly id: string;
@@ -35,6 +36,7 @@ export interface SandboxOptions {
 }
 
 const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
+const UNRESTORED = "The sandbox has to be restored first.";
 const RESET = "The sandbox was reset, which ended everything in it.";
 /** Fresh namespaces after the old ones were full, once for each call. */
 const MAX_STARTS = 2;
@@ -50,6 +52,7 @@ interface Running extends Agent {
 export class LocalSandbox {
   readonly processes: Processes;
   readonly turns: Turns;
+  readonly workspace: LocalWorkspace;
   /** The caller's files in it. */
   readonly mount = doOnce(async () => await this.#make(async () => await this.#openMount()));
   readonly #options: SandboxOptions;
@@ -66,6 +69,7 @@ export class LocalSandbox {
   constructor(options: SandboxOptions) {
     this.#options = options;
     this.turns = options.turns;
+    this.workspace = new LocalWorkspace(options, async () => await this.#started());
     this.processes = new Processes(join(options.dir, "spool"), options.limits);
   }
 
@@ -78,14 +82,19 @@ export class LocalSandbox {
     return this.#starting !== undefined;
   }
 
-  /** Counts as use while it runs. */
-  async use<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** Whether its folders were taken away while it was asleep: then it is another sandbox from now on. */
+  async hasLostDisk(): Promise<boolean> {
+    return !this.isStarted && (await this.workspace.hasLostDisk());
+  }
+
+  /** Counts as use while it runs; of a mere look nothing is left when it is over. */
+  async use<Result>(work: () => Promise<Result>, { isLook = false } = {}): Promise<Result> {
     this.#calls += 1;
     try {
       return await work();
     } finally {
       this.#calls -= 1;
-      this.#lastUsedMs = performance.now();
+      if (!isLook) this.#lastUsedMs = performance.now();
     }
   }
 
@@ -141,8 +150,12 @@ export class LocalSandbox {
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    if (await this.#options.enclosure.isUsed()) await this.#running();
-    else this.#mustEmpty = false;
+    if (!(await this.#options.enclosure.isUsed())) {
+      this.#mustEmpty = false;
+      return;
+    }
+    await this.#started();
+    await this.workspace.beginEmptied();
   }
 
   async guest(): Promise<Guest> {
@@ -157,12 +170,19 @@ export class LocalSandbox {
   }
 
   async #openMount(): Promise<FilesMount> {
+    await this.workspace.isRestored();
     const { dir, enclosure, limits } = this.#options;
     const manifest = await Manifest.load(join(dir, "manifest.json"), await enclosure.prepare());
     return new FilesMount(manifest, limits, async () => await this.guest());
   }
 
+  /** Throws `Problem` where it is unrestored: nothing may run in it then but what restores it. */
   async #running(): Promise<Running> {
+    if (!(await this.workspace.isRestored())) throw new Problem("unrestored", UNRESTORED);
+    return await this.#started();
+  }
+
+  async #started(): Promise<Running> {
     const before = this.#starting;
     const known = await before?.catch(() => undefined);
     if (known?.link.isOpen === true) return known;
@@ -183,6 +203,7 @@ export class LocalSandbox {
 
   async #boot(): Promise<Running> {
     const { enclosure, makeRoom } = this.#options;
+    await this.workspace.isRestored();
     await makeRoom?.();
     const agent = await enclosure.start();
     this.#gone = agent.gone;
@@ -193,6 +214,7 @@ export class LocalSandbox {
     this.#current = running;
     void agent.link.ended.then(() => {
       if (this.#current === running) this.#current = undefined;
+      this.workspace.forgetDisk();
     });
     return running;
   }

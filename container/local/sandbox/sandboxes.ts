@@ -75,7 +75,10 @@ export class Sandboxes {
 
   async get(id: string): Promise<LocalSandbox> {
     const known = this.#sandboxes.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      if (!(await known.hasLostDisk())) return known;
+      await this.#stop(id, known);
+    }
     // Its successor has the same folders.
     await this.#ending.get(id);
     const { dataDir, log } = this.#options;
@@ -128,7 +131,7 @@ export class Sandboxes {
   }
 
   async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
-    this.#sandboxes.delete(id);
+    if (this.#sandboxes.get(id) === sandbox) this.#sandboxes.delete(id);
     if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
     const ending = sandbox
       .stop("The sandbox was ended because nothing was asked of it for a while.")

@@ -20,6 +20,8 @@ const CODE = [join(HERE, "inside"), join(HERE, "simulated"), join(HERE, "../../.
 const MAX_MEASURED_FILES = 20_000;
 const CANNOT =
   "The shell is simulated by just-bash: no native programs (git, node, python), code contexts, terminals or ports, background jobs run in turn, and output comes when a command is over.";
+export const NO_SNAPSHOTS =
+  "Simulated sandboxes have no snapshots: their workspace is as safe as the disk of this machine that it lies on.";
 
 /** Folders of this machine, and a simulated bash that sees nothing else; it runs wherever Node does. */
 export function simulatedEnclosure({ dir, limits, reason, log }: SimulatedOptions): Enclosure {
@@ -40,6 +42,7 @@ export function simulatedEnclosure({ dir, limits, reason, log }: SimulatedOption
   return {
     simulatedBecause: reason,
     isUsed: async () => (await stat(folders.workspace).catch(() => undefined)) !== undefined,
+    diskIdentity: async () => await identityOf(folders.workspace).catch(() => undefined),
     prepare,
     start,
     status: async (running) => {
@@ -52,7 +55,7 @@ export function simulatedEnclosure({ dir, limits, reason, log }: SimulatedOption
           uptimeMs: performance.now() - running.startedMs,
           processCount: running.commandCount,
         }),
-        notes: [CANNOT, reason],
+        notes: [CANNOT, NO_SNAPSHOTS, reason],
       };
     },
   };

@@ -1,4 +1,5 @@
 import type { SandboxStatus } from "../../../servers/sandbox/driver.ts";
+import type { AgentLink } from "./agent-link.ts";
 import { diskUse, measureFolders } from "./disk.ts";
 import type { Limits } from "./limits.ts";
 import type { SandboxCgroup } from "./cgroups.ts";
@@ -38,9 +39,14 @@ export async function statusOf({ running, cgroup, folders, limits }: StatusOptio
     uptimeMs: performance.now() - running.startedMs,
     ...disk,
     memory: { usedBytes: cgroup?.memoryBytes() ?? memoryUse(running.link.pid), limitBytes: limits.memoryBytes },
-    processCount: Math.max(0, descendants(running.link.pid).length - OWN_PROCESSES),
+    processCount: processCount(running.link),
     notes,
   };
+}
+
+/** The processes in a sandbox beside its agent. */
+export function processCount({ pid }: AgentLink): number {
+  return Math.max(0, descendants(pid).length - OWN_PROCESSES);
 }
 
 async function watchedUse(folders: readonly string[], { diskBytes }: Limits): Promise<LocalStatus["disk"]> {

@@ -3,6 +3,7 @@ import { openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
 import { FROM_AGENT, TO_AGENT } from "./frames.mjs";
+import { answerSnapshot, feedSnapshot, forgetSnapshot, isAboutSnapshots } from "./pack.mjs";
 import { isListening } from "./ports.mjs";
 import { command } from "./process.mjs";
 
@@ -25,11 +26,14 @@ async function answer(kind, call, content) {
       return outbox.send(FROM_AGENT.done, call, await command.kill(JSON.parse(content.toString())));
     case TO_AGENT.forget:
       forgetFile(call);
+      forgetSnapshot(call);
       return command.forget(call);
-    case TO_AGENT.file:
-      return answerFile(call, JSON.parse(content.toString()), outbox);
+    case TO_AGENT.file: {
+      const request = JSON.parse(content.toString());
+      return isAboutSnapshots(request) ? answerSnapshot(call, request, outbox) : answerFile(call, request, outbox);
+    }
     case TO_AGENT.bytes:
-      return whileWriting(content, async () => await feedFile(call, content));
+      return whileWriting(content, async () => (await feedSnapshot(call, content)) || feedFile(call, content));
     case TO_AGENT.input:
       return outbox.send(FROM_AGENT.done, call, command.input(JSON.parse(content.toString())));
     case TO_AGENT.port:

@@ -1,0 +1,159 @@
+import * as z from "zod";
+import { ToolError } from "../../servers/shared/errors.ts";
+import { readAttributes } from "./attributes.ts";
+import { type Mounted, keyOf } from "./reads.ts";
+import { MADE_BY, copySource, relocate, sizeOf } from "./writes.ts";
+import { copyXml, readParts, uploadXml, xmlAnswer } from "./xml.ts";
+
+/*
+ * A large file comes in parts, to a place beside the files from where it is put in its own as any other: nothing of it
+ * is seen before it is whole. Where s3fs renames a large file or changes its mode, the parts are copies of a file that
+ * is there; then nothing is uploaded at all.
+ */
+
+/** What an upload's id says: all that is known of it, since each request may come to another isolate. */
+const uploadSchema = z.object({
+  place: z.uuid(),
+  uploadId: z.string(),
+  attributes: z.object({ mode: z.string().exactOptional(), mtime: z.string().exactOptional() }),
+});
+type Upload = z.output<typeof uploadSchema>;
+
+/** The etag of a part that is a copy. */
+const copiedSchema = z.object({ from: z.string(), first: z.int(), last: z.int(), ofBytes: z.int() });
+type Copied = z.output<typeof copiedSchema>;
+const COPIED = "copied-";
+
+const MAX_PARTS_XML_BYTES = 4_000_000;
+
+export async function beginUpload(mounted: Mounted, path: string, headers: Headers): Promise<Response> {
+  keyOf(mounted, path);
+  const attributes = readAttributes(headers);
+  const { filesBytes, trashBytes, quotaBytes } = await mounted.files.usage();
+  if (filesBytes + trashBytes >= quotaBytes) {
+    throw new ToolError("limit_reached", "Your files have no room left; delete some, or empty the trash.");
+  }
+  const place = crypto.randomUUID();
+  const { uploadId } = await mounted.bucket.createMultipartUpload(placeKey(mounted, place));
+  return xmlAnswer(
+    uploadXml("InitiateMultipartUploadResult", encode({ place, uploadId, attributes } satisfies Upload)),
+  );
+}
+
+export async function uploadPart(
+  mounted: Mounted,
+  id: string,
+  part: string | null,
+  request: Request,
+): Promise<Response> {
+  const sizeBytes = sizeOf(request);
+  const partNumber = Number(part);
+  if (!Number.isInteger(partNumber) || partNumber < 1 || request.body === null) {
+    throw new ToolError("invalid_input", "A part needs a number and bytes.");
+  }
+  const { readable, writable } = new FixedLengthStream(sizeBytes);
+  const piped = request.body.pipeTo(writable);
+  piped.catch(() => undefined);
+  const { etag } = await resume(mounted, decode(uploadSchema, id)).uploadPart(partNumber, readable);
+  await piped;
+  return new Response(null, { headers: { ETag: `"${etag}"` } });
+}
+
+export async function copyPart(mounted: Mounted, source: string, range: string | null): Promise<Response> {
+  const from = copySource(source);
+  const object = await mounted.bucket.head(keyOf(mounted, from));
+  if (object === null) throw new ToolError("not_found", `There is no file ${from}.`);
+  const [, first, last] = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(range ?? "") ?? [];
+  if (last === undefined) throw new ToolError("invalid_input", "A part that is copied needs a range.");
+  const copied: Copied = { from, first: Number(first), last: Number(last), ofBytes: object.size };
+  return xmlAnswer(copyXml("CopyPartResult", COPIED + encode(copied)));
+}
+
+export async function completeUpload(mounted: Mounted, path: string, id: string, request: Request): Promise<Response> {
+  if (sizeOf(request) > MAX_PARTS_XML_BYTES) throw new ToolError("too_large", "Those are too many parts.");
+  const upload = decode(uploadSchema, id);
+  const parts = readParts(await request.text());
+  const [first] = parts;
+  if (first === undefined) throw new ToolError("invalid_input", "An upload needs a part.");
+  const isCopied = first.etag.startsWith(COPIED);
+  if (isCopied) await placeCopied(mounted, path, upload, parts);
+  else await placeUploaded(mounted, path, upload, parts);
+  return xmlAnswer(uploadXml("CompleteMultipartUploadResult", id));
+}
+
+export async function abortUpload(mounted: Mounted, id: string): Promise<Response> {
+  await resume(mounted, decode(uploadSchema, id)).abort();
+  return new Response(null, { status: 204 });
+}
+
+async function placeUploaded(
+  mounted: Mounted,
+  path: string,
+  upload: Upload,
+  parts: readonly R2UploadedPart[],
+): Promise<void> {
+  const { bucket, files } = mounted;
+  const key = placeKey(mounted, upload.place);
+  await resume(mounted, upload).complete([...parts]);
+  try {
+    const object = await bucket.get(key);
+    if (object === null) throw new Error("An upload that was completed is gone.");
+    // oxlint-disable-next-line typescript/no-unsafe-assignment -- R2 types its body as a stream of any; it is bytes.
+    const body: ReadableStream<Uint8Array> = object.body;
+    await files.write(
+      path,
+      { body, sizeBytes: object.size },
+      {
+        madeBy: { ...MADE_BY, ...upload.attributes },
+        inSteps: true,
+      },
+    );
+  } finally {
+    await bucket.delete(key);
+  }
+}
+
+/** s3fs copies a file whole or not at all. */
+async function placeCopied(
+  mounted: Mounted,
+  path: string,
+  upload: Upload,
+  parts: readonly R2UploadedPart[],
+): Promise<void> {
+  const copied = parts.map(({ etag }) => decode(copiedSchema, etag.slice(COPIED.length)));
+  const [head] = copied;
+  let next = 0;
+  for (const { from, first, last, ofBytes } of copied) {
+    if (from !== head?.from || ofBytes !== head.ofBytes || first !== next) throw notWhole();
+    next = last + 1;
+  }
+  if (head === undefined || next !== head.ofBytes) throw notWhole();
+  await relocate(mounted, head.from, path, upload.attributes);
+  await resume(mounted, upload).abort();
+}
+
+function notWhole(): ToolError {
+  return new ToolError("invalid_input", "Only whole files are copied.");
+}
+
+function resume(mounted: Mounted, { place, uploadId }: Upload): R2MultipartUpload {
+  return mounted.bucket.resumeMultipartUpload(placeKey(mounted, place), uploadId);
+}
+
+/** Beside the person's files, where nothing lists it. */
+function placeKey({ files }: Mounted, place: string): string {
+  return `${files.prefix.replace(/files\/$/, "uploads/")}${place}`;
+}
+
+function encode(value: Upload | Copied): string {
+  return new TextEncoder().encode(JSON.stringify(value)).toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+function decode<Schema extends z.ZodType>(schema: Schema, encoded: string): z.output<Schema> {
+  try {
+    const json = new TextDecoder().decode(Uint8Array.fromBase64(encoded, { alphabet: "base64url" }));
+    return schema.parse(JSON.parse(json));
+  } catch (cause) {
+    throw new ToolError("invalid_input", "There is no such upload.", { cause });
+  }
+}

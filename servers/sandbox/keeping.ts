@@ -1,0 +1,54 @@
+import { ToolError } from "../shared/errors.ts";
+import type { SandboxStatus, Watch } from "./driver.ts";
+import { withNotes } from "./guest.ts";
+import { type SnapshotKeeper, whenRestored } from "./workspace.ts";
+
+/** Calls that name no wait of their own end before clients give up. */
+export const WAIT_MS = 40_000;
+
+/** How a driver calls a sandbox whose disk may have been lost, so that snapshots are kept of it. */
+export interface Keeping {
+  /** Work that may change something: told before it, since it may be cut off, and after it. */
+  changing<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** The same, in a sandbox that is restored first where it has to be; the result's notes tell what of that matters. */
+  running<Result extends { readonly notes?: readonly string[] }>(
+    waitMs: number,
+    watch: Watch,
+    work: () => Promise<Result>,
+  ): Promise<Result>;
+  /** Work that changes nothing, in a sandbox that is restored first where it has to be. */
+  restored<Result>(work: () => Promise<Result>): Promise<Result>;
+  reset(): Promise<void>;
+  /** What a sandbox says of itself, and what there is to say of its snapshots. */
+  status(asked: Promise<SandboxStatus>): Promise<SandboxStatus>;
+}
+
+export function keepingOf(keeper: SnapshotKeeper): Keeping {
+  const changing = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    keeper.noteChange();
+    try {
+      return await work();
+    } finally {
+      keeper.noteChange();
+    }
+  };
+  return {
+    changing,
+    running: async (waitMs, watch, work) => {
+      const said: string[] = [];
+      const say = (note: string): void => void said.push(note);
+      const result = await changing(async () => await whenRestored(keeper, { waitMs, watch, say }, work));
+      return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
+    },
+    restored: async (work) => await whenRestored(keeper, { waitMs: WAIT_MS }, work),
+    reset: async () => {
+      const failure = await keeper.reset();
+      if (failure !== undefined) throw new ToolError(failure.code, failure.message);
+    },
+    status: async (asked) => {
+      const [status, { last, notes }] = await Promise.all([asked, keeper.describe()]);
+      const snapshot = last && { ageMs: Math.max(0, Date.now() - last.atMs), sizeBytes: last.sizeBytes };
+      return withNotes({ ...status, ...(snapshot !== undefined && { snapshot }) }, notes);
+    },
+  };
+}

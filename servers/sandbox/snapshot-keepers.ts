@@ -1,0 +1,48 @@
+import { consoleLog, describeFailure } from "../core/log.ts";
+import { type SandboxSnapshotsObject, silenceOf } from "./snapshots.ts";
+import type { SnapshotKeeper } from "./workspace.ts";
+
+/** An isolate's: when changes in a sandbox were last told, by its id. */
+export type ToldChanges = Map<string, number>;
+
+const MAX_REMEMBERED = 1_000;
+
+export interface KeepersContext {
+  readonly namespace: DurableObjectNamespace<SandboxSnapshotsObject>;
+  /** `SNAPSHOT_AFTER`. */
+  readonly windowMs: number;
+  readonly told: ToldChanges;
+  readonly waitUntil: (work: Promise<unknown>) => void;
+}
+
+/** Who keeps the snapshots of the sandbox with that id. */
+export function createSnapshotKeepers({
+  namespace,
+  windowMs,
+  told,
+  waitUntil,
+}: KeepersContext): (sandboxId: string) => SnapshotKeeper {
+  const silenceMs = silenceOf(windowMs);
+  return (sandboxId) => {
+    const keeper = () => namespace.get(namespace.idFromName(sandboxId));
+    return {
+      noteChange: () => {
+        const now = Date.now();
+        if (now - (told.get(sandboxId) ?? 0) < silenceMs) return;
+        if (told.size >= MAX_REMEMBERED) told.clear();
+        told.set(sandboxId, now);
+        waitUntil(
+          keeper()
+            .noteChange()
+            .catch((failure: unknown) => {
+              told.delete(sandboxId);
+              consoleLog.error("change not told", { sandbox: sandboxId, failure: describeFailure(failure) });
+            }),
+        );
+      },
+      restore: async (waitMs) => await keeper().restore(waitMs),
+      reset: async () => await keeper().reset(),
+      describe: async () => await keeper().describe(),
+    };
+  };
+}

@@ -1,0 +1,23 @@
+import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
+import type { SandboxDriver } from "../../servers/sandbox/driver.ts";
+import type { Fetch, LocalRuntimeSettings } from "../../servers/sandbox/local-runtime.ts";
+import { createLocalWorkspaces } from "../../servers/sandbox/local-workspace.ts";
+
+/** The local driver where nobody keeps snapshots: every sandbox begins as it is. */
+export function createDriverWithoutSnapshots(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
+  const workspaceOf = createLocalWorkspaces(settings, fetch);
+  return createLocalDriver(settings, fetch, (id) => ({
+    noteChange: () => undefined,
+    restore: async () => {
+      await workspaceOf(id)
+        .restore(undefined, new AbortController().signal)
+        .catch(() => undefined);
+      return { state: "restored" };
+    },
+    reset: async () => {
+      await workspaceOf(id).reset();
+      return undefined;
+    },
+    describe: async () => await Promise.resolve({ notes: [] }),
+  }));
+}
