@@ -3,21 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "esbuild";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import type { RuntimeOptions } from "../../container/local/runtime.ts";
 import { type RemoteSandbox, remoteSandbox } from "../container/remote-sandbox.ts";
 import { startLocalSandboxes } from "./local-sandboxes.ts";
-
-const SETTINGS = {
-  PUBLIC_URL: "http://localhost:8717",
-  IDENTITY: "local",
-  LOCAL_SIGN_IN_CODE: "12345678",
-  LOCAL_ADMIN_SECRET: "s".repeat(32),
-  SIGNING_SECRET: "s".repeat(32),
-  SANDBOX_DRIVER: "local",
-  SNAPSHOT_AFTER: "1s",
-};
+import { startSandboxWorker } from "./sandbox-worker-host.ts";
 
 export interface ServedSandboxes extends AsyncDisposable {
   /** What only the Worker and the runtime know. */
@@ -33,41 +22,15 @@ export interface ServedSandboxes extends AsyncDisposable {
 export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Promise<ServedSandboxes> {
   const sandboxes = await startLocalSandboxes(options);
   const stateDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-worker-"));
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
+  const { miniflare, url } = await startSandboxWorker({
+    settings: { LOCAL_RUNTIME_URL: sandboxes.runtime.url, LOCAL_RUNTIME_SECRET: sandboxes.secret },
+    stateDir,
   });
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      modules: true,
-      script: outputFiles[0]?.text ?? "",
-      compatibilityDate: "2026-11-01",
-      compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: {
-        ...SETTINGS,
-        LOCAL_RUNTIME_URL: sandboxes.runtime.url,
-        LOCAL_RUNTIME_SECRET: sandboxes.secret,
-      },
-      r2Buckets: ["FILES", "SNAPSHOTS"],
-      durableObjects: {
-        ACCOUNT: { className: "Account", useSQLite: true },
-        SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
-      },
-      resourcePersistencePath: stateDir,
-      cf: false,
-      port: 0,
-    }),
-  );
-  const { href } = await miniflare.ready;
   return {
     secret: sandboxes.secret,
     open: () => {
       const id = randomUUID().replaceAll("-", "");
-      const remote = remoteSandbox(href, id);
+      const remote = remoteSandbox(url, id);
       const { sandbox } = remote;
       const lose = async (): Promise<void> => {
         await rm(join(sandboxes.dataDir, "sandboxes", id), { recursive: true, force: true });

@@ -68,11 +68,13 @@ export function sendProblem(response: ServerResponse, error: unknown): void {
   }
 }
 
+const GONE: ReadonlySet<string> = new Set(["ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET"]);
+
 function unexpected(error: unknown): { code: Problem["code"]; message: string } {
   if (error instanceof z.ZodError)
     return { code: "invalid_input", message: "The sandbox runtime does not understand the request." };
-  // Whoever went away in the middle of an answer knows that it is not whole.
-  const isGone = error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
+  // Whoever went away in the middle of a request or an answer knows that it is not whole.
+  const isGone = error instanceof Error && "code" in error && GONE.has(String(error.code));
   if (!isGone)
     process.stderr.write(
       `sandbox runtime: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

@@ -1,0 +1,1 @@
+export function ignoreRules(text: string): (path: string, isFolder: boolean) => boolean;

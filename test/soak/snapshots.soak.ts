@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { run } from "../sandbox/local-sandboxes.ts";
+import { type SnapshotSuite, startSnapshotSuite } from "../sandbox/snapshot-suite.ts";
+import { memoryMb, pick, processTree } from "../support/process-tree.ts";
+
+/* Runtime and Worker are killed at every moment of snapshot and restore: what was saved comes back whole. */
+
+const DELAYS_MS = [0, 10, 30, 80, 150, 300, 600, 1_200, 2_500, 5_000];
+const BY_HAND = { after: "1h" };
+
+async function text({ remote }: SnapshotSuite, command: string): Promise<string> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const { stdout, stderr } = await run(remote.sandbox, command, { waitMs: 50_000, timeoutMs: 600_000 });
+      return stdout.text + stderr.text;
+    } catch (error) {
+      // A large one is restored for longer than a call may wait.
+      expect(String(error)).toContain("is being restored");
+      if (tries > 100) throw error;
+    }
+  }
+}
+
+for (const which of ["runtime", "Worker"] as const) {
+  test(`a ${which} that is killed at any moment of a snapshot or a restore loses nothing that was saved`, async () => {
+    await using suite = await startSnapshotSuite(BY_HAND);
+    await text(suite, "mkdir many; for i in $(seq 2000); do echo $i > many/$i; done; head -c 40M /dev/urandom > large");
+    const kill = async (): Promise<void> => await (which === "runtime" ? suite.killRuntime() : suite.killWorker());
+    const sums = "sha256sum -c --quiet sums && cat round";
+    for (const [round, delayMs] of DELAYS_MS.entries()) {
+      await text(
+        suite,
+        `echo ${round} > round; head -c 1M /dev/urandom > large.new; cat large.new >> large;
+        sha256sum large many/* > sums`,
+      );
+      const saving = suite.remote.saveSnapshot().catch(() => false);
+      await sleep(delayMs);
+      await kill();
+      const isSaved = (await saving) || (await suite.remote.saveSnapshot());
+      expect(isSaved).toBe(true);
+
+      await suite.lose();
+      const cut = run(suite.remote.sandbox, sums).catch(() => undefined);
+      await sleep(delayMs);
+      await kill();
+      await cut;
+      expect(await text(suite, sums)).toBe(`${round}\n`);
+      expect(new Set((await suite.keys()).map((key) => key.split("/")[1])).size).toBeLessThanOrEqual(6);
+    }
+  });
+}
+
+test("two gigabytes go out and in with the memory that a megabyte takes", async () => {
+  await using suite = await startSnapshotSuite(BY_HAND);
+  await text(suite, "head -c 1M /dev/urandom > small");
+  await suite.remote.saveSnapshot();
+  const parts = async (): Promise<readonly number[]> =>
+    await pick(await processTree(process.pid), /\/workerd |\/runtime\.ts|\/agent\.mjs/);
+  const before = await memoryMb(await parts());
+  let peak = 0;
+  const timer = setInterval(() => {
+    void parts().then(async (pids) => (peak = Math.max(peak, await memoryMb(pids))));
+  }, 1_000);
+  await text(
+    suite,
+    "for i in 1 2 3 4; do head -c 256M /dev/urandom > r$i; cp r$i s$i; done; sha256sum r* s* > sums; du -sm .",
+  );
+  expect(await suite.remote.saveSnapshot()).toBe(true);
+  await suite.lose();
+  expect(await text(suite, "sha256sum -c --quiet sums; ls r* s? | wc -l")).toBe("8\n");
+  clearInterval(timer);
+  expect(peak - before).toBeLessThan(300);
+});
