@@ -78,6 +78,7 @@ const LAYERS = [
     message: "Sign-in knows accounts and the leaves, and no server.",
   }),
   layer(["container/sandbox.ts"], SDK, NODE, LOCAL),
+  layer(["container/mount/**"], SDK, SANDBOX_SDK, NODE, LOCAL),
 ];
 
 export default defineConfig({

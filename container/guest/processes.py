@@ -24,12 +24,17 @@ def become_subreaper():
 def make_pipe():
     """A pipe that holds a megabyte, where the kernel allows that; its reader does not block."""
     reader, writer = os.pipe()
-    try:
-        fcntl.fcntl(reader, F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        pass
+    widen(reader)
     os.set_blocking(reader, False)
     return reader, writer
+
+
+def widen(pipe):
+    """The kernel grants a user only so many pages for pipes."""
+    try:
+        fcntl.fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass
 
 
 def spawn(arguments, fds, cwd, env, is_terminal=False):

@@ -10,14 +10,13 @@ import struct
 import subprocess
 
 from output import encode
-from processes import has_callers
+from processes import has_callers, widen
 from request import refusal
 from workspace import Restoring, is_restored
 
 SCRIPT = ["/bin/bash", "/opt/pincer/snapshot.sh"]
 DAMAGED, NO_TAR = 3, 4
 CHUNK_BYTES = 256 * 1024
-PIPE_BYTES = 1024 * 1024
 #: The bucket at the other end may take its time.
 SILENCE_SECONDS = 300
 ALREADY = refusal("conflict", "The sandbox is restored already.")
@@ -30,7 +29,11 @@ class Script:
     def __init__(self, what, **streams):
         command = [*SCRIPT, what] if what == "restore" else ["/usr/bin/nice", "-n", "10", *SCRIPT, what]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, start_new_session=True, pipesize=PIPE_BYTES, **(quiet | streams))
+        self.process = subprocess.Popen(command, start_new_session=True, **(quiet | streams))
+
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                widen(pipe)
 
     def __enter__(self):
         return self.process
