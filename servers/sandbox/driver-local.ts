@@ -35,6 +35,8 @@ const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema }
 
 /** Calls that name no wait of their own end before clients give up. */
 const WAIT_MS = 40_000;
+/** Clients give up soon after. */
+const MAX_WAIT_MS = 50_000;
 
 /** Sandboxes of the runtime that the launcher starts on this machine. */
 export function createLocalDriver(
@@ -57,26 +59,31 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
       keeper.noteChange();
     }
   };
-  const runRestored = async <Result extends object>(call: Call<Result>, waitMs: number, watch: Watch) => {
+  const runRestored = async <Result extends object>(call: () => Call<Result>, waitMs: number, watch: Watch) => {
     const said: string[] = [];
     const say = (note: string): void => void said.push(note);
     const result = await changing(
       async () =>
-        await whenRestored(keeper, { waitMs, watch, say }, async () => await run(runtime, files, call, watch)),
+        await whenRestored(keeper, { waitMs, watch, say }, async () => await run(runtime, files, call(), watch)),
     );
     return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
   };
   return {
     exec: async (command, watch) => {
-      const calledMs = Date.now();
-      // Bringing the files in is part of the wait.
-      const body = (): object => ({
-        command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
-      });
-      return await runRestored({ route: "exec", body, result: execResult }, command.waitMs, watch);
+      const endsMs = Date.now() + Math.max(command.waitMs, MAX_WAIT_MS);
+      const call = (): Call<z.output<typeof execResult>> => {
+        const begunMs = Date.now();
+        // Bringing the files in is part of the wait; a restore is not, as long as the whole call ends in time.
+        const body = (): object => {
+          const leftMs = Math.min(command.waitMs - (Date.now() - begunMs), endsMs - Date.now());
+          return { command: { ...command, waitMs: Math.max(0, Math.round(leftMs)) } };
+        };
+        return { route: "exec", body, result: execResult };
+      };
+      return await runRestored(call, command.waitMs, watch);
     },
     runCode: async (code, watch) =>
-      await runRestored({ route: "code", body: () => ({ code }), result: codeResult }, WAIT_MS, watch),
+      await runRestored(() => ({ route: "code", body: () => ({ code }), result: codeResult }), WAIT_MS, watch),
     listProcesses: async () => {
       const answer = await readJsonBody(await runtime.request("processes", {}));
       return parseRuntime(z.object({ processes: processList }), answer).processes;
@@ -99,7 +106,12 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
       const [raw, { last, notes: said }] = await Promise.all([runtime.request("status", {}), keeper.describe()]);
       const { notes: own = [], ...status } = parseRuntime(sandboxStatus, await readJsonBody(raw));
       const snapshot = last && { ageMs: Math.max(0, Date.now() - last.atMs), sizeBytes: last.sizeBytes };
-      return { ...status, costUsd: 0, ...(snapshot !== undefined && { snapshot }), notes: [...own, ...said] };
+      return {
+        ...status,
+        costUsd: 0,
+        ...(snapshot !== undefined && { snapshot }),
+        notes: [...new Set([...own, ...said])],
+      };
     },
     reset: async () => {
       const failure = await keeper.reset();
