@@ -34,6 +34,9 @@ const outputLine = z.object({ output: z.string() });
 const execResult = commandResult.extend({ processId: z.string().max(64) });
 const lastLine = z.object({ result: z.unknown(), notes, changes: changesSchema });
 
+/** Clients give up soon after. */
+const MAX_WAIT_MS = 50_000;
+
 /** Sandboxes of the runtime that the launcher starts on this machine. */
 export function createLocalDriver(
   settings: LocalRuntimeSettings,
@@ -49,16 +52,16 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
   const keeping = keepingOf(keeper);
   return {
     exec: async (command, watch) => {
-      const calledMs = Date.now();
-      // Bringing the files in is part of the wait.
-      const body = (): object => ({
-        command: { ...command, waitMs: Math.max(0, Math.round(command.waitMs - (Date.now() - calledMs))) },
+      const endsMs = Date.now() + Math.max(command.waitMs, MAX_WAIT_MS);
+      return await keeping.running(command.waitMs, watch, async () => {
+        const begunMs = Date.now();
+        // Bringing the files in is part of the wait; a restore is not, as long as the whole call ends in time.
+        const body = (): object => {
+          const leftMs = Math.min(command.waitMs - (Date.now() - begunMs), endsMs - Date.now());
+          return { command: { ...command, waitMs: Math.max(0, Math.round(leftMs)) } };
+        };
+        return await run(runtime, files, { route: "exec", body, result: execResult }, watch);
       });
-      return await keeping.running(
-        command.waitMs,
-        watch,
-        async () => await run(runtime, files, { route: "exec", body, result: execResult }, watch),
-      );
     },
     runCode: async (code, watch) =>
       await keeping.running<CodeResult>(

@@ -135,7 +135,7 @@ test("who asks for a sandbox that is being ended gets a fresh one when the old o
   const sandboxes = await Sandboxes.open({ dataDir, idleMs: 200, log: () => undefined });
   try {
     const old = await sandboxes.get("one");
-    await old.use(async () => await old.guest());
+    await old.use(async () => await old.workspace.restore());
     const order: string[] = [];
     const stop = old.stop.bind(old);
     old.stop = async (reason) => {

@@ -31,7 +31,11 @@ test("it is named, with the reason and what it cannot do, by the runtime and by 
     costUsd: 0,
     disk: { usedBytes: 11, limitBytes: expect.any(Number) },
     processCount: 0,
-    notes: [expect.stringMatching(/just-bash.*native programs.*code contexts, terminals or ports/), reason],
+    notes: [
+      expect.stringMatching(/just-bash.*native programs.*code contexts, terminals or ports/),
+      expect.stringMatching(/no snapshots/),
+      reason,
+    ],
   });
 });
 

@@ -178,7 +178,8 @@ export class LocalSandbox {
 
   /** Throws `Problem` where it is unrestored: nothing may run in it then but what restores it. */
   async #running(): Promise<Running> {
-    if (!(await this.workspace.isRestored())) throw new Problem("unrestored", UNRESTORED);
+    const isRestored = await this.#make(async () => await this.workspace.isRestored());
+    if (!isRestored) throw new Problem("unrestored", UNRESTORED);
     return await this.#started();
   }
 
