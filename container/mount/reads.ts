@@ -1,3 +1,4 @@
+import type { OpenUpload, Reservation } from "../../servers/account/uploads.ts";
 import type { FileStore } from "../../servers/files/store.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { normalizeFolder, normalizePath } from "../../servers/shared/paths.ts";
@@ -8,6 +9,13 @@ import { listingXml, xmlAnswer } from "./xml.ts";
 export interface Mounted {
   readonly bucket: R2Bucket;
   readonly files: FileStore;
+  readonly account: UploadsAccount;
+}
+
+/** Knows what is under way, so that nothing of it stays in the bucket where nobody finishes it. */
+export interface UploadsAccount {
+  reserveUpload(upload: OpenUpload, roomBytes: number): Promise<Reservation>;
+  endUpload(id: string): Promise<void>;
 }
 
 const MAX_KEYS = 1_000;

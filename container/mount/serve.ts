@@ -61,7 +61,7 @@ export async function serveMount(
   const bucket = env[FILES_BINDING];
   const files = createFileStore(bucket, userId, { account, waitUntil });
   const sandbox = env.SANDBOX.get(env.SANDBOX.idFromString(containerId));
-  return await answerMount(request, { bucket, files }, async (path, { message }) => {
+  return await answerMount(request, { bucket, files, account }, async (path, { message }) => {
     // What was refused stays refused, whether the call can tell of it or not.
     await sandbox.noteRefusal(path, message).catch(() => undefined);
   });

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { MAX_OPEN_UPLOADS } from "../../servers/account/uploads.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { readAttributes } from "./attributes.ts";
 import { type Mounted, keyOf } from "./reads.ts";
@@ -24,20 +25,40 @@ const copiedSchema = z.object({ from: z.string(), first: z.int(), last: z.int(),
 type Copied = z.output<typeof copiedSchema>;
 const COPIED = "copied-";
 
+/** In place of a link's id, which is never this. */
+const FROM_MOUNT = "mount";
 const MAX_PARTS_XML_BYTES = 4_000_000;
 
 export async function beginUpload(mounted: Mounted, path: string, headers: Headers): Promise<Response> {
   keyOf(mounted, path);
   const attributes = readAttributes(headers);
-  const { filesBytes, trashBytes, quotaBytes } = await mounted.files.usage();
-  if (filesBytes + trashBytes >= quotaBytes) {
-    throw new ToolError("limit_reached", "Your files have no room left; delete some, or empty the trash.");
-  }
   const place = crypto.randomUUID();
   const { uploadId } = await mounted.bucket.createMultipartUpload(placeKey(mounted, place));
+  try {
+    await reserve(mounted, place, uploadId, path);
+  } catch (failure) {
+    await mounted.bucket.resumeMultipartUpload(placeKey(mounted, place), uploadId).abort();
+    throw failure;
+  }
   return xmlAnswer(
     uploadXml("InitiateMultipartUploadResult", encode({ place, uploadId, attributes } satisfies Upload)),
   );
+}
+
+/** s3fs does not say how large it will be: it is refused here where nothing more fits, else when it is whole. */
+async function reserve(mounted: Mounted, place: string, bucketUploadId: string, path: string): Promise<void> {
+  const { filesBytes, trashBytes, quotaBytes } = await mounted.files.usage();
+  const upload = {
+    ...{ id: place, linkId: FROM_MOUNT, key: placeKey(mounted, place), bucketUploadId, path },
+    ...{ sizeBytes: 1, startedAtMs: Date.now() },
+  };
+  const reservation = await mounted.account.reserveUpload(upload, quotaBytes - filesBytes - trashBytes);
+  if (reservation === "too_many") {
+    throw new ToolError("limit_reached", `${MAX_OPEN_UPLOADS} large files are being written; let some of them end.`);
+  }
+  if (reservation === "no_room") {
+    throw new ToolError("limit_reached", "Your files have no room left; delete some, or empty the trash.");
+  }
 }
 
 export async function uploadPart(
@@ -82,7 +103,7 @@ export async function completeUpload(mounted: Mounted, path: string, id: string,
 }
 
 export async function abortUpload(mounted: Mounted, id: string): Promise<Response> {
-  await resume(mounted, decode(uploadSchema, id)).abort();
+  await giveUp(mounted, decode(uploadSchema, id));
   return new Response(null, { status: 204 });
 }
 
@@ -110,6 +131,7 @@ async function placeUploaded(
     );
   } finally {
     await bucket.delete(key);
+    await mounted.account.endUpload(upload.place);
   }
 }
 
@@ -129,7 +151,12 @@ async function placeCopied(
   }
   if (head === undefined || next !== head.ofBytes) throw notWhole();
   await relocate(mounted, head.from, path, upload.attributes);
+  await giveUp(mounted, upload);
+}
+
+async function giveUp(mounted: Mounted, upload: Upload): Promise<void> {
   await resume(mounted, upload).abort();
+  await mounted.account.endUpload(upload.place);
 }
 
 function notWhole(): ToolError {

@@ -1,8 +1,9 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { answerMount } from "../../container/mount/mount.ts";
 import { trashPrefix } from "../../servers/shared/paths.ts";
-import { openFiles, textOf } from "./open-files.ts";
+import { accountOf, openFiles, textOf } from "./open-files.ts";
 
 /** The requests that s3fs 1.90 sends, recorded from it: test/container/mount.test.ts runs it itself where it is. */
 function openMount(userId: string, bucket: R2Bucket = env.FILES) {
@@ -11,7 +12,7 @@ function openMount(userId: string, bucket: R2Bucket = env.FILES) {
   const ask = async (method: string, target: string, init: Omit<RequestInit, "method"> = {}): Promise<Response> =>
     await answerMount(
       new Request(`http://r2.internal/FILES/${target}`, { ...init, method }),
-      { bucket, files },
+      { bucket, files, account: accountOf(userId) },
       async (path, { code }) => {
         await Promise.resolve(told.push(`${path}: ${code}`));
       },
@@ -131,6 +132,24 @@ describe("what s3fs asks for", () => {
     expect((await ask("HEAD", "big.bin")).headers.get("x-amz-meta-mode")).toBe("33261");
     expect(await trash()).toEqual(["big.bin 5"]);
     expect((await env.FILES.list({ prefix: "users/mount-uploader/uploads/" })).objects).toEqual([]);
+  });
+
+  test("parts of a file that nobody finishes, or that was joined and not put in place, are removed a day later", async () => {
+    const { ask } = openMount("mount-quitter");
+    const begin = async (name: string): Promise<string> =>
+      /<UploadId>([^<]+)/.exec(await (await ask("POST", `${name}?uploads`)).text())?.[1] ?? "";
+    const [half, finished] = [await begin("half.bin"), await begin("finished.bin")];
+    const headers = { "Content-Length": "3" };
+    await ask("PUT", `half.bin?partNumber=1&uploadId=${half}`, { body: "abc", headers });
+    expect((await ask("DELETE", `finished.bin?uploadId=${finished}`)).status).toBe(204);
+    const account = accountOf("mount-quitter");
+    const rows = async () =>
+      await runInDurableObject(account, (_, { storage }) => storage.sql.exec("SELECT path FROM uploads").toArray());
+    expect(await rows()).toEqual([{ path: "half.bin" }]);
+    await runInDurableObject(account, (_, { storage }) => storage.sql.exec("UPDATE uploads SET due_at_ms = 0"));
+    await runDurableObjectAlarm(account);
+    expect(await rows()).toEqual([]);
+    expect((await ask("PUT", `half.bin?partNumber=2&uploadId=${half}`, { body: "abc", headers })).ok).toBe(false);
   });
 
   test("a large file is renamed by parts that are copies: all of them, or it is refused", async () => {
