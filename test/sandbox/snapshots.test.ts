@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import * as z from "zod";
-import { run } from "./local-sandboxes.ts";
+import { createLocalWorkspaces } from "../../servers/sandbox/local-workspace.ts";
+import { run, startLocalSandboxes } from "./local-sandboxes.ts";
 import { type SnapshotSuite, startSnapshotSuite } from "./snapshot-suite.ts";
 
 // What is killed in the middle has to take a while.
@@ -178,4 +179,25 @@ test("a Worker that is killed before a change is in a snapshot takes it when it 
   await until(async () => (await suite.keys()).length === 1);
   await suite.lose();
   expect(await text(suite, "cat kept")).toBe("kept\n");
+});
+
+test("whoever looks at a sandbox again and again does not keep it awake", async () => {
+  await using sandboxes = await startLocalSandboxes({ idleMs: 1_000 });
+  await run(sandboxes.open({ id: "looked-at" }), "sleep 600 > /dev/null 2>&1 &");
+  const { runtime, secret, logged } = sandboxes;
+  const workspace = createLocalWorkspaces({ runtimeUrl: runtime.url, secret }, fetch)("looked-at");
+  expect(await workspace.look()).toMatchObject({ state: "ready", isBusy: true, unreadable: 0 });
+  await until(async () => {
+    await workspace.look();
+    return logged.some((line) => line.includes("nothing was asked of it"));
+  });
+});
+
+test("what its user cannot read is said to be in no snapshot", async () => {
+  await using suite = await startSnapshotSuite(BY_HAND);
+  await text(suite, "mkdir shut; touch shut/in a b; chmod 0 a shut");
+  expect(await suite.remote.saveSnapshot()).toBe(true);
+  expect((await suite.remote.sandbox.status()).notes).toContainEqual(expect.stringMatching(/^2 files or folders/));
+  await suite.lose();
+  expect(await text(suite, "ls")).toBe("b\nfiles\n");
 });

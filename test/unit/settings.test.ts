@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
+import { SettingsError, durationMs, parseSettings } from "../../servers/shared/settings.ts";
 
 const LOCAL = {
   PUBLIC_URL: "http://localhost:8717",
@@ -100,6 +100,12 @@ test("how long a container idles is a number with its unit, and its size one of 
     ]);
   }
   expect(problemsOf({ ...DEPLOYED, SANDBOX_INSTANCE_TYPE: "huge" })).toHaveLength(1);
+});
+
+test("how long a change may be in no snapshot is a number with its unit, too", () => {
+  expect(durationMs(parseSettings(DEPLOYED).SNAPSHOT_AFTER)).toBe(30_000);
+  expect(["5s", "15m", "2h"].map(durationMs)).toEqual([5_000, 900_000, 7_200_000]);
+  expect(problemsOf({ ...DEPLOYED, SNAPSHOT_AFTER: "0s" })).toHaveLength(1);
 });
 
 describe("the sandbox's secrets", () => {
