@@ -4,6 +4,8 @@ import { Agent, request } from "node:http";
 export interface Task {
   readonly name: string;
   readonly run: () => Promise<void>;
+  /** What comes before each time and is not timed; for one client. */
+  readonly prepare?: () => Promise<void>;
 }
 
 export interface Latencies {
@@ -34,12 +36,13 @@ export async function measure(tasks: readonly Task[], options: LoadOptions): Pro
   return new Map([...times].map(([name, taken]) => [name, summarize(taken)]));
 }
 
-async function runMany({ run }: Task, { clients, perRound }: LoadOptions): Promise<number[]> {
+async function runMany({ run, prepare }: Task, { clients, perRound }: LoadOptions): Promise<number[]> {
   const taken: number[] = [];
   let begun = 0;
   const client = async (): Promise<void> => {
     while (begun < perRound) {
       begun += 1;
+      await prepare?.();
       const startedMs = performance.now();
       await run();
       taken.push(performance.now() - startedMs);
