@@ -5,6 +5,7 @@ import { measure } from "./load.ts";
 import { type Door, EXEC_TRUE, RUN_SUM, call, send } from "./mcp-requests.ts";
 import { mostMemory } from "../support/most-memory.ts";
 import { memoryMb, pick, processTree } from "../support/process-tree.ts";
+import { measureSnapshots } from "./snapshots.ts";
 import { type Row, describe, of, versus } from "./table.ts";
 
 /** Kept from run to run. */
@@ -25,6 +26,7 @@ export async function measureSandbox(suite: Door, launcher: number | undefined):
   const rows = await compareCommands(suite);
   rows.push(await runCode(suite), await sleepInParallel(suite));
   rows.push(...(await printGigabyte(suite, launcher)), ...(await keepContexts(suite, launcher)));
+  rows.push(...(await measureSnapshots()));
   return rows;
 }
 
