@@ -10,7 +10,7 @@ import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./sto
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
-import type { TrashRow } from "./trash-table.ts";
+import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
 export interface AuditRow {
@@ -196,8 +196,8 @@ export class Account extends DurableObject<AccountEnv> {
     return state;
   }
 
-  listTrash(below: string | undefined, limit: number): TrashRow[] {
-    return this.#storage.trash.list(below, limit);
+  listTrash(query: TrashQuery): TrashRow[] {
+    return this.#storage.trash.list(query);
   }
 
   findTrash(what: { readonly id: string } | { readonly path: string }): TrashRow | undefined {

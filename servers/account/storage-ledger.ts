@@ -34,6 +34,8 @@ export const CHANGE_ENDS_AFTER_MS = 10 * 60_000;
 const GIVEN_UP_ENDS_AFTER_MS = 30_000;
 /** Whoever deletes waits for writers that are younger: every call ends within a minute. */
 const WRITER_ENDS_AFTER_MS = 60_000;
+/** But a link's upload takes what its sender's line takes: whoever writes more than this is waited for to the end. */
+const LARGE_BYTES = 1024 * 1024;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS storage (
@@ -141,8 +143,9 @@ export class StorageLedger {
   /** Whether somebody else may be putting a file there right now. */
   isBeingWritten(path: string, exceptId: string, nowMs: number): boolean {
     const rows = this.#sql.exec(
-      "SELECT 1 FROM changes WHERE path = ? AND writes = 1 AND id <> ? AND given_up_at_ms IS NULL AND began_at_ms > ?",
-      ...[path, exceptId, nowMs - WRITER_ENDS_AFTER_MS],
+      `SELECT 1 FROM changes WHERE path = ? AND writes = 1 AND id <> ? AND given_up_at_ms IS NULL
+         AND (began_at_ms > ? OR grows_bytes > ?)`,
+      ...[path, exceptId, nowMs - WRITER_ENDS_AFTER_MS, LARGE_BYTES],
     );
     return rows.toArray().length > 0;
   }

@@ -9,6 +9,14 @@ export interface TrashRow {
   readonly atMs: number;
 }
 
+export interface TrashQuery {
+  /** A file, or a folder with all that it holds. */
+  readonly below?: string;
+  /** Only what each file was when it was deleted last, and nothing of those that were replaced since. */
+  readonly isLast?: boolean;
+  readonly limit: number;
+}
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS trash (
     id TEXT PRIMARY KEY, path TEXT NOT NULL, size_bytes INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL
@@ -34,6 +42,10 @@ const record = z
   }));
 
 const NEWEST = "ORDER BY at_ms DESC, rowid DESC LIMIT ?";
+const IS_LAST = `reason = 'deleted' AND NOT EXISTS (
+  SELECT 1 FROM trash AS later
+  WHERE later.path = trash.path AND (later.at_ms, later.rowid) > (trash.at_ms, trash.rowid)
+)`;
 
 /** What is in one person's trash. The bytes are in R2, with the same facts in their metadata. */
 export class TrashTable {
@@ -44,12 +56,14 @@ export class TrashTable {
     sql.exec(SCHEMA);
   }
 
-  /** Newest first; `below` keeps it to a file, or to all that a folder holds. */
-  list(below: string | undefined, limit: number): TrashRow[] {
-    if (below === undefined) return this.#rows(`SELECT * FROM trash ${NEWEST}`, limit);
+  /** Newest first. */
+  list({ below, isLast = false, limit }: TrashQuery): TrashRow[] {
+    const which = isLast ? IS_LAST : "true";
+    if (below === undefined) return this.#rows(`SELECT * FROM trash WHERE ${which} ${NEWEST}`, limit);
     // "0" comes right after "/".
     const within = [below, `${below}/`, `${below}0`];
-    return this.#rows(`SELECT * FROM trash WHERE path = ? OR (path > ? AND path < ?) ${NEWEST}`, ...within, limit);
+    const isWithin = "(path = ? OR (path > ? AND path < ?))";
+    return this.#rows(`SELECT * FROM trash WHERE ${isWithin} AND ${which} ${NEWEST}`, ...within, limit);
   }
 
   find(what: { readonly id: string } | { readonly path: string }): TrashRow | undefined {

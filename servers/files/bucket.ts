@@ -73,12 +73,15 @@ export async function put(
   if (content instanceof Uint8Array) return await bucket.put(key, content, options);
   // R2 takes a stream only with a known length; FixedLengthStream also fails where the body is not that long.
   const { readable, writable } = new FixedLengthStream(content.sizeBytes);
-  const refused = new AbortController();
-  const piped = content.body.pipeTo(writable, { signal: refused.signal });
-  // A body that fails makes the put fail; a put that is refused does not read the body.
+  const unread = new AbortController();
+  const piped = content.body.pipeTo(writable, { signal: unread.signal });
+  // A body that fails makes the put fail; a put that fails or is refused leaves the body to be let go of.
   piped.catch(() => undefined);
-  const object = await bucket.put(key, readable, options);
-  if (object === null) refused.abort();
-  else await piped;
-  return object;
+  try {
+    const object = await bucket.put(key, readable, options);
+    if (object !== null) await piped;
+    return object;
+  } finally {
+    unread.abort();
+  }
 }

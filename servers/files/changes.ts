@@ -1,6 +1,6 @@
 import type { StorageState } from "../account/storage-keeper.ts";
 import type { ChangeOutcome, FileChange } from "../account/storage-ledger.ts";
-import type { TrashRow } from "../account/trash-table.ts";
+import type { TrashQuery, TrashRow } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { reach } from "./bucket.ts";
 
@@ -15,7 +15,7 @@ export interface FilesAccount {
     outcome: ChangeOutcome,
   ): Promise<"deleted" | "changed" | "busy">;
   storageState(userId: string): Promise<StorageState>;
-  listTrash(below: string | undefined, limit: number): Promise<readonly TrashRow[]>;
+  listTrash(query: TrashQuery): Promise<readonly TrashRow[]>;
   findTrash(what: { readonly id: string } | { readonly path: string }): Promise<TrashRow | undefined>;
   emptyTrash(id?: string): Promise<{ readonly versions: number; readonly freedBytes: number }>;
 }

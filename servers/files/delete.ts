@@ -5,9 +5,6 @@ import { normalizeFolder } from "../shared/paths.ts";
 import { MAX_BATCH, failureFields, tellFailures, workThrough } from "./batch.ts";
 import { take } from "./walk.ts";
 
-/** Versions in the trash that one call looks at. */
-const MAX_TRASHED = 1_000;
-
 const output = z.object({
   deleted: z.number().optional(),
   restored: z.array(z.string()).optional(),
@@ -74,21 +71,18 @@ async function removeFolder(path: string, context: ToolContext): Promise<Done> {
   throw new ToolError("not_found", `There is no folder ${folder}; files_list shows what there is.`);
 }
 
-/** The newest version of each file that was deleted in the folder, unless there is one by its name again. */
+/** What each file that was deleted in the folder was last, unless there is one by its name again. */
 async function restoreFolder(folder: string, context: ToolContext): Promise<Done> {
   const { files } = context;
-  const trashed = await files.listTrash({ limit: MAX_TRASHED, ...(folder === "" ? {} : { below: folder }) });
-  const newest = new Map(trashed.toReversed().map((version) => [version.path, version]));
-  const chosen = [...newest.values()].filter(({ reason }) => reason === "deleted");
-  if (chosen.length === 0) {
+  const trashed = await files.listTrash({ below: folder, isLast: true, limit: MAX_BATCH + 1 });
+  if (trashed.length === 0) {
     throw new ToolError("not_found", `Nothing of ${folder} is in the trash; files_list shows what is.`);
   }
   const restored: string[] = [];
-  const batch = await workThrough(chosen.slice(0, MAX_BATCH), context, async ({ id }) => {
+  const batch = await workThrough(trashed.slice(0, MAX_BATCH), context, async ({ id }) => {
     restored.push((await files.restore({ id })).path);
   });
-  const isRest = batch.reached < chosen.length || trashed.length === MAX_TRASHED;
   // What cannot be restored stays in the trash: calling again is of use only where something could.
-  const hasMore = isRest && restored.length > 0;
+  const hasMore = batch.reached < trashed.length && restored.length > 0;
   return { output: { restored: restored.toSorted(), ...tellFailures(batch), ...(hasMore ? { has_more: true } : {}) } };
 }

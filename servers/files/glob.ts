@@ -25,13 +25,12 @@ export function parseGlob(glob: string): Glob {
   const wild = chars.findIndex((char) => "*?{".includes(char));
   const literal = chars.slice(0, wild === -1 ? chars.length : wild).join("");
   const folder = literal.slice(0, literal.lastIndexOf("/") + 1);
-  const steps = compile(chars);
   const rest = chars.slice(folder.length).join("");
   return {
     folder,
     namePrefix: literal.slice(folder.length),
     isDeep: rest.includes("/") || rest.includes("**"),
-    matches: (path) => run(steps, path),
+    matches: createMatcher(compile(chars)),
   };
 }
 
@@ -70,32 +69,68 @@ function compile(chars: readonly string[]): Step[] {
   return steps;
 }
 
-function run(steps: readonly Step[], path: string): boolean {
-  let places = spread(steps, [0]);
-  for (const char of path) {
-    const next: number[] = [];
-    for (const place of places) {
-      const step = steps[place];
-      if (step === undefined || step.take === "fork") continue;
-      if (step.take === "rest" || (step.take === "name" && char !== "/")) next.push(place);
-      else if (step.take === "char" ? step.char === char : step.take === "one" && char !== "/") next.push(place + 1);
-    }
-    if (next.length === 0) return false;
-    places = spread(steps, next);
-  }
-  return places.has(steps.length);
+/** Where a path may have led to so far, and what each next character makes of it. */
+interface State {
+  readonly places: readonly number[];
+  readonly next: Map<string, State>;
 }
 
-/** The places with all that are reached from them without taking a character: past forks, and past stars. */
-function spread(steps: readonly Step[], from: readonly number[]): Set<number> {
-  const places = new Set<number>();
+/** As many as are kept: the paths of one listing go through the same few, unless a glob is made to have many. */
+const MAX_STATES = 1_000;
+
+function createMatcher(steps: readonly Step[]): (path: string) => boolean {
+  const states = new Map<string, State>();
+  const stateOf = (from: readonly number[]): State => {
+    const places = spread(steps, from);
+    const name = String.fromCharCode(...places);
+    const known = states.get(name);
+    if (known !== undefined) return known;
+    const state = { places, next: new Map() };
+    if (states.size < MAX_STATES) states.set(name, state);
+    return state;
+  };
+  const start = stateOf([0]);
+  return (path) => {
+    let state = start;
+    for (const char of path) {
+      let next = state.next.get(char);
+      if (next === undefined) {
+        next = stateOf(reached(steps, state.places, char));
+        if (states.size < MAX_STATES) state.next.set(char, next);
+      }
+      if (next.places.length === 0) return false;
+      state = next;
+    }
+    return state.places.at(-1) === steps.length;
+  };
+}
+
+/** The places that taking the character leads to. */
+function reached(steps: readonly Step[], places: readonly number[], char: string): number[] {
+  const next: number[] = [];
+  for (const place of places) {
+    const step = steps[place];
+    if (step === undefined || step.take === "fork") continue;
+    if (step.take === "rest" || (step.take === "name" && char !== "/")) next.push(place);
+    else if (step.take === "char" ? step.char === char : step.take === "one" && char !== "/") next.push(place + 1);
+  }
+  return next;
+}
+
+/** The places with all that are reached from them without taking a character: past forks, and past stars. In order. */
+function spread(steps: readonly Step[], from: readonly number[]): number[] {
+  const isMet = new Uint8Array(steps.length + 1);
   const left = [...from];
   for (let place = left.pop(); place !== undefined; place = left.pop()) {
-    if (places.has(place)) continue;
-    places.add(place);
+    if (isMet[place] === 1) continue;
+    isMet[place] = 1;
     const step = steps[place];
     if (step?.take === "fork") left.push(...step.to);
     if (step?.take === "name" || step?.take === "rest") left.push(place + 1);
+  }
+  const places: number[] = [];
+  for (let place = 0; place <= steps.length; place++) {
+    if (isMet[place] === 1 && steps[place]?.take !== "fork") places.push(place);
   }
   return places;
 }

@@ -53,7 +53,7 @@ export async function moveFile(
   if (isGone) return infoOf(object, workplace.files);
   throw new ToolError(
     "conflict",
-    `${origin} was changed while it was moved: its new version is still there, the one before is at ${target}.`,
+    `Somebody else changed, moved or deleted ${origin} meanwhile; what it was is at ${target}: look at both before you go on.`,
   );
 }
 

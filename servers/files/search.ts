@@ -139,13 +139,20 @@ function createFindings(query: string, where: "names" | "contents" | "both", fil
 }
 
 function matchingLines(text: string, query: string, fold: (text: string) => string, path: string): Match[] {
-  const lines = text.split("\n").flatMap((line, index) => {
-    const at = fold(line).indexOf(query);
-    return at === -1 ? [] : [{ path, line: index + 1, text: excerpt(line, at) }];
-  });
-  const more = lines.length - MAX_LINES_PER_FILE;
-  const shown = lines.slice(0, MAX_LINES_PER_FILE);
-  return more <= 0 ? shown : [...shown, { path, text: `… ${more} more lines` }];
+  const shown: Match[] = [];
+  let found = 0;
+  // Line by line: all lines of a long file at once would take many times its size.
+  for (let start = 0, line = 1; start <= text.length; line++) {
+    const end = text.indexOf("\n", start);
+    const stop = end === -1 ? text.length : end;
+    const content = text.slice(start, stop);
+    const at = fold(content).indexOf(query);
+    if (at !== -1) found += 1;
+    if (at !== -1 && shown.length < MAX_LINES_PER_FILE) shown.push({ path, line, text: excerpt(content, at) });
+    start = stop + 1;
+  }
+  const more = found - shown.length;
+  return more === 0 ? shown : [...shown, { path, text: `… ${more} more lines` }];
 }
 
 /** The line, or so much of it around what was found. */

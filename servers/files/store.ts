@@ -1,3 +1,4 @@
+import type { TrashQuery } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { filesPrefix, normalizePath, trashPrefix } from "../shared/paths.ts";
 import { contentOf, hold, infoOf, mimeTypeOf, reach, sizeOf } from "./bucket.ts";
@@ -110,8 +111,8 @@ export interface FileStore {
   move(from: string, to: string, options?: PlaceOptions): Promise<FileInfo>;
   /** To the trash. Does nothing where there is no such file, or where it no longer has the etag `ifMatch`. */
   remove(path: string, options?: { readonly ifMatch?: string }): Promise<void>;
-  /** What is in the trash, newest first, at most `limit`; `below` keeps it to a file or a folder. */
-  listTrash(options: { readonly below?: string; readonly limit: number }): Promise<readonly TrashedFile[]>;
+  /** What is in the trash, newest first. */
+  listTrash(query: TrashQuery): Promise<readonly TrashedFile[]>;
   /** The version `id`, or the newest of `path`, back to where it was. Rejects with `not_found`, and as `copy`. */
   restore(what: { readonly id: string } | { readonly path: string }, options?: PlaceOptions): Promise<FileInfo>;
   /** Removes one version from the trash for good, or all; how many bytes that freed. */
@@ -181,7 +182,7 @@ export function createFileStore(bucket: R2Bucket, userId: string, { account, wai
     copy: async (from, to, options) => await copyFile(workplace, from, to, options),
     move: async (from, to, options) => await moveFile(workplace, from, to, options),
     remove: async (path, options) => await removeFile(workplace, path, options),
-    listTrash: async (options) => await listTrash(workplace, options),
+    listTrash: async (query) => await listTrash(workplace, query),
     restore: async (what, options) => await restoreFile(workplace, what, options),
     emptyTrash: async (id) => await emptyTrash(workplace, id),
     usage: async () => await reach(async () => await account.storageState(userId)),

@@ -1,4 +1,5 @@
 import { withoutTrashNote } from "../account/trash-note.ts";
+import type { TrashQuery } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { normalizePath } from "../shared/paths.ts";
 import { infoOf, reach } from "./bucket.ts";
@@ -9,10 +10,11 @@ import type { FileInfo, PlaceOptions, TrashedFile } from "./store.ts";
 
 export async function listTrash(
   { account }: Workplace,
-  { below, limit }: { readonly below?: string; readonly limit: number },
+  { below = "", ...query }: TrashQuery,
 ): Promise<readonly TrashedFile[]> {
-  const path = below === undefined ? "" : below.replace(/^\/+|\/+$/g, "");
-  const rows = await reach(async () => await account.listTrash(path === "" ? undefined : normalizePath(path), limit));
+  const path = below.replace(/^\/+|\/+$/g, "");
+  const within = path === "" ? {} : { below: normalizePath(path) };
+  const rows = await reach(async () => await account.listTrash({ ...query, ...within }));
   return rows.map(({ atMs, ...version }) => ({ ...version, trashedAt: new Date(atMs) }));
 }
 

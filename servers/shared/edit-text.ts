@@ -3,6 +3,8 @@ import { ToolError } from "./errors.ts";
 
 /** Comparing costs the square of it; the edit itself is done whatever it comes to. */
 const MAX_CHANGED_LINES = 2_000;
+/** What is short, there often, and replaced by something long comes to more than there is memory. */
+const MAX_CHARS = 12_000_000;
 
 export interface TextEdit {
   readonly path: string;
@@ -12,7 +14,7 @@ export interface TextEdit {
   readonly all: boolean;
 }
 
-/** The text after the edit. Rejects with `not_found` and `conflict` where the old text is not there once. */
+/** The text after the edit. Throws `not_found` and `conflict` where the old text is not there once. */
 export function editText(before: string, { path, old, replacement, all }: TextEdit): string {
   const parts = before.split(old);
   const found = parts.length - 1;
@@ -30,6 +32,12 @@ export function editText(before: string, { path, old, replacement, all }: TextEd
     throw new ToolError(
       "conflict",
       `The old text is ${found} times in ${path}; take in lines around it until it is there once, or set all.`,
+    );
+  }
+  if (before.length + found * (replacement.length - old.length) > MAX_CHARS) {
+    throw new ToolError(
+      "too_large",
+      `${path} would have over ${MAX_CHARS} characters; replace by less, or less often.`,
     );
   }
   return parts.join(replacement);

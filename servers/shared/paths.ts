@@ -3,6 +3,12 @@ import { ToolError } from "./errors.ts";
 const MAX_PATH_BYTES = 900;
 /** What a disk takes: a longer name could not exist in a sandbox. */
 const MAX_NAME_BYTES = 255;
+/**
+ * What is not seen makes one name look like another: zero-width spaces, fillers, marks of direction. Joiners, selectors
+ * of variants and the tags of flags are part of words and emoji.
+ */
+const INVISIBLE =
+  /[[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\p{Join_Control}\p{Variation_Selector}\u{e0020}-\u{e007f}]]/v;
 const encoder = new TextEncoder();
 
 /** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
@@ -45,10 +51,7 @@ function pathRefusal(path: string): string | undefined {
   if (encoder.encode(path).length > MAX_PATH_BYTES) return `The path is longer than ${MAX_PATH_BYTES} bytes.`;
   if (!path.isWellFormed()) return "The path is not well-formed Unicode.";
   if (/[\p{Cc}\u2028\u2029\ufeff]/u.test(path)) return "The path holds a control character.";
-  // Zero-width spaces and marks of direction make one name look like another; the joiners are part of words and emoji.
-  if (/[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\p{Noncharacter_Code_Point}]/u.test(path)) {
-    return "The path holds an invisible character.";
-  }
+  if (INVISIBLE.test(path)) return "The path holds an invisible character.";
   if (path.includes("\\")) return "The path holds a backslash.";
   if (path.endsWith("/")) return "The path ends in a slash, so it names a folder and no file.";
   for (const name of path.split("/")) {

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseGlob } from "../../servers/files/glob.ts";
 
@@ -34,6 +35,23 @@ describe("a glob", () => {
   test("that would make a backtracking matcher despair is walked once", () => {
     const { matches } = parseGlob(`${"*a".repeat(75)}b`);
     expect(matches("a".repeat(900))).toBe(false);
+  });
+
+  test("matches what the same pattern as a regular expression matches, one path after the other", () => {
+    const regex = (glob: string): RegExp => {
+      const spelled: Readonly<Record<string, string>> = { "**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]" };
+      return new RegExp(`^${glob.replaceAll(/\*\*\/|\*\*|\*|\?/g, (wild) => spelled[wild] ?? wild)}$`);
+    };
+    const glob = fc.array(fc.constantFrom("a", "b", "/", "?", "*", "**", "**/"), { minLength: 1, maxLength: 8 });
+    const paths = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "/"), maxLength: 12 }), { maxLength: 20 });
+    fc.assert(
+      fc.property(glob, paths, (parts, some) => {
+        // A leading slash is dropped.
+        const joined = `a${parts.join("")}`;
+        const { matches } = parseGlob(joined);
+        expect(some.filter(matches)).toEqual(some.filter((path) => regex(joined).test(path)));
+      }),
+    );
   });
 
   test("with a brace left open is refused", () => {

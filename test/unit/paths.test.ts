@@ -12,6 +12,7 @@ describe("workspace paths", () => {
     ["wait….txt", "wait….txt"],
     ["½ and ﬀ.md", "½ and ﬀ.md"],
     ["👩‍👩‍👧.png", "👩‍👩‍👧.png"],
+    ["❤️ 🏴󠁧󠁢󠁥󠁮󠁧󠁿.png", "❤️ 🏴󠁧󠁢󠁥󠁮󠁧󠁿.png"],
     ["é".repeat(127), "é".repeat(127)],
   ])("%j is kept as %j", (input, path) => {
     expect(normalizePath(input)).toBe(path);
@@ -41,6 +42,9 @@ describe("workspace paths", () => {
     "a／b",
     "a＼b",
     "a\u200bb",
+    "a\u061cb",
+    "a\u3164b",
+    "a\u180eb",
     "gpj\u202e.exe",
     "a\u{10ffff}b",
     "a\u0085b",

@@ -74,6 +74,17 @@ test("a body that ends early, goes on too long or breaks is an error, and leaves
   expect(await contentOf(userId)).toEqual({ "a.bin": "old" });
 });
 
+test("a body that R2 does not take is let go of", async () => {
+  const letGo = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array(1_000)),
+    cancel: () => letGo.resolve(),
+  });
+  const files = openFiles("refuser", { bucket: failingBucket((method) => method === "put") });
+  await expect(files.write("a.bin", { body, sizeBytes: 2_000_000 })).rejects.toMatchObject({ code: "unavailable" });
+  await letGo.promise;
+});
+
 test("without an answer of the account nothing is written", async () => {
   const userId = "no-account";
   const account = accountThat(async () => await Promise.reject(new Error("Network connection lost.")));

@@ -158,6 +158,22 @@ describe("the account's alarm", () => {
     },
   );
 
+  test("a file is not deleted under a large write that takes minutes; a small one that old has died", async () => {
+    const [userId, account] = ["slow-writer", accountOf("slow-writer")];
+    const files = openFiles(userId);
+    const deletion = { path: "a.bin", etag: (await files.write("a.bin", "old")).etag };
+    const begin = async (id: string, growsBytes: number): Promise<void> => {
+      await account.beginChange({ id, userId, path: "a.bin", growsBytes, writes: true });
+      await sql(userId, "UPDATE changes SET began_at_ms = began_at_ms - 120000");
+    };
+    await begin("large", 90_000_000);
+    expect(await account.deleteFile("deleting", deletion, { filesBytes: -3 })).toBe("busy");
+    expect(await textOf((await files.read("a.bin")).body)).toBe("old");
+    await account.finishChange("large", { filesBytes: 0 });
+    await begin("small", 1_000);
+    expect(await account.deleteFile("deleting", deletion, { filesBytes: -3 })).toBe("deleted");
+  });
+
   test("an account that dies before it has written the end of a change finds it again", async () => {
     const [userId, account] = ["forgetful", accountOf("forgetful")];
     await openFiles(userId).usage();

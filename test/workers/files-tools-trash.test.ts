@@ -1,7 +1,9 @@
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { take } from "../../servers/files/walk.ts";
 import { type Person, personOf } from "./files-suite.ts";
+import { accountOf } from "./open-files.ts";
 
 const trashSchema = z.object({
   trash: z.array(z.object({ id: z.string(), path: z.string(), reason: z.string(), size_bytes: z.number() })),
@@ -122,6 +124,19 @@ describe("files_delete", () => {
     expect(await call("files_delete", { path: "nothing/" })).toMatch(/^not_found: /);
     expect(await call("files_delete", { path: "nothing/", restore: true })).toMatch(/^not_found: /);
     expect(await call("files_delete", { path: "/" })).toMatch(/^invalid_input: That is the whole workspace/);
+  });
+
+  test("takes back a folder in which much has been replaced since", async () => {
+    const { call, files } = personOf("delete-7");
+    for (const path of ["a/1", "a/log"]) await files.write(path, "old");
+    await call("files_delete", { path: "a/" });
+    await files.write("a/log", "new");
+    const replace = `
+      INSERT INTO trash
+      WITH RECURSIVE version (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM version WHERE n < 1200)
+      SELECT 'v' || n, 'a/log', 1, 'replaced', (SELECT max(at_ms) FROM trash) + n FROM version`;
+    await runInDurableObject(accountOf("delete-7"), (_, { storage }) => void storage.sql.exec(replace));
+    expect(await call("files_delete", { path: "a/", restore: true })).toEqual({ restored: ["a/1"] });
   });
 
   test("empties the trash for good, one version or all, and never somebody else's", async () => {

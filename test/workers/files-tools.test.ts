@@ -225,6 +225,15 @@ describe("files_search", () => {
     });
   });
 
+  test("shows the first lines of a file in which many match, and how many more there are", async () => {
+    const { call, files } = personOf("search-4");
+    await files.write("many.log", "match\n".repeat(300_000));
+    const { matches } = searchSchema.parse(await call("files_search", { query: "match", in: "contents" }));
+    expect(matches).toHaveLength(11);
+    expect(matches.at(9)).toEqual({ path: "many.log", line: 10, text: "match" });
+    expect(matches.at(10)).toEqual({ path: "many.log", text: "… 299990 more lines" });
+  });
+
   test("reads a bounded number of bytes a call, and finds everything once over several", async () => {
     const { call, files } = personOf("search-3");
     for (let index = 0; index < 20; index++) {

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { FileStore } from "../../servers/files/store.ts";
 import { trashPrefix } from "../../servers/shared/paths.ts";
-import { openFiles, textOf } from "./open-files.ts";
+import { openFiles, textOf, watchBucket } from "./open-files.ts";
 
 async function read(files: FileStore, path: string): Promise<string> {
   return await textOf((await files.read(path)).body);
@@ -183,6 +183,22 @@ describe("copying and moving", () => {
     expect(await read(files, "far/away.bin")).toBe("a".repeat(1024 * 1024 + 1));
     expect(await files.listTrash({ limit: 10 })).toEqual([]);
     expect(await files.usage()).toMatchObject({ filesBytes: 1024 * 1024 + 1, trashBytes: 0 });
+  });
+
+  test("of two moves of a file at once, the one that comes second says that it is gone and where it is now", async () => {
+    const files = openFiles("two-movers");
+    await files.write("a.txt", "a");
+    const bucket = watchBucket(async (method, key) => {
+      if (method === "put" && key === `${files.prefix}second.txt`) await files.move("a.txt", "first.txt");
+    });
+    const second = openFiles("two-movers", { bucket }).move("a.txt", "second.txt");
+    await expect(second).rejects.toMatchObject({
+      code: "conflict",
+      message: expect.stringMatching(/^Somebody else changed, moved or deleted a\.txt meanwhile.* at second\.txt/),
+    });
+    const { files: all } = await files.list({ folder: "", recursive: true, limit: 100 });
+    expect(all.map(({ path }) => path)).toEqual(["first.txt", "second.txt"]);
+    expect(await files.usage()).toMatchObject({ filesBytes: 2, trashBytes: 0 });
   });
 
   test("places that cannot be are refused by what is wrong with them, and nothing changes", async () => {
