@@ -65,7 +65,8 @@ async function removeFolder(path: string, context: ToolContext): Promise<Done> {
     const batch = await workThrough(entries, context, async (entry) => {
       await context.files.remove(entry.path);
     });
-    const hasMore = batch.reached < entries.length || cursor !== undefined;
+    // Where nothing could be deleted, calling again is of no use.
+    const hasMore = batch.done > 0 && (batch.reached < entries.length || cursor !== undefined);
     return { output: { deleted: batch.done, ...tellFailures(batch), ...(hasMore ? { has_more: true } : {}) } };
   }
   throw new ToolError("not_found", `There is no folder ${folder}; files_list shows what there is.`);
