@@ -68,7 +68,7 @@ export class Staging {
       throw new ToolError("limit_reached", `${MAX_OPEN_UPLOADS} uploads are under way; finish some of them first.`);
     }
     if (reservation === "no_room") {
-      throw new ToolError("limit_reached", "There is no room for a file of that size; ask for some to be made.");
+      throw noRoom();
     }
   }
 
@@ -171,8 +171,17 @@ export class Staging {
   }
 
   async #write(path: string, content: Uint8Array | SizedStream): Promise<FileInfo> {
-    return await this.#files.write(path, content, { madeBy: { link: this.#from.linkId } });
+    try {
+      return await this.#files.write(path, content, { madeBy: { link: this.#from.linkId } });
+    } catch (failure) {
+      // How full the workspace is, the link's holder is not to know.
+      throw failure instanceof ToolError && failure.code === "limit_reached" ? noRoom() : failure;
+    }
   }
+}
+
+function noRoom(): ToolError {
+  return new ToolError("limit_reached", "There is no room for a file of that size; ask for some to be made.");
 }
 
 /** So many bytes, or, at the end of the body, what is left of it. */

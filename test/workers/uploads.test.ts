@@ -315,6 +315,20 @@ describe("a link for a folder", () => {
     expect(await keysOf(suite)).toHaveLength(4);
   });
 
+  test("tells nobody how full the workspace is that has no room for a file", async () => {
+    const suite = linkSuite("no-room");
+    await suite.files.write("a.txt", "a");
+    const { url } = await suite.link("inbox/", "upload");
+    await runInDurableObject(suite.account, (_account, { storage }) => {
+      storage.sql.exec("UPDATE storage SET files_bytes = 10240 * 1024 * 1024, recount_at_ms = NULL");
+    });
+    const refused = await suite.open(`${url}b.txt`, { method: "PUT", body: "b" });
+    expect([refused.status, await textOf(refused)]).toEqual([
+      507,
+      "There is no room for a file of that size; ask for some to be made.\n",
+    ]);
+  });
+
   test("lets in so many and no more", async () => {
     const suite = linkSuite("crowd");
     const { url, id } = await suite.link("inbox/", "upload");
