@@ -38,8 +38,11 @@ function pathRefusal(path: string): string | undefined {
   if (encoder.encode(path).length > MAX_PATH_BYTES) return `The path is longer than ${MAX_PATH_BYTES} bytes.`;
   if (!path.isWellFormed()) return "The path is not well-formed Unicode.";
   if (/[\p{Cc}\u2028\u2029\ufeff]/u.test(path)) return "The path holds a control character.";
-  // Zero-width spaces and marks of direction make one name look like another; the joiners are part of words and emoji.
-  if (/[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\p{Noncharacter_Code_Point}]/u.test(path)) {
+  // What is not seen makes one name look like another, and spells words for a model alone. Joiners and variation
+  // selectors are part of words and emoji.
+  if (
+    /[[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\u200c\u200d\p{Variation_Selector}]]/v.test(path)
+  ) {
     return "The path holds an invisible character.";
   }
   if (path.includes("\\")) return "The path holds a backslash.";

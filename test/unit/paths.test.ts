@@ -15,6 +15,7 @@ describe("workspace paths", () => {
     ["wait….txt", "wait….txt"],
     ["½ and ﬀ.md", "½ and ﬀ.md"],
     ["👩‍👩‍👧.png", "👩‍👩‍👧.png"],
+    ["❤️.png", "❤️.png"],
     ["é".repeat(127), "é".repeat(127)],
   ])("%j is kept as %j", (input, path) => {
     expect(normalizePath(input)).toBe(path);
@@ -45,6 +46,10 @@ describe("workspace paths", () => {
     "a＼b",
     "a\u200bb",
     "gpj\u202e.exe",
+    "a\u061cb",
+    "a\u115fb",
+    "a\u3164b",
+    "a\u{e0041}b",
     "a\u{10ffff}b",
     "a\u0085b",
     "é".repeat(128),
