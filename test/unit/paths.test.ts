@@ -8,6 +8,9 @@ describe("workspace paths", () => {
   test.each([
     ["reports/summary.html", "reports/summary.html"],
     ["/reports/summary.html", "reports/summary.html"],
+    ["/workspace/files/reports/summary.html", "reports/summary.html"],
+    ["/workspace/reports/summary.html", "workspace/reports/summary.html"],
+    ["workspace/files/a.txt", "workspace/files/a.txt"],
     ["cafe\u0301.txt", "caf\u00e9.txt"],
     ["a b/ü/文.md", "a b/ü/文.md"],
     ["...", "..."],
@@ -68,6 +71,14 @@ describe("workspace paths", () => {
   test("a person's prefix is not the beginning of another's", () => {
     expect(filesPrefix("u10").startsWith(filesPrefix("u1"))).toBe(false);
     expect(trashPrefix("u1").startsWith(filesPrefix("u1"))).toBe(false);
+  });
+
+  test("a folder is named as a sandbox names it, too", () => {
+    expect(["/workspace/files", "/workspace/files/", "/workspace/files/a/"].map(normalizeFolder)).toEqual([
+      "",
+      "",
+      "a/",
+    ]);
   });
 
   test("a folder is a prefix that ends in one slash, and the top is empty", () => {
