@@ -8,8 +8,10 @@ export function say(status: number, line: string, headers: Readonly<Record<strin
 }
 
 /** One answer for a wrong, expired, revoked or orphaned link: which of them it is, is nobody's business. */
+export const GONE = "This link does not work, or no longer. Ask for a new one.";
+
 export function gone(): Response {
-  return say(404, "This link does not work, or no longer. Ask for a new one.");
+  return say(404, GONE);
 }
 
 export function methodNotAllowed(line: string, allowed: string): Response {

@@ -3,7 +3,8 @@ import type { Account } from "../account/account.ts";
 import { MAX_OPEN_UPLOADS, type OpenUpload, type UploadedPart, removeFromBucket } from "../account/uploads.ts";
 import { ToolError } from "../shared/errors.ts";
 import { contentOf, reach } from "./bucket.ts";
-import type { FileInfo, FileStore } from "./store.ts";
+import { GONE } from "./link-answers.ts";
+import type { FileInfo, FileStore, SizedStream } from "./store.ts";
 
 /** How long each part is but the last: R2 takes nothing else, and Cloudflare no request over 100 MB. */
 export const PART_BYTES = 32 * 1024 * 1024;
@@ -11,6 +12,8 @@ export const PART_BYTES = 32 * 1024 * 1024;
 export const MAX_UPLOAD_BYTES = 4 * 1024 ** 3;
 /** Of a body whose length nobody knows, so much is held at a time; R2 takes no part under 5 MiB but the last. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
+/** A body of known length is held up to this, and above it kept in the bucket until it is whole. */
+const MAX_HELD_BYTES = 1024 * 1024;
 
 /** An upload that is under way, and what of it has arrived. */
 export interface StagedUpload {
@@ -65,7 +68,7 @@ export class Staging {
       throw new ToolError("limit_reached", `${MAX_OPEN_UPLOADS} uploads are under way; finish some of them first.`);
     }
     if (reservation === "no_room") {
-      throw new ToolError("limit_reached", "There is no room for a file of that size; ask for some to be made.");
+      throw noRoom();
     }
   }
 
@@ -87,9 +90,10 @@ export class Staging {
   /** Puts the file in its place. Cut off at any moment, it can be called again. */
   async complete({ upload, parts }: StagedUpload): Promise<FileInfo> {
     await this.#join(upload, parts);
+    await this.#assertOpen();
     const whole = await reach(() => this.#bucket.get(upload.key));
     if (whole === null) throw new ToolError("not_found", "There is no such upload under way; begin a new one.");
-    const file = await this.#files.write(upload.path, contentOf(whole), { madeBy: { link: upload.linkId } });
+    const file = await this.#write(upload.path, contentOf(whole));
     await this.remove(upload);
     return file;
   }
@@ -110,31 +114,44 @@ export class Staging {
     if (await removeFromBucket(this.#bucket, upload)) await this.#account.endUpload(upload.id);
   }
 
-  /** Takes a body whose length nobody knows, a piece at a time. */
-  async receive(path: string, body: ReadableStream): Promise<FileInfo> {
-    const reader = body.getReader({ mode: "byob" });
-    const first = await readPiece(reader);
-    if (first.length < CHUNK_BYTES) {
-      return await this.#files.write(path, first, { madeBy: { link: this.#from.linkId } });
+  /**
+   * Takes a whole body, whether it says how long it is or not. It may take its sender hours to come in: it holds up
+   * nothing of the person's meanwhile, and whether the link still works is asked again when all of it is there.
+   */
+  async receive(path: string, body: ReadableStream, sizeBytes?: number): Promise<FileInfo> {
+    if (sizeBytes !== undefined && sizeBytes > MAX_HELD_BYTES) {
+      return await this.#receiveAside(path, sizeBytes, async (upload) => await this.putPart(upload, 1, body));
     }
-    const upload = await this.begin(path, CHUNK_BYTES);
+    const reader = body.getReader({ mode: "byob" });
+    const first = await readPiece(reader, sizeBytes ?? CHUNK_BYTES);
+    if (first.length < CHUNK_BYTES) {
+      await this.#assertOpen();
+      return await this.#write(path, first);
+    }
+    return await this.#receiveAside(path, CHUNK_BYTES, async (upload) => {
+      await this.#receiveParts(upload, first, reader);
+    });
+  }
+
+  async #receiveAside(
+    path: string,
+    sizeBytes: number,
+    receiveParts: (upload: OpenUpload) => Promise<void>,
+  ): Promise<FileInfo> {
+    const upload = await this.begin(path, sizeBytes);
     try {
-      const parts = await this.#receiveParts(upload, first, reader);
-      return await this.complete({ upload, parts });
+      await receiveParts(upload);
+      return await this.complete(await this.find(upload.id));
     } catch (failure) {
       await this.remove(upload);
       throw failure;
     }
   }
 
-  async #receiveParts(
-    upload: OpenUpload,
-    first: Uint8Array,
-    reader: ReadableStreamBYOBReader,
-  ): Promise<readonly UploadedPart[]> {
+  async #receiveParts(upload: OpenUpload, first: Uint8Array, reader: ReadableStreamBYOBReader): Promise<void> {
     let sizeBytes = 0;
     let number = 0;
-    for (let piece = first; piece.length > 0; piece = await readPiece(reader)) {
+    for (let piece = first; piece.length > 0; piece = await readPiece(reader, CHUNK_BYTES)) {
       number += 1;
       sizeBytes += piece.length;
       if (sizeBytes > MAX_UPLOAD_BYTES) {
@@ -144,14 +161,33 @@ export class Staging {
       await this.putPart(upload, number, piece);
       if (piece.length < CHUNK_BYTES) break;
     }
-    return (await this.find(upload.id)).parts;
+  }
+
+  /** A link may have been revoked, or have expired, while its file came in. */
+  async #assertOpen(): Promise<void> {
+    const { linkId, now } = this.#from;
+    const link = await this.#account.findLink(linkId);
+    if (link === undefined || link.expiresAtMs <= now().getTime()) throw new ToolError("not_found", GONE);
+  }
+
+  async #write(path: string, content: Uint8Array | SizedStream): Promise<FileInfo> {
+    try {
+      return await this.#files.write(path, content, { madeBy: { link: this.#from.linkId } });
+    } catch (failure) {
+      // How full the workspace is, the link's holder is not to know.
+      throw failure instanceof ToolError && failure.code === "limit_reached" ? noRoom() : failure;
+    }
   }
 }
 
-/** `CHUNK_BYTES`, or, at the end of the body, what is left of it. */
-async function readPiece(reader: ReadableStreamBYOBReader): Promise<Uint8Array> {
+function noRoom(): ToolError {
+  return new ToolError("limit_reached", "There is no room for a file of that size; ask for some to be made.");
+}
+
+/** So many bytes, or, at the end of the body, what is left of it. */
+async function readPiece(reader: ReadableStreamBYOBReader, bytes: number): Promise<Uint8Array> {
   try {
-    const { value } = await reader.readAtLeast(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES));
+    const { value } = await reader.readAtLeast(bytes, new Uint8Array(bytes));
     return value ?? new Uint8Array();
   } catch (cause) {
     throw new ToolError("cancelled", "The file did not arrive whole; send it again.", { cause });

@@ -100,11 +100,10 @@ async function receive(request: Request, path: string, visit: LinkVisit, staging
   if (Number(length) > MAX_UPLOAD_BYTES) {
     throw new ToolError("too_large", `A file may have ${MAX_UPLOAD_BYTES} bytes; send it in several.`);
   }
+  const { body } = request;
   return await land(visit, path, async () => {
-    if (request.body === null) return await visit.files.write(path, "", { madeBy: { link: visit.link.id } });
-    if (length === null) return await staging.receive(path, request.body);
-    const content = { body: request.body, sizeBytes: Number(length) };
-    return await visit.files.write(path, content, { madeBy: { link: visit.link.id } });
+    if (body === null || length === "0") return await visit.files.write(path, "", { madeBy: { link: visit.link.id } });
+    return await staging.receive(path, body, length === null ? undefined : Number(length));
   });
 }
 

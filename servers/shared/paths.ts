@@ -4,11 +4,13 @@ const MAX_PATH_BYTES = 900;
 /** What a disk takes: a longer name could not exist in a sandbox. */
 const MAX_NAME_BYTES = 255;
 /**
- * What is not seen makes one name look like another: zero-width spaces, fillers, marks of direction. Joiners, selectors
- * of variants and the tags of flags are part of words and emoji.
+ * What is not seen makes one name look like another, and spells words for a model alone: zero-width spaces, fillers,
+ * marks of direction, tags. Joiners and variation selectors are part of words and emoji.
  */
 const INVISIBLE =
-  /[[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\p{Join_Control}\p{Variation_Selector}\u{e0020}-\u{e007f}]]/v;
+  /[[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\p{Join_Control}\p{Variation_Selector}]]/v;
+/** What stands before a path that is written as a command in a sandbox would write it. */
+const SANDBOX_FOLDER = /^\/+(workspace\/files\/+)?/;
 const encoder = new TextEncoder();
 
 /** The prefix of everything that a caller keeps; ends in a slash, so that `u1` never reaches into `u10`. */
@@ -30,10 +32,10 @@ export function trashPrefix(userId: string): string {
 
 /**
  * The one spelling of a workspace path: relative, `/` between names, Unicode NFC, no `.` or `..`, no empty names.
- * A leading `/` is dropped. R2 keys end at 1,024 bytes; 900 leave room for the caller's prefix.
+ * A leading `/` is dropped, and the name that the workspace has in a sandbox with it. R2 keys end at 1,024 bytes; 900 leave room for the caller's prefix.
  */
 export function normalizePath(input: string): string {
-  const path = input.normalize("NFC").replace(/^\/+/, "");
+  const path = input.normalize("NFC").replace(SANDBOX_FOLDER, "");
   const refusal = pathRefusal(path);
   if (refusal !== undefined)
     throw new ToolError("invalid_input", `${refusal} Give a path such as reports/summary.html.`);
@@ -42,8 +44,8 @@ export function normalizePath(input: string): string {
 
 /** A folder as a key prefix: empty for the root, otherwise a normal path with a slash at its end. */
 export function normalizeFolder(input: string): string {
-  const trimmed = input.replace(/^\/+|\/+$/g, "");
-  return trimmed === "" ? "" : `${normalizePath(trimmed)}/`;
+  const trimmed = input.replace(/\/+$/, "");
+  return /^(\/+workspace\/files)?$/.test(trimmed) ? "" : `${normalizePath(trimmed)}/`;
 }
 
 function pathRefusal(path: string): string | undefined {

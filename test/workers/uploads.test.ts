@@ -102,6 +102,69 @@ describe("a link for one file", () => {
   });
 });
 
+describe("while a body comes in slowly", () => {
+  /** A request whose body goes on when `finish` is called. */
+  function slowPut(suite: LinkSuite, url: string, content: Uint8Array, headers: Record<string, string>) {
+    const hasLength = "Content-Length" in headers;
+    const { readable, writable } = hasLength ? new FixedLengthStream(content.length) : new IdentityTransformStream();
+    const writer = writable.getWriter();
+    const answered = suite.open(url, { method: "PUT", body: readable, headers });
+    const begun = writer.write(content.subarray(0, 1));
+    const finish = async (): Promise<Response> => {
+      await begun;
+      // What is refused is not read to its end.
+      writer
+        .write(content.subarray(1))
+        .then(async () => await writer.close())
+        .catch(() => undefined);
+      return await answered;
+    };
+    return { begun, finish };
+  }
+
+  const short = bytes(1_000);
+  const long = bytes(9_000_000);
+
+  test.each([
+    ["short", "its length", short, { "Content-Length": String(short.length) }],
+    ["long", "its length", long, { "Content-Length": String(long.length) }],
+    ["short", "no length", short, {}],
+    ["long", "no length", long, {}],
+  ])("the link is revoked, or expires: a %s one with %s stays out", async (size, told, content, headers) => {
+    const suite = linkSuite(`revoked-${size}-${told.replace(" ", "-")}`);
+    await suite.files.write("a.bin", "old");
+    for (const end of ["revoke", "expire"]) {
+      const link = await suite.link("a.bin", "upload");
+      const put = slowPut(suite, link.url, content, headers);
+      await put.begun;
+      if (end === "revoke") await suite.links.revoke(link.id);
+      else suite.clock.now = new Date(suite.clock.now.getTime() + 3_600_001);
+      expect((await put.finish()).status).toBe(404);
+    }
+    await suite.settle();
+    expect(await contentOf(suite, "a.bin")).toEqual(new TextEncoder().encode("old"));
+    await vi.waitFor(async () => expect(await keysOf(suite)).toEqual(["files/a.bin"]));
+    expect(await suite.files.listTrash({ limit: 10 })).toEqual([]);
+  });
+
+  test.each([
+    ["short", short],
+    ["long", long],
+  ])("of a %s one, the person can move and delete the file that it is to replace", async (size, content) => {
+    const suite = linkSuite(`slow-${size}`);
+    await suite.files.write("a.bin", "old");
+    const { url } = await suite.link("a.bin", "upload");
+    const put = slowPut(suite, url, content, { "Content-Length": String(content.length) });
+    await put.begun;
+    await suite.files.move("a.bin", "b.bin");
+    await suite.files.write("a.bin", "new");
+    await suite.files.remove("a.bin");
+    expect((await put.finish()).status).toBe(201);
+    expect(await contentOf(suite, "a.bin")).toEqual(content);
+    expect(await contentOf(suite, "b.bin")).toEqual(new TextEncoder().encode("old"));
+  });
+});
+
 describe("an upload in parts", () => {
   const content = bytes(2 * PART_BYTES + 1_000);
   const parts = [0, 1, 2].map((index) => content.subarray(index * PART_BYTES, (index + 1) * PART_BYTES));
@@ -250,6 +313,20 @@ describe("a link for a folder", () => {
       if (refused !== undefined) expect([name, refused.status]).toEqual([name, expect.toBeOneOf([400, 404])]);
     }
     expect(await keysOf(suite)).toHaveLength(4);
+  });
+
+  test("tells nobody how full the workspace is that has no room for a file", async () => {
+    const suite = linkSuite("no-room");
+    await suite.files.write("a.txt", "a");
+    const { url } = await suite.link("inbox/", "upload");
+    await runInDurableObject(suite.account, (_account, { storage }) => {
+      storage.sql.exec("UPDATE storage SET files_bytes = 10240 * 1024 * 1024, recount_at_ms = NULL");
+    });
+    const refused = await suite.open(`${url}b.txt`, { method: "PUT", body: "b" });
+    expect([refused.status, await textOf(refused)]).toEqual([
+      507,
+      "There is no room for a file of that size; ask for some to be made.\n",
+    ]);
   });
 
   test("lets in so many and no more", async () => {
