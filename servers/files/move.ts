@@ -82,7 +82,7 @@ export async function withVersion<T>(version: R2ObjectBody, work: () => Promise<
 
 export function assertPlaced(placed: Placed | undefined, path: string): Placed {
   if (placed !== undefined) return placed;
-  throw new ToolError("conflict", `${path} exists already; choose another path, or ask for it to be replaced.`);
+  throw new ToolError("conflict", `${path} exists already; choose another path, or set replace.`);
 }
 
 async function lookAt(

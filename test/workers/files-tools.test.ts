@@ -3,6 +3,7 @@ import * as z from "zod";
 import { describeMemory } from "../../servers/files/memory.ts";
 import { completePath } from "../../servers/files/resources.ts";
 import { type Person, personOf } from "./files-suite.ts";
+import { textOf } from "./open-files.ts";
 
 const pageSchema = z.object({
   folders: z.array(z.string()),
@@ -173,17 +174,29 @@ describe("files_edit", () => {
     expect(await call("files_edit", { path: "bytes", old: "x", new: "y" })).toMatch(/^invalid_input: .* not UTF-8/);
   });
 
-  test("of two at once one is done and the other is told, or both are done: no edit is lost", async () => {
+  test("several at once in different places are all done", async () => {
     const { call, files } = personOf("edit-3");
-    await files.write("both", "one\ntwo\n");
+    const names = ["one", "two", "three", "four", "five"];
+    await files.write("all", names.join("\n"));
+    const edits = names.map(
+      async (name) => await call("files_edit", { path: "all", old: name, new: name.toUpperCase() }),
+    );
+    for (const [index, answer] of (await Promise.all(edits)).entries()) {
+      expect(answer).toContain(`+${names[index]?.toUpperCase()}`);
+    }
+    expect(await textOf((await files.read("all")).body)).toBe(names.join("\n").toUpperCase());
+  });
+
+  test("of two at once in the same place one is done, and the other hears that its text has gone", async () => {
+    const { call, files } = personOf("edit-4");
+    await files.write("same", "one");
     const answers = await Promise.all([
-      call("files_edit", { path: "both", old: "one", new: "ONE" }),
-      call("files_edit", { path: "both", old: "two", new: "TWO" }),
+      call("files_edit", { path: "same", old: "one", new: "first" }),
+      call("files_edit", { path: "same", old: "one", new: "second" }),
     ]);
-    const text = await new Response((await files.read("both")).body).text();
-    const [isFirst, isSecond] = answers.map((answer) => !String(answer).startsWith("conflict: "));
-    expect(isFirst || isSecond).toBe(true);
-    expect([text.includes("ONE"), text.includes("TWO")]).toEqual([isFirst, isSecond]);
+    const text = await textOf((await files.read("same")).body);
+    expect(["first", "second"]).toContain(text);
+    expect(answers.find((answer) => !String(answer).includes(`+${text}`))).toMatch(/^not_found: /);
   });
 });
 
