@@ -136,9 +136,8 @@ if (reason === undefined) {
       expect(await sandbox.signalProcess(processId, "SIGKILL")).toEqual({ stdout: 0, stderr: 0 });
     });
 
-    test("a command with a zero byte or half a character is a result", async () => {
+    test("half a character in a command stands for one that is missing", async () => {
       const sandbox = open();
-      expect((await sandbox.exec(command("echo \0"), quiet())).exitCode).toBe(126);
       expect((await sandbox.exec(command("echo \ud83d"), quiet())).stdout.text).toBe("\ufffd\n");
     });
 

@@ -134,7 +134,12 @@ test("who waits while the sandbox is reset hears that it was, and who comes then
   const code = runCode(sandbox, "import time; time.sleep(60)");
   const { processId } = await run(sandbox, "sleep 60", { waitMs: 300 });
   const reading = read(sandbox, processId, { until: "end", waitMs: 30_000 });
-  await sleep(1_000);
+  const busy = async () => [
+    (await sandbox.listProcesses()).filter(({ isRunning }) => isRunning).length,
+    (await sandbox.listContexts()).map(({ isBusy }) => isBusy),
+  ];
+  await expect.poll(busy, { timeout: 20_000 }).toEqual([2, [true]]);
+  await sleep(300);
   const reset = sandbox.reset();
   const next = Array.from({ length: 4 }, async () => {
     await sleep(5);
