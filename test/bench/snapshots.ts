@@ -23,7 +23,7 @@ with open("table.csv", "wb") as table:
 
 /** As snapshot.sh packs, and as nice. */
 const TAR = "tar --create --file=- --format=posix --numeric-owner --sparse --exclude=./files --exclude=./.cache .";
-const PACK = `${TAR} | zstd -q -1 -T0 -c`;
+const PACK = `${TAR} | zstd -q -T0 -c`;
 const UNPACK = "zstd -q -d -c .cache/packed | tar -C .cache/out --extract --file=-";
 /** 60 % of the speed. */
 const TARGET = Number((1 / 0.6).toFixed(2));
