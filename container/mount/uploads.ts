@@ -1,6 +1,8 @@
 import * as z from "zod";
 import { MAX_OPEN_UPLOADS } from "../../servers/account/uploads.ts";
+import { contentOf } from "../../servers/files/bucket.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
+import { filesOwner, uploadsPrefix } from "../../servers/shared/paths.ts";
 import { readAttributes } from "./attributes.ts";
 import { type Mounted, keyOf } from "./reads.ts";
 import { MADE_BY, copySource, relocate, sizeOf } from "./writes.ts";
@@ -119,16 +121,8 @@ async function placeUploaded(
   try {
     const object = await bucket.get(key);
     if (object === null) throw new Error("An upload that was completed is gone.");
-    // oxlint-disable-next-line typescript/no-unsafe-assignment -- R2 types its body as a stream of any; it is bytes.
-    const body: ReadableStream<Uint8Array> = object.body;
-    await files.write(
-      path,
-      { body, sizeBytes: object.size },
-      {
-        madeBy: { ...MADE_BY, ...upload.attributes },
-        inSteps: true,
-      },
-    );
+    const madeBy = { ...MADE_BY, ...upload.attributes };
+    await files.write(path, contentOf(object), { madeBy, inSteps: true });
   } finally {
     await bucket.delete(key);
     await mounted.account.endUpload(upload.place);
@@ -167,9 +161,8 @@ function resume(mounted: Mounted, { place, uploadId }: Upload): R2MultipartUploa
   return mounted.bucket.resumeMultipartUpload(placeKey(mounted, place), uploadId);
 }
 
-/** Beside the person's files, where nothing lists it. */
 function placeKey({ files }: Mounted, place: string): string {
-  return `${files.prefix.replace(/files\/$/, "uploads/")}${place}`;
+  return uploadsPrefix(filesOwner(files.prefix)) + place;
 }
 
 function encode(value: Upload | Copied): string {

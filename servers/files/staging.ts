@@ -2,6 +2,7 @@ import { randomHex } from "../../auth/secrets.ts";
 import type { Account } from "../account/account.ts";
 import { MAX_OPEN_UPLOADS, type OpenUpload, type UploadedPart, removeFromBucket } from "../account/uploads.ts";
 import { ToolError } from "../shared/errors.ts";
+import { uploadsPrefix } from "../shared/paths.ts";
 import { contentOf, reach } from "./bucket.ts";
 import { GONE } from "./link-answers.ts";
 import type { FileInfo, FileStore, SizedStream } from "./store.ts";
@@ -48,7 +49,7 @@ export class Staging {
   async begin(path: string, sizeBytes: number): Promise<OpenUpload> {
     const { userId, linkId, now } = this.#from;
     const id = randomHex(16);
-    const key = `users/${userId}/uploads/${id}`;
+    const key = uploadsPrefix(userId) + id;
     // Should all end before the row is written, R2 itself gives the parts up, after a week.
     const { uploadId: bucketUploadId } = await reach(() => this.#bucket.createMultipartUpload(key));
     const upload = { id, linkId, key, bucketUploadId, path, sizeBytes, startedAtMs: now().getTime() };

@@ -30,9 +30,15 @@ export function trashPrefix(userId: string): string {
   return `users/${userId}/trash/`;
 }
 
+/** Where what comes in to the caller's files in parts is until it is whole: beside them, where nothing lists it. */
+export function uploadsPrefix(userId: string): string {
+  return `users/${userId}/uploads/`;
+}
+
 /**
  * The one spelling of a workspace path: relative, `/` between names, Unicode NFC, no `.` or `..`, no empty names.
- * A leading `/` is dropped, and the name that the workspace has in a sandbox with it. R2 keys end at 1,024 bytes; 900 leave room for the caller's prefix.
+ * A leading `/` is dropped, and the name that the workspace has in a sandbox with it. R2 keys end at 1,024 bytes; 900
+ * leave room for the caller's prefix.
  */
 export function normalizePath(input: string): string {
   const path = input.normalize("NFC").replace(SANDBOX_FOLDER, "");
