@@ -9,7 +9,7 @@ const ANSWER_DELAY_MS = 400;
 const HEAVY_CHARS = 1_000_000;
 
 /** What the scripts of the pages ask for, and pages that are nothing but an answer. */
-export function answerPages(): Pages {
+export function answerPages(tell: (name: string, news: unknown) => void): Pages {
   return {
     "/combobox/cities": ({ url = "" }, response) => {
       const like = new URLSearchParams(url.split("?")[1]).get("like")?.toLowerCase() ?? "";
@@ -26,8 +26,8 @@ export function answerPages(): Pages {
       response.writeHead(200, { "Content-Type": "text/event-stream" }).write("data: hello\n\n"),
     "/words/echo": async (request, response) => {
       const form = new URLSearchParams(await text(request));
-      response.setHeader("Content-Type", "text/plain; charset=utf-8");
-      response.end([...form].map(([name, value]) => `${name}=${value}`).join("\n"));
+      tell("words", Object.fromEntries(form));
+      response.end("thank you");
     },
     "/document.pdf": (_request, response) =>
       response.writeHead(200, { "Content-Type": "application/pdf" }).end(pdfOf("Pincer report, page one")),

@@ -28,7 +28,7 @@ export async function serveHardPages(): Promise<HardPages> {
     ...written,
     ...(await shopPages()),
     ...accountPages(),
-    ...answerPages(),
+    ...answerPages((name, news) => told.set(name, news)),
     ...downloadPages(),
     ...uploadPages(),
     "/told/*": async (request, response) => {
