@@ -129,12 +129,9 @@ describe("a page that never becomes idle", () => {
     expect(await person.read("browser_screenshot")).toContain("1280×800 pixels");
   });
 
-  test("is said not to be idle", async () => {
+  test("is idle as soon as it does no more than it always does", async () => {
     await visitor.open("/restless");
-    expect(await person.call("browser_wait", { idle: true, seconds: 2 })).toMatchObject({
-      ok: false,
-      code: "timeout",
-    });
+    expect(await person.read("browser_wait", { idle: true, seconds: 10 })).not.toContain("Note:");
   });
 });
 

@@ -77,7 +77,7 @@ describe("a form", () => {
     await visitor.open("/fields");
     await visitor.fill({
       'combobox "Car"': "Audi",
-      'Date "Day"': "2026-11-27",
+      'date "Day"': "2026-11-27",
       'time "Hour"': "09:30",
       'slider "Volume"': "7.5",
       'color "Paint"': "#ff8800",
