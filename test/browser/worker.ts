@@ -58,7 +58,7 @@ export default {
       tool,
       input,
       {
-        caller: { userId, role: "member", scopes: ["browser:read"], clientId: "test" },
+        caller: { userId, role: "member", scopes: ["browser:read", "browser:act", "files:read"], clientId: "test" },
         capabilities: {
           files,
           artifacts: createArtifacts(files, () => new Date()),
