@@ -9,6 +9,7 @@ import {
   propertyOf,
   roleOf,
 } from "./accessibility-node.ts";
+import { readPointables } from "./pointables.ts";
 import { documentIdOf, handleOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
 
@@ -43,6 +44,9 @@ const CONTROL_CHARS = 25;
  */
 export async function readAccessibility(page: Page, book: RefBook, maxChars: number): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
+  const pointables = new Map<CDPSession, Promise<ReadonlySet<number>>>();
+  const pointablesIn = (session: CDPSession): Promise<ReadonlySet<number>> =>
+    pointables.getOrInsertComputed(session, readPointables);
   const readFrame = async (frame: Frame): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
     book.numberOf(id);
@@ -51,7 +55,7 @@ export async function readAccessibility(page: Page, book: RefBook, maxChars: num
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      isLarge ? readTop(session, id, maxChars) : readAll(session, id),
+      isLarge ? readTop(session, id, maxChars) : readAll(session, id, pointablesIn(session)),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
@@ -92,8 +96,15 @@ async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
 
 type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
 
-async function readAll(session: CDPSession, frameId: string): Promise<ReadNodes> {
-  const { nodes } = await session.send("Accessibility.getFullAXTree", { frameId });
+async function readAll(
+  session: CDPSession,
+  frameId: string,
+  reading: Promise<ReadonlySet<number>>,
+): Promise<ReadNodes> {
+  const [read, pointables] = await Promise.all([session.send("Accessibility.getFullAXTree", { frameId }), reading]);
+  const nodes = read.nodes.map((node) =>
+    pointables.has(node.backendDOMNodeId ?? 0) ? ({ ...node, isPointable: true } as const) : node,
+  );
   return { root: nodes.find(({ parentId }) => parentId === undefined), nodes: byId(nodes), isWhole: true };
 }
 

@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -114,10 +113,11 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       },
       readFile: async (path) => {
         const base64: unknown = JSON.parse(await ask({ userId, tool: "read file", input: { path } }));
-        return Buffer.from(z.string().parse(base64), "base64");
+        return Uint8Array.from(atob(z.string().parse(base64)), (char) => char.charCodeAt(0));
       },
       writeFile: async (path, bytes) => {
-        await ask({ userId, tool: "write file", input: { path, base64: Buffer.from(bytes).toString("base64") } });
+        const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+        await ask({ userId, tool: "write file", input: { path, base64 } });
       },
       evict,
       ring,

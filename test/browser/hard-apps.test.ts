@@ -27,7 +27,7 @@ test("a shop made with React is walked through, and ordered from", async () => {
   expect(tea).toContain("9 €");
   expect(await visitor.click('button "Add to cart"')).toContain("Cart (1)");
   expect(await visitor.click('link "Cart (1)"')).toContain("In the cart: Oolong");
-  const filled = await visitor.fill({
+  const filled = await visitor.fillIn({
     'textbox "Name"': "Ada",
     'textbox "Phone"': "12-34 56",
     'combobox "Delivery"': "By bike",
@@ -44,9 +44,9 @@ describe("a page behind a login", () => {
   test("is reached with the right password, through all redirects", async () => {
     const login = await visitor.open("/account");
     expect(login).toContain(`${pages.origin}/login?next=/account (200)`);
-    await visitor.fill({ 'textbox "User"': "ada", 'textbox "Password"': "wrong" });
+    await visitor.fillIn({ 'textbox "User"': "ada", 'textbox "Password"': "wrong" });
     expect(await visitor.click('button "Sign in"')).toContain("Wrong password");
-    await visitor.fill({ 'textbox "User"': "ada" });
+    await visitor.fillIn({ 'textbox "User"': "ada" });
     const account = await visitor.type('textbox "Password"', "correct horse", "Enter");
     expect(account).toContain(`${pages.origin}/account`);
     expect(account).toContain("Welcome, ada");

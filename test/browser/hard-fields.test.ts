@@ -38,7 +38,7 @@ describe("words of every script", () => {
 
   test("arrive as they were filled in", async () => {
     await visitor.open("/words");
-    await visitor.fill(Object.fromEntries(shown));
+    await visitor.fillIn(Object.fromEntries(shown));
     await visitor.click('button "إرسال"');
     expect(pages.told("words")).toEqual(TOLD);
   });
@@ -66,7 +66,7 @@ describe("an editor", () => {
 
   test("is filled in as a field is, in place of what it held", async () => {
     await visitor.open("/editor");
-    await visitor.fill({ 'textbox "Note"': "All new" });
+    await visitor.fillIn({ 'textbox "Note"': "All new" });
     await person.read("browser_type", { press: "Control+Enter" });
     expect(pages.told("editor")).toBe("All new");
   });
@@ -75,7 +75,7 @@ describe("an editor", () => {
 describe("a form", () => {
   test("with fields of every kind is filled in by one call, and the page hears of each", async () => {
     await visitor.open("/fields");
-    await visitor.fill({
+    await visitor.fillIn({
       'combobox "Car"': "Audi",
       'date "Day"': "2026-11-27",
       'time "Hour"': "09:30",

@@ -82,7 +82,7 @@ describe("files", () => {
   test("are sent by a button that opens a chooser", async () => {
     await person.writeFile("out/photo.png", photo);
     await visitor.open("/uploads");
-    const sent = await visitor.fill({ 'button "Choose a picture"': "out/photo.png" });
+    const sent = await visitor.fillIn({ 'button "Choose a picture"': "out/photo.png" });
     expect(sent).toContain(line("chosen", "photo.png", photo));
     expect(sent).toContain(hashOf(photo));
   });

@@ -22,7 +22,7 @@ describe("frames", () => {
   test("are worked in, nested ones of another site too", async () => {
     await visitor.open("/frames");
     expect(await visitor.click('button "Pay here"')).toContain("Paid by the middle in middle");
-    await visitor.fill({ 'textbox "Payer"': "Ada" });
+    await visitor.fillIn({ 'textbox "Payer"': "Ada" });
     expect(await visitor.click('button "Pay at the bank"')).toContain("Paid by Ada in bank");
     await visitor.type('textbox "Payer"', "Grace");
     expect(await visitor.click('button "Pay at the bank"')).toContain("Paid by Grace in bank");
@@ -46,7 +46,7 @@ describe("frames", () => {
 
 test.each(["open", "closed", "nested"])("a form in a shadow tree is filled in and sent: %s", async (name) => {
   await visitor.open("/shadow");
-  await visitor.fill({ [`textbox "${name} name"`]: "Ada" });
+  await visitor.fillIn({ [`textbox "${name} name"`]: "Ada" });
   expect(await visitor.click(`button "Save ${name}"`)).toContain(`Saved Ada from ${name}`);
 });
 

@@ -33,24 +33,39 @@ describe("a canvas", () => {
   });
 });
 
+describe("boxes that only a hand shows to be controls", () => {
+  test("are clicked as buttons are", async () => {
+    await visitor.open("/plain");
+    expect(await visitor.click("Open the card")).toContain("The card is open");
+    expect(await visitor.click("Second of many")).toContain("Picked the second");
+  });
+
+  test("have refs, and no other boxes have", async () => {
+    await visitor.open("/plain");
+    expect((await visitor.see()).replace(/e\d+/g, "e").split("\n").slice(3)).toEqual([
+      "# Boxes that are controls",
+      "[e] Open the card",
+      "[e] First of many",
+      "[e] Second of many",
+      "Just text",
+      "More text",
+      "- [e] Loose one",
+      "Nothing clicked",
+    ]);
+  });
+});
+
 describe("things to drag", () => {
   test("are put in another order", async () => {
     await visitor.open("/drag");
-    const shown = await visitor.see();
-    const [apples, , cheese] = [...shown.matchAll(/\[(e\d+)\] (?:Apples|Bread|Cheese)/g)].map(([, ref]) => ref);
-    expect(await person.read("browser_click", { ref: cheese, action: "drag", to: apples })).toContain(
-      "Order: Cheese, Apples, Bread.",
-    );
+    const to = await visitor.refOf("Apples");
+    expect(await visitor.click("Cheese", { action: "drag", to })).toContain("Order: Cheese, Apples, Bread.");
   });
 
   test("are put where they are to go", async () => {
     await visitor.open("/drag");
-    const shown = await visitor.see();
-    const [, ref] = /\[(e\d+)\] Bread/.exec(shown) ?? [];
-    const [, to] = /\[(e\d+)\] button "Basket"/.exec(shown) ?? [];
-    expect(await person.read("browser_click", { ref, action: "drag", to })).toContain(
-      "Order: Apples, Cheese. Basket: Bread",
-    );
+    const to = await visitor.refOf('button "Basket"');
+    expect(await visitor.click("Bread", { action: "drag", to })).toContain("Order: Apples, Cheese. Basket: Bread");
   });
 });
 

@@ -11,7 +11,7 @@ export interface Visitor {
   /** The answer, as that of every action, says what changed. */
   readonly click: (what: string, input?: Input) => Promise<string>;
   readonly type: (what: string, text: string, press?: string) => Promise<string>;
-  readonly fill: (values: Readonly<Record<string, string>>) => Promise<string>;
+  readonly fillIn: (values: Readonly<Record<string, string>>) => Promise<string>;
 }
 
 export function visitorOf(person: Person, origin: string): Visitor {
@@ -29,7 +29,7 @@ export function visitorOf(person: Person, origin: string): Visitor {
         text,
         ...(press === undefined ? {} : { press }),
       }),
-    fill: async (values) => {
+    fillIn: async (values) => {
       const shown = await see();
       const fields = Object.entries(values).map(([what, value]) => ({ ref: refOf(shown, what), value }));
       return await person.read("browser_fill", { fields });
