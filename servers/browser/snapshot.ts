@@ -8,6 +8,7 @@ import {
   roleOf,
   valueOf,
 } from "./accessibility-node.ts";
+import { formatRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
 import { SnapshotWriter, tidy } from "./snapshot-writer.ts";
 
@@ -170,7 +171,7 @@ class FrameRenderer {
 
   #ref({ backendDOMNodeId }: AccessibilityNode): string {
     const { frameNumber } = this.#tree;
-    return `[${frameNumber === 0 ? "" : `f${frameNumber}`}e${backendDOMNodeId ?? 0}]`;
+    return `[${formatRef({ frameNumber, backendNodeId: backendDOMNodeId ?? 0 })}]`;
   }
 
   /** Without the origin where it is the page's own, and the fragment alone where it stays on the page. */
