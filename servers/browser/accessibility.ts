@@ -9,7 +9,9 @@ import {
   propertyOf,
   roleOf,
 } from "./accessibility-node.ts";
+import { type FrameNumbers, findFrame } from "./frame-numbers.ts";
 import { handleOf } from "./puppeteer-internals.ts";
+import { type ElementRef, staleRef } from "./ref.ts";
 
 /**
  * Above either, a frame is read from the top as far as needed. CDP's messages end at 32 MiB, which a table of 5,000
@@ -36,6 +38,10 @@ const SMALL: ReadonlySet<string> = new Set([
 /** Of a control: its ref, its role and, often, a URL. */
 const CONTROL_CHARS = 25;
 
+/** How a large frame is read; a huge one holds more than Chrome can be asked for at once, whatever is asked for. */
+export type ReadLarge = (session: CDPSession, frameId: string, isHuge: boolean) => Promise<ReadNodes>;
+export type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
+
 /**
  * Reads the page with its frames, those of other processes too; shadow trees are part of it, closed ones as well.
  * Of a large frame only the top is read, enough to fill `maxChars` of text.
@@ -45,14 +51,47 @@ export async function readAccessibility(
   numberOf: (frameId: string) => number,
   maxChars: number,
 ): Promise<FrameTree> {
+  return await readFrames(page.mainFrame(), 0, numberOf, topReader(maxChars));
+}
+
+/**
+ * Reads the frame that an element is in, and the frames in that: what `renderPart` needs. Of a large frame it reads the
+ * top of what is below the element.
+ */
+export async function readPart(
+  page: Page,
+  frames: FrameNumbers,
+  ref: ElementRef,
+  maxChars: number,
+): Promise<FrameTree> {
+  const frame = findFrame(page, frames, ref.frameNumber);
+  if (frame === undefined) throw staleRef(ref);
+  const { id } = handleOf(frame);
+  const readTop = topReader(maxChars);
+  const readBelow = topReader(maxChars, ref);
+  return await readFrames(
+    frame,
+    ref.frameNumber,
+    (frameId) => frames.numberOf(frameId),
+    async (session, frameId, isHuge) => await (frameId === id ? readBelow : readTop)(session, frameId, isHuge),
+  );
+}
+
+/** Reads a frame and those in it that are shown. */
+export async function readFrames(
+  top: Frame,
+  topNumber: number,
+  numberOf: (frameId: string) => number,
+  readLarge: ReadLarge,
+): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
   const readFrame = async (frame: Frame, frameNumber: number): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
-    const isLarge = await checkSize(frame, session);
+    const size = await sizeOf(frame, session);
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      isLarge ? readTop(session, id, maxChars) : readAll(session, id),
+      size === "small" ? readAll(session, id) : readLarge(session, id, size === "huge"),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
@@ -68,11 +107,10 @@ export async function readAccessibility(
     const frames = new Map(entries.filter((entry) => entry !== undefined));
     return { frameNumber, url: frame.url(), root, nodes, frames, isWhole };
   };
-  return await readFrame(page.mainFrame(), 0);
+  return await readFrame(top, topNumber);
 }
 
-/** Whether the frame is large. Rejects with `too_large` where it is too large to be read at all. */
-async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
+async function sizeOf(frame: Frame, session: CDPSession): Promise<"small" | "large" | "huge"> {
   const [{ nodes }, counted] = await Promise.all([
     session.send("Memory.getDOMCounters"),
     // The page may tell lies here, and harms only itself.
@@ -81,29 +119,34 @@ async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
       .catch(() => undefined),
   ]);
   const [chars, elements] = sizeSchema.parse(counted);
-  if (chars > MAX_TEXT || elements > MAX_ELEMENTS) {
-    throw new ToolError(
-      "too_large",
-      "The page is too large to be read; take a browser_screenshot, or open another page.",
-    );
-  }
-  return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE;
+  if (chars > MAX_TEXT || elements > MAX_ELEMENTS) return "huge";
+  return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE ? "large" : "small";
 }
-
-type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
 
 async function readAll(session: CDPSession, frameId: string): Promise<ReadNodes> {
   const { nodes } = await session.send("Accessibility.getFullAXTree", { frameId });
   return { root: nodes.find(({ parentId }) => parentId === undefined), nodes: byId(nodes), isWhole: true };
 }
 
-/** Unfolds the tree from its top in document order, many nodes at a time, until there is text enough. */
-async function readTop(session: CDPSession, frameId: string, maxChars: number): Promise<ReadNodes> {
+/** Reads from the top of the page, or of what is below `ref`; rejects with `too_large` where that cannot be done. */
+function topReader(maxChars: number, ref?: ElementRef): ReadLarge {
+  return async (session, frameId, isHuge) => {
+    if (!isHuge) return await readTop(session, frameId, maxChars, ref);
+    throw new ToolError(
+      "too_large",
+      "The page is too large to be read; take a browser_screenshot, or open another page.",
+    );
+  };
+}
+
+/** Unfolds the tree in document order, many nodes at a time, until there is text enough. */
+async function readTop(session: CDPSession, frameId: string, maxChars: number, ref?: ElementRef): Promise<ReadNodes> {
   await session.send("Accessibility.enable");
   try {
     const { node: root } = await session.send("Accessibility.getRootAXNode", { frameId });
-    const nodes = new Map<string, AccessibilityNode>([[root.nodeId, root]]);
-    let folded: readonly AccessibilityNode[] = [root];
+    const start = ref === undefined ? root : await nodeOf(session, ref);
+    const nodes = new Map<string, AccessibilityNode>([root, start].map((node) => [node.nodeId, node]));
+    let folded: readonly AccessibilityNode[] = [start];
     let chars = 0;
     while (folded.length > 0 && chars < maxChars) {
       const batch = folded.slice(0, BATCH);
@@ -118,6 +161,19 @@ async function readTop(session: CDPSession, frameId: string, maxChars: number): 
   } finally {
     await session.send("Accessibility.disable");
   }
+}
+
+async function nodeOf(session: CDPSession, ref: ElementRef): Promise<AccessibilityNode> {
+  const { backendNodeId } = ref;
+  const found = await session
+    .send("Accessibility.getPartialAXTree", { backendNodeId, fetchRelatives: false })
+    .catch((cause: unknown) => {
+      throw staleRef(ref, cause);
+    });
+  const [node] = found.nodes;
+  // One that scripts keep, outside the page, belongs to nothing.
+  if (node === undefined || (node.ignored && node.parentId === undefined)) throw staleRef(ref);
+  return node;
 }
 
 /** All that is in a node which is usually small, and the children of any other. */

@@ -26,3 +26,12 @@ export function parseRef(text: string): ElementRef {
 export function formatRef({ frameNumber, backendNodeId }: ElementRef): string {
   return `${frameNumber === 0 ? "" : `f${frameNumber}`}e${backendNodeId}`;
 }
+
+/** What to say of an element that is there no more. */
+export function staleRef(ref: ElementRef, cause?: unknown): ToolError {
+  return new ToolError(
+    "not_found",
+    `${formatRef(ref)} is not on the page any more; call browser_snapshot for fresh refs.`,
+    { cause },
+  );
+}

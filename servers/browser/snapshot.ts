@@ -8,7 +8,7 @@ import {
   roleOf,
   valueOf,
 } from "./accessibility-node.ts";
-import { formatRef } from "./ref.ts";
+import { type ElementRef, formatRef, staleRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
 import { SnapshotWriter, tidy } from "./snapshot-writer.ts";
 
@@ -34,6 +34,25 @@ export function renderPage(tree: FrameTree, maxChars: number): RenderedPage {
   return { text, isCut: writer.isFull || !isWhole(tree) };
 }
 
+/** The part of the page below an element, itself included. Rejects with `not_found` where it is there no more. */
+export function renderPart(tree: FrameTree, ref: ElementRef, maxChars: number): RenderedPage {
+  const frame = frameOf(tree, ref.frameNumber);
+  const part = [...(frame?.nodes.values() ?? [])].find((node) => node.backendDOMNodeId === ref.backendNodeId);
+  if (frame === undefined || part === undefined) throw staleRef(ref);
+  const writer = new SnapshotWriter(maxChars);
+  new FrameRenderer(frame, writer).renderPart(part);
+  const text = writer.end();
+  return { text, isCut: writer.isFull || !isWhole(frame) };
+}
+
+function frameOf(tree: FrameTree, frameNumber: number): FrameTree | undefined {
+  if (tree.frameNumber === frameNumber) return tree;
+  return tree.frames
+    .values()
+    .map((frame) => frameOf(frame, frameNumber))
+    .find((frame) => frame !== undefined);
+}
+
 function isWhole(tree: FrameTree): boolean {
   return tree.isWhole && [...tree.frames.values()].every(isWhole);
 }
@@ -56,6 +75,10 @@ class FrameRenderer {
 
   render(): void {
     if (this.#tree.root !== undefined) this.#children(this.#tree.root);
+  }
+
+  renderPart(part: AccessibilityNode): void {
+    this.#node(part);
   }
 
   #children(node: AccessibilityNode): void {
