@@ -9,6 +9,7 @@ import {
   propertyOf,
   roleOf,
 } from "./accessibility-node.ts";
+import { readPointables } from "./pointables.ts";
 import { documentIdOf, handleOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
 
@@ -72,6 +73,9 @@ export async function readPart(
 /** Reads a frame and those in it that are shown, and takes note of their nodes. */
 export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
+  const pointables = new Map<CDPSession, Promise<ReadonlySet<number>>>();
+  const pointablesIn = (session: CDPSession): Promise<ReadonlySet<number>> =>
+    pointables.getOrInsertComputed(session, readPointables);
   const readFrame = async (frame: Frame): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
     book.numberOf(id);
@@ -79,7 +83,9 @@ export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      size === "small" ? readAll(session, id) : readLarge(session, id, size === "huge"),
+      size === "small"
+        ? readAll(session, id, pointablesIn(session))
+        : readLarge(session, id, size === "huge"),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
@@ -112,8 +118,15 @@ async function sizeOf(frame: Frame, session: CDPSession): Promise<"small" | "lar
   return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE ? "large" : "small";
 }
 
-async function readAll(session: CDPSession, frameId: string): Promise<ReadNodes> {
-  const { nodes } = await session.send("Accessibility.getFullAXTree", { frameId });
+async function readAll(
+  session: CDPSession,
+  frameId: string,
+  reading: Promise<ReadonlySet<number>>,
+): Promise<ReadNodes> {
+  const [read, pointables] = await Promise.all([session.send("Accessibility.getFullAXTree", { frameId }), reading]);
+  const nodes = read.nodes.map((node) =>
+    pointables.has(node.backendDOMNodeId ?? 0) ? ({ ...node, isPointable: true } as const) : node,
+  );
   return { root: nodes.find(({ parentId }) => parentId === undefined), nodes: byId(nodes), isWhole: true };
 }
 

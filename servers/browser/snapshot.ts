@@ -3,6 +3,7 @@ import {
   type FrameTree,
   childrenOf,
   descendantsOf,
+  isActive,
   nameOf,
   propertyOf,
   roleOf,
@@ -102,7 +103,7 @@ class FrameRenderer {
       case "row":
         return this.#row(node);
       case "leaf":
-        return nameOf(node) === "" ? undefined : writer.word(`${shownRole(node)}${named(node)}${valued(node)}`);
+        return this.#leaf(node);
       case "frame":
         return this.#frame(node);
       case "region":
@@ -116,10 +117,21 @@ class FrameRenderer {
     }
   }
 
+  #leaf(node: AccessibilityNode): void {
+    if (nameOf(node) === "" && !isActive(node)) return;
+    this.#refIfActive(node);
+    this.#writer.word(`${shownRole(node)}${named(node)}${valued(node)}`);
+  }
+
+  #refIfActive(node: AccessibilityNode): void {
+    if (isActive(node)) this.#writer.lead(this.#ref(node));
+  }
+
   #block(node: AccessibilityNode): void {
     this.#writer.line();
-    if (propertyOf(node, "focusable") === true) this.#writer.word(this.#ref(node));
+    this.#refIfActive(node);
     this.#children(node);
+    this.#writer.endLead();
     this.#writer.line();
   }
 
@@ -128,7 +140,9 @@ class FrameRenderer {
     writer.line();
     writer.prefix(prefix);
     writer.indent();
+    this.#refIfActive(node);
     this.#children(node);
+    writer.endLead();
     writer.line();
     writer.outdent();
   }
@@ -137,12 +151,15 @@ class FrameRenderer {
     const writer = this.#writer;
     writer.line();
     writer.joinLines(() => {
+      this.#refIfActive(node);
       this.#cellsOf(node).forEach((cell, index) => {
         if (index > 0) writer.word("|");
-        if (isCell(cell)) this.#children(cell);
-        else this.#node(cell);
+        if (!isCell(cell)) return this.#node(cell);
+        this.#refIfActive(cell);
+        this.#children(cell);
       });
     });
+    writer.endLead();
     writer.line();
   }
 
