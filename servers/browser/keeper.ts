@@ -6,6 +6,7 @@ import { orAborted, within } from "./abort.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import { FrameNumbers } from "./frame-numbers.ts";
 import { LivePage } from "./live-page.ts";
+import { PlatformRefusal, isNotNow, notNow } from "./platform-refusal.ts";
 
 /** What is in use: a Chrome, its page, and the numbers of the page's frames. */
 export interface Current {
@@ -73,7 +74,8 @@ export class Keeper {
     try {
       return (await this.#reconnect(signal)) ?? "none";
     } catch (failure) {
-      if (signal.aborted) throw failure;
+      // What cannot be reached now is not lost: another Chrome in its place would leave it behind.
+      if (signal.aborted || isNotNow(failure)) throw failure;
       return "ended";
     }
   }
@@ -149,6 +151,7 @@ export class Keeper {
       return await this.#keep(chrome, live, new FrameNumbers(record.frameIds));
     } catch (cause) {
       if (signal.aborted) throw cause;
+      if (cause instanceof PlatformRefusal && cause.isTemporary) throw notNow(cause);
       await this.#forget(this.#binding, record.sessionId);
       const message =
         "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
