@@ -6,11 +6,14 @@ import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
 import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
 import { readAccessibility } from "./accessibility.ts";
+import type { Account, CostRow } from "../account/account.ts";
 import { orAborted, within } from "./abort.ts";
+import { BrowserTime } from "./browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
 import { type Current, Keeper } from "./keeper.ts";
 import { navigate, pageUrl } from "./navigation.ts";
 import { takeScreenshot } from "./screenshot.ts";
+import { personOf } from "./session-name.ts";
 import type { OpenedPage, Outcome, PageSnapshot, Screenshot, ScreenshotRequest } from "./session.ts";
 import { renderPage } from "./snapshot.ts";
 import { tidy } from "./snapshot-writer.ts";
@@ -19,6 +22,7 @@ import { Turns } from "./turns.ts";
 export interface BrowserSessionBindings {
   /** Absent where there is no Chrome. */
   readonly BROWSER?: BrowserWorker;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
 }
 
 /** Clients wait for 55 s. */
@@ -38,6 +42,7 @@ type ReadPage = Pick<PageSnapshot, "title" | "content" | "isCut">;
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
+  readonly #time: BrowserTime | undefined;
   readonly #turns = new Turns(CALL_LIMIT_MS);
   #usedAtMs = 0;
 
@@ -45,7 +50,11 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     super(state, env);
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
-    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy);
+    const isBilled = settings.SANDBOX_DRIVER === "container";
+    this.#time = isBilled
+      ? new BrowserTime(state.storage.kv, async (costs) => await this.#keepCosts(costs))
+      : undefined;
+    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
   }
 
   async open(callId: string, url: string): Promise<Outcome<OpenedPage>> {
@@ -99,8 +108,29 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   override async alarm(): Promise<void> {
     const unusedMs = Date.now() - this.#usedAtMs;
-    if (!this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS) return await this.#keeper.end();
-    await this.ctx.storage.setAlarm(Date.now() + Math.max(1_000, KEEP_ALIVE_MS - unusedMs));
+    const isUnused = !this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS;
+    if (isUnused) await this.#keeper.end();
+    const isSettled = await this.#settle();
+    if (isUnused && isSettled) return;
+    await this.ctx.storage.setAlarm(
+      Date.now() + (isUnused ? KEEP_ALIVE_MS : Math.max(1_000, KEEP_ALIVE_MS - unusedMs)),
+    );
+  }
+
+  /** Puts the time that Chrome has run into the books; whether they could be reached. */
+  async #settle(): Promise<boolean> {
+    try {
+      await this.#time?.settle(Date.now());
+      return true;
+    } catch (failure) {
+      consoleLog.error("browser time not settled", { failure: describeFailure(failure) });
+      return false;
+    }
+  }
+
+  async #keepCosts(costs: readonly CostRow[]): Promise<void> {
+    const { ACCOUNT } = this.env;
+    await ACCOUNT.get(ACCOUNT.idFromName(personOf(this.ctx.id.name ?? ""))).keepCosts(costs);
   }
 
   async #call<T>(callId: string, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
+import type { BrowserTime } from "./browser-time.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import { FrameNumbers } from "./frame-numbers.ts";
 import { LivePage } from "./live-page.ts";
@@ -31,13 +32,21 @@ export class Keeper {
   readonly #storage: DurableObjectStorage;
   readonly #binding: BrowserWorker | undefined;
   readonly #policy: NetworkPolicy;
+  readonly #time: BrowserTime | undefined;
   #current: Current | undefined;
   #acquiring: Promise<void> | undefined;
 
-  constructor(storage: DurableObjectStorage, binding: BrowserWorker | undefined, policy: NetworkPolicy) {
+  /** `time` is kept where somebody pays for it. */
+  constructor(
+    storage: DurableObjectStorage,
+    binding: BrowserWorker | undefined,
+    policy: NetworkPolicy,
+    time?: BrowserTime,
+  ) {
     this.#storage = storage;
     this.#binding = binding;
     this.#policy = policy;
+    this.#time = time;
   }
 
   /** The page that was opened. Rejects with `not_found` where none was, with `unavailable` where it is gone. */
@@ -95,6 +104,7 @@ export class Keeper {
     const record = await this.#record();
     this.#current = undefined;
     if (record !== undefined && this.#binding !== undefined) await discardChrome(this.#binding, record.sessionId);
+    this.#time?.end(Date.now());
   }
 
   /** Stores what finds the page again, once it or the frames that were numbered are new. */
@@ -135,6 +145,7 @@ export class Keeper {
 
   async #acquire(binding: BrowserWorker): Promise<void> {
     const record: BrowserRecord = { sessionId: await acquireChrome(binding), frameIds: [] };
+    this.#time?.begin(record.sessionId, Date.now());
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
@@ -160,6 +171,7 @@ export class Keeper {
   }
 
   async #forget(binding: BrowserWorker, sessionId: string): Promise<void> {
+    this.#time?.end(Date.now());
     await Promise.all([this.#storage.delete(RECORD), discardChrome(binding, sessionId)]);
   }
 

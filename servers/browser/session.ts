@@ -1,5 +1,6 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
+import { sessionNameOf } from "./session-name.ts";
 
 /** A caller's browsers, each with its own cookies and one page that stays open between calls. */
 export interface BrowserSessions {
@@ -63,7 +64,7 @@ export function createBrowserSessions(
 ): BrowserSessions {
   return {
     named: (name) => {
-      const session = namespace.get(namespace.idFromName(`${userId}/browser/${name}`));
+      const session = namespace.get(namespace.idFromName(sessionNameOf(userId, name)));
       const call = async <T>(start: (callId: string) => Promise<Outcome<T>>, signal: AbortSignal): Promise<T> => {
         const callId = crypto.randomUUID();
         const cancelled = Promise.withResolvers<void>();
