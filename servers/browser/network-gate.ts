@@ -16,6 +16,7 @@ export class NetworkGate {
   readonly #policy: NetworkPolicy;
   readonly #notes: Notes;
   readonly #barred = new Set<string>();
+  readonly #blank = new Set<string>();
   #refusal: { readonly frameId: string; readonly reason: string } | undefined;
 
   private constructor(control: CDPSession, policy: NetworkPolicy, notes: Notes) {
@@ -43,6 +44,15 @@ export class NetworkGate {
     this.#barred.delete(targetId);
   }
 
+  /** Answers for any site, in that page, with a document that has nothing on it: no request of it leaves Chrome. */
+  blank(targetId: string): void {
+    this.#blank.add(targetId);
+  }
+
+  unblank(targetId: string): void {
+    this.#blank.delete(targetId);
+  }
+
   /** Why the document that was last refused to that frame was; asked once. */
   takeRefusal(frameId: string): string | undefined {
     const refusal = this.#refusal;
@@ -52,6 +62,7 @@ export class NetworkGate {
 
   #decide(requestId: string, url: string, documentFrameId: string | undefined): void {
     if (documentFrameId !== undefined && this.#barred.has(documentFrameId)) return this.#fail(requestId);
+    if (documentFrameId !== undefined && this.#blank.has(documentFrameId)) return this.#answerBlank(requestId);
     const verdict = INSIDE_CHROME.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
     if (verdict.allowed) {
       // The request may have been given up meanwhile.
@@ -64,6 +75,14 @@ export class NetworkGate {
     if (URL.canParse(url) && new URL(url).pathname === "/favicon.ico") return;
     // The page chose the address: none of its words belongs among ours.
     this.#notes.add("The network policy refused a request of the page.");
+  }
+
+  #answerBlank(requestId: string): void {
+    const responseHeaders = [{ name: "Content-Type", value: "text/html" }];
+    const body = btoa(`<link rel="icon" href="data:,">`);
+    this.#control
+      .send("Fetch.fulfillRequest", { requestId, responseCode: 200, responseHeaders, body })
+      .catch(() => undefined);
   }
 
   #fail(requestId: string): void {

@@ -35,6 +35,11 @@ export interface Person extends AsyncDisposable {
   readonly evict: () => Promise<void>;
   /** Lets that session's alarm go off. */
   readonly ring: () => Promise<void>;
+  /** What that browser keeps for its sites, as a file would hold it. */
+  readonly save: () => Promise<string>;
+  readonly load: (state: string) => Promise<void>;
+  /** What the browsers have cost. */
+  readonly nanoUsd: () => Promise<number>;
 }
 
 /** The browser's tools in workerd, on a real Chrome behind the egress proxy. */
@@ -46,7 +51,10 @@ export interface BrowserSuite extends AsyncDisposable {
 
 export const SUITE_ORIGIN = "http://localhost:8717";
 
-export async function startBrowserSuite(allowedHosts: readonly string[]): Promise<BrowserSuite> {
+export async function startBrowserSuite(
+  allowedHosts: readonly string[],
+  otherSettings: Readonly<Record<string, string>> = {},
+): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
   const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
@@ -70,7 +78,7 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       script: await bundleWorker(),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: settings(allowedHosts),
+      bindings: { ...settings(allowedHosts), ...otherSettings },
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
@@ -99,8 +107,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       const order = { userId, tool, input, ...(cancelAfterMs === undefined ? {} : { cancelAfterMs }) };
       return answerSchema.parse(JSON.parse(await ask(order)));
     };
-    const evict = async (): Promise<void> => void (await ask({ userId, tool: "evict", input: {} }));
-    const ring = async (): Promise<void> => void (await ask({ userId, tool: "ring", input: {} }));
+    const order = async (tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
+      JSON.parse(await ask({ userId, tool, input }));
+    const evict = async (): Promise<void> => void (await order("evict"));
+    const ring = async (): Promise<void> => void (await order("ring"));
     return {
       call,
       read: async (tool, input) => {
@@ -110,6 +120,15 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       },
       evict,
       ring,
+      save: async () => {
+        await evict();
+        return z.string().parse(await order("save"));
+      },
+      load: async (state) => {
+        await evict();
+        await order("load", { state });
+      },
+      nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,
       // A session that does not know of any call takes itself for unused.
       [Symbol.asyncDispose]: async () => {
         await evict();

@@ -4,6 +4,12 @@ import {
   BrowserSession as ProductSession,
   type BrowserSessionBindings,
 } from "../../servers/browser/browser-session.ts";
+import type { Chrome } from "../../servers/browser/chrome.ts";
+import { Keeper } from "../../servers/browser/keeper.ts";
+import type { LivePage } from "../../servers/browser/live-page.ts";
+import { formatStorageState, parseStorageState } from "../../servers/browser/storage-state.ts";
+import { exportStorage, importStorage } from "../../servers/browser/storage-transfer.ts";
+import { parseSettings } from "../../servers/shared/settings.ts";
 import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/session.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
@@ -14,6 +20,28 @@ export { Account } from "../../servers/account/account.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
+  /** What the browser keeps, as JSON. The session must have been evicted: another connection is made beside its own. */
+  async save(): Promise<string> {
+    return formatStorageState(await this.#beside("resume", exportStorage));
+  }
+
+  async load(json: string): Promise<void> {
+    const state = parseStorageState(json);
+    await this.#beside("provide", async (chrome, live) => await importStorage(chrome, live, state));
+  }
+
+  async #beside<T>(how: "resume" | "provide", work: (chrome: Chrome, live: LivePage) => Promise<T>): Promise<T> {
+    const { ALLOWED_HOSTS, PUBLIC_URL } = parseSettings(this.env);
+    const policy = { allowedHosts: ALLOWED_HOSTS, suiteOrigin: PUBLIC_URL };
+    const keeper = new Keeper(this.ctx.storage, this.env.BROWSER, policy);
+    const { chrome, live } = await keeper[how](AbortSignal.timeout(20_000));
+    try {
+      return await work(chrome, live);
+    } finally {
+      await chrome.browser.disconnect();
+    }
+  }
+
   evict(): void {
     this.ctx.abort("evicted by the test");
   }
@@ -42,6 +70,9 @@ export default {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
+    if (name === "save") return Response.json(await session.save());
+    if (name === "load") return Response.json((await session.load(z.string().parse(input["state"]))) ?? "loaded");
+    if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
     const tool = browserServer.tools.find((known) => known.name === name);
     if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
