@@ -10,6 +10,7 @@ import type { Account, CostRow } from "../account/account.ts";
 import { orAborted, within } from "./abort.ts";
 import { BrowserTime } from "./browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
+import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
 import { type Current, Keeper } from "./keeper.ts";
 import { navigate, pageUrl } from "./navigation.ts";
 import { takeScreenshot } from "./screenshot.ts";
@@ -98,6 +99,16 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
         if (picture === undefined) throw await this.#busy();
         return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
       });
+    });
+  }
+
+  async handOff(callId: string, request: HandoffRequest, onLink: (link: string) => void): Promise<Outcome<Handoff>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      const { kv } = this.ctx.storage;
+      return await watched(current, signal, async (lostOrAborted) =>
+        handOff(kv, current.live, request, onLink, lostOrAborted),
+      );
     });
   }
 

@@ -1,5 +1,6 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
+import type { Handoff, HandoffRequest } from "./handoff.ts";
 import { sessionNameOf } from "./session-name.ts";
 
 /** A caller's browsers, each with its own cookies and one page that stays open between calls. */
@@ -22,6 +23,11 @@ export interface Browser {
   snapshot(maxChars: number, signal: AbortSignal): Promise<PageSnapshot>;
   /** A picture of at most 1280×5000 pixels and 3.5 MB. Rejects with `not_found` where no page was opened. */
   screenshot(request: ScreenshotRequest, signal: AbortSignal): Promise<Screenshot>;
+  /**
+   * Lets a person take the page over, and waits. `onLink` is given the link to it at once; whoever has it can use the
+   * browser. Rejects with `unavailable` where there is no live view.
+   */
+  handOff(request: HandoffRequest, onLink: (link: string) => void, signal: AbortSignal): Promise<Handoff>;
 }
 
 export interface PageSnapshot {
@@ -84,6 +90,8 @@ export function createBrowserSessions(
         open: async (url, signal) => await call((callId) => session.open(callId, url), signal),
         snapshot: async (maxChars, signal) => await call((callId) => session.snapshot(callId, maxChars), signal),
         screenshot: async (request, signal) => await call((callId) => session.screenshot(callId, request), signal),
+        handOff: async (request, onLink, signal) =>
+          await call((callId) => session.handOff(callId, request, onLink), signal),
       };
     },
   };

@@ -14,6 +14,7 @@ const answerSchema = z.discriminatedUnion("ok", [
   z.object({
     ok: z.literal(true),
     text: z.string(),
+    progress: z.array(z.string()),
     attachments: z.array(
       z.discriminatedUnion("type", [
         z.object({ type: z.literal("image"), base64: z.string(), mimeType: z.string() }),
@@ -38,6 +39,10 @@ export interface Person extends AsyncDisposable {
   /** What that browser keeps for its sites, as a file would hold it. */
   readonly save: () => Promise<string>;
   readonly load: (state: string) => Promise<void>;
+  /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
+  readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Whether a person has been asked to use its page. */
+  readonly isHandedOver: () => Promise<boolean>;
   /** What the browsers have cost. */
   readonly nanoUsd: () => Promise<number>;
 }
@@ -128,6 +133,8 @@ export async function startBrowserSuite(
         await evict();
         await order("load", { state });
       },
+      finish: async (end) => void (await order("finish", end)),
+      isHandedOver: async () => z.boolean().parse(await order("handed-over")),
       nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,
       // A session that does not know of any call takes itself for unused.
       [Symbol.asyncDispose]: async () => {

@@ -5,6 +5,7 @@ import {
   type BrowserSessionBindings,
 } from "../../servers/browser/browser-session.ts";
 import type { Chrome } from "../../servers/browser/chrome.ts";
+import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
 import { Keeper } from "../../servers/browser/keeper.ts";
 import type { LivePage } from "../../servers/browser/live-page.ts";
 import { formatStorageState, parseStorageState } from "../../servers/browser/storage-state.ts";
@@ -20,6 +21,23 @@ export { Account } from "../../servers/account/account.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
+  readonly #liveView: LiveViewStandIn | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    const liveView = env.LIVE_VIEW === undefined || !env.BROWSER ? undefined : new LiveViewStandIn(env.BROWSER);
+    super(state, liveView === undefined ? env : { ...env, BROWSER: liveView.binding });
+    this.#liveView = liveView;
+  }
+
+  /** The person at the live view says that they are done, and the platform tells of it, or has nobody to tell. */
+  finish(end: HandoffEnd, isHeard: boolean): void {
+    this.#liveView?.finish(end, isHeard);
+  }
+
+  isHandedOver(): boolean {
+    return this.#liveView?.isHandedOver ?? false;
+  }
+
   /** What the browser keeps, as JSON. The session must have been evicted: another connection is made beside its own. */
   async save(): Promise<string> {
     return formatStorageState(await this.#beside("resume", exportStorage));
@@ -53,9 +71,13 @@ export class BrowserSession extends ProductSession {
 
 interface Env extends BrowserSessionBindings {
   readonly FILES: R2Bucket;
+  /** Set where a live view is to be stood in for. */
+  readonly LIVE_VIEW?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
 }
+
+const finished = z.object({ success: z.boolean(), reason: z.string().exactOptional(), isHeard: z.boolean() });
 
 const order = z.object({
   userId: z.string(),
@@ -70,6 +92,11 @@ export default {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
+    if (name === "finish") {
+      const { isHeard, ...end } = finished.parse(input);
+      return Response.json((await session.finish(end, isHeard)) ?? "finished");
+    }
+    if (name === "handed-over") return Response.json(await session.isHandedOver());
     if (name === "save") return Response.json(await session.save());
     if (name === "load") return Response.json((await session.load(z.string().parse(input["state"]))) ?? "loaded");
     if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
@@ -85,11 +112,12 @@ export default {
     };
     const client = new AbortController();
     if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
+    const progress: string[] = [];
     const end = await callTool(
       tool,
       input,
       {
-        caller: { userId, role: "member", scopes: ["browser:read"], clientId: "test" },
+        caller: { userId, role: "member", scopes: ["browser:read", "browser:act"], clientId: "test" },
         capabilities: {
           files,
           artifacts: createArtifacts(files, () => new Date()),
@@ -101,11 +129,11 @@ export default {
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
         record: () => undefined,
       },
-      { signal: client.signal, reportProgress: () => undefined },
+      { signal: client.signal, reportProgress: (message) => void progress.push(message) },
     );
     return Response.json(
       end.ok
-        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments }
+        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments, progress }
         : { ok: false, code: end.error.code, message: end.error.message },
     );
   },
