@@ -54,12 +54,12 @@ export class LiveViewStandIn {
     chrome.accept();
     server.accept();
     this.#emit = (event) => server.send(JSON.stringify(event));
-    chrome.addEventListener("message", ({ data }) => server.send(data));
+    chrome.addEventListener("message", ({ data }) => server.send(String(data)));
     chrome.addEventListener("close", () => server.close());
     server.addEventListener("close", () => chrome.close());
     server.addEventListener("message", ({ data }) => {
       const command = commandSchema.safeParse(JSON.parse(String(data))).data;
-      if (command === undefined) return chrome.send(data);
+      if (command === undefined) return chrome.send(String(data));
       const { id, sessionId } = command;
       this.#emit({ id, sessionId, result: this.#answer(command) });
     });
