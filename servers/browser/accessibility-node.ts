@@ -1,3 +1,5 @@
+import type { DocumentRefs } from "./ref-book.ts";
+
 /** One node of Chrome's accessibility tree, as CDP's `Accessibility.AXNode` gives it. */
 export interface AccessibilityNode {
   readonly nodeId: string;
@@ -17,8 +19,7 @@ interface Field {
 
 /** What one frame shows. Nodes that `childIds` names and `nodes` lacks were not read. */
 export interface FrameTree {
-  /** 0 for the page itself; others keep their number as long as they live. */
-  readonly frameNumber: number;
+  readonly refs: DocumentRefs;
   readonly url: string;
   readonly root: AccessibilityNode | undefined;
   readonly nodes: ReadonlyMap<string, AccessibilityNode>;

@@ -9,7 +9,8 @@ import {
   propertyOf,
   roleOf,
 } from "./accessibility-node.ts";
-import { handleOf } from "./puppeteer-internals.ts";
+import { documentIdOf, handleOf } from "./puppeteer-internals.ts";
+import type { RefBook } from "./ref-book.ts";
 
 /**
  * Above either, a frame is read from the top as far as needed. CDP's messages end at 32 MiB, which a table of 5,000
@@ -40,14 +41,12 @@ const CONTROL_CHARS = 25;
  * Reads the page with its frames, those of other processes too; shadow trees are part of it, closed ones as well.
  * Of a large frame only the top is read, enough to fill `maxChars` of text.
  */
-export async function readAccessibility(
-  page: Page,
-  numberOf: (frameId: string) => number,
-  maxChars: number,
-): Promise<FrameTree> {
+export async function readAccessibility(page: Page, book: RefBook, maxChars: number): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
-  const readFrame = async (frame: Frame, frameNumber: number): Promise<FrameTree> => {
+  const readFrame = async (frame: Frame): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
+    book.numberOf(id);
+    const documentId = await documentIdOf(frame);
     const isLarge = await checkSize(frame, session);
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
@@ -61,14 +60,15 @@ export async function readAccessibility(
         const owner = owners[index];
         if (owner === undefined || !shown.has(owner)) return undefined;
         // A frame that goes away or hangs while it is read is left out; the page is not lost with it.
-        const tree = await readFrame(child, numberOf(handleOf(child).id)).catch(() => undefined);
+        const tree = await readFrame(child).catch(() => undefined);
         return tree === undefined ? undefined : [owner, tree];
       }),
     );
     const frames = new Map(entries.filter((entry) => entry !== undefined));
-    return { frameNumber, url: frame.url(), root, nodes, frames, isWhole };
+    const refs = book.note(id, documentId, idsOf(nodes));
+    return { refs, url: frame.url(), root, nodes, frames, isWhole };
   };
-  return await readFrame(page.mainFrame(), 0);
+  return await readFrame(page.mainFrame());
 }
 
 /** Whether the frame is large. Rejects with `too_large` where it is too large to be read at all. */
@@ -149,6 +149,10 @@ function charsOf(node: AccessibilityNode): number {
 async function ownerOf(parent: CDPSession, child: Frame): Promise<number | undefined> {
   const owner = await parent.send("DOM.getFrameOwner", { frameId: handleOf(child).id }).catch(() => undefined);
   return owner?.backendNodeId;
+}
+
+function* idsOf(nodes: FrameTree["nodes"]): Generator<number, undefined> {
+  for (const { backendDOMNodeId } of nodes.values()) if (backendDOMNodeId !== undefined) yield backendDOMNodeId;
 }
 
 function byId(nodes: readonly AccessibilityNode[]): Map<string, AccessibilityNode> {

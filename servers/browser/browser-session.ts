@@ -4,21 +4,44 @@ import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
-import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
-import { readAccessibility } from "./accessibility.ts";
 import type { Account, CostRow } from "../account/account.ts";
 import { orAborted, within } from "./abort.ts";
+import { ActionCall } from "./action-call.ts";
 import { BrowserTime } from "./browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
+import { evaluate } from "./evaluation.ts";
+import { fillField } from "./fields.ts";
 import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
 import { type Current, Keeper } from "./keeper.ts";
-import { navigate, pageUrl } from "./navigation.ts";
+import { openPage } from "./opening.ts";
+import { click, typeKeys } from "./operation.ts";
+import { takePdf } from "./pdf.ts";
 import { takeScreenshot } from "./screenshot.ts";
 import { personOf } from "./session-name.ts";
-import type { OpenedPage, Outcome, PageSnapshot, Screenshot, ScreenshotRequest } from "./session.ts";
-import { renderPage } from "./snapshot.ts";
-import { tidy } from "./snapshot-writer.ts";
+import type {
+  ActionResult,
+  ClickRequest,
+  DialogAnswer,
+  EvaluateRequest,
+  Evaluated,
+  OpenRequest,
+  OpenedPage,
+  Outcome,
+  PageSnapshot,
+  RemoteFiles,
+  Screenshot,
+  ScreenshotRequest,
+  SnapshotRequest,
+  TypeRequest,
+  WaitRequest,
+} from "./session.ts";
+import type { FieldValue } from "./fields.ts";
+import { snapshotOf } from "./snapshot-request.ts";
+import type { StorageState } from "./storage-state.ts";
+import { exportStorage } from "./storage-transfer.ts";
 import { Turns } from "./turns.ts";
+import { waitFor } from "./waiting.ts";
+import { watched } from "./watched.ts";
 
 export interface BrowserSessionBindings {
   /** Absent where there is no Chrome. */
@@ -30,16 +53,9 @@ export interface BrowserSessionBindings {
 const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
 const PICTURE_LIMIT_MS = 25_000;
-/** Of a page that has just been opened. */
-const OPEN_CHARS = 2_000;
-const OPEN_READ_LIMIT_MS = 5_000;
-const FILL_ATTEMPTS = 6;
-const FILL_WAIT_MS = 300;
-const MAX_TITLE_CHARS = 200;
+const STORAGE_LIMIT_MS = 30_000;
 
-type ReadPage = Pick<PageSnapshot, "title" | "content" | "isCut">;
-
-/** One person's browser of one name: holds the live page from call to call, and ends it after ten minutes unused. */
+/** One person's browser of one name: holds its tabs from call to call, and ends it after ten minutes unused. */
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
@@ -58,57 +74,85 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
   }
 
-  async open(callId: string, url: string): Promise<Outcome<OpenedPage>> {
-    return await this.#call(callId, async (signal) => {
-      const href = pageUrl(url, this.#policy);
-      const current = await this.#keeper.provide(signal);
-      const { chrome, live } = current;
-      live.forgive();
-      return await watched(current, signal, async (lostOrAborted) => {
-        const { status, hasLoaded } = await navigate(chrome, live, href, lostOrAborted);
-        if (!hasLoaded) chrome.notes.add("The page is still loading.");
-        const page = await orAborted(this.#readTop(current), lostOrAborted);
-        return {
-          ...page,
-          url: live.page.url(),
-          notes: chrome.notes.take(),
-          ...(status === undefined ? {} : { status }),
-        };
-      });
-    });
+  async open(callId: string, request: OpenRequest, files: RemoteFiles): Promise<Outcome<OpenedPage>> {
+    return await this.#call(
+      callId,
+      async (signal) => await openPage(this.#keeper, this.#policy, request, files, signal),
+    );
   }
 
-  async snapshot(callId: string, maxChars: number): Promise<Outcome<PageSnapshot>> {
-    return await this.#call(callId, async (signal) => {
-      const current = await this.#keeper.resume(signal);
-      const { chrome, live } = current;
-      return await watched(current, signal, async (lostOrAborted) => {
-        const read = await orAborted(within(this.#read(current, maxChars), READ_LIMIT_MS), lostOrAborted);
-        if (read === undefined) throw await this.#busy();
-        return { ...read, url: live.page.url(), notes: chrome.notes.take() };
-      });
-    });
+  async snapshot(callId: string, request: SnapshotRequest): Promise<Outcome<PageSnapshot>> {
+    return await this.#look(callId, READ_LIMIT_MS, async (current) => await snapshotOf(current, request));
   }
 
   async screenshot(callId: string, request: ScreenshotRequest): Promise<Outcome<Screenshot>> {
-    return await this.#call(callId, async (signal) => {
-      const current = await this.#keeper.resume(signal);
-      const { chrome, live } = current;
-      return await watched(current, signal, async (lostOrAborted) => {
-        const picture = await orAborted(within(takeScreenshot(live.session, request), PICTURE_LIMIT_MS), lostOrAborted);
-        if (picture === undefined) throw await this.#busy();
-        return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
+    return await this.#look(callId, PICTURE_LIMIT_MS, async ({ chrome, live }) => {
+      const picture = request.format === "pdf" ? await takePdf(live) : await takeScreenshot(live, request);
+      return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
+    });
+  }
+
+  async click(callId: string, request: ClickRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await click(action, request));
+  }
+
+  async type(callId: string, request: TypeRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await typeKeys(action, request));
+  }
+
+  async fill(callId: string, fields: readonly FieldValue[], files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => {
+      await action.perform(async ({ live, signal }) => {
+        for (const field of fields) await fillField(live, field, files, signal);
       });
     });
+  }
+
+  async answer(callId: string, { accept, text }: DialogAnswer, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await action.answer(accept, text));
+  }
+
+  async wait(callId: string, request: WaitRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => {
+      await action.watch(async (current, signal) => void (await waitFor(current, request, signal)));
+    });
+  }
+
+  async evaluate(callId: string, request: EvaluateRequest, files: RemoteFiles): Promise<Outcome<Evaluated>> {
+    let value = "undefined";
+    const outcome = await this.#act(callId, files, async (action) => {
+      await action.perform(async ({ live }) => {
+        value = await evaluate(live, request);
+      });
+    });
+    return outcome.ok ? { ok: true, value: { ...outcome.value, value } } : outcome;
   }
 
   async handOff(callId: string, request: HandoffRequest, onLink: (link: string) => void): Promise<Outcome<Handoff>> {
     return await this.#call(callId, async (signal) => {
       const current = await this.#keeper.resume(signal);
       const { kv } = this.ctx.storage;
-      return await watched(current, signal, async (lostOrAborted) =>
-        handOff(kv, current.live, request, onLink, lostOrAborted),
+      return await watched(
+        current,
+        signal,
+        async (lostOrAborted) => await handOff(kv, current.live, request, onLink, lostOrAborted),
       );
+    });
+  }
+
+  async storage(callId: string): Promise<Outcome<StorageState>> {
+    return await this.#look(callId, STORAGE_LIMIT_MS, exportStorage);
+  }
+
+  async close(callId: string, tab: number | undefined): Promise<Outcome<void>> {
+    return await this.#call(callId, async (signal) => {
+      if (tab === undefined) {
+        await this.#keeper.close();
+        return void (await this.#settle());
+      }
+      const { chrome } = await this.#keeper.resume(signal);
+      await orAborted(chrome.tabs.close(tab), signal);
+      this.#keeper.store();
     });
   }
 
@@ -144,6 +188,42 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     await ACCOUNT.get(ACCOUNT.idFromName(personOf(this.ctx.id.name ?? ""))).keepCosts(costs);
   }
 
+  /** A call that only looks at the open page. */
+  async #look<T>(
+    callId: string,
+    limitMs: number,
+    work: (current: Current, signal: AbortSignal) => Promise<T>,
+  ): Promise<Outcome<T>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      current.live.dialogs.refuseWhileAsking();
+      return await watched(current, signal, async (lostOrAborted) => {
+        const seen = await orAborted(within(work(current, lostOrAborted), limitMs), lostOrAborted);
+        if (seen === undefined) throw await this.#busy();
+        this.#keeper.store();
+        return seen;
+      });
+    });
+  }
+
+  /** A call that does something to the open page, and answers with what came of it. */
+  async #act(
+    callId: string,
+    files: RemoteFiles,
+    work: (action: ActionCall) => Promise<void>,
+  ): Promise<Outcome<ActionResult>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      return await watched(current, signal, async (lostOrAborted) => {
+        const action = await orAborted(ActionCall.begin(current, files, lostOrAborted), lostOrAborted);
+        await orAborted(work(action), lostOrAborted);
+        const result = await orAborted(action.result(), lostOrAborted);
+        this.#keeper.store();
+        return result;
+      });
+    });
+  }
+
   async #call<T>(callId: string, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
     this.#usedAtMs = Date.now();
     try {
@@ -165,53 +245,4 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       "The page is busy and does not answer; try again in a moment, or open another page.",
     );
   }
-
-  /** The top of a page that has just loaded, as far as it can be read. */
-  async #readTop(current: Current): Promise<ReadPage> {
-    try {
-      const page = await within(this.#readFilled(current, FILL_ATTEMPTS), OPEN_READ_LIMIT_MS);
-      if (page !== undefined) return page;
-      current.chrome.notes.add("The page is busy; read it with browser_snapshot in a moment.");
-    } catch (failure) {
-      if (!(failure instanceof ToolError) || failure.code !== "too_large") throw failure;
-      current.chrome.notes.add(failure.message);
-    }
-    return { title: "", content: "", isCut: false };
-  }
-
-  /** Scripts are given a moment to put something on the page. */
-  async #readFilled(current: Current, attempts: number): Promise<ReadPage> {
-    const page = await this.#read(current, OPEN_CHARS);
-    if (page.content !== "" || attempts === 1) return page;
-    await scheduler.wait(FILL_WAIT_MS);
-    return await this.#readFilled(current, attempts - 1);
-  }
-
-  async #read(current: Current, maxChars: number): Promise<ReadPage> {
-    const { live, frames } = current;
-    const numbered = frames.ids.length;
-    const tree = await readAccessibility(live.page, (frameId) => frames.numberOf(frameId), maxChars);
-    if (frames.ids.length > numbered) await this.#keeper.store(current);
-    const { text, isCut } = renderPage(tree, maxChars);
-    return { title: titleOf(tree.root), content: text, isCut };
-  }
-}
-
-/** Work on a page under a signal that also aborts when the page is lost. */
-async function watched<T>(
-  { live }: Current,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  try {
-    return await work(AbortSignal.any([signal, live.lost]));
-  } catch (failure) {
-    // A command that was under way when the page went only says that its session is closed.
-    live.lost.throwIfAborted();
-    throw failure;
-  }
-}
-
-function titleOf(root: AccessibilityNode | undefined): string {
-  return root === undefined ? "" : tidy(nameOf(root)).slice(0, MAX_TITLE_CHARS).toWellFormed();
 }

@@ -2,10 +2,11 @@ import puppeteer, { type Browser, type BrowserWorker, type CDPSession } from "@c
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted } from "./abort.ts";
+import { Downloads } from "./downloads.ts";
 import { NetworkGate } from "./network-gate.ts";
 import { Notes } from "./notes.ts";
-import { PopUps } from "./pop-ups.ts";
 import { connectTo, explainRefusal, patiently, refusing } from "./platform-refusal.ts";
+import { type TabRecord, Tabs } from "./tabs.ts";
 
 /** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
 export const KEEP_ALIVE_MS = 600_000;
@@ -20,26 +21,27 @@ export class Chrome {
   /** A session of the browser target. */
   readonly control: CDPSession;
   readonly gate: NetworkGate;
-  readonly popUps: PopUps;
+  readonly tabs: Tabs;
   readonly notes: Notes;
+  readonly downloads = new Downloads();
   readonly #ended = new AbortController();
 
-  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "popUps" | "notes">) {
+  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes">) {
     this.sessionId = parts.sessionId;
     this.browser = parts.browser;
     this.control = parts.control;
     this.gate = parts.gate;
-    this.popUps = parts.popUps;
+    this.tabs = parts.tabs;
     this.notes = parts.notes;
     this.browser.on("disconnected", () => {
       this.#ended.abort(new ToolError("unavailable", "Chrome has ended; open the page again with browser_open."));
     });
   }
 
-  /** Connects to a Chrome that was started before. Rejects where it has ended, or with a `PlatformRefusal`. */
+  /** Connects to a Chrome that was started before, and to its tabs. Rejects where it has ended, or is not to be had. */
   static async connect(
     binding: BrowserWorker,
-    sessionId: string,
+    { sessionId, tabs: records }: { readonly sessionId: string; readonly tabs: readonly TabRecord[] },
     policy: NetworkPolicy,
     signal: AbortSignal,
   ): Promise<Chrome> {
@@ -51,14 +53,14 @@ export class Chrome {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
       const gate = await orAborted(NetworkGate.guard(control, policy, notes), signal);
-      const [popUps] = await orAborted(
+      const [tabs] = await orAborted(
         Promise.all([
-          PopUps.watch(browser, control, gate, notes),
+          Tabs.watch({ browser, control, gate, notes, records }),
           control.send("Browser.setDownloadBehavior", { behavior: "deny", eventsEnabled: true }),
         ]),
         signal,
       );
-      return new Chrome({ sessionId, browser, control, gate, popUps, notes });
+      return new Chrome({ sessionId, browser, control, gate, tabs, notes });
     } catch (cause) {
       // Nothing is done with it without its gate.
       browser.disconnect().catch(() => undefined);

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
-import { handleName } from "../shared/handles.ts";
+import { browserName } from "./page-text.ts";
 import { tidy } from "./snapshot-writer.ts";
 
 export const browserHandoff = defineTool({
@@ -11,7 +11,7 @@ export const browserHandoff = defineTool({
   input: z.strictObject({
     instructions: z.string().min(1).max(2_000).describe("What the person is to do"),
     seconds: z.int().min(1).max(45).default(45).describe("Longest wait"),
-    browser: handleName.describe("Browser name"),
+    browser: browserName,
   }),
   output: z.object({
     state: z.enum(["waiting", "done", "failed", "over"]),

@@ -5,35 +5,34 @@ import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
 import type { BrowserTime } from "./browser-time.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
-import { FrameNumbers } from "./frame-numbers.ts";
-import { LivePage } from "./live-page.ts";
+import type { LivePage } from "./live-page.ts";
 import { PlatformRefusal, isNotNow, notNow } from "./platform-refusal.ts";
+import { refRecordSchema } from "./ref-book.ts";
 
-/** What is in use: a Chrome, its page, and the numbers of the page's frames. */
+/** What is in use: a Chrome, and one of its tabs. */
 export interface Current {
   readonly chrome: Chrome;
   readonly live: LivePage;
-  readonly frames: FrameNumbers;
 }
 
 const RECORD = "session";
 const recordSchema = z.object({
   sessionId: z.string(),
   targetId: z.string().optional(),
-  frameIds: z.array(z.string()),
+  tabs: z.array(z.object({ number: z.int(), targetId: z.string(), refs: refRecordSchema })),
 });
 type BrowserRecord = z.output<typeof recordSchema>;
 
 const RECONNECT_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 1_000;
 
-/** Keeps one Chrome and its page from call to call; after an eviction finds them by the ids that it stored. */
+/** Keeps one Chrome and its tabs from call to call; after an eviction finds them by the ids that it stored. */
 export class Keeper {
   readonly #storage: DurableObjectStorage;
   readonly #binding: BrowserWorker | undefined;
   readonly #policy: NetworkPolicy;
   readonly #time: BrowserTime | undefined;
-  #current: Current | undefined;
+  #chrome: Chrome | undefined;
   #acquiring: Promise<void> | undefined;
 
   /** `time` is kept where somebody pays for it. */
@@ -51,12 +50,18 @@ export class Keeper {
 
   /** The page that was opened. Rejects with `not_found` where none was, with `unavailable` where it is gone. */
   async resume(signal: AbortSignal): Promise<Current> {
-    const current = this.#alive ?? (await this.#reconnect(signal));
-    if (current === undefined || current.live.isBlank) {
-      throw new ToolError("not_found", "No page is open in this browser; open one with browser_open.");
-    }
-    current.live.lost.throwIfAborted();
-    return current;
+    const chrome = await this.attach(signal);
+    const live = chrome.tabs.current;
+    if (live === undefined || live.isBlank) throw nothingOpen();
+    live.lost.throwIfAborted();
+    return { chrome, live };
+  }
+
+  /** The Chrome that there is. Rejects as `resume` does. */
+  async attach(signal: AbortSignal): Promise<Chrome> {
+    const chrome = this.#alive ?? (await this.#reconnect(signal));
+    if (chrome === undefined) throw nothingOpen();
+    return chrome;
   }
 
   /** A page that answers: the one that there is, else a new one in the same Chrome, else in a new Chrome. */
@@ -69,19 +74,22 @@ export class Keeper {
   }
 
   async #findAnswering(signal: AbortSignal): Promise<Current | "ended" | "none"> {
-    const current = this.#alive;
-    if (current !== undefined) {
+    const chrome = this.#alive;
+    const live = chrome?.tabs.current;
+    if (chrome !== undefined) {
       // What the page before did is of no interest any more.
-      current.chrome.notes.take();
-      if (await answers(current.live, signal)) return this.#renumber(current);
+      chrome.notes.take();
+      await live?.dialogs.dismiss();
+      if (live !== undefined && (await answers(live, signal))) return { chrome, live };
       await this.probe();
-      if (!current.chrome.ended.aborted) {
-        current.live.lose("The page did not answer and was closed; open it again with browser_open.");
-        return await this.#keep(current.chrome, await orAborted(LivePage.create(current.chrome), signal));
+      if (!chrome.ended.aborted) {
+        live?.lose("The page did not answer and was closed; open it again with browser_open.");
+        return { chrome, live: await orAborted(chrome.tabs.open(), signal) };
       }
     }
     try {
-      return (await this.#reconnect(signal)) ?? "none";
+      const again = await this.#reconnect(signal);
+      return again === undefined ? "none" : await this.#tabOf(again, signal);
     } catch (failure) {
       // What cannot be reached now is not lost: another Chrome in its place would leave it behind.
       if (signal.aborted || isNotNow(failure)) throw failure;
@@ -89,12 +97,16 @@ export class Keeper {
     }
   }
 
+  async #tabOf(chrome: Chrome, signal: AbortSignal): Promise<Current> {
+    return { chrome, live: chrome.tabs.current ?? (await orAborted(chrome.tabs.open(), signal)) };
+  }
+
   /**
    * Gives a connection up that has gone silent: a message above the platform's limit, which a page can bring about,
    * ends it without a word. Chrome itself lives on and is found again by the next call.
    */
   async probe(): Promise<void> {
-    const chrome = this.#alive?.chrome;
+    const chrome = this.#alive;
     const asked = chrome?.browser.version().catch(() => undefined);
     if (asked !== undefined && (await within(asked, ANSWER_LIMIT_MS)) === undefined) await chrome?.browser.disconnect();
   }
@@ -102,31 +114,29 @@ export class Keeper {
   /** Ends Chrome, whatever it is doing; the next call says that it has ended. */
   async end(): Promise<void> {
     const record = await this.#record();
-    this.#current = undefined;
+    this.#chrome = undefined;
     if (record !== undefined && this.#binding !== undefined) await discardChrome(this.#binding, record.sessionId);
     this.#time?.end(Date.now());
   }
 
-  /** Stores what finds the page again, once it or the frames that were numbered are new. */
-  async store({ chrome, live, frames }: Current): Promise<void> {
-    const record: BrowserRecord = { sessionId: chrome.sessionId, targetId: live.targetId, frameIds: [...frames.ids] };
-    await this.#storage.put(RECORD, record);
+  /** Ends Chrome at a person's wish: the next call finds nothing open. */
+  async close(): Promise<void> {
+    await this.end();
+    await this.#storage.delete(RECORD);
   }
 
-  /** The frames of the page that comes next are numbered anew; they are stored with the first of them. */
-  #renumber({ chrome, live }: Current): Current {
-    this.#current = { chrome, live, frames: new FrameNumbers() };
-    return this.#current;
+  /** Stores what finds the tabs and their elements again. Nobody waits for it: what is not stored is asked for anew. */
+  store(): void {
+    const chrome = this.#alive;
+    if (chrome === undefined) return;
+    const { sessionId, tabs } = chrome;
+    const targetId = tabs.current?.targetId;
+    const record: BrowserRecord = { sessionId, tabs: tabs.records, ...(targetId === undefined ? {} : { targetId }) };
+    void this.#storage.put(RECORD, record, { allowUnconfirmed: true });
   }
 
-  get #alive(): Current | undefined {
-    return this.#current?.chrome.ended.aborted === false ? this.#current : undefined;
-  }
-
-  async #keep(chrome: Chrome, live: LivePage, frames = new FrameNumbers()): Promise<Current> {
-    this.#current = { chrome, live, frames };
-    await this.store(this.#current);
-    return this.#current;
+  get #alive(): Chrome | undefined {
+    return this.#chrome?.ended.aborted === false ? this.#chrome : undefined;
   }
 
   /** A Chrome that is on its way when its call is given up is there for the next call. */
@@ -138,28 +148,27 @@ export class Keeper {
       this.#acquiring = undefined;
     });
     await orAborted(this.#acquiring, signal);
-    const current = await this.#reconnect(signal);
-    if (current === undefined) throw new Error("A Chrome that was just started is not known.");
-    return current;
+    const chrome = await this.#reconnect(signal);
+    if (chrome === undefined) throw new Error("A Chrome that was just started is not known.");
+    return await this.#tabOf(chrome, signal);
   }
 
   async #acquire(binding: BrowserWorker): Promise<void> {
-    const record: BrowserRecord = { sessionId: await acquireChrome(binding), frameIds: [] };
+    const record: BrowserRecord = { sessionId: await acquireChrome(binding), tabs: [] };
     this.#time?.begin(record.sessionId, Date.now());
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
   /** After an eviction, or a start. Rejects with `unavailable` where Chrome cannot be used any more, and forgets it. */
-  async #reconnect(signal: AbortSignal): Promise<Current | undefined> {
+  async #reconnect(signal: AbortSignal): Promise<Chrome | undefined> {
     const record = await this.#record();
     if (record === undefined || this.#binding === undefined) return undefined;
     const limited = AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_LIMIT_MS)]);
     try {
-      const chrome = await Chrome.connect(this.#binding, record.sessionId, this.#policy, limited);
-      const live =
-        (await orAborted(LivePage.find(chrome, record.targetId), limited)) ??
-        (await orAborted(LivePage.create(chrome), limited));
-      return await this.#keep(chrome, live, new FrameNumbers(record.frameIds));
+      const chrome = await Chrome.connect(this.#binding, record, this.#policy, limited);
+      await orAborted(chrome.tabs.resume(record.targetId), limited);
+      this.#chrome = chrome;
+      return chrome;
     } catch (cause) {
       if (signal.aborted) throw cause;
       if (cause instanceof PlatformRefusal && cause.isTemporary) throw notNow(cause);
@@ -178,6 +187,10 @@ export class Keeper {
   async #record(): Promise<BrowserRecord | undefined> {
     return recordSchema.safeParse(await this.#storage.get(RECORD)).data;
   }
+}
+
+function nothingOpen(): ToolError {
+  return new ToolError("not_found", "No page is open in this browser; open one with browser_open.");
 }
 
 /** Whether the page is there, and its scripts leave it time to answer. */

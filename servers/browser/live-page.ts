@@ -1,64 +1,62 @@
-import { type CDPSession, type Dialog, type Page, TargetType } from "@cloudflare/puppeteer";
+import { type CDPSession, type Frame, type Page } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
-import { within } from "./abort.ts";
-import type { Chrome } from "./chrome.ts";
-import { handleOf, targetIdOf } from "./puppeteer-internals.ts";
+import { Dialogs } from "./dialogs.ts";
+import { handleOf } from "./puppeteer-internals.ts";
+import type { RefBook } from "./ref-book.ts";
+import { RequestHabits } from "./request-habits.ts";
+import { TIMER_SCRIPT } from "./timers.ts";
 
 export const VIEWPORT = { width: 1280, height: 800 } as const;
-/** A page that opens more than this is closed, or it would keep us busy for ever. */
-const MAX_DIALOGS = 100;
-const MAX_POP_UPS = 20;
-const ATTACH_LIMIT_MS = 3_000;
 
-/** The one page of a browser, and what becomes of it. */
+/** Where a picture's pixels begin. */
+export interface PictureOrigin {
+  readonly x: number;
+  readonly y: number;
+  readonly isOfPage: boolean;
+}
+
+/** Ends a page that cannot be kept. */
+export type ClosePage = (targetId: string) => void;
+
+/** One page of a browser, and what becomes of it. */
 export class LivePage {
   readonly page: Page;
   readonly targetId: string;
-  readonly #chrome: Chrome;
+  readonly refs: RefBook;
+  readonly dialogs: Dialogs;
+  readonly habits: RequestHabits;
+  /** The page's lines as they were last looked at. */
+  shown: string | undefined;
+  /** What the last picture showed: the window as it was, or a part of the whole page that begins there. */
+  picture: PictureOrigin = { x: 0, y: 0, isOfPage: false };
+  readonly #close: ClosePage;
+  readonly #downloadListeners = new Set<() => void>();
   readonly #lost = new AbortController();
-  #dialogs = 0;
-  #popUps = 0;
 
-  private constructor(chrome: Chrome, page: Page) {
-    this.#chrome = chrome;
+  private constructor(page: Page, refs: RefBook, close: ClosePage) {
     this.page = page;
+    this.refs = refs;
     this.targetId = handleOf(page.mainFrame()).id;
+    this.#close = close;
+    this.habits = new RequestHabits(page);
+    this.dialogs = new Dialogs(page, () =>
+      this.lose("The page opened dialogs without end and was closed; open another one with browser_open."),
+    );
   }
 
-  /**
-   * The page with that id; without an id the blank one that a new Chrome has. Absent where it is gone, or so busy that
-   * it cannot be attached to, and then closed.
-   */
-  static async find(chrome: Chrome, targetId?: string): Promise<LivePage | undefined> {
-    const pages = chrome.browser.targets().filter((target) => target.type() === TargetType.PAGE);
-    const target = pages.find((candidate) => targetId === undefined || targetIdOf(candidate) === targetId);
-    if (target === undefined) return undefined;
-    const attached = target
-      .page()
-      .then(async (page) => (page === null ? undefined : await LivePage.#watch(chrome, page)));
-    const live = await within(attached, ATTACH_LIMIT_MS);
-    if (live === undefined) await chrome.control.send("Target.closeTarget", { targetId: targetIdOf(target) });
-    return live;
-  }
-
-  static async create(chrome: Chrome): Promise<LivePage> {
-    return await LivePage.#watch(chrome, await chrome.popUps.openPage());
-  }
-
-  static async #watch(chrome: Chrome, page: Page): Promise<LivePage> {
-    const live = new LivePage(chrome, page);
-    const onDownload = (): void => chrome.notes.add("A download was refused; the browser keeps no files.");
-    chrome.control.on("Browser.downloadWillBegin", onDownload);
-    live.lost.addEventListener("abort", () => chrome.control.off("Browser.downloadWillBegin", onDownload));
-    chrome.popUps.onClosed = () => live.#onPopUp();
-    chrome.ended.addEventListener("abort", () => live.#lost.abort(chrome.ended.reason), { once: true });
-    page.on("dialog", (dialog) => live.#onDialog(dialog));
+  /** Takes a page into use. `close` is how it ends where it has to be given up. */
+  static async of(page: Page, refs: RefBook, close: ClosePage): Promise<LivePage> {
+    const live = new LivePage(page, refs, close);
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
-    page.on("close", () => {
-      // Pages close with Chrome, a moment before it is known to have ended.
-      if (chrome.browser.connected) live.lose("The page was closed; open one with browser_open.");
-    });
-    await page.setViewport(VIEWPORT);
+    page.on("close", () => live.lose("The page was closed; open one with browser_open."));
+    await Promise.all([
+      page.setViewport(VIEWPORT),
+      page.evaluateOnNewDocument(TIMER_SCRIPT),
+      // Several tabs, and none of them in front of a person: each is to behave as if it were.
+      live.session.send("Emulation.setFocusEmulationEnabled", { enabled: true }),
+      // A dialog from before an eviction is known to nobody any more.
+      live.session.send("Page.handleJavaScriptDialog", { accept: false }).catch(() => undefined),
+    ]);
     return live;
   }
 
@@ -77,39 +75,24 @@ export class LivePage {
     return /^(about:|chrome-error:|chrome:|$)/.test(this.page.url());
   }
 
+  frame(frameId: string): Frame | undefined {
+    return this.page.frames().find((frame) => handleOf(frame).id === frameId);
+  }
+
+  /** Calls back when what looked like a way to another document turns out to be a download. */
+  onDownload(listener: () => void): Disposable {
+    this.#downloadListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#downloadListeners.delete(listener) };
+  }
+
+  tellDownload(): void {
+    for (const listener of this.#downloadListeners) listener();
+  }
+
   /** Gives the page up, and says why to whoever is using it. */
-  lose(message: string): void {
+  lose(reason: string | ToolError): void {
     if (this.#lost.signal.aborted) return;
-    this.#lost.abort(new ToolError("unavailable", message));
+    this.#lost.abort(typeof reason === "string" ? new ToolError("unavailable", reason) : reason);
     this.#close(this.targetId);
-  }
-
-  forgive(): void {
-    this.#dialogs = 0;
-    this.#popUps = 0;
-  }
-
-  #onDialog(dialog: Dialog): void {
-    const isLeaving = dialog.type() === "beforeunload";
-    // It may have been closed with its page.
-    (isLeaving ? dialog.accept() : dialog.dismiss()).catch(() => undefined);
-    if (isLeaving) return;
-    this.#dialogs += 1;
-    this.#chrome.notes.add(`The page's ${dialog.type()} dialog was dismissed.`);
-    if (this.#dialogs > MAX_DIALOGS) {
-      this.lose("The page opened dialogs without end and was closed; open another one with browser_open.");
-    }
-  }
-
-  #onPopUp(): void {
-    this.#popUps += 1;
-    if (this.#popUps > MAX_POP_UPS) {
-      this.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
-    }
-  }
-
-  /** It may be gone already. */
-  #close(targetId: string): void {
-    this.#chrome.control.send("Target.closeTarget", { targetId }).catch(() => undefined);
   }
 }

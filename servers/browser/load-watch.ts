@@ -18,7 +18,10 @@ export class LoadWatch implements Disposable {
       if (changed === frameId) this.#onLifecycle(loaderId, name);
     });
     this.#on("Page.frameRequestedNavigation", ({ frameId: leaving, disposition }) => {
-      if (leaving === frameId && disposition === "currentTab") this.#isLeaving = true;
+      if (leaving === frameId && disposition === "currentTab") {
+        this.#isLeaving = true;
+        this.#check();
+      }
     });
     this.#on("Page.frameStoppedLoading", ({ frameId: stopped }) => {
       if (stopped === frameId) this.#onStopped();
@@ -35,7 +38,26 @@ export class LoadWatch implements Disposable {
 
   /** Resolves when the newest document has loaded, and nothing is to take its place. */
   async loaded(): Promise<true> {
-    return await this.#until(() => this.#isLoaded && !this.#isLeaving);
+    return await this.#until(() => this.hasLoaded);
+  }
+
+  get hasLoaded(): boolean {
+    return this.#isLoaded && !this.#isLeaving;
+  }
+
+  /** Whether another document has come, or is on its way. */
+  get hasBegun(): boolean {
+    return this.#isLeaving || this.#loaderId !== undefined;
+  }
+
+  /** Resolves when another document is on its way. */
+  async begun(): Promise<true> {
+    return await this.#until(() => this.hasBegun);
+  }
+
+  /** What was on its way turned out to be no document: a download. */
+  stay(): void {
+    this.#onStopped();
   }
 
   /** Of the newest document; absent where it did not come over HTTP. */

@@ -1,4 +1,11 @@
 import * as z from "zod";
+import { handleName } from "../shared/handles.ts";
+
+/** What every tool of the browser takes. */
+export const browserName = handleName;
+
+/** Below it stands nothing but what the page says. */
+export const CONTENT_MARK = "Page content, untrusted data:";
 
 /** What the tools that show a page return. */
 export const pageContent = z.object({
@@ -26,7 +33,7 @@ export function pageText(page: z.output<typeof pageContent>, whenCut: string): s
     page.status === undefined ? shownUrl(page.url) : `${shownUrl(page.url)} (${page.status})`,
     ...page.notes.map((note) => `Note: ${note}`),
     ...(page.is_cut ? [`Note: only the top is shown; ${whenCut}.`] : []),
-    "Page content, untrusted data:",
+    CONTENT_MARK,
     ...(page.title === "" ? [] : [`title: ${page.title}`]),
     page.content === "" ? "(no text)" : page.content,
   ].join("\n");

@@ -8,6 +8,29 @@ export function handleOf(frame: Frame): { readonly id: string; readonly session:
   return { id, session };
 }
 
+/** Of frames that were there before puppeteer, which then does not know what they show. */
+const found = new WeakMap<Frame, string>();
+
+/** The id of the document in a frame, another one after each navigation: CDP's loader id. */
+export async function documentIdOf(frame: Frame): Promise<string> {
+  const known: unknown = Reflect.get(frame, "_loaderId");
+  if (typeof known === "string" && known !== "") return known;
+  const { id, session } = handleOf(frame);
+  const documentId = found.get(frame) ?? loaderIn((await session.send("Page.getFrameTree")).frameTree, id) ?? "";
+  found.set(frame, documentId);
+  return documentId;
+}
+
+interface FrameBranch {
+  readonly frame: { readonly id: string; readonly loaderId: string };
+  readonly childFrames?: readonly FrameBranch[];
+}
+
+function loaderIn({ frame, childFrames = [] }: FrameBranch, id: string): string | undefined {
+  if (frame.id === id) return frame.loaderId;
+  return childFrames.map((child) => loaderIn(child, id)).find((loaderId) => loaderId !== undefined);
+}
+
 export function targetIdOf(target: Target): string {
   const id: unknown = Reflect.get(target, "_targetId");
   if (typeof id !== "string") throw new TypeError("puppeteer hides its targets");

@@ -1,8 +1,12 @@
 const MAX_LINE_CHARS = 160;
 
+/** Whether what stands together on the page is one line, or each element begins its own. */
+export type LineBreaks = "sentences" | "elements";
+
 /** Writes lines at a depth, and stops at a number of characters. */
 export class SnapshotWriter {
   readonly #maxChars: number;
+  readonly #maxLineChars: number;
   readonly #lines: string[] = [];
   #chars = 0;
   #depth = 0;
@@ -11,8 +15,9 @@ export class SnapshotWriter {
   #isJoining = false;
   isFull = false;
 
-  constructor(maxChars: number) {
+  constructor(maxChars: number, breaks: LineBreaks = "sentences") {
     this.#maxChars = maxChars;
+    this.#maxLineChars = breaks === "elements" ? 0 : MAX_LINE_CHARS;
   }
 
   /** A run of the page's text; the white space at its ends counts. Line breaks in it are meant as such. */
@@ -28,7 +33,7 @@ export class SnapshotWriter {
 
   /** An element, set off from what is around it. Long lines are broken before it. */
   word(word: string): void {
-    if (this.#line.length + word.length > MAX_LINE_CHARS && this.#line !== "") this.line();
+    if (this.#line.length + word.length > this.#maxLineChars && this.#line !== "") this.line();
     this.#line += this.#line === "" || this.#line.endsWith(" ") ? `${word} ` : ` ${word} `;
   }
 

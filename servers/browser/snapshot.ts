@@ -8,8 +8,9 @@ import {
   roleOf,
   valueOf,
 } from "./accessibility-node.ts";
+import { formatRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
-import { SnapshotWriter, tidy } from "./snapshot-writer.ts";
+import { type LineBreaks, SnapshotWriter, tidy } from "./snapshot-writer.ts";
 
 const FLAGS = ["checked", "selected", "pressed", "expanded", "disabled", "required", "readonly", "focused", "busy"];
 const MAX_NAME_CHARS = 300;
@@ -26,8 +27,8 @@ export interface RenderedPage {
  * The page as lines of text. What can be acted on carries `[e5]`, or `[f1e5]` in a frame: the backend id of its DOM
  * node, which lives as long as the element does. Page text that looks like a ref is defused.
  */
-export function renderPage(tree: FrameTree, maxChars: number): RenderedPage {
-  const writer = new SnapshotWriter(maxChars);
+export function renderPage(tree: FrameTree, maxChars: number, lines: LineBreaks = "sentences"): RenderedPage {
+  const writer = new SnapshotWriter(maxChars, lines);
   new FrameRenderer(tree, writer).render();
   const text = writer.end();
   return { text, isCut: writer.isFull || !isWhole(tree) };
@@ -169,8 +170,8 @@ class FrameRenderer {
   }
 
   #ref({ backendDOMNodeId }: AccessibilityNode): string {
-    const { frameNumber } = this.#tree;
-    return `[${frameNumber === 0 ? "" : `f${frameNumber}`}e${backendDOMNodeId ?? 0}]`;
+    const { frameNumber, offset } = this.#tree.refs;
+    return `[${formatRef({ frameNumber, number: (backendDOMNodeId ?? 0) + offset })}]`;
   }
 
   /** Without the origin where it is the page's own, and the fragment alone where it stays on the page. */

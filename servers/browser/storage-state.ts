@@ -53,7 +53,7 @@ export type StoredOrigin = z.output<typeof originSchema>;
 /** Rejects with `too_large` or `invalid_input`; no value is repeated in what it says. */
 export function parseStorageState(json: string): StorageState {
   if (new TextEncoder().encode(json).length > MAX_STATE_BYTES) {
-    throw new ToolError("too_large", "A browser's storage may have 5 MB at most; give another file.");
+    throw storageTooLarge();
   }
   const parsed = stateSchema.safeParse(parseJson(json));
   if (parsed.success) {
@@ -66,6 +66,10 @@ export function parseStorageState(json: string): StorageState {
     "invalid_input",
     `That file holds no browser's storage${at === "" ? "" : ` (${at} is not as it should be)`}; give one that save_storage has written, or Playwright's storageState.`,
   );
+}
+
+export function storageTooLarge(): ToolError {
+  return new ToolError("too_large", "A browser's storage may have 5 MB at most; give another file.");
 }
 
 /** Rejects with `too_large`. */

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import type { Chrome } from "./chrome.ts";
+import type { Current } from "./keeper.ts";
 import type { LivePage } from "./live-page.ts";
 import { handleOf } from "./puppeteer-internals.ts";
 import { MAX_ORIGINS, type StorageState, type StoredCookie, type StoredOrigin } from "./storage-state.ts";
@@ -14,27 +15,26 @@ const TAB_LIMIT_MS = 2_000;
 type Items = StoredOrigin["localStorage"];
 
 /**
- * All cookies, and the storage of the sites that the page has been at or shows in frames: also of those that no page is
- * open of, since each is looked at from a blank page of its origin. The page itself is not disturbed.
+ * All cookies, and the storage of the sites that the tabs have been at or show in frames: also of those that no page is
+ * open of, since each is looked at from a blank page of its origin. The tabs are not disturbed.
  */
-export async function exportStorage(chrome: Chrome, live: LivePage): Promise<StorageState> {
-  const [{ cookies }, origins, tab] = await Promise.all([
+export async function exportStorage({ chrome, live }: Current): Promise<StorageState> {
+  const pages = await chrome.tabs.pages();
+  const [{ cookies }, tab, ...origins] = await Promise.all([
     chrome.control.send("Storage.getCookies"),
-    originsOf(live),
     within(readSession(live), TAB_LIMIT_MS),
+    ...[live, ...pages].map(originsOf),
   ]);
-  const kept: StoredOrigin[] = [];
-  const page = await chrome.popUps.openPage();
-  try {
-    for (const origin of origins) {
+  const kept = await chrome.tabs.aside(async (page) => {
+    const all: StoredOrigin[] = [];
+    for (const origin of [...new Set(origins.flat())].slice(0, MAX_ORIGINS)) {
       const localStorage = (await atBlankPage(chrome, page, origin, readLocal)) ?? [];
       const sessionStorage = tab?.origin === origin ? tab.items : [];
       if (localStorage.length + sessionStorage.length === 0) continue;
-      kept.push({ origin, localStorage, ...(sessionStorage.length === 0 ? {} : { sessionStorage }) });
+      all.push({ origin, localStorage, ...(sessionStorage.length === 0 ? {} : { sessionStorage }) });
     }
-  } finally {
-    await page.close();
-  }
+    return all;
+  });
   // Those with a partition are used within one site's pages alone.
   return { cookies: cookies.filter((cookie) => !("partitionKey" in cookie)).map(storedCookie), origins: kept };
 }
@@ -43,7 +43,7 @@ export async function exportStorage(chrome: Chrome, live: LivePage): Promise<Sto
  * Puts cookies and storage into the browser, beside what is there. The page is taken from origin to origin for it,
  * without any request's leaving Chrome, and is blank in the end. Rejects with `invalid_input` where Chrome refuses.
  */
-export async function importStorage(chrome: Chrome, live: LivePage, state: StorageState): Promise<void> {
+export async function importStorage({ chrome, live }: Current, state: StorageState): Promise<void> {
   try {
     await chrome.control.send("Storage.setCookies", { cookies: state.cookies.map(chromeCookie) });
     for (const stored of state.origins) {
@@ -66,7 +66,7 @@ async function originsOf(live: LivePage): Promise<string[]> {
   ]);
   const urls = [...entries.map(({ url }) => url), ...frames].filter((url) => url !== undefined);
   const origins = urls.flatMap((url) => (/^https?:/.test(url) && URL.canParse(url) ? [new URL(url).origin] : []));
-  return [...new Set(origins.toReversed())].slice(0, MAX_ORIGINS);
+  return origins.toReversed();
 }
 
 /** Of a frame of its own or the page's site; what other sites keep within this one, they keep apart. */

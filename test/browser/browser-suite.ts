@@ -36,9 +36,8 @@ export interface Person extends AsyncDisposable {
   readonly evict: () => Promise<void>;
   /** Lets that session's alarm go off. */
   readonly ring: () => Promise<void>;
-  /** What that browser keeps for its sites, as a file would hold it. */
-  readonly save: () => Promise<string>;
-  readonly load: (state: string) => Promise<void>;
+  readonly readFile: (path: string) => Promise<string>;
+  readonly writeFile: (path: string, content: string) => Promise<void>;
   /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
   readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Whether a person has been asked to use its page. */
@@ -125,14 +124,8 @@ export async function startBrowserSuite(
       },
       evict,
       ring,
-      save: async () => {
-        await evict();
-        return z.string().parse(await order("save"));
-      },
-      load: async (state) => {
-        await evict();
-        await order("load", { state });
-      },
+      readFile: async (path) => await ask({ userId, tool: "read-file", input: { path } }),
+      writeFile: async (path, content) => void (await order("write-file", { path, content })),
       finish: async (end) => void (await order("finish", end)),
       isHandedOver: async () => z.boolean().parse(await order("handed-over")),
       nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
+import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
 import { type Site, serveSite } from "./pages.ts";
 
 /** The same pages at two sites: what either keeps is its own. */
@@ -47,27 +47,33 @@ afterAll(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-test("cookies, and storage of every site that the page has been at, go over into a new browser", async () => {
+const STATE = "browsers/main.json";
+
+/** Closes the browser; what it kept. */
+async function save(person: Person): Promise<unknown> {
+  await person.read("browser_close", { save_storage: STATE });
+  return JSON.parse(await person.readFile(STATE));
+}
+
+test("cookies, and storage of every site that the tabs have been at, go over into a new browser", async () => {
   await using ada = suite.person();
   await ada.read("browser_open", { url: `${other.origin}/sign-in` });
   await ada.read("browser_open", { url: `${site.origin}/sign-in` });
-  const state = await ada.save();
+  expect(JSON.parse(await ada.read("browser_close", { save_storage: STATE }))).toEqual({
+    closed: "main",
+    saved: "4 cookies and 5 items of 2 sites",
+  });
   const cookies = ["localhost", "127.0.0.1"].flatMap((domain) => [
     {
-      domain,
-      path: "/",
-      name: "session",
-      value: "secret-1",
-      expires: -1,
-      httpOnly: true,
-      secure: false,
-      sameSite: "Lax",
+      ...{ domain, path: "/", name: "session", value: "secret-1", expires: -1 },
+      ...{ httpOnly: true, secure: false, sameSite: "Lax" },
     },
     {
       ...{ domain, path: "/", name: "lasting", value: "secret-2", expires: expect.any(Number) },
       ...{ httpOnly: false, secure: false, sameSite: "Strict" },
     },
   ]);
+  const state = await ada.readFile(STATE);
   expect(JSON.parse(state)).toEqual({
     cookies,
     origins: [
@@ -75,32 +81,61 @@ test("cookies, and storage of every site that the page has been at, go over into
       { origin: other.origin, localStorage: LOCAL_ITEMS },
     ],
   });
-  // The page is where it was.
-  expect(await ada.read("browser_snapshot")).toContain("kept");
 
   await using bob = suite.person();
-  await bob.load(state);
-  // Neither took a request.
-  expect([...site.asked, ...other.asked]).toEqual(["/sign-in", "/sign-in"]);
-  expect(await bob.read("browser_open", { url: `${site.origin}/shows` })).toContain("\n1; two; lasting=secret-2");
+  await bob.writeFile(STATE, state);
+  expect(await bob.read("browser_open", { url: `${site.origin}/shows`, storage: STATE })).toContain(
+    "\n1; two; lasting=secret-2",
+  );
+  // Neither to save nor to load took a request.
+  expect([...site.asked, ...other.asked]).toEqual(["/sign-in", "/shows", "/sign-in"]);
   expect(await bob.read("browser_open", { url: `${site.origin}/who` })).toContain("session=secret-1; lasting=secret-2");
   expect(await bob.read("browser_open", { url: `${other.origin}/shows` })).toContain("\n1; nothing; lasting=secret-2");
 });
 
 test("what is loaded comes once: a site that changes it later keeps its change", async () => {
   await using ada = suite.person();
-  await ada.load(
-    JSON.stringify({ origins: [{ origin: site.origin, localStorage: [{ name: "visits", value: "41" }] }] }),
-  );
-  await ada.read("browser_open", { url: `${site.origin}/sign-in` });
+  const origins = [{ origin: site.origin, localStorage: [{ name: "visits", value: "41" }] }];
+  await ada.writeFile(STATE, JSON.stringify({ origins }));
+  await ada.read("browser_open", { url: `${site.origin}/sign-in`, storage: STATE });
   expect(await ada.read("browser_open", { url: `${site.origin}/shows` })).toContain("\n42; two; ");
+});
+
+test("what other tabs' sites keep is saved too, and closing one tab leaves all tabs as they are", async () => {
+  await using ada = suite.person();
+  await ada.read("browser_open", { url: `${site.origin}/sign-in` });
+  await ada.read("browser_open", { url: `${other.origin}/sign-in`, tab: "new" });
+  await ada.read("browser_open", { url: `${other.origin}/shows`, tab: "new" });
+  await ada.read("browser_close", { save_storage: STATE, tab: 3 });
+  expect(JSON.parse(await ada.readFile(STATE))).toMatchObject({
+    origins: [{ origin: other.origin }, { origin: site.origin }],
+  });
+  expect(await ada.read("browser_open", { tab: "1" })).toMatch(/sign-in\nPage content, untrusted data:\n.*kept/s);
+  expect(await ada.call("browser_open", { tab: "4" })).toMatchObject({
+    message: "There is no tab 4; open are: 1, 2.",
+  });
 });
 
 test("what a site keeps within another's page alone stays out", async () => {
   await using ada = suite.person();
   const text = await ada.read("browser_open", { url: `${site.origin}/frame?${other.origin}/sign-in` });
   expect(text).toContain("kept");
-  expect(JSON.parse(await ada.save())).toEqual({ cookies: [], origins: [] });
+  expect(await save(ada)).toEqual({ cookies: [], origins: [] });
+});
+
+test.each([
+  ['{"cookies":[{"name":"a","value":"secret","domain":7}]}', "(cookies.0.domain is not as it should be)"],
+  [
+    '{"cookies":[{"name":"a=;\\u0000","value":"secret","domain":"a.example"}]}',
+    "Chrome does not take what that file holds;",
+  ],
+])("a file that holds something else is refused, and nothing of it repeated", async (content, message) => {
+  await using ada = suite.person();
+  await ada.writeFile(STATE, content);
+  const answer = await ada.call("browser_open", { url: `${site.origin}/shows`, storage: STATE });
+  expect(answer).toMatchObject({ ok: false, code: "invalid_input", message: expect.stringContaining(message) });
+  expect(JSON.stringify(answer)).not.toContain("secret");
+  expect(await ada.read("browser_open", { url: `${site.origin}/shows` })).toContain("\nnothing; nothing; nothing");
 });
 
 test("a person's browsers, and those of others, know nothing of what another keeps", async () => {

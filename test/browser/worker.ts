@@ -4,13 +4,7 @@ import {
   BrowserSession as ProductSession,
   type BrowserSessionBindings,
 } from "../../servers/browser/browser-session.ts";
-import type { Chrome } from "../../servers/browser/chrome.ts";
 import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
-import { Keeper } from "../../servers/browser/keeper.ts";
-import type { LivePage } from "../../servers/browser/live-page.ts";
-import { formatStorageState, parseStorageState } from "../../servers/browser/storage-state.ts";
-import { exportStorage, importStorage } from "../../servers/browser/storage-transfer.ts";
-import { parseSettings } from "../../servers/shared/settings.ts";
 import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/session.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
@@ -38,28 +32,6 @@ export class BrowserSession extends ProductSession {
     return this.#liveView?.isHandedOver ?? false;
   }
 
-  /** What the browser keeps, as JSON. The session must have been evicted: another connection is made beside its own. */
-  async save(): Promise<string> {
-    return formatStorageState(await this.#beside("resume", exportStorage));
-  }
-
-  async load(json: string): Promise<void> {
-    const state = parseStorageState(json);
-    await this.#beside("provide", async (chrome, live) => await importStorage(chrome, live, state));
-  }
-
-  async #beside<T>(how: "resume" | "provide", work: (chrome: Chrome, live: LivePage) => Promise<T>): Promise<T> {
-    const { ALLOWED_HOSTS, PUBLIC_URL } = parseSettings(this.env);
-    const policy = { allowedHosts: ALLOWED_HOSTS, suiteOrigin: PUBLIC_URL };
-    const keeper = new Keeper(this.ctx.storage, this.env.BROWSER, policy);
-    const { chrome, live } = await keeper[how](AbortSignal.timeout(20_000));
-    try {
-      return await work(chrome, live);
-    } finally {
-      await chrome.browser.disconnect();
-    }
-  }
-
   evict(): void {
     this.ctx.abort("evicted by the test");
   }
@@ -79,6 +51,8 @@ interface Env extends BrowserSessionBindings {
 
 const finished = z.object({ success: z.boolean(), reason: z.string().exactOptional(), isHeard: z.boolean() });
 
+const fileOrder = z.object({ path: z.string(), content: z.string().default("") });
+
 const order = z.object({
   userId: z.string(),
   tool: z.string(),
@@ -97,16 +71,19 @@ export default {
       return Response.json((await session.finish(end, isHeard)) ?? "finished");
     }
     if (name === "handed-over") return Response.json(await session.isHandedOver());
-    if (name === "save") return Response.json(await session.save());
-    if (name === "load") return Response.json((await session.load(z.string().parse(input["state"]))) ?? "loaded");
     if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
-    const tool = browserServer.tools.find((known) => known.name === name);
-    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
       waitUntil: (work) => ctx.waitUntil(work),
     });
+    if (name === "read-file") return new Response((await files.read(fileOrder.parse(input).path)).body);
+    if (name === "write-file") {
+      const { path, content } = fileOrder.parse(input);
+      return Response.json(await files.write(path, content));
+    }
+    const tool = browserServer.tools.find((known) => known.name === name);
+    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const absent = (): never => {
       throw new Error("The browser's tools have no business with that.");
     };
@@ -117,7 +94,12 @@ export default {
       tool,
       input,
       {
-        caller: { userId, role: "member", scopes: ["browser:read", "browser:act"], clientId: "test" },
+        caller: {
+          userId,
+          role: "member",
+          scopes: ["browser:read", "browser:act", "files:read", "files:write"],
+          clientId: "test",
+        },
         capabilities: {
           files,
           artifacts: createArtifacts(files, () => new Date()),
