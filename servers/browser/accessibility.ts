@@ -83,9 +83,7 @@ export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      size === "small"
-        ? readAll(session, id, pointablesIn(session))
-        : readLarge(session, id, size === "huge"),
+      size === "small" ? readAll(session, id, pointablesIn(session)) : readLarge(session, id, size === "huge"),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
