@@ -28,8 +28,9 @@ export interface AuditRow {
   readonly parentRunId?: string;
 }
 
-/** What one call cost the deployment beyond the plan, as far as it is known when the call ends. */
+/** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
 export interface CostRow {
+  /** The call's id, or what names the stretch, with a slash in it. */
   readonly callId: string;
   readonly atMs: number;
   /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
@@ -75,6 +76,8 @@ const RECORD_AUDIT = `
 const RECORD_COSTS = `
   INSERT OR IGNORE INTO costs
   SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
+const COUNT_COSTS = `
+  SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
 
 interface AccountEnv {
   readonly FILES: R2Bucket;
@@ -140,9 +143,14 @@ export class Account extends DurableObject<AccountEnv> {
     });
   }
 
-  /** How many calls have a cost row, and what they come to. */
+  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
+  keepCosts(costs: readonly CostRow[]): void {
+    this.#sql.exec(RECORD_COSTS, JSON.stringify(costs.map((cost) => ({ cost }))));
+  }
+
+  /** How many calls have a cost row, and what all rows come to. */
   costTotal(): { calls: number; nanoUsd: number } {
-    const row = this.#sql.exec("SELECT count(*) AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs").one();
+    const row = this.#sql.exec(COUNT_COSTS).one();
     return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
   }
 

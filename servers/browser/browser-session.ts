@@ -4,16 +4,20 @@ import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
+import type { Account, CostRow } from "../account/account.ts";
 import { orAborted, within } from "./abort.ts";
 import { ActionCall } from "./action-call.ts";
+import { BrowserTime } from "./browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
 import { evaluate } from "./evaluation.ts";
 import { fillField } from "./fields.ts";
+import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
 import { type Current, Keeper } from "./keeper.ts";
 import { openPage } from "./opening.ts";
 import { click, typeKeys } from "./operation.ts";
 import { takePdf } from "./pdf.ts";
 import { takeScreenshot } from "./screenshot.ts";
+import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
   ClickRequest,
@@ -33,6 +37,8 @@ import type {
 } from "./session.ts";
 import type { FieldValue } from "./fields.ts";
 import { snapshotOf } from "./snapshot-request.ts";
+import type { StorageState } from "./storage-state.ts";
+import { exportStorage } from "./storage-transfer.ts";
 import { Turns } from "./turns.ts";
 import { waitFor } from "./waiting.ts";
 import { watched } from "./watched.ts";
@@ -40,17 +46,20 @@ import { watched } from "./watched.ts";
 export interface BrowserSessionBindings {
   /** Absent where there is no Chrome. */
   readonly BROWSER?: BrowserWorker;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
 }
 
 /** Clients wait for 55 s. */
 const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
 const PICTURE_LIMIT_MS = 25_000;
+const STORAGE_LIMIT_MS = 30_000;
 
 /** One person's browser of one name: holds its tabs from call to call, and ends it after ten minutes unused. */
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
+  readonly #time: BrowserTime | undefined;
   readonly #turns = new Turns(CALL_LIMIT_MS);
   #usedAtMs = 0;
 
@@ -58,7 +67,11 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     super(state, env);
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
-    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy);
+    const isBilled = settings.SANDBOX_DRIVER === "container";
+    this.#time = isBilled
+      ? new BrowserTime(state.storage.kv, async (costs) => await this.#keepCosts(costs))
+      : undefined;
+    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
   }
 
   async open(callId: string, request: OpenRequest, files: RemoteFiles): Promise<Outcome<OpenedPage>> {
@@ -115,9 +128,28 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     return outcome.ok ? { ok: true, value: { ...outcome.value, value } } : outcome;
   }
 
+  async handOff(callId: string, request: HandoffRequest, onLink: (link: string) => void): Promise<Outcome<Handoff>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      const { kv } = this.ctx.storage;
+      return await watched(
+        current,
+        signal,
+        async (lostOrAborted) => await handOff(kv, current.live, request, onLink, lostOrAborted),
+      );
+    });
+  }
+
+  async storage(callId: string): Promise<Outcome<StorageState>> {
+    return await this.#look(callId, STORAGE_LIMIT_MS, exportStorage);
+  }
+
   async close(callId: string, tab: number | undefined): Promise<Outcome<void>> {
     return await this.#call(callId, async (signal) => {
-      if (tab === undefined) return await this.#keeper.close();
+      if (tab === undefined) {
+        await this.#keeper.close();
+        return void (await this.#settle());
+      }
       const { chrome } = await this.#keeper.resume(signal);
       await orAborted(chrome.tabs.close(tab), signal);
       this.#keeper.store();
@@ -131,8 +163,29 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   override async alarm(): Promise<void> {
     const unusedMs = Date.now() - this.#usedAtMs;
-    if (!this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS) return await this.#keeper.end();
-    await this.ctx.storage.setAlarm(Date.now() + Math.max(1_000, KEEP_ALIVE_MS - unusedMs));
+    const isUnused = !this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS;
+    if (isUnused) await this.#keeper.end();
+    const isSettled = await this.#settle();
+    if (isUnused && isSettled) return;
+    await this.ctx.storage.setAlarm(
+      Date.now() + (isUnused ? KEEP_ALIVE_MS : Math.max(1_000, KEEP_ALIVE_MS - unusedMs)),
+    );
+  }
+
+  /** Puts the time that Chrome has run into the books; whether they could be reached. */
+  async #settle(): Promise<boolean> {
+    try {
+      await this.#time?.settle(Date.now());
+      return true;
+    } catch (failure) {
+      consoleLog.error("browser time not settled", { failure: describeFailure(failure) });
+      return false;
+    }
+  }
+
+  async #keepCosts(costs: readonly CostRow[]): Promise<void> {
+    const { ACCOUNT } = this.env;
+    await ACCOUNT.get(ACCOUNT.idFromName(personOf(this.ctx.id.name ?? ""))).keepCosts(costs);
   }
 
   /** A call that only looks at the open page. */

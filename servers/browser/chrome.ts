@@ -5,14 +5,14 @@ import { orAborted } from "./abort.ts";
 import { Downloads } from "./downloads.ts";
 import { NetworkGate } from "./network-gate.ts";
 import { Notes } from "./notes.ts";
-import { PlatformRefusal, refusalError, refusing } from "./platform-refusal.ts";
+import { connectTo, explainRefusal, patiently, refusing } from "./platform-refusal.ts";
 import { type TabRecord, Tabs } from "./tabs.ts";
 
 /** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
 export const KEEP_ALIVE_MS = 600_000;
-/** Waiting out a refusal of the platform helps only where it is short. */
-const MAX_RETRY_WAIT_MS = 10_000;
-const MAX_ATTEMPTS = 3;
+/** Waiting out a refusal of the platform helps only where it is short; a page that is open should not keep one long. */
+const MAX_START_WAIT_MS = 10_000;
+const MAX_CONNECT_WAIT_MS = 2_000;
 
 /** A Chrome that we are connected to, behind its gate. */
 export class Chrome {
@@ -26,7 +26,9 @@ export class Chrome {
   readonly downloads: Downloads;
   readonly #ended = new AbortController();
 
-  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">) {
+  private constructor(
+    parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">,
+  ) {
     this.sessionId = parts.sessionId;
     this.browser = parts.browser;
     this.control = parts.control;
@@ -39,19 +41,25 @@ export class Chrome {
     });
   }
 
-  /** Connects to a Chrome that was started before, and to its tabs. Rejects where it has ended. */
+  /** Connects to a Chrome that was started before, and to its tabs. Rejects where it has ended, or is not to be had. */
   static async connect(
     binding: BrowserWorker,
     { sessionId, tabs: records }: { readonly sessionId: string; readonly tabs: readonly TabRecord[] },
     policy: NetworkPolicy,
     signal: AbortSignal,
   ): Promise<Chrome> {
-    const browser = await orAborted(puppeteer.connect(refusing(binding), sessionId), signal);
+    const browser = await orAborted(
+      patiently(async () => await connectTo(binding, sessionId), MAX_CONNECT_WAIT_MS),
+      signal,
+    );
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
       let tabs: Tabs | undefined;
-      const downloads = await orAborted(Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)), signal);
+      const downloads = await orAborted(
+        Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)),
+        signal,
+      );
       const gate = await orAborted(NetworkGate.guard(control, policy, notes, downloads), signal);
       tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
       return new Chrome({ sessionId, browser, control, gate, tabs, notes, downloads });
@@ -70,14 +78,12 @@ export class Chrome {
 
 /** Starts a Chrome and returns its session's id. Rejects with `unavailable` or `limit_reached`, and says what to do. */
 export async function acquireChrome(binding: BrowserWorker): Promise<string> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return (await puppeteer.acquire(refusing(binding), { keep_alive: KEEP_ALIVE_MS })).sessionId;
-    } catch (cause) {
-      const isBusy = cause instanceof PlatformRefusal && [429, 503].includes(cause.status);
-      if (!isBusy || attempt === MAX_ATTEMPTS || cause.retryAfterMs > MAX_RETRY_WAIT_MS) throw refusalError(cause);
-      await scheduler.wait(cause.retryAfterMs);
-    }
+  const acquire = async (): Promise<string> =>
+    (await puppeteer.acquire(refusing(binding), { keep_alive: KEEP_ALIVE_MS })).sessionId;
+  try {
+    return await patiently(acquire, MAX_START_WAIT_MS);
+  } catch (cause) {
+    throw await explainRefusal(cause, binding);
   }
 }
 

@@ -3,8 +3,10 @@ import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
+import type { BrowserTime } from "./browser-time.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import type { LivePage } from "./live-page.ts";
+import { PlatformRefusal, isNotNow, notNow } from "./platform-refusal.ts";
 import { refRecordSchema } from "./ref-book.ts";
 
 /** What is in use: a Chrome, and one of its tabs. */
@@ -29,13 +31,21 @@ export class Keeper {
   readonly #storage: DurableObjectStorage;
   readonly #binding: BrowserWorker | undefined;
   readonly #policy: NetworkPolicy;
+  readonly #time: BrowserTime | undefined;
   #chrome: Chrome | undefined;
   #acquiring: Promise<void> | undefined;
 
-  constructor(storage: DurableObjectStorage, binding: BrowserWorker | undefined, policy: NetworkPolicy) {
+  /** `time` is kept where somebody pays for it. */
+  constructor(
+    storage: DurableObjectStorage,
+    binding: BrowserWorker | undefined,
+    policy: NetworkPolicy,
+    time?: BrowserTime,
+  ) {
     this.#storage = storage;
     this.#binding = binding;
     this.#policy = policy;
+    this.#time = time;
   }
 
   /** The page that was opened. Rejects with `not_found` where none was, with `unavailable` where it is gone. */
@@ -81,7 +91,8 @@ export class Keeper {
       const again = await this.#reconnect(signal);
       return again === undefined ? "none" : await this.#tabOf(again, signal);
     } catch (failure) {
-      if (signal.aborted) throw failure;
+      // What cannot be reached now is not lost: another Chrome in its place would leave it behind.
+      if (signal.aborted || isNotNow(failure)) throw failure;
       return "ended";
     }
   }
@@ -105,6 +116,7 @@ export class Keeper {
     const record = await this.#record();
     this.#chrome = undefined;
     if (record !== undefined && this.#binding !== undefined) await discardChrome(this.#binding, record.sessionId);
+    this.#time?.end(Date.now());
   }
 
   /** Ends Chrome at a person's wish: the next call finds nothing open. */
@@ -143,6 +155,7 @@ export class Keeper {
 
   async #acquire(binding: BrowserWorker): Promise<void> {
     const record: BrowserRecord = { sessionId: await acquireChrome(binding), tabs: [] };
+    this.#time?.begin(record.sessionId, Date.now());
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
@@ -158,6 +171,7 @@ export class Keeper {
       return chrome;
     } catch (cause) {
       if (signal.aborted) throw cause;
+      if (cause instanceof PlatformRefusal && cause.isTemporary) throw notNow(cause);
       await this.#forget(this.#binding, record.sessionId);
       const message =
         "The browser has ended, after ten minutes unused or by a crash; open the page again with browser_open.";
@@ -166,6 +180,7 @@ export class Keeper {
   }
 
   async #forget(binding: BrowserWorker, sessionId: string): Promise<void> {
+    this.#time?.end(Date.now());
     await Promise.all([this.#storage.delete(RECORD), discardChrome(binding, sessionId)]);
   }
 

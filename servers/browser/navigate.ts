@@ -1,6 +1,8 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
 import { exchangeFor } from "./exchange.ts";
+import { readStorageFile, writeStorageFile } from "./storage-file.ts";
+import { describeStorage } from "./storage-state.ts";
 import { browserName, pageContent, pageText } from "./page-text.ts";
 
 export const browserOpen = defineTool({
@@ -16,8 +18,10 @@ export const browserOpen = defineTool({
         .regex(/^(new|[1-9]\d{0,5})$/, 'give "new" or a tab\'s number')
         .optional()
         .describe('"new" or its number'),
+      storage: z.string().min(1).max(1_000).optional().describe("File of save_storage, loaded before"),
       browser: browserName,
     })
+    .refine(({ url, storage }) => storage === undefined || url !== undefined, "give a url with the storage")
     .refine(({ url, go }) => url === undefined || go === undefined, "give a url, or where to go")
     .refine(
       ({ url, go, tab }) => url !== undefined || go !== undefined || (tab !== undefined && tab !== "new"),
@@ -26,12 +30,13 @@ export const browserOpen = defineTool({
   output: pageContent,
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   scopes: ["browser:read"],
-  handler: async ({ url, go, tab, browser }, context) => {
+  handler: async ({ url, go, tab, storage, browser }, context) => {
     const { files, kept } = exchangeFor("browser_open", context);
     const request = {
       ...(url === undefined ? {} : { url }),
       ...(go === undefined ? {} : { go }),
       ...(tab === undefined ? {} : { tab: tab === "new" ? ("new" as const) : Number(tab) }),
+      ...(storage === undefined ? {} : { storage: await readStorageFile(context, storage) }),
     };
     const opened = await context.browsers.named(browser).open(request, files, context.signal);
     return {
@@ -55,13 +60,23 @@ export const browserClose = defineTool({
   description: "Ends the browser with its cookies, or closes one tab.",
   input: z.strictObject({
     tab: z.int().min(1).optional(),
+    save_storage: z.string().min(1).max(1_000).optional().describe("File for its cookies and sites' storage"),
     browser: browserName,
   }),
-  output: z.object({ closed: z.string() }),
+  output: z.object({ closed: z.string(), saved: z.string().optional() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   scopes: ["browser:read"],
-  handler: async ({ tab, browser }, { browsers, signal }) => {
-    await browsers.named(browser).close(tab, signal);
-    return { output: { closed: tab === undefined ? browser : `tab ${tab}` } };
+  handler: async ({ tab, save_storage: path, browser }, context) => {
+    const { browsers, signal } = context;
+    const open = browsers.named(browser);
+    const storage = path === undefined ? undefined : await open.storage(signal);
+    if (path !== undefined && storage !== undefined) await writeStorageFile(context, path, storage);
+    await open.close(tab, signal);
+    return {
+      output: {
+        closed: tab === undefined ? browser : `tab ${tab}`,
+        ...(storage === undefined ? {} : { saved: describeStorage(storage) }),
+      },
+    };
   },
 });

@@ -23,6 +23,7 @@ export class NetworkGate {
   readonly #policy: NetworkPolicy;
   readonly #notes: Notes;
   readonly #barred = new Set<string>();
+  readonly #blank = new Set<string>();
   #refusal: { readonly frameId: string; readonly reason: string } | undefined;
 
   private constructor(control: CDPSession, policy: NetworkPolicy, notes: Notes) {
@@ -67,6 +68,15 @@ export class NetworkGate {
     this.#barred.delete(targetId);
   }
 
+  /** Answers for any site, in that page, with a document that has nothing on it: no request of it leaves Chrome. */
+  blank(targetId: string): void {
+    this.#blank.add(targetId);
+  }
+
+  unblank(targetId: string): void {
+    this.#blank.delete(targetId);
+  }
+
   /** Why the document that was last refused to that frame was; asked once. */
   takeRefusal(frameId: string): string | undefined {
     const refusal = this.#refusal;
@@ -77,6 +87,10 @@ export class NetworkGate {
   #decide(requestId: string, url: string, documentFrameId: string | undefined): boolean {
     if (documentFrameId !== undefined && this.#barred.has(documentFrameId)) {
       this.#fail(requestId);
+      return false;
+    }
+    if (documentFrameId !== undefined && this.#blank.has(documentFrameId)) {
+      this.#answerBlank(requestId);
       return false;
     }
     const verdict = INSIDE_CHROME.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
@@ -97,6 +111,14 @@ export class NetworkGate {
   #pass(requestId: string): void {
     // The request may have been given up meanwhile.
     this.#control.send("Fetch.continueRequest", { requestId }).catch(() => undefined);
+  }
+
+  #answerBlank(requestId: string): void {
+    const responseHeaders = [{ name: "Content-Type", value: "text/html" }];
+    const body = btoa(`<link rel="icon" href="data:,">`);
+    this.#control
+      .send("Fetch.fulfillRequest", { requestId, responseCode: 200, responseHeaders, body })
+      .catch(() => undefined);
   }
 
   #fail(requestId: string): void {

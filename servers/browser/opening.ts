@@ -2,9 +2,12 @@ import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted } from "./abort.ts";
 import { settleAfter } from "./action.ts";
+import type { Chrome } from "./chrome.ts";
 import type { Current, Keeper } from "./keeper.ts";
 import { navigate, pageUrl } from "./navigation.ts";
+import { shownUrl } from "./page-text.ts";
 import type { OpenRequest, OpenedPage, RemoteFiles } from "./session.ts";
+import { importStorage } from "./storage-transfer.ts";
 import { lookFilled, lookIfPossible } from "./view.ts";
 import { watched } from "./watched.ts";
 
@@ -15,7 +18,7 @@ const OPEN_CHARS = 2_000;
 export async function openPage(
   keeper: Keeper,
   policy: NetworkPolicy,
-  { url, go, tab }: OpenRequest,
+  { url, go, tab, storage }: OpenRequest,
   files: RemoteFiles,
   signal: AbortSignal,
 ): Promise<OpenedPage> {
@@ -26,6 +29,7 @@ export async function openPage(
   chrome.tabs.forgive();
   return await watched(current, signal, async (lostOrAborted) => {
     if (go !== undefined) await live.dialogs.dismiss();
+    if (storage !== undefined) await orAborted(importStorage(current, storage), lostOrAborted);
     const status =
       href !== undefined
         ? await load(current, href, lostOrAborted)
@@ -33,7 +37,7 @@ export async function openPage(
           ? await goThrough(current, go, lostOrAborted)
           : undefined;
     await chrome.downloads.deliver(files, lostOrAborted);
-    const page = await orAborted(show(current), lostOrAborted);
+    const page = await orAborted(show(current, tab !== undefined), lostOrAborted);
     keeper.store();
     return { ...page, ...(status === undefined ? {} : { status }) };
   });
@@ -79,7 +83,7 @@ async function goThrough(
   return status;
 }
 
-async function show(current: Current): Promise<OpenedPage> {
+async function show(current: Current, isListingTabs: boolean): Promise<OpenedPage> {
   const { chrome, live } = current;
   const view = live.dialogs.isAsking ? undefined : await lookIfPossible(current, lookFilled(current, OPEN_CHARS));
   if (live.dialogs.isAsking) chrome.notes.add("The page asks something and waits; answer it with browser_dialog.");
@@ -89,7 +93,15 @@ async function show(current: Current): Promise<OpenedPage> {
     url: live.page.url(),
     title: view?.title ?? "",
     notes: chrome.notes.take(),
-    content: [...live.dialogs.take(), ...(content === "" ? [] : [content])].join("\n"),
+    content: [...live.dialogs.take(), ...(isListingTabs ? tabLines(chrome) : []), content]
+      .filter((line) => line !== "")
+      .join("\n"),
     isCut,
   };
+}
+
+function tabLines(chrome: Chrome): string[] {
+  return chrome.tabs
+    .list()
+    .map(({ number, url, isCurrent }) => `tab ${number}${isCurrent ? " (this one)" : ""}: ${shownUrl(url)}`);
 }

@@ -1,7 +1,10 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
 import type { FieldValue } from "./fields.ts";
+import type { Handoff, HandoffRequest } from "./handoff.ts";
 import type { PointerAction } from "./pointer.ts";
+import { sessionNameOf } from "./session-name.ts";
+import type { StorageState } from "./storage-state.ts";
 
 /** A caller's browsers, each with its own cookies and tabs that stay open between calls. */
 export interface BrowserSessions {
@@ -38,16 +41,25 @@ export interface Browser {
   wait(request: WaitRequest, files: CallerFiles, signal: AbortSignal): Promise<ActionResult>;
   /** The value of a script, as JSON. Rejects with `invalid_input` where the script fails. */
   evaluate(request: EvaluateRequest, files: CallerFiles, signal: AbortSignal): Promise<Evaluated>;
+  /**
+   * Lets a person take the page over, and waits. `onLink` is given the link to it at once; whoever has it can use the
+   * browser. Rejects with `unavailable` where there is no live view.
+   */
+  handOff(request: HandoffRequest, onLink: (link: string) => void, signal: AbortSignal): Promise<Handoff>;
+  /** What the browser keeps for the sites that its tabs have been at; all of it is secret. */
+  storage(signal: AbortSignal): Promise<StorageState>;
   /** Ends Chrome, or closes one tab. Where nothing is open nothing is done. */
   close(tab: number | undefined, signal: AbortSignal): Promise<void>;
 }
 
-/** Exactly one of the three. */
+/** Exactly one of the first three. */
 export interface OpenRequest {
   readonly url?: string;
   readonly go?: "back" | "forward" | "reload";
   /** A new tab where it is not one that is open. */
   readonly tab?: number | "new";
+  /** Put into the browser before the URL is loaded, beside what it has. */
+  readonly storage?: StorageState;
 }
 
 export interface SnapshotRequest {
@@ -184,7 +196,7 @@ export function createBrowserSessions(
 ): BrowserSessions {
   return {
     named: (name) => {
-      const session = namespace.get(namespace.idFromName(`${userId}/browser/${name}`));
+      const session = namespace.get(namespace.idFromName(sessionNameOf(userId, name)));
       const call = async <T>(signal: AbortSignal, start: (callId: string) => Promise<Outcome<T>>): Promise<T> => {
         const callId = crypto.randomUUID();
         const cancelled = Promise.withResolvers<void>();
@@ -214,7 +226,9 @@ export function createBrowserSessions(
           await call(signal, (id) => session.wait(id, request, remoteFiles(files))),
         evaluate: async (request, files, signal) =>
           await call(signal, (id) => session.evaluate(id, request, remoteFiles(files))),
+        storage: async (signal) => await call(signal, (id) => session.storage(id)),
         close: async (tab, signal) => await call(signal, (id) => session.close(id, tab)),
+        handOff: async (request, onLink, signal) => await call(signal, (id) => session.handOff(id, request, onLink)),
       };
     },
   };

@@ -25,12 +25,22 @@ export interface RenderedPage {
 }
 
 /**
- * The page as lines of text. What can be acted on carries `[e5]`, or `[f1e5]` in a frame: the backend id of its DOM
+ * The page as lines of text. What can be acted on carries `[e5]`, or `[f1e5]` in a frame: the number of its DOM
  * node, which lives as long as the element does. Page text that looks like a ref is defused.
  */
-export function renderPage(tree: FrameTree, maxChars: number, lines: LineBreaks = "sentences"): RenderedPage {
-  const writer = new SnapshotWriter(maxChars, lines);
+export function renderPage(tree: FrameTree, maxChars: number, breaks: LineBreaks = "sentences"): RenderedPage {
+  const writer = new SnapshotWriter(maxChars, breaks);
   new FrameRenderer(tree, writer).render();
+  const text = writer.end();
+  return { text, isCut: writer.isFull || !isWhole(tree) };
+}
+
+/** What is below a node of the frame, by Chrome's id, itself included; nothing where it is not there. */
+export function renderPart(tree: FrameTree, backendNodeId: number, maxChars: number): RenderedPage | undefined {
+  const part = [...tree.nodes.values()].find((node) => node.backendDOMNodeId === backendNodeId);
+  if (part === undefined) return undefined;
+  const writer = new SnapshotWriter(maxChars);
+  new FrameRenderer(tree, writer).renderPart(part);
   const text = writer.end();
   return { text, isCut: writer.isFull || !isWhole(tree) };
 }
@@ -57,6 +67,10 @@ class FrameRenderer {
 
   render(): void {
     if (this.#tree.root !== undefined) this.#children(this.#tree.root);
+  }
+
+  renderPart(part: AccessibilityNode): void {
+    this.#node(part);
   }
 
   #children(node: AccessibilityNode): void {

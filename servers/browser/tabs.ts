@@ -1,4 +1,4 @@
-import { type Browser, type CDPSession, type Frame, TargetType } from "@cloudflare/puppeteer";
+import { type Browser, type CDPSession, type Frame, type Page, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import { LivePage } from "./live-page.ts";
@@ -34,12 +34,15 @@ export class Tabs {
   readonly #gate: NetworkGate;
   readonly #notes: Notes;
   readonly #tabs = new Map<string, Tab>();
+  readonly #asides = new Set<string>();
   readonly #records: readonly TabRecord[];
   /** Those that we are attached to. */
   #pages: LivePage[] = [];
   #current: LivePage | undefined;
   /** Whether a page that comes was asked for, or was there before. */
   #isExpected = true;
+  /** Whether a page that nobody opens is to be ours, beside all tabs. */
+  #isAside = false;
   #refused = 0;
   #lastNumber = 0;
 
@@ -62,8 +65,9 @@ export class Tabs {
     const { browser, control, gate } = parts;
     const tabs = new Tabs(parts);
     // Heard here before the page's first request comes to the gate, on this same session.
-    control.on("Target.targetCreated", ({ targetInfo: { type, targetId } }) => {
+    control.on("Target.targetCreated", ({ targetInfo: { type, targetId, openerId } }) => {
       if (type !== "page") return;
+      if (tabs.#isAside && openerId === undefined) return tabs.#takeAside(targetId);
       if (tabs.#hasRoom) tabs.#take(targetId);
       else gate.bar(targetId);
     });
@@ -153,6 +157,24 @@ export class Tabs {
     }
   }
 
+  /** All that can be used. */
+  async pages(): Promise<LivePage[]> {
+    const all = await Promise.all([...this.#tabs.values()].map(async ({ live }) => await live));
+    return all.filter((live) => live !== undefined).filter(({ lost }) => !lost.aborted);
+  }
+
+  /** Does something on a blank page that is nobody's tab, and closes it. */
+  async aside<T>(work: (page: Page) => Promise<T>): Promise<T> {
+    this.#isAside = true;
+    const page = await this.#browser.newPage().finally(() => (this.#isAside = false));
+    try {
+      return await work(page);
+    } finally {
+      await page.close();
+      this.#asides.delete(targetIdOf(page.target()));
+    }
+  }
+
   /** A blank tab that is there already is as good as a new one. */
   async openUnlessBlank(): Promise<LivePage> {
     return this.#current?.isBlank === true ? this.#current : await this.open();
@@ -171,6 +193,11 @@ export class Tabs {
 
   get #hasRoom(): boolean {
     return this.#tabs.size < MAX_TABS;
+  }
+
+  #takeAside(targetId: string): void {
+    this.#isAside = false;
+    this.#asides.add(targetId);
   }
 
   #take(targetId: string): void {
@@ -204,7 +231,7 @@ export class Tabs {
   }
 
   #closeUnlessTaken(targetId: string): void {
-    if (this.#tabs.has(targetId)) return;
+    if (this.#tabs.has(targetId) || this.#asides.has(targetId)) return;
     this.#notes.add(`A pop-up was closed: ${MAX_TABS} tabs are open.`);
     this.#closeTarget(targetId);
     this.#refused += 1;

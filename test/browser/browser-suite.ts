@@ -14,6 +14,7 @@ const answerSchema = z.discriminatedUnion("ok", [
   z.object({
     ok: z.literal(true),
     text: z.string(),
+    progress: z.array(z.string()),
     attachments: z.array(
       z.discriminatedUnion("type", [
         z.object({ type: z.literal("image"), base64: z.string(), mimeType: z.string() }),
@@ -38,6 +39,12 @@ export interface Person extends AsyncDisposable {
   readonly evict: () => Promise<void>;
   /** Lets that session's alarm go off. */
   readonly ring: () => Promise<void>;
+  /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
+  readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Whether a person has been asked to use its page. */
+  readonly isHandedOver: () => Promise<boolean>;
+  /** What the browsers have cost. */
+  readonly nanoUsd: () => Promise<number>;
 }
 
 /** The browser's tools in workerd, on a real Chrome behind the egress proxy. */
@@ -49,7 +56,10 @@ export interface BrowserSuite extends AsyncDisposable {
 
 export const SUITE_ORIGIN = "http://localhost:8717";
 
-export async function startBrowserSuite(allowedHosts: readonly string[]): Promise<BrowserSuite> {
+export async function startBrowserSuite(
+  allowedHosts: readonly string[],
+  otherSettings: Readonly<Record<string, string>> = {},
+): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
   const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
@@ -73,7 +83,7 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       script: await bundleWorker(),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: settings(allowedHosts),
+      bindings: { ...settings(allowedHosts), ...otherSettings },
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
@@ -102,8 +112,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       const order = { userId, tool, input, ...(cancelAfterMs === undefined ? {} : { cancelAfterMs }) };
       return answerSchema.parse(JSON.parse(await ask(order)));
     };
-    const evict = async (): Promise<void> => void (await ask({ userId, tool: "evict", input: {} }));
-    const ring = async (): Promise<void> => void (await ask({ userId, tool: "ring", input: {} }));
+    const order = async (tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
+      JSON.parse(await ask({ userId, tool, input }));
+    const evict = async (): Promise<void> => void (await order("evict"));
+    const ring = async (): Promise<void> => void (await order("ring"));
     return {
       call,
       read: async (tool, input) => {
@@ -121,6 +133,9 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       },
       evict,
       ring,
+      finish: async (end) => void (await order("finish", end)),
+      isHandedOver: async () => z.boolean().parse(await order("handed-over")),
+      nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,
       // A session that does not know of any call takes itself for unused.
       [Symbol.asyncDispose]: async () => {
         await evict();

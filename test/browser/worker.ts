@@ -4,6 +4,7 @@ import {
   BrowserSession as ProductSession,
   type BrowserSessionBindings,
 } from "../../servers/browser/browser-session.ts";
+import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
 import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/session.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
@@ -14,6 +15,23 @@ export { Account } from "../../servers/account/account.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
+  readonly #liveView: LiveViewStandIn | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    const liveView = env.LIVE_VIEW === undefined || !env.BROWSER ? undefined : new LiveViewStandIn(env.BROWSER);
+    super(state, liveView === undefined ? env : { ...env, BROWSER: liveView.binding });
+    this.#liveView = liveView;
+  }
+
+  /** The person at the live view says that they are done, and the platform tells of it, or has nobody to tell. */
+  finish(end: HandoffEnd, isHeard: boolean): void {
+    this.#liveView?.finish(end, isHeard);
+  }
+
+  isHandedOver(): boolean {
+    return this.#liveView?.isHandedOver ?? false;
+  }
+
   evict(): void {
     this.ctx.abort("evicted by the test");
   }
@@ -25,9 +43,13 @@ export class BrowserSession extends ProductSession {
 
 interface Env extends BrowserSessionBindings {
   readonly FILES: R2Bucket;
+  /** Set where a live view is to be stood in for. */
+  readonly LIVE_VIEW?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
 }
+
+const finished = z.object({ success: z.boolean(), reason: z.string().exactOptional(), isHeard: z.boolean() });
 
 const order = z.object({
   userId: z.string(),
@@ -44,6 +66,12 @@ export default {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
+    if (name === "finish") {
+      const { isHeard, ...end } = finished.parse(input);
+      return Response.json((await session.finish(end, isHeard)) ?? "finished");
+    }
+    if (name === "handed-over") return Response.json(await session.isHandedOver());
+    if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
@@ -64,11 +92,17 @@ export default {
     if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const client = new AbortController();
     if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
+    const progress: string[] = [];
     const end = await callTool(
       tool,
       input,
       {
-        caller: { userId, role: "member", scopes: ["browser:read", "browser:act", "files:read"], clientId: "test" },
+        caller: {
+          userId,
+          role: "member",
+          scopes: ["browser:read", "browser:act", "files:read", "files:write"],
+          clientId: "test",
+        },
         capabilities: {
           files,
           artifacts: createArtifacts(files, () => new Date()),
@@ -80,11 +114,11 @@ export default {
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
         record: () => undefined,
       },
-      { signal: client.signal, reportProgress: () => undefined },
+      { signal: client.signal, reportProgress: (message) => void progress.push(message) },
     );
     return Response.json(
       end.ok
-        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments }
+        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments, progress }
         : { ok: false, code: end.error.code, message: end.error.message },
     );
   },

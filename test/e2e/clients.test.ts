@@ -41,6 +41,7 @@ const TOOLS = [
   "browser_open",
   "browser_snapshot",
   "browser_screenshot",
+  "browser_handoff",
   "delegate_run",
 ].toSorted();
 
