@@ -74,6 +74,7 @@ export class ActionCall {
         );
     if (!this.#settled.hasSettled)
       chrome.notes.add("The page is still loading; what comes later shows in browser_snapshot.");
+    await this.#tellWanted();
     if (live.dialogs.isAsking) chrome.notes.add("The page asks something and waits; answer it with browser_dialog.");
     const { content, isCut } =
       view === undefined ? NOTHING : isNewPage ? { content: view.text, isCut: view.isCut } : this.#changes(view);
@@ -88,6 +89,17 @@ export class ActionCall {
       hasMoved: url !== this.#before.url,
       ...(this.#settled.status === undefined ? {} : { status: this.#settled.status }),
     };
+  }
+
+  /** Says which field a file is to be put into, where the page has asked for one. */
+  async #tellWanted(): Promise<void> {
+    const { chrome, live } = this.current;
+    const { wanted } = live;
+    live.wanted = undefined;
+    const frame = wanted === undefined ? undefined : live.frame(wanted.frameId);
+    if (wanted === undefined || frame === undefined) return;
+    const ref = live.refs.refOf(wanted.frameId, await documentIdOf(frame), wanted.backendNodeId);
+    chrome.notes.add(`The page asks for a file; give it to ${ref} with browser_fill, by its path in files.`);
   }
 
   #changes({ lines }: View): { readonly content: string; readonly isCut: boolean } {

@@ -113,7 +113,8 @@ export class Downloads {
   async #deliver(one: Waiting, files: RemoteFiles): Promise<void> {
     const { name, mimeType, url, sizeBytes } = one;
     if ((sizeBytes ?? 0) > MAX_BYTES) return this.#notes.add(tooLarge(MAX_BYTES));
-    if (sizeBytes !== undefined) return await files.keep({ name, mimeType, url, sizeBytes, body: streamOf(one) });
+    if (sizeBytes !== undefined)
+      return await files.keep({ name, mimeType, url, sizeBytes, body: streamOf(readAll(one)) });
     const chunks: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     for await (const chunk of readAll(one)) {
@@ -121,7 +122,7 @@ export class Downloads {
       length += chunk.byteLength;
       if (length > MAX_UNKNOWN_BYTES) return this.#notes.add(tooLarge(MAX_UNKNOWN_BYTES));
     }
-    await files.keep({ name, mimeType, url, sizeBytes: length, body: new Blob(chunks).stream() });
+    await files.keep({ name, mimeType, url, sizeBytes: length, body: streamOf(again(chunks)) });
   }
 
   async #take(requestId: string, url: string, status: number, headers: ResponseHeaders): Promise<void> {
@@ -193,8 +194,7 @@ export class Downloads {
 const MAX_URL_CHARS = 200;
 const aboutSchema = z.tuple([z.number(), z.string()]);
 
-function streamOf(one: Waiting): ReadableStream<Uint8Array> {
-  const chunks = readAll(one);
+function streamOf(chunks: AsyncGenerator<Uint8Array, undefined>): ReadableStream<Uint8Array> {
   return new ReadableStream({
     type: "bytes",
     pull: async (controller) => {
@@ -203,6 +203,10 @@ function streamOf(one: Waiting): ReadableStream<Uint8Array> {
       else controller.enqueue(value);
     },
   });
+}
+
+async function* again(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, undefined> {
+  yield* chunks;
 }
 
 async function* readAll({ session, handle }: Waiting): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
