@@ -65,7 +65,7 @@ async function settle(
     await unlessAsked(Promise.race([timersIdle(frame, leftMs), watch.begun()]));
     if (watch.hasBegun || live.dialogs.isAsking) continue;
     if (live.habits.isIdle && !chrome.downloads.isComing) return true;
-    const ended = Promise.all([live.habits.idle(), chrome.downloads.begun()]);
+    const ended = Promise.all([live.habits.idle(), chrome.downloads.come()]);
     await unlessAsked(Promise.race([within(ended, leftMs), watch.begun()]));
   }
 }
