@@ -1,4 +1,4 @@
-import { type Browser, type CDPSession, type Page, TargetType } from "@cloudflare/puppeteer";
+import { type Browser, type CDPSession, type Frame, type Page, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import { LivePage } from "./live-page.ts";
@@ -36,6 +36,8 @@ export class Tabs {
   readonly #tabs = new Map<string, Tab>();
   readonly #asides = new Set<string>();
   readonly #records: readonly TabRecord[];
+  /** Those that we are attached to. */
+  #pages: LivePage[] = [];
   #current: LivePage | undefined;
   /** Whether a page that comes was asked for, or was there before. */
   #isExpected = true;
@@ -87,6 +89,14 @@ export class Tabs {
 
   get records(): TabRecord[] {
     return [...this.#tabs.values()].map(({ number, targetId, refs }) => ({ number, targetId, refs: refs.record }));
+  }
+
+  /** A frame of a page that has been loaded, in whatever tab. */
+  frame(frameId: string): Frame | undefined {
+    return this.#pages
+      .filter((live) => !live.isBlank)
+      .map((live) => live.frame(frameId))
+      .find((frame) => frame !== undefined);
   }
 
   /** Numbers and URLs, in order; of all that are open. */
@@ -148,9 +158,8 @@ export class Tabs {
   }
 
   /** All that can be used. */
-  async pages(): Promise<LivePage[]> {
-    const all = await Promise.all([...this.#tabs.values()].map(async ({ live }) => await live));
-    return all.filter((live) => live !== undefined).filter(({ lost }) => !lost.aborted);
+  get pages(): readonly LivePage[] {
+    return this.#pages.filter(({ lost }) => !lost.aborted);
   }
 
   /** Does something on a blank page that is nobody's tab, and closes it. */
@@ -214,7 +223,9 @@ export class Tabs {
     if (live === undefined) {
       this.#closeTarget(targetId);
       this.#onGone(targetId);
+      return undefined;
     }
+    this.#pages.push(live);
     return live;
   }
 
@@ -231,6 +242,7 @@ export class Tabs {
   #onGone(targetId: string): void {
     this.#gate.admit(targetId);
     this.#tabs.delete(targetId);
+    this.#pages = this.#pages.filter((live) => live.targetId !== targetId);
   }
 
   #closeTarget(targetId: string): void {

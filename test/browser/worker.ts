@@ -51,8 +51,6 @@ interface Env extends BrowserSessionBindings {
 
 const finished = z.object({ success: z.boolean(), reason: z.string().exactOptional(), isHeard: z.boolean() });
 
-const fileOrder = z.object({ path: z.string(), content: z.string().default("") });
-
 const order = z.object({
   userId: z.string(),
   tool: z.string(),
@@ -60,6 +58,8 @@ const order = z.object({
   /** Plays a client that goes away. */
   cancelAfterMs: z.int().optional(),
 });
+
+const file = z.object({ path: z.string(), base64: z.string().default("") });
 
 export default {
   fetch: async (request, env, ctx) => {
@@ -77,16 +77,19 @@ export default {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
       waitUntil: (work) => ctx.waitUntil(work),
     });
-    if (name === "read-file") return new Response((await files.read(fileOrder.parse(input).path)).body);
-    if (name === "write-file") {
-      const { path, content } = fileOrder.parse(input);
-      return Response.json(await files.write(path, content));
+    if (name === "write file") {
+      const { path, base64 } = file.parse(input);
+      return Response.json(await files.write(path, Uint8Array.fromBase64(base64)));
     }
-    const tool = browserServer.tools.find((known) => known.name === name);
-    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
+    if (name === "read file") {
+      const { body } = await files.read(file.parse(input).path);
+      return Response.json((await new Response(body).bytes()).toBase64());
+    }
     const absent = (): never => {
       throw new Error("The browser's tools have no business with that.");
     };
+    const tool = browserServer.tools.find((known) => known.name === name);
+    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const client = new AbortController();
     if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
     const progress: string[] = [];
