@@ -95,7 +95,7 @@ export class ActionCall {
   }
 
   async #settle(frame: Frame | undefined, work: () => Promise<void>): Promise<void> {
-    this.#settled = await settleAfter(this.live, frame ?? this.live.page.mainFrame(), this.signal, work);
+    this.#settled = await settleAfter(this.current, frame ?? this.live.page.mainFrame(), this.signal, work);
   }
 }
 

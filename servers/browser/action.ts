@@ -1,6 +1,6 @@
 import type { Frame } from "@cloudflare/puppeteer";
 import { orAborted, within } from "./abort.ts";
-import type { LivePage } from "./live-page.ts";
+import type { Current } from "./keeper.ts";
 import { LoadWatch } from "./load-watch.ts";
 import { forgetTimers, timersIdle, watchTimers } from "./timers.ts";
 
@@ -18,17 +18,16 @@ export interface Settled {
 
 /**
  * Does something to a page and waits for what it sets off: another document, the page's own requests, its short
- * timers, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
+ * timers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
  * wait, since nothing goes on until it is answered.
  */
 export async function settleAfter(
-  live: LivePage,
+  { chrome, live }: Current,
   frame: Frame,
   signal: AbortSignal,
   work: () => Promise<void>,
 ): Promise<Settled> {
   using watch = new LoadWatch(live.session, live.targetId);
-  using _downloads = live.onDownload(() => watch.stay());
   live.habits.begin();
   try {
     // A page that waits for an answer does not answer this.
@@ -37,7 +36,7 @@ export async function settleAfter(
     await orAborted(Promise.race([done, live.dialogs.asked()]), signal);
     // The command that made the page ask is answered after the question is.
     done.catch(() => undefined);
-    const hasSettled = await settle(live, frame, watch, signal);
+    const hasSettled = await settle({ chrome, live }, frame, watch, signal);
     return { hasSettled, ...(watch.status === undefined ? {} : { status: watch.status }) };
   } finally {
     live.habits.end();
@@ -45,21 +44,23 @@ export async function settleAfter(
   }
 }
 
-async function settle(live: LivePage, frame: Frame, watch: LoadWatch, signal: AbortSignal): Promise<boolean> {
+async function settle({ chrome, live }: Current, frame: Frame, watch: LoadWatch, signal: AbortSignal): Promise<boolean> {
   const endsAtMs = Date.now() + SETTLE_LIMIT_MS;
   const unlessAsked = async (work: Promise<unknown>): Promise<void> =>
     void (await orAborted(Promise.race([work, live.dialogs.asked()]), signal));
   for (;;) {
     if (live.dialogs.isAsking) return true;
     if (watch.hasBegun) {
-      await unlessAsked(within(watch.loaded(), LOAD_LIMIT_MS));
-      return live.dialogs.isAsking || watch.hasLoaded;
+      await unlessAsked(within(watch.finished(), LOAD_LIMIT_MS));
+      if (watch.hasBegun) return live.dialogs.isAsking || watch.hasLoaded;
+      continue;
     }
     const leftMs = endsAtMs - Date.now();
     if (leftMs <= 0) return false;
     await unlessAsked(Promise.race([timersIdle(frame, leftMs), watch.begun()]));
     if (watch.hasBegun || live.dialogs.isAsking) continue;
-    if (live.habits.isIdle) return true;
-    await unlessAsked(Promise.race([within(live.habits.idle(), leftMs), watch.begun()]));
+    if (live.habits.isIdle && !chrome.downloads.isComing) return true;
+    const ended = Promise.all([live.habits.idle(), chrome.downloads.begun()]);
+    await unlessAsked(Promise.race([within(ended, leftMs), watch.begun()]));
   }
 }

@@ -23,16 +23,17 @@ export class Chrome {
   readonly gate: NetworkGate;
   readonly tabs: Tabs;
   readonly notes: Notes;
-  readonly downloads = new Downloads();
+  readonly downloads: Downloads;
   readonly #ended = new AbortController();
 
-  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes">) {
+  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">) {
     this.sessionId = parts.sessionId;
     this.browser = parts.browser;
     this.control = parts.control;
     this.gate = parts.gate;
     this.tabs = parts.tabs;
     this.notes = parts.notes;
+    this.downloads = parts.downloads;
     this.browser.on("disconnected", () => {
       this.#ended.abort(new ToolError("unavailable", "Chrome has ended; open the page again with browser_open."));
     });
@@ -49,15 +50,11 @@ export class Chrome {
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
-      const gate = await orAborted(NetworkGate.guard(control, policy, notes), signal);
-      const [tabs] = await orAborted(
-        Promise.all([
-          Tabs.watch({ browser, control, gate, notes, records }),
-          control.send("Browser.setDownloadBehavior", { behavior: "deny", eventsEnabled: true }),
-        ]),
-        signal,
-      );
-      return new Chrome({ sessionId, browser, control, gate, tabs, notes });
+      let tabs: Tabs | undefined;
+      const downloads = await orAborted(Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)), signal);
+      const gate = await orAborted(NetworkGate.guard(control, policy, notes, downloads), signal);
+      tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
+      return new Chrome({ sessionId, browser, control, gate, tabs, notes, downloads });
     } catch (cause) {
       // Nothing is done with it without its gate.
       browser.disconnect().catch(() => undefined);

@@ -1,10 +1,10 @@
 import { type CDPSession, type Frame, type Page } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { Dialogs } from "./dialogs.ts";
+import { PAGE_SCRIPT } from "./page-script.ts";
 import { handleOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
 import { RequestHabits } from "./request-habits.ts";
-import { TIMER_SCRIPT } from "./timers.ts";
 
 export const VIEWPORT = { width: 1280, height: 800 } as const;
 
@@ -30,7 +30,6 @@ export class LivePage {
   /** What the last picture showed: the window as it was, or a part of the whole page that begins there. */
   picture: PictureOrigin = { x: 0, y: 0, isOfPage: false };
   readonly #close: ClosePage;
-  readonly #downloadListeners = new Set<() => void>();
   readonly #lost = new AbortController();
 
   private constructor(page: Page, refs: RefBook, close: ClosePage) {
@@ -51,7 +50,7 @@ export class LivePage {
     page.on("close", () => live.lose("The page was closed; open one with browser_open."));
     await Promise.all([
       page.setViewport(VIEWPORT),
-      page.evaluateOnNewDocument(TIMER_SCRIPT),
+      page.evaluateOnNewDocument(PAGE_SCRIPT),
       // Several tabs, and none of them in front of a person: each is to behave as if it were.
       live.session.send("Emulation.setFocusEmulationEnabled", { enabled: true }),
       // A dialog from before an eviction is known to nobody any more.
@@ -77,16 +76,6 @@ export class LivePage {
 
   frame(frameId: string): Frame | undefined {
     return this.page.frames().find((frame) => handleOf(frame).id === frameId);
-  }
-
-  /** Calls back when what looked like a way to another document turns out to be a download. */
-  onDownload(listener: () => void): Disposable {
-    this.#downloadListeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#downloadListeners.delete(listener) };
-  }
-
-  tellDownload(): void {
-    for (const listener of this.#downloadListeners) listener();
   }
 
   /** Gives the page up, and says why to whoever is using it. */

@@ -55,9 +55,9 @@ export class LoadWatch implements Disposable {
     return await this.#until(() => this.hasBegun);
   }
 
-  /** What was on its way turned out to be no document: a download. */
-  stay(): void {
-    this.#onStopped();
+  /** Resolves when the document that was on its way has loaded, or turned out to be none. */
+  async finished(): Promise<true> {
+    return await this.#until(() => !this.#isLeaving && (this.#isLoaded || this.#loaderId === undefined));
   }
 
   /** Of the newest document; absent where it did not come over HTTP. */

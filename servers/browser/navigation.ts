@@ -51,6 +51,10 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
     );
   }
   if (begun.errorText !== undefined) {
+    if (chrome.downloads.hasAny) {
+      chrome.notes.add("That is a file and no page; it is kept in files.");
+      return { hasLoaded: true };
+    }
     // Chrome puts an error page there, unless it stays where it was.
     if (begun.errorText !== "net::ERR_ABORTED") await orAborted(within(watch.parsed(), ERROR_PAGE_TIMEOUT_MS), signal);
     throw failureOf(

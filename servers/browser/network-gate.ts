@@ -1,10 +1,17 @@
-import type { CDPSession } from "@cloudflare/puppeteer";
+import type { CDPEvents, CDPSession } from "@cloudflare/puppeteer";
 import { type NetworkPolicy, checkUrl } from "../shared/network-policy.ts";
 import type { Notes } from "./notes.ts";
 
 /** What never leaves Chrome; the last two are its PDF viewer. */
 const INSIDE_CHROME =
   /^(data:|blob:|about:|chrome-extension:\/\/mhjfbmdgcfjbbpaeojofohoefgiehjai\/|chrome:\/\/resources\/)/;
+
+/** Hears of what is asked for as a document, and may take what comes for it. */
+export interface DocumentListener {
+  readonly onRequest: (paused: CDPEvents["Fetch.requestPaused"]) => void;
+  /** Says whether it has taken the response. */
+  readonly onResponse: (paused: CDPEvents["Fetch.requestPaused"]) => boolean;
+}
 
 /**
  * Puts every request of a whole Chrome before the network policy: those of pages, frames, pop-ups and workers of all
@@ -25,12 +32,29 @@ export class NetworkGate {
   }
 
   /** `control` is a session of the browser target; from here on nothing passes unchecked. */
-  static async guard(control: CDPSession, policy: NetworkPolicy, notes: Notes): Promise<NetworkGate> {
+  static async guard(
+    control: CDPSession,
+    policy: NetworkPolicy,
+    notes: Notes,
+    documents: DocumentListener,
+  ): Promise<NetworkGate> {
     const gate = new NetworkGate(control, policy, notes);
-    control.on("Fetch.requestPaused", ({ requestId, request, resourceType, frameId }) => {
-      gate.#decide(requestId, request.url, resourceType === "Document" ? frameId : undefined);
+    control.on("Fetch.requestPaused", (paused) => {
+      const { requestId, request, resourceType, frameId, responseStatusCode, responseErrorReason } = paused;
+      const isAnswered = responseStatusCode !== undefined || responseErrorReason !== undefined;
+      if (isAnswered) {
+        if (!documents.onResponse(paused)) gate.#pass(requestId);
+        return;
+      }
+      const isAllowed = gate.#decide(requestId, request.url, resourceType === "Document" ? frameId : undefined);
+      if (isAllowed && resourceType === "Document") documents.onRequest(paused);
     });
-    await control.send("Fetch.enable", { patterns: [{ urlPattern: "*", requestStage: "Request" }] });
+    await control.send("Fetch.enable", {
+      patterns: [
+        { urlPattern: "*", requestStage: "Request" },
+        { urlPattern: "*", requestStage: "Response", resourceType: "Document" },
+      ],
+    });
     return gate;
   }
 
@@ -50,20 +74,29 @@ export class NetworkGate {
     return refusal?.frameId === frameId ? refusal.reason : undefined;
   }
 
-  #decide(requestId: string, url: string, documentFrameId: string | undefined): void {
-    if (documentFrameId !== undefined && this.#barred.has(documentFrameId)) return this.#fail(requestId);
+  #decide(requestId: string, url: string, documentFrameId: string | undefined): boolean {
+    if (documentFrameId !== undefined && this.#barred.has(documentFrameId)) {
+      this.#fail(requestId);
+      return false;
+    }
     const verdict = INSIDE_CHROME.test(url) ? ({ allowed: true } as const) : checkUrl(url, this.#policy);
     if (verdict.allowed) {
-      // The request may have been given up meanwhile.
-      this.#control.send("Fetch.continueRequest", { requestId }).catch(() => undefined);
-      return;
+      this.#pass(requestId);
+      return true;
     }
     this.#fail(requestId);
     if (documentFrameId !== undefined) this.#refusal = { frameId: documentFrameId, reason: verdict.reason };
     // Every page asks for one, and none is the worse for it.
-    if (URL.canParse(url) && new URL(url).pathname === "/favicon.ico") return;
-    // The page chose the address: none of its words belongs among ours.
-    this.#notes.add("The network policy refused a request of the page.");
+    if (!URL.canParse(url) || new URL(url).pathname !== "/favicon.ico") {
+      // The page chose the address: none of its words belongs among ours.
+      this.#notes.add("The network policy refused a request of the page.");
+    }
+    return false;
+  }
+
+  #pass(requestId: string): void {
+    // The request may have been given up meanwhile.
+    this.#control.send("Fetch.continueRequest", { requestId }).catch(() => undefined);
   }
 
   #fail(requestId: string): void {

@@ -156,8 +156,7 @@ export interface Download {
   readonly mimeType: string;
   readonly url: string;
   readonly body: ReadableStream<Uint8Array>;
-  /** Absent where the server does not say. */
-  readonly sizeBytes?: number;
+  readonly sizeBytes: number;
 }
 
 /** What a browser needs of the caller's files while a call runs. */

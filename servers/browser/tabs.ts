@@ -1,4 +1,4 @@
-import { type Browser, type CDPSession, TargetType } from "@cloudflare/puppeteer";
+import { type Browser, type CDPSession, type Frame, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import { LivePage } from "./live-page.ts";
@@ -35,6 +35,8 @@ export class Tabs {
   readonly #notes: Notes;
   readonly #tabs = new Map<string, Tab>();
   readonly #records: readonly TabRecord[];
+  /** Those that we are attached to. */
+  #pages: LivePage[] = [];
   #current: LivePage | undefined;
   /** Whether a page that comes was asked for, or was there before. */
   #isExpected = true;
@@ -83,6 +85,14 @@ export class Tabs {
 
   get records(): TabRecord[] {
     return [...this.#tabs.values()].map(({ number, targetId, refs }) => ({ number, targetId, refs: refs.record }));
+  }
+
+  /** A frame of a page that has been loaded, in whatever tab. */
+  frame(frameId: string): Frame | undefined {
+    return this.#pages
+      .filter((live) => !live.isBlank)
+      .map((live) => live.frame(frameId))
+      .find((frame) => frame !== undefined);
   }
 
   /** Numbers and URLs, in order; of all that are open. */
@@ -187,7 +197,9 @@ export class Tabs {
     if (live === undefined) {
       this.#closeTarget(targetId);
       this.#onGone(targetId);
+      return undefined;
     }
+    this.#pages.push(live);
     return live;
   }
 
@@ -204,6 +216,7 @@ export class Tabs {
   #onGone(targetId: string): void {
     this.#gate.admit(targetId);
     this.#tabs.delete(targetId);
+    this.#pages = this.#pages.filter((live) => live.targetId !== targetId);
   }
 
   #closeTarget(targetId: string): void {

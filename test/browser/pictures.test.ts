@@ -72,7 +72,7 @@ describe("a picture", () => {
     await person.read("browser_open", { url: `${site.origin}/tall` });
     const picture = await take({ full_page: true });
     expect(picture).toMatchObject({ mimeType: "image/png", width: 1280, height: 5_000 });
-    expect(picture.text).toContain("\nNote: The page is 30000 pixels tall; the picture shows the first 5000.");
+    expect(picture.text).toContain("\nNote: It is 30000 pixels tall; the picture shows the first 5000.");
   });
 
   test("that would be too large is coded more tightly and says so", async () => {
