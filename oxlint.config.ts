@@ -133,8 +133,8 @@ export default defineConfig({
       rules: { "import/no-default-export": "off" },
     },
     {
-      // Plain JavaScript has no types to go by: the bootstrap, and what runs inside the sandbox.
-      files: ["**/*.mjs"],
+      // Plain JavaScript has no types to go by: the bootstrap, what runs inside the sandbox, and pages of the tests.
+      files: ["**/*.{mjs,jsx}"],
       rules: {
         "typescript/no-misused-promises": "off",
         "typescript/no-unsafe-argument": "off",

@@ -11,6 +11,8 @@ export interface AccessibilityNode {
   readonly parentId?: string;
   readonly childIds?: readonly string[];
   readonly backendDOMNodeId?: number;
+  /** Ours: the pointer can do something with it although its role does not say so. */
+  readonly isPointable?: true;
 }
 
 interface Field {
@@ -42,6 +44,11 @@ export function valueOf({ value }: AccessibilityNode): string {
 
 export function propertyOf({ properties = [] }: AccessibilityNode, name: string): unknown {
   return properties.find((property) => property.name === name)?.value.value;
+}
+
+/** Whether a node that is no control by its role can be acted on. */
+export function isActive(node: AccessibilityNode): boolean {
+  return node.isPointable === true || propertyOf(node, "focusable") === true;
 }
 
 /** The children of a node that were read. */

@@ -9,6 +9,7 @@ import {
   propertyOf,
   roleOf,
 } from "./accessibility-node.ts";
+import { readPointables } from "./pointables.ts";
 import { documentIdOf, handleOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
 
@@ -37,21 +38,54 @@ const SMALL: ReadonlySet<string> = new Set([
 /** Of a control: its ref, its role and, often, a URL. */
 const CONTROL_CHARS = 25;
 
+/** How a large frame is read; a huge one holds more than Chrome can be asked for at once, whatever is asked for. */
+export type ReadLarge = (session: CDPSession, frameId: string, isHuge: boolean) => Promise<ReadNodes>;
+export type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
+
 /**
  * Reads the page with its frames, those of other processes too; shadow trees are part of it, closed ones as well.
  * Of a large frame only the top is read, enough to fill `maxChars` of text.
  */
 export async function readAccessibility(page: Page, book: RefBook, maxChars: number): Promise<FrameTree> {
+  return await readFrames(page.mainFrame(), book, topReader(maxChars));
+}
+
+/**
+ * Reads the frame that an element is in, and the frames in that: what `renderPart` needs. Of a large frame it reads the
+ * top of what is below the element, by Chrome's id of its node.
+ */
+export async function readPart(
+  frame: Frame,
+  book: RefBook,
+  backendNodeId: number,
+  maxChars: number,
+): Promise<FrameTree> {
+  const { id } = handleOf(frame);
+  const readTop = topReader(maxChars);
+  const readBelow = topReader(maxChars, backendNodeId);
+  return await readFrames(
+    frame,
+    book,
+    async (session, frameId, isHuge) => await (frameId === id ? readBelow : readTop)(session, frameId, isHuge),
+  );
+}
+
+/** Reads a frame and those in it that are shown, and takes note of their nodes. */
+export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
+  const pointables = new Map<CDPSession, Promise<ReadonlySet<number>>>();
+  const pointablesIn = (session: CDPSession): Promise<ReadonlySet<number>> =>
+    pointables.getOrInsertComputed(session, readPointables);
   const readFrame = async (frame: Frame): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
     book.numberOf(id);
-    const documentId = await documentIdOf(frame);
-    const isLarge = await checkSize(frame, session);
+    const [documentId, size] = await Promise.all([documentIdOf(frame), sizeOf(frame, session)]);
     const children = frame.childFrames().slice(0, framesLeft);
     framesLeft -= children.length;
     const [{ root, nodes, isWhole }, owners] = await Promise.all([
-      isLarge ? readTop(session, id, maxChars) : readAll(session, id),
+      size === "small"
+        ? readAll(session, id, pointablesIn(session))
+        : readLarge(session, id, size === "huge"),
       Promise.all(children.map(async (child) => await ownerOf(session, child))),
     ]);
     const shown = new Set([...nodes.values()].map(({ backendDOMNodeId }) => backendDOMNodeId));
@@ -68,11 +102,10 @@ export async function readAccessibility(page: Page, book: RefBook, maxChars: num
     const refs = book.note(id, documentId, idsOf(nodes));
     return { refs, url: frame.url(), root, nodes, frames, isWhole };
   };
-  return await readFrame(page.mainFrame());
+  return await readFrame(top);
 }
 
-/** Whether the frame is large. Rejects with `too_large` where it is too large to be read at all. */
-async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
+async function sizeOf(frame: Frame, session: CDPSession): Promise<"small" | "large" | "huge"> {
   const [{ nodes }, counted] = await Promise.all([
     session.send("Memory.getDOMCounters"),
     // The page may tell lies here, and harms only itself.
@@ -81,29 +114,41 @@ async function checkSize(frame: Frame, session: CDPSession): Promise<boolean> {
       .catch(() => undefined),
   ]);
   const [chars, elements] = sizeSchema.parse(counted);
-  if (chars > MAX_TEXT || elements > MAX_ELEMENTS) {
+  if (chars > MAX_TEXT || elements > MAX_ELEMENTS) return "huge";
+  return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE ? "large" : "small";
+}
+
+async function readAll(
+  session: CDPSession,
+  frameId: string,
+  reading: Promise<ReadonlySet<number>>,
+): Promise<ReadNodes> {
+  const [read, pointables] = await Promise.all([session.send("Accessibility.getFullAXTree", { frameId }), reading]);
+  const nodes = read.nodes.map((node) =>
+    pointables.has(node.backendDOMNodeId ?? 0) ? ({ ...node, isPointable: true } as const) : node,
+  );
+  return { root: nodes.find(({ parentId }) => parentId === undefined), nodes: byId(nodes), isWhole: true };
+}
+
+/** Reads from the top of the page, or of what is below a node; rejects with `too_large` where that cannot be done. */
+function topReader(maxChars: number, startId?: number): ReadLarge {
+  return async (session, frameId, isHuge) => {
+    if (!isHuge) return await readTop(session, frameId, maxChars, startId);
     throw new ToolError(
       "too_large",
       "The page is too large to be read; take a browser_screenshot, or open another page.",
     );
-  }
-  return nodes > MAX_NODES_AT_ONCE || chars > MAX_TEXT_AT_ONCE;
+  };
 }
 
-type ReadNodes = Pick<FrameTree, "root" | "nodes" | "isWhole">;
-
-async function readAll(session: CDPSession, frameId: string): Promise<ReadNodes> {
-  const { nodes } = await session.send("Accessibility.getFullAXTree", { frameId });
-  return { root: nodes.find(({ parentId }) => parentId === undefined), nodes: byId(nodes), isWhole: true };
-}
-
-/** Unfolds the tree from its top in document order, many nodes at a time, until there is text enough. */
-async function readTop(session: CDPSession, frameId: string, maxChars: number): Promise<ReadNodes> {
+/** Unfolds the tree in document order, many nodes at a time, until there is text enough. */
+async function readTop(session: CDPSession, frameId: string, maxChars: number, startId?: number): Promise<ReadNodes> {
   await session.send("Accessibility.enable");
   try {
     const { node: root } = await session.send("Accessibility.getRootAXNode", { frameId });
-    const nodes = new Map<string, AccessibilityNode>([[root.nodeId, root]]);
-    let folded: readonly AccessibilityNode[] = [root];
+    const start = startId === undefined ? root : await nodeOf(session, startId);
+    let folded: readonly AccessibilityNode[] = start === undefined ? [] : [start];
+    const nodes = byId([root, ...folded]);
     let chars = 0;
     while (folded.length > 0 && chars < maxChars) {
       const batch = folded.slice(0, BATCH);
@@ -118,6 +163,15 @@ async function readTop(session: CDPSession, frameId: string, maxChars: number): 
   } finally {
     await session.send("Accessibility.disable");
   }
+}
+
+/** Nothing where there is no such node, or scripts alone keep it: such a one belongs to nothing. */
+async function nodeOf(session: CDPSession, backendNodeId: number): Promise<AccessibilityNode | undefined> {
+  const found = await session
+    .send("Accessibility.getPartialAXTree", { backendNodeId, fetchRelatives: false })
+    .catch(() => undefined);
+  const node = found?.nodes[0];
+  return node?.ignored === true && node.parentId === undefined ? undefined : node;
 }
 
 /** All that is in a node which is usually small, and the children of any other. */

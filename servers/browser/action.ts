@@ -44,7 +44,12 @@ export async function settleAfter(
   }
 }
 
-async function settle({ chrome, live }: Current, frame: Frame, watch: LoadWatch, signal: AbortSignal): Promise<boolean> {
+async function settle(
+  { chrome, live }: Current,
+  frame: Frame,
+  watch: LoadWatch,
+  signal: AbortSignal,
+): Promise<boolean> {
   const endsAtMs = Date.now() + SETTLE_LIMIT_MS;
   const unlessAsked = async (work: Promise<unknown>): Promise<void> =>
     void (await orAborted(Promise.race([work, live.dialogs.asked()]), signal));

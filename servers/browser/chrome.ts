@@ -26,7 +26,9 @@ export class Chrome {
   readonly downloads: Downloads;
   readonly #ended = new AbortController();
 
-  private constructor(parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">) {
+  private constructor(
+    parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">,
+  ) {
     this.sessionId = parts.sessionId;
     this.browser = parts.browser;
     this.control = parts.control;
@@ -51,7 +53,10 @@ export class Chrome {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
       let tabs: Tabs | undefined;
-      const downloads = await orAborted(Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)), signal);
+      const downloads = await orAborted(
+        Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)),
+        signal,
+      );
       const gate = await orAborted(NetworkGate.guard(control, policy, notes, downloads), signal);
       tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
       return new Chrome({ sessionId, browser, control, gate, tabs, notes, downloads });

@@ -68,7 +68,12 @@ export class Downloads {
   };
 
   /** Takes the response to such a request where it is a file, and says whether it does. */
-  readonly onResponse = ({ requestId, request, responseStatusCode: status = 0, responseHeaders: headers = [] }: PausedRequest): boolean => {
+  readonly onResponse = ({
+    requestId,
+    request,
+    responseStatusCode: status = 0,
+    responseHeaders: headers = [],
+  }: PausedRequest): boolean => {
     const asked = this.#asked.get(requestId);
     const isTaken = isFile(status, headers, asked !== undefined);
     if (isTaken) this.#follow(this.#take(requestId, request.url, status, headers));

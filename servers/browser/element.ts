@@ -52,13 +52,8 @@ export class PageElement {
 
   /** Rejects with `not_found` where the element is not on the page any more. */
   static async find(live: LivePage, text: string): Promise<PageElement> {
-    const parsed = parseRef(text);
-    const ref = formatRef(parsed);
-    const target = live.refs.find(parsed.frameNumber, parsed.number);
-    const frame = target === undefined ? undefined : live.frame(target.frameId);
-    if (target === undefined || frame === undefined || (await documentIdOf(frame)) !== target.documentId)
-      throw stale(ref);
-    const objectId = await take(frame, target.backendNodeId);
+    const { ref, frame, backendNodeId } = await resolveRef(live, text);
+    const objectId = await take(frame, backendNodeId);
     if (objectId === undefined) throw stale(ref);
     return new PageElement(live, ref, frame, objectId);
   }
@@ -169,7 +164,21 @@ export function frameOf(live: LivePage, ref: string): Frame | undefined {
   return target === undefined ? undefined : live.frame(target.frameId);
 }
 
-function stale(ref: string): ToolError {
+/** Where the element of a ref is to be found. Rejects with `not_found` where its document, or its frame, is gone. */
+export async function resolveRef(
+  live: LivePage,
+  text: string,
+): Promise<{ readonly ref: string; readonly frame: Frame; readonly backendNodeId: number }> {
+  const parsed = parseRef(text);
+  const ref = formatRef(parsed);
+  const target = live.refs.find(parsed.frameNumber, parsed.number);
+  const frame = target === undefined ? undefined : live.frame(target.frameId);
+  if (target === undefined || frame === undefined || (await documentIdOf(frame)) !== target.documentId)
+    throw stale(ref);
+  return { ref, frame, backendNodeId: target.backendNodeId };
+}
+
+export function stale(ref: string): ToolError {
   return new ToolError("not_found", `${ref} is not on the page any more; call browser_snapshot for fresh refs.`);
 }
 

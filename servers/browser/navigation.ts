@@ -91,6 +91,8 @@ function failureOf(errorText: string, url: string, refusal: string | undefined, 
     return new ToolError("unavailable", `There is no host ${host}; check the URL.`, { cause });
   if (/CERT|SSL/.test(code))
     return new ToolError("unavailable", `${host} has no valid certificate; try another URL.`, { cause });
+  if (code === "ERR_TOO_MANY_REDIRECTS")
+    return new ToolError("unavailable", `${host} redirects in a circle; try another URL.`, { cause });
   if (/TIMED_OUT/.test(code))
     return new ToolError("timeout", `${host} did not answer; try again, or another URL.`, { cause });
   if (code === "ERR_TUNNEL_CONNECTION_FAILED" || code === "ERR_PROXY_CONNECTION_FAILED") {

@@ -10,8 +10,9 @@ export const PAGE_SCRIPT = `(() => {
   const LONGEST_MS = 1000;
   const LARGEST_BLOB = 100 * 1024 * 1024;
   const MOST_BLOBS = 5;
-  const pending = new Set();
+  const pending = new Map();
   let seen;
+  let isActing = false;
   let waiting = [];
   const original = { setTimeout, clearTimeout, requestAnimationFrame };
   const done = (id) => {
@@ -30,12 +31,14 @@ export const PAGE_SCRIPT = `(() => {
         try { return Reflect.apply(callback, this, rest); } finally { done(id); }
       };
       id = Reflect.apply(target, self, [counted, ...args.slice(1)]);
-      pending.add(id);
+      pending.set(id, key);
       return id;
     },
   });
   window.clearTimeout = new Proxy(original.clearTimeout, {
     apply(target, self, args) {
+      // What puts itself off with every key, as suggestions do, is waited for after the last one.
+      if (isActing) seen?.delete(pending.get(args[0]));
       done(args[0]);
       return Reflect.apply(target, self, args);
     },
@@ -45,8 +48,9 @@ export const PAGE_SCRIPT = `(() => {
     original.setTimeout.call(window, resolve, 100);
   });
   const api = {
-    watch() { seen = new Set(); pending.clear(); },
+    watch() { seen = new Set(); pending.clear(); isActing = true; },
     async idle(limitMs) {
+      isActing = false;
       const until = performance.now() + limitMs;
       do {
         if (pending.size > 0) {

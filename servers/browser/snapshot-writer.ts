@@ -12,6 +12,7 @@ export class SnapshotWriter {
   #depth = 0;
   #line = "";
   #prefix = "";
+  #lead = "";
   #isJoining = false;
   isFull = false;
 
@@ -37,6 +38,17 @@ export class SnapshotWriter {
     this.#line += this.#line === "" || this.#line.endsWith(" ") ? `${word} ` : ` ${word} `;
   }
 
+  /** A ref, which stays with the text that follows it, on however many lines that begins. */
+  lead(ref: string): void {
+    this.word(ref);
+    this.#lead = this.#line;
+  }
+
+  /** No text follows that the last ref belongs to. */
+  endLead(): void {
+    this.#lead = "";
+  }
+
   /** What the next line starts with, if there is one. */
   prefix(prefix: string): void {
     this.#prefix = prefix;
@@ -48,8 +60,10 @@ export class SnapshotWriter {
       if (this.#line !== "" && !this.#line.endsWith(" ")) this.#line += " ";
       return;
     }
+    if (this.#line === this.#lead) return;
     const text = this.#line.trimEnd();
     this.#line = "";
+    this.#lead = "";
     if (text === "") return;
     const depth = this.#prefix === "" ? this.#depth : this.#depth - 1;
     const line = `${" ".repeat(Math.min(Math.max(0, depth), 20))}${this.#prefix}${text}`;

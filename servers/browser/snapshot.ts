@@ -3,6 +3,7 @@ import {
   type FrameTree,
   childrenOf,
   descendantsOf,
+  isActive,
   nameOf,
   propertyOf,
   roleOf,
@@ -24,12 +25,22 @@ export interface RenderedPage {
 }
 
 /**
- * The page as lines of text. What can be acted on carries `[e5]`, or `[f1e5]` in a frame: the backend id of its DOM
+ * The page as lines of text. What can be acted on carries `[e5]`, or `[f1e5]` in a frame: the number of its DOM
  * node, which lives as long as the element does. Page text that looks like a ref is defused.
  */
-export function renderPage(tree: FrameTree, maxChars: number, lines: LineBreaks = "sentences"): RenderedPage {
-  const writer = new SnapshotWriter(maxChars, lines);
+export function renderPage(tree: FrameTree, maxChars: number, breaks: LineBreaks = "sentences"): RenderedPage {
+  const writer = new SnapshotWriter(maxChars, breaks);
   new FrameRenderer(tree, writer).render();
+  const text = writer.end();
+  return { text, isCut: writer.isFull || !isWhole(tree) };
+}
+
+/** What is below a node of the frame, by Chrome's id, itself included; nothing where it is not there. */
+export function renderPart(tree: FrameTree, backendNodeId: number, maxChars: number): RenderedPage | undefined {
+  const part = [...tree.nodes.values()].find((node) => node.backendDOMNodeId === backendNodeId);
+  if (part === undefined) return undefined;
+  const writer = new SnapshotWriter(maxChars);
+  new FrameRenderer(tree, writer).renderPart(part);
   const text = writer.end();
   return { text, isCut: writer.isFull || !isWhole(tree) };
 }
@@ -56,6 +67,10 @@ class FrameRenderer {
 
   render(): void {
     if (this.#tree.root !== undefined) this.#children(this.#tree.root);
+  }
+
+  renderPart(part: AccessibilityNode): void {
+    this.#node(part);
   }
 
   #children(node: AccessibilityNode): void {
@@ -88,7 +103,7 @@ class FrameRenderer {
       case "row":
         return this.#row(node);
       case "leaf":
-        return nameOf(node) === "" ? undefined : writer.word(`${shownRole(node)}${named(node)}${valued(node)}`);
+        return this.#leaf(node);
       case "frame":
         return this.#frame(node);
       case "region":
@@ -102,10 +117,21 @@ class FrameRenderer {
     }
   }
 
+  #leaf(node: AccessibilityNode): void {
+    if (nameOf(node) === "" && !isActive(node)) return;
+    this.#refIfActive(node);
+    this.#writer.word(`${shownRole(node)}${named(node)}${valued(node)}`);
+  }
+
+  #refIfActive(node: AccessibilityNode): void {
+    if (isActive(node)) this.#writer.lead(this.#ref(node));
+  }
+
   #block(node: AccessibilityNode): void {
     this.#writer.line();
-    if (propertyOf(node, "focusable") === true) this.#writer.word(this.#ref(node));
+    this.#refIfActive(node);
     this.#children(node);
+    this.#writer.endLead();
     this.#writer.line();
   }
 
@@ -114,7 +140,9 @@ class FrameRenderer {
     writer.line();
     writer.prefix(prefix);
     writer.indent();
+    this.#refIfActive(node);
     this.#children(node);
+    writer.endLead();
     writer.line();
     writer.outdent();
   }
@@ -123,12 +151,15 @@ class FrameRenderer {
     const writer = this.#writer;
     writer.line();
     writer.joinLines(() => {
+      this.#refIfActive(node);
       this.#cellsOf(node).forEach((cell, index) => {
         if (index > 0) writer.word("|");
-        if (isCell(cell)) this.#children(cell);
-        else this.#node(cell);
+        if (!isCell(cell)) return this.#node(cell);
+        this.#refIfActive(cell);
+        this.#children(cell);
       });
     });
+    writer.endLead();
     writer.line();
   }
 

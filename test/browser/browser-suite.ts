@@ -31,6 +31,9 @@ export interface Person extends AsyncDisposable {
   readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
   /** The text of a call that has to succeed. */
   readonly read: (tool: string, input?: Readonly<Record<string, unknown>>) => Promise<string>;
+  /** Of the caller's workspace. */
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+  readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
   /** Does to the session of the browser `main` what the platform does to a Durable Object that is idle. */
   readonly evict: () => Promise<void>;
   /** Lets that session's alarm go off. */
@@ -107,6 +110,14 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
         const answer = await call(tool, input);
         if (!answer.ok) throw new Error(`${answer.code}: ${answer.message}`);
         return answer.text;
+      },
+      readFile: async (path) => {
+        const base64: unknown = JSON.parse(await ask({ userId, tool: "read file", input: { path } }));
+        return Uint8Array.from(atob(z.string().parse(base64)), (char) => char.charCodeAt(0));
+      },
+      writeFile: async (path, bytes) => {
+        const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+        await ask({ userId, tool: "write file", input: { path, base64 } });
       },
       evict,
       ring,

@@ -10,21 +10,23 @@ export interface Site extends AsyncDisposable {
   readonly asked: string[];
 }
 
-type Page = string | ((request: IncomingMessage, response: ServerResponse) => void);
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
+/** By path; `/some/*` stands for all in that folder. HTML, or what answers. */
+export type Pages = Readonly<Record<string, string | Answer>>;
 
-/** Serves `pages` by path under that name for loopback. */
-export async function serveSite(name: "127.0.0.1" | "localhost", pages: Readonly<Record<string, Page>>): Promise<Site> {
+/** Serves `pages` under that name for loopback. */
+export async function serveSite(name: "127.0.0.1" | "localhost", pages: Pages): Promise<Site> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const path = (request.url ?? "").split("?")[0] ?? "";
     asked.push(path);
-    const page = pages[path];
+    const page = pages[path] ?? pages[path.replace(/[^/]*$/, "*")];
     if (page === undefined) {
       response.writeHead(404).end("nothing here");
     } else if (typeof page === "string") {
       response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end(`<!doctype html>${page}`);
     } else {
-      page(request, response);
+      void Promise.try(page, request, response).catch(() => response.destroy());
     }
   });
   server.listen(0, "127.0.0.1");
@@ -43,8 +45,12 @@ export async function serveSite(name: "127.0.0.1" | "localhost", pages: Readonly
   };
 }
 
-export function redirectTo(url: string): Page {
+export function redirectTo(url: string): Answer {
   return (_request, response) => response.writeHead(302, { Location: url }).end();
+}
+
+export function script(code: string): Answer {
+  return (_request, response) => response.writeHead(200, { "Content-Type": "text/javascript" }).end(code);
 }
 
 /** A server that takes the request and says nothing. */

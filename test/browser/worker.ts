@@ -37,21 +37,31 @@ const order = z.object({
   cancelAfterMs: z.int().optional(),
 });
 
+const file = z.object({ path: z.string(), base64: z.string().default("") });
+
 export default {
   fetch: async (request, env, ctx) => {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
-    const tool = browserServer.tools.find((known) => known.name === name);
-    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
       waitUntil: (work) => ctx.waitUntil(work),
     });
+    if (name === "write file") {
+      const { path, base64 } = file.parse(input);
+      return Response.json(await files.write(path, Uint8Array.fromBase64(base64)));
+    }
+    if (name === "read file") {
+      const { body } = await files.read(file.parse(input).path);
+      return Response.json((await new Response(body).bytes()).toBase64());
+    }
     const absent = (): never => {
       throw new Error("The browser's tools have no business with that.");
     };
+    const tool = browserServer.tools.find((known) => known.name === name);
+    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const client = new AbortController();
     if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
     const end = await callTool(

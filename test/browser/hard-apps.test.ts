@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
+import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
+import { type Visitor, visitorOf } from "./visitor.ts";
+
+let pages: HardPages;
+let suite: BrowserSuite;
+let person: Person;
+let visitor: Visitor;
+beforeAll(async () => {
+  pages = await serveHardPages();
+  suite = await startBrowserSuite(pages.hosts);
+  person = suite.person();
+  visitor = visitorOf(person, pages.origin);
+});
+afterAll(async () => {
+  await suite[Symbol.asyncDispose]();
+  await pages[Symbol.asyncDispose]();
+});
+
+test("a shop made with React is walked through, and ordered from", async () => {
+  await visitor.open("/shop");
+  expect(await person.read("browser_wait", { text: "3 teas" })).toContain("3 teas");
+  expect(await visitor.type('textbox "Filter"', "oo")).toContain("1 teas");
+  const tea = await visitor.click('link "Oolong"');
+  expect(tea).toContain(`${pages.origin}/shop/tea/3`);
+  expect(tea).toContain("9 €");
+  expect(await visitor.click('button "Add to cart"')).toContain("Cart (1)");
+  expect(await visitor.click('link "Cart (1)"')).toContain("In the cart: Oolong");
+  const filled = await visitor.fillIn({
+    'textbox "Name"': "Ada",
+    'textbox "Phone"': "12-34 56",
+    'combobox "Delivery"': "By bike",
+    'checkbox "As a gift"': "true",
+  });
+  expect(filled).toContain('textbox "Phone" = "123456"');
+  expect(await visitor.click('button "Order"')).toContain(
+    `Order 1 taken: {"name":"Ada","phone":"123456","delivery":"bike","gift":true,"names":["Oolong"]}`,
+  );
+  expect(await person.read("browser_open", { go: "back" })).toContain("Oolong");
+});
+
+describe("a page behind a login", () => {
+  test("is reached with the right password, through all redirects", async () => {
+    const login = await visitor.open("/account");
+    expect(login).toContain(`${pages.origin}/login?next=/account (200)`);
+    await visitor.fillIn({ 'textbox "User"': "ada", 'textbox "Password"': "wrong" });
+    expect(await visitor.click('button "Sign in"')).toContain("Wrong password");
+    await visitor.fillIn({ 'textbox "User"': "ada" });
+    const account = await visitor.type('textbox "Password"', "correct horse", "Enter");
+    expect(account).toContain(`${pages.origin}/account`);
+    expect(account).toContain("Welcome, ada");
+    expect(await visitor.open("/account")).toContain("Welcome, ada");
+    expect(await visitor.click('button "Sign out"')).toContain('button "Sign in"');
+  });
+});
+
+describe("a cookie banner", () => {
+  test("that covers the page is said to be in the way, and gone once it is answered", async () => {
+    await visitor.open("/banner");
+    expect(await person.call("browser_click", { ref: await visitor.refOf('button "Buy now"') })).toMatchObject({
+      ok: false,
+      message: expect.stringMatching(/cover/),
+    });
+    expect(await visitor.see()).toContain("Not sold");
+    expect(await visitor.click('button "Only what is necessary"')).not.toContain("+ We value your privacy");
+    expect(await visitor.click('button "Buy now"')).toContain("Sold to you");
+  });
+});
+
+describe("a table with 5,000 rows", () => {
+  test("has its button in row 4,321 found and clicked", async () => {
+    await visitor.open("/table");
+    const found = await visitor.find("Invite 4321");
+    const [, ref] = /\[(e\d+)\] button "Invite 4321"/.exec(found) ?? [];
+    expect(await person.read("browser_click", { ref })).toContain("Asked: Invite 4321");
+  });
+
+  test("has its link in row 4,999 followed", async () => {
+    await visitor.open("/table");
+    const found = await visitor.find("Page of 4999");
+    const [, ref] = /\[(e\d+)\] link "Page of 4999"/.exec(found) ?? [];
+    const followed = await person.read("browser_click", { ref });
+    expect(followed).toContain(`${pages.origin}/member?4999`);
+    expect(followed).toContain("This is member 4999");
+  });
+});
+
+describe("a feed that grows as it is scrolled", () => {
+  test("is read to its end", async () => {
+    await visitor.open("/feed");
+    for (let presses = 0; presses < 40; presses += 1) {
+      await person.read("browser_type", { press: "End" });
+      if ((await visitor.see()).includes("That was all")) break;
+    }
+    expect(await visitor.click('button "Like Post 100"')).toContain("Liked Post 100");
+  });
+});
+
+describe("what a click sets off", () => {
+  test("is told where it comes 400 ms later, without any request", async () => {
+    await visitor.open("/patience");
+    expect(await visitor.click('button "Answer later"')).toContain("The answer is 42");
+  });
+
+  test("is told where a server answers 400 ms later", async () => {
+    await visitor.open("/patience");
+    expect(await visitor.click('button "Answer from afar"')).toContain("Hello from afar");
+  });
+
+  test("is waited for where it takes two seconds", async () => {
+    await visitor.open("/patience");
+    await visitor.click('button "Build a button"');
+    expect(await person.read("browser_wait", { text: "Built" })).toContain('button "Built"');
+    expect(await visitor.click('button "Built"')).toContain("Pressed the built one");
+  });
+
+  test("comes too where a button is disabled for half a second", async () => {
+    await visitor.open("/patience");
+    expect(await visitor.click('button "Ready soon"')).toContain("Pressed in time");
+  });
+});
+
+describe("a page that never becomes idle", () => {
+  test("is opened, used and pictured all the same", async () => {
+    await visitor.open("/restless");
+    expect(await visitor.click('button "Add"')).toContain("Count is 1");
+    expect(await visitor.click('button "Add"')).toContain("Count is 2");
+    expect(await person.read("browser_screenshot")).toContain("1280×800 pixels");
+  });
+
+  test("is idle as soon as it does no more than it always does", async () => {
+    await visitor.open("/restless");
+    expect(await person.read("browser_wait", { idle: true, seconds: 10 })).not.toContain("Note:");
+  });
+});
+
+test("a page with a megabyte of script in it is used", async () => {
+  await visitor.open("/heavy");
+  expect(await visitor.click('button "Weigh"')).toContain("Pressed 1000000");
+});

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
+import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
+import { type Visitor, visitorOf } from "./visitor.ts";
+
+let pages: HardPages;
+let suite: BrowserSuite;
+let person: Person;
+let visitor: Visitor;
+beforeAll(async () => {
+  pages = await serveHardPages();
+  suite = await startBrowserSuite(pages.hosts);
+  person = suite.person();
+  visitor = visitorOf(person, pages.origin);
+});
+afterAll(async () => {
+  await suite[Symbol.asyncDispose]();
+  await pages[Symbol.asyncDispose]();
+});
+
+const NEXT = "We value your privacy";
+
+describe("the next page opens after", () => {
+  test("redirects without end, which are said to be", async () => {
+    expect(await person.call("browser_open", { url: `${pages.origin}/loop` })).toEqual({
+      ok: false,
+      code: "unavailable",
+      message: `${pages.hosts[0]} redirects in a circle; try another URL.`,
+    });
+    expect(await visitor.open("/banner")).toContain(NEXT);
+  });
+
+  test("a page that leads to itself by script without end", async () => {
+    await person.call("browser_open", { url: `${pages.origin}/loop/script` });
+    expect(await visitor.open("/banner")).toContain(NEXT);
+  });
+
+  test("a page that has eaten all memory, which is said to have crashed", async () => {
+    await visitor.open("/hungry");
+    await person.call("browser_click", { ref: await visitor.refOf('button "Eat"') });
+    await expect
+      .poll(async () => await person.call("browser_snapshot"), { timeout: 40_000, interval: 500 })
+      .toEqual({
+        ok: false,
+        code: "unavailable",
+        message: "The page crashed; open it, or another one, with browser_open.",
+      });
+    expect(await visitor.open("/banner")).toContain(NEXT);
+  });
+});

@@ -1,0 +1,99 @@
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
+import { ARCHIVE } from "./hard-pages/downloads.ts";
+import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
+import { type Visitor, visitorOf } from "./visitor.ts";
+
+let pages: HardPages;
+let suite: BrowserSuite;
+let person: Person;
+let visitor: Visitor;
+beforeAll(async () => {
+  pages = await serveHardPages();
+  suite = await startBrowserSuite(pages.hosts);
+  person = suite.person();
+  visitor = visitorOf(person, pages.origin);
+});
+afterAll(async () => {
+  await suite[Symbol.asyncDispose]();
+  await pages[Symbol.asyncDispose]();
+});
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+describe("a download", () => {
+  test.each([
+    ['link "Report by header"', "report.csv", bytesOf("a,b\n1,2\n")],
+    ['link "Notes by attribute"', "notes.txt", bytesOf("some notes\n")],
+    ['button "Export by script"', "export.txt", bytesOf("made by a script\n")],
+    ['link "Table in the link"', "inline.csv", bytesOf("a,b\n1,2\n")],
+    ['link "Archive without length"', "archive.bin", ARCHIVE],
+    ['button "Invoice by form"', "invoice.txt", bytesOf("your invoice\n")],
+  ])("started by the %s lands in files, whole", async (what, name, bytes) => {
+    await visitor.open("/downloads");
+    const text = await visitor.click(what);
+    const [path = ""] = /[^\s"]*\.(?:csv|txt|bin)/.exec(text) ?? [];
+    expect(path.endsWith(name)).toBe(true);
+    expect(hashOf(await person.readFile(path))).toBe(hashOf(bytes));
+  });
+
+  test("with a name that leads elsewhere stays among the caller's files", async () => {
+    await visitor.open("/downloads");
+    const text = await visitor.click('link "Bad name"');
+    expect(text).not.toContain("\u202E");
+    expect(text).not.toContain("../");
+  });
+});
+
+describe("a PDF", () => {
+  test("that is opened as a page lands in files", async () => {
+    const text = await visitor.open("/document.pdf");
+    const [path = ""] = /[^\s"]*\.pdf/.exec(text.split("\n").slice(1).join("\n")) ?? [];
+    expect(new TextDecoder().decode(await person.readFile(path))).toContain("Pincer report, page one");
+  });
+});
+
+describe("files", () => {
+  const photo = new Uint8Array(70_000).map((_, index) => index % 253);
+  const line = (field: string, name: string, bytes: Uint8Array): string => `${field}: ${name}, ${bytes.length} bytes`;
+
+  test("are sent by the fields of a form, one and many", async () => {
+    await person.writeFile("out/photo.png", photo);
+    await person.writeFile("out/ä b.txt", bytesOf("hello"));
+    await visitor.open("/uploads");
+    const shown = await visitor.see();
+    const refs = [...shown.matchAll(/\[(e\d+)\] (?:button|file) "(?:One file|Many files)/g)].map(([, ref]) => ref);
+    await person.read("browser_fill", {
+      fields: [
+        { ref: refs[0], value: "out/photo.png" },
+        { ref: refs[1], value: "out/photo.png\nout/ä b.txt" },
+      ],
+    });
+    const sent = await visitor.click('button "Send"');
+    expect(sent).toContain(line("one", "photo.png", photo));
+    expect(sent).toContain(line("many", "photo.png", photo));
+    expect(sent).toContain(line("many", "ä b.txt", bytesOf("hello")));
+    expect(sent).toContain(hashOf(photo));
+    expect(sent).toContain(hashOf(bytesOf("hello")));
+  });
+
+  test("are sent by a button that opens a chooser", async () => {
+    await person.writeFile("out/photo.png", photo);
+    await visitor.open("/uploads");
+    const sent = await visitor.fillIn({ 'button "Choose a picture"': "out/photo.png" });
+    expect(sent).toContain(line("chosen", "photo.png", photo));
+    expect(sent).toContain(hashOf(photo));
+  });
+
+  test("that are not there are not sent", async () => {
+    await visitor.open("/uploads");
+    expect(
+      await person.call("browser_fill", {
+        fields: [{ ref: await visitor.refOf('button "Choose a picture"'), value: "out/none.png" }],
+      }),
+    ).toMatchObject({ ok: false, code: "not_found" });
+    expect(await visitor.see()).toContain("Nothing sent");
+  });
+});
