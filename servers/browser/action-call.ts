@@ -48,7 +48,19 @@ export class ActionCall {
   /** Does it, and waits for what it sets off. Rejects with `conflict` while the page asks something. */
   async perform(work: (action: ActionCall) => Promise<void>, frame?: Frame): Promise<void> {
     this.live.dialogs.refuseWhileAsking();
-    await this.#settle(frame, async () => await work(this));
+    await this.#settle(frame, async (ready) => {
+      await ready;
+      await work(this);
+    });
+  }
+
+  /** As `perform`, with what has to be found on the page first, which nothing is done to meanwhile. */
+  async performOn<T>(find: () => Promise<T>, work: (found: T) => Promise<void>, frame?: Frame): Promise<void> {
+    this.live.dialogs.refuseWhileAsking();
+    await this.#settle(frame, async (ready) => {
+      const [found] = await Promise.all([find(), ready]);
+      await work(found);
+    });
   }
 
   async answer(accept: boolean, text: string | undefined): Promise<void> {
@@ -106,7 +118,7 @@ export class ActionCall {
     return { content: describeChanges(this.#before.lines, lines, CHANGES_CHARS), isCut: false };
   }
 
-  async #settle(frame: Frame | undefined, work: () => Promise<void>): Promise<void> {
+  async #settle(frame: Frame | undefined, work: (ready: Promise<void>) => Promise<void>): Promise<void> {
     this.#settled = await settleAfter(this.current, frame ?? this.live.page.mainFrame(), this.signal, work);
   }
 }
