@@ -29,9 +29,9 @@ export function entryLine({ level, text, url, lineNumber }: LogEntry): string {
   return line(level === "verbose" ? "debug" : level, text, url, lineNumber);
 }
 
-/** Lines are counted from 0 in the protocol, and from 1 by people. */
+/** What we run in a page is no file of its own. Lines are counted from 0 in the protocol, and from 1 by people. */
 function line(level: string, text: string, url = "", lineNumber?: number): string {
-  const file = URL.canParse(url) ? (new URL(url).pathname.split("/").pop() ?? "") : "";
+  const file = /^(https?|blob):/.test(url) && URL.canParse(url) ? (new URL(url).pathname.split("/").pop() ?? "") : "";
   const place = file === "" ? "" : ` (${tidy(file.slice(-60))}${lineNumber === undefined ? "" : `:${lineNumber + 1}`})`;
   return `${level}: ${clip(tidy(text.slice(0, MAX_READ_CHARS)), MAX_CHARS - place.length)}${place}`;
 }
