@@ -48,7 +48,19 @@ export class ActionCall {
   /** Does it, and waits for what it sets off. Rejects with `conflict` while the page asks something. */
   async perform(work: (action: ActionCall) => Promise<void>, frame?: Frame): Promise<void> {
     this.live.dialogs.refuseWhileAsking();
-    await this.#settle(frame, async () => await work(this));
+    await this.#settle(frame, async (ready) => {
+      await ready;
+      await work(this);
+    });
+  }
+
+  /** As `perform`, with what has to be found on the page first, which nothing is done to meanwhile. */
+  async performOn<T>(find: () => Promise<T>, work: (found: T) => Promise<void>, frame?: Frame): Promise<void> {
+    this.live.dialogs.refuseWhileAsking();
+    await this.#settle(frame, async (ready) => {
+      const [found] = await Promise.all([find(), ready]);
+      await work(found);
+    });
   }
 
   async answer(accept: boolean, text: string | undefined): Promise<void> {
@@ -74,6 +86,7 @@ export class ActionCall {
         );
     if (!this.#settled.hasSettled)
       chrome.notes.add("The page is still loading; what comes later shows in browser_snapshot.");
+    await this.#tellWanted();
     if (live.dialogs.isAsking) chrome.notes.add("The page asks something and waits; answer it with browser_dialog.");
     const { content, isCut } =
       view === undefined ? NOTHING : isNewPage ? { content: view.text, isCut: view.isCut } : this.#changes(view);
@@ -90,11 +103,22 @@ export class ActionCall {
     };
   }
 
+  /** Says which field a file is to be put into, where the page has asked for one. */
+  async #tellWanted(): Promise<void> {
+    const { chrome, live } = this.current;
+    const { wanted } = live;
+    live.wanted = undefined;
+    const frame = wanted === undefined ? undefined : live.frame(wanted.frameId);
+    if (wanted === undefined || frame === undefined) return;
+    const ref = live.refs.refOf(wanted.frameId, await documentIdOf(frame), wanted.backendNodeId);
+    chrome.notes.add(`The page asks for a file; give it to ${ref} with browser_fill, by its path in files.`);
+  }
+
   #changes({ lines }: View): { readonly content: string; readonly isCut: boolean } {
     return { content: describeChanges(this.#before.lines, lines, CHANGES_CHARS), isCut: false };
   }
 
-  async #settle(frame: Frame | undefined, work: () => Promise<void>): Promise<void> {
+  async #settle(frame: Frame | undefined, work: (ready: Promise<void>) => Promise<void>): Promise<void> {
     this.#settled = await settleAfter(this.current, frame ?? this.live.page.mainFrame(), this.signal, work);
   }
 }

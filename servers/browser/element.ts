@@ -152,8 +152,7 @@ export class PageElement {
     });
     if (result.objectId === undefined) return {};
     const { node } = await session.send("DOM.describeNode", { objectId: result.objectId });
-    const { frameNumber, offset } = this.#live.refs.note(id, await documentIdOf(frame), [node.backendNodeId]);
-    return { cover: formatRef({ frameNumber, number: node.backendNodeId + offset }) };
+    return { cover: this.#live.refs.refOf(id, await documentIdOf(frame), node.backendNodeId) };
   }
 }
 

@@ -29,6 +29,8 @@ export class LivePage {
   shown: string | undefined;
   /** What the last picture showed: the window as it was, or a part of the whole page that begins there. */
   picture: PictureOrigin = { x: 0, y: 0, isOfPage: false };
+  /** The file field that the page asks to have filled, which it may not show. */
+  wanted: { readonly frameId: string; readonly backendNodeId: number } | undefined;
   readonly #close: ClosePage;
   readonly #lost = new AbortController();
 
@@ -46,11 +48,16 @@ export class LivePage {
   /** Takes a page into use. `close` is how it ends where it has to be given up. */
   static async of(page: Page, refs: RefBook, close: ClosePage): Promise<LivePage> {
     const live = new LivePage(page, refs, close);
+    live.session.on("Page.fileChooserOpened", ({ frameId, backendNodeId }) => {
+      live.wanted = backendNodeId === undefined ? undefined : { frameId, backendNodeId };
+    });
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
     page.on("close", () => live.lose("The page was closed; open one with browser_open."));
     await Promise.all([
       page.setViewport(VIEWPORT),
       page.evaluateOnNewDocument(PAGE_SCRIPT),
+      // A file is never chosen by hand: the page is asked which field it meant.
+      live.session.send("Page.setInterceptFileChooserDialog", { enabled: true }),
       // Several tabs, and none of them in front of a person: each is to behave as if it were.
       live.session.send("Emulation.setFocusEmulationEnabled", { enabled: true }),
       // A dialog from before an eviction is known to nobody any more.

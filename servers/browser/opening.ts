@@ -75,7 +75,8 @@ async function goThrough(
   if (go !== "reload" && (entry === undefined || entry.url === "about:blank")) {
     throw new ToolError("not_found", `There is no page to go ${go} to; open one by its url.`);
   }
-  const { status, hasSettled } = await settleAfter({ chrome, live }, live.page.mainFrame(), signal, async () => {
+  const { status, hasSettled } = await settleAfter({ chrome, live }, live.page.mainFrame(), signal, async (ready) => {
+    await ready;
     if (go === "reload") await session.send("Page.reload");
     else if (entry !== undefined) await session.send("Page.navigateToHistoryEntry", { entryId: entry.id });
   });

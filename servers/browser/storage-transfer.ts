@@ -19,11 +19,10 @@ type Items = StoredOrigin["localStorage"];
  * open of, since each is looked at from a blank page of its origin. The tabs are not disturbed.
  */
 export async function exportStorage({ chrome, live }: Current): Promise<StorageState> {
-  const pages = await chrome.tabs.pages();
   const [{ cookies }, tab, ...origins] = await Promise.all([
     chrome.control.send("Storage.getCookies"),
     within(readSession(live), TAB_LIMIT_MS),
-    ...[live, ...pages].map(originsOf),
+    ...[live, ...chrome.tabs.pages].map(originsOf),
   ]);
   const kept = await chrome.tabs.aside(async (page) => {
     const all: StoredOrigin[] = [];

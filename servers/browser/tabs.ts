@@ -158,9 +158,8 @@ export class Tabs {
   }
 
   /** All that can be used. */
-  async pages(): Promise<LivePage[]> {
-    const all = await Promise.all([...this.#tabs.values()].map(async ({ live }) => await live));
-    return all.filter((live) => live !== undefined).filter(({ lost }) => !lost.aborted);
+  get pages(): readonly LivePage[] {
+    return this.#pages.filter(({ lost }) => !lost.aborted);
   }
 
   /** Does something on a blank page that is nobody's tab, and closes it. */
