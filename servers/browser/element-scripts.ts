@@ -89,7 +89,8 @@ export const FIND_BOX = `function () {
 
 /** What kind of field the element is: `{kind, isOn, isDisabled, isFull}`. */
 export const DESCRIBE_FIELD = `function () {
-  if (!this.isConnected) return { kind: "gone" };
+  // A page may ask for files with a field that it never shows.
+  if (!this.isConnected && !(this.localName === "input" && this.type === "file")) return { kind: "gone" };
   const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
   const isDisabled = element.matches(":disabled") || element.getAttribute("aria-disabled") === "true" || element.readOnly === true;
   const role = element.getAttribute("role") ?? "";

@@ -50,6 +50,8 @@ export class LivePage {
     const live = new LivePage(page, refs, close);
     live.session.on("Page.fileChooserOpened", ({ frameId, backendNodeId }) => {
       live.wanted = backendNodeId === undefined ? undefined : { frameId, backendNodeId };
+      // One that is no part of the page is kept from being cleared away.
+      if (backendNodeId !== undefined) live.session.send("DOM.resolveNode", { backendNodeId }).catch(() => undefined);
     });
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
     page.on("close", () => live.lose("The page was closed; open one with browser_open."));
