@@ -76,8 +76,10 @@ describe("a new tab", () => {
     await visitor.open("/popups");
     await visitor.click('button "Pick a colour"');
     await person.read("browser_open", { tab: "2" });
-    await visitor.click('button "Green"');
-    expect(await person.read("browser_open", { tab: "1" })).toContain("Picked green");
+    const picked = await visitor.click('button "Green"');
+    expect(picked).toContain(`${pages.origin}/popups\nNote: The tab has closed; this is another one.`);
+    expect(picked).toContain("Picked green");
+    expect(await visitor.see()).toContain("Picked green");
   });
 });
 
