@@ -27,6 +27,7 @@ describe("frames", () => {
     await visitor.type('textbox "Payer"', "Grace");
     expect(await visitor.click('button "Pay at the bank"')).toContain("Paid by Grace in bank");
     expect(await visitor.click('button "Seal it"')).toContain("Paid by the seal in seal");
+    expect(await visitor.click('button "Pay in small"')).toContain("Paid by a small one in preview");
   });
 
   test("that go away take their refs along, and the next ones have new ones", async () => {
