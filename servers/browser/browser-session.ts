@@ -8,10 +8,12 @@ import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
 import { readAccessibility } from "./accessibility.ts";
 import { orAborted, within } from "./abort.ts";
 import { KEEP_ALIVE_MS } from "./chrome.ts";
-import { type Current, Keeper } from "./keeper.ts";
+import { type Current, Keeper, noChrome } from "./keeper.ts";
 import { navigate, pageUrl } from "./navigation.ts";
+import { readPage } from "./page-reading.ts";
+import { readOnce } from "./read-once.ts";
 import { takeScreenshot } from "./screenshot.ts";
-import type { OpenedPage, Outcome, PageSnapshot, Screenshot, ScreenshotRequest } from "./session.ts";
+import type { OpenedPage, Outcome, PageSnapshot, ReadRequest, Screenshot, ScreenshotRequest } from "./session.ts";
 import { renderPage } from "./snapshot.ts";
 import { tidy } from "./snapshot-writer.ts";
 import { Turns } from "./turns.ts";
@@ -74,6 +76,25 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       const { chrome, live } = current;
       return await watched(current, signal, async (lostOrAborted) => {
         const read = await orAborted(within(this.#read(current, maxChars), READ_LIMIT_MS), lostOrAborted);
+        if (read === undefined) throw await this.#busy();
+        return { ...read, url: live.page.url(), notes: chrome.notes.take() };
+      });
+    });
+  }
+
+  async read(callId: string, { url, ref, what, maxChars }: ReadRequest): Promise<Outcome<OpenedPage>> {
+    return await this.#call(callId, async (signal) => {
+      if (url !== undefined) {
+        if (ref !== undefined) throw new ToolError("invalid_input", "Give a url or a ref of the open page, not both.");
+        if (this.env.BROWSER === undefined) throw noChrome();
+        return await readOnce(this.env.BROWSER, this.#policy, url, { what, maxChars }, signal);
+      }
+      const current = await this.#keeper.resume(signal);
+      const { chrome, live, frames } = current;
+      return await watched(current, signal, async (lostOrAborted) => {
+        const request = { what, maxChars, ...(ref === undefined ? {} : { ref }) };
+        const reading = readPage(live.page, frames, live.log, request);
+        const read = await orAborted(within(reading, READ_LIMIT_MS), lostOrAborted);
         if (read === undefined) throw await this.#busy();
         return { ...read, url: live.page.url(), notes: chrome.notes.take() };
       });

@@ -119,9 +119,7 @@ export class Keeper {
 
   /** A Chrome that is on its way when its call is given up is there for the next call. */
   async #launch(signal: AbortSignal): Promise<Current> {
-    if (this.#binding === undefined) {
-      throw new ToolError("unavailable", "There is no Chrome here; have Pincer started again with one installed.");
-    }
+    if (this.#binding === undefined) throw noChrome();
     this.#acquiring ??= this.#acquire(this.#binding).finally(() => {
       this.#acquiring = undefined;
     });
@@ -170,4 +168,8 @@ async function answers({ session, lost }: LivePage, signal: AbortSignal): Promis
   if (lost.aborted) return false;
   const asked = session.send("Memory.getDOMCounters").catch(() => undefined);
   return (await orAborted(within(asked, ANSWER_LIMIT_MS), signal)) !== undefined;
+}
+
+export function noChrome(): ToolError {
+  return new ToolError("unavailable", "There is no Chrome here; have Pincer started again with one installed.");
 }

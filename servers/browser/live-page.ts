@@ -2,6 +2,7 @@ import { type CDPSession, type Dialog, type Page, TargetType } from "@cloudflare
 import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import type { Chrome } from "./chrome.ts";
+import { PageLog } from "./page-log.ts";
 import { handleOf, targetIdOf } from "./puppeteer-internals.ts";
 
 export const VIEWPORT = { width: 1280, height: 800 } as const;
@@ -14,6 +15,7 @@ const ATTACH_LIMIT_MS = 3_000;
 export class LivePage {
   readonly page: Page;
   readonly targetId: string;
+  readonly log: PageLog;
   readonly #chrome: Chrome;
   readonly #lost = new AbortController();
   #dialogs = 0;
@@ -22,6 +24,7 @@ export class LivePage {
   private constructor(chrome: Chrome, page: Page) {
     this.#chrome = chrome;
     this.page = page;
+    this.log = new PageLog(page);
     this.targetId = handleOf(page.mainFrame()).id;
   }
 

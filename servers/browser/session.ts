@@ -1,5 +1,6 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
+import type { ReadingRequest } from "./page-reading.ts";
 
 /** A caller's browsers, each with its own cookies and one page that stays open between calls. */
 export interface BrowserSessions {
@@ -19,6 +20,8 @@ export interface Browser {
   open(url: string, signal: AbortSignal): Promise<OpenedPage>;
   /** The open page as text. Rejects with `not_found` where none was opened. */
   snapshot(maxChars: number, signal: AbortSignal): Promise<PageSnapshot>;
+  /** The open page, a part of it, or the page of a URL on its own, as text. Rejects as `open` and `snapshot` do. */
+  read(request: ReadRequest, signal: AbortSignal): Promise<OpenedPage>;
   /** A picture of at most 1280×5000 pixels and 3.5 MB. Rejects with `not_found` where no page was opened. */
   screenshot(request: ScreenshotRequest, signal: AbortSignal): Promise<Screenshot>;
 }
@@ -36,6 +39,11 @@ export interface PageSnapshot {
 export interface OpenedPage extends PageSnapshot {
   /** HTTP status of the document; absent where it did not come over HTTP or only its fragment changed. */
   readonly status?: number;
+}
+
+export interface ReadRequest extends ReadingRequest {
+  /** Read in a Chrome of its own instead of the open page; goes with no ref. */
+  readonly url?: string;
 }
 
 export interface ScreenshotRequest {
@@ -82,6 +90,7 @@ export function createBrowserSessions(
       return {
         open: async (url, signal) => await call((callId) => session.open(callId, url), signal),
         snapshot: async (maxChars, signal) => await call((callId) => session.snapshot(callId, maxChars), signal),
+        read: async (request, signal) => await call((callId) => session.read(callId, request), signal),
         screenshot: async (request, signal) => await call((callId) => session.screenshot(callId, request), signal),
       };
     },
