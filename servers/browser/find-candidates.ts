@@ -47,7 +47,7 @@ const SEARCH = `((terms, roleSelector, namedBy, max, maxElements) => {
   };
   const labelOf = (element) =>
     ["aria-label", "placeholder", "alt", "title"].map((name) => element.getAttribute(name) ?? "").join(" ") +
-    (element.type === "password" || typeof element.value !== "string" ? "" : " " + element.value);
+    (element.matches("input:not([type=password]),textarea") ? " " + element.value : "");
   const onElement = (element) => {
     if (element.matches(HEADING)) {
       endRun();

@@ -21,7 +21,8 @@ export function hitsIn(snapshot: string, query: Query, by: "phrase" | "words"): 
   const contexts = new Contexts();
   const shown: string[] = [];
   let count = 0;
-  let last: string | undefined;
+  let lastContext: string | undefined;
+  let lastHit: string | undefined;
   for (const line of lines) {
     const context = contexts.above(line);
     contexts.pass(line);
@@ -29,8 +30,9 @@ export function hitsIn(snapshot: string, query: Query, by: "phrase" | "words"): 
     if (!terms.every((term) => searched.includes(term))) continue;
     count += 1;
     if (count > MAX_HITS) continue;
-    if (context !== undefined && context !== last) shown.push(clip(context.trim(), MAX_CONTEXT_CHARS));
-    last = context;
+    const isSaid = context === undefined || context === lastContext || context === lastHit;
+    if (!isSaid) shown.push(clip(context.trim(), MAX_CONTEXT_CHARS));
+    [lastContext, lastHit] = [context, line];
     shown.push(`${context === undefined ? "" : " "}${around(line.trim(), terms[0] ?? "")}`);
   }
   if (count > MAX_HITS) shown.push(`… and ${count - MAX_HITS} more lines`);
