@@ -41,6 +41,7 @@ const TOOLS = [
   "browser_open",
   "browser_snapshot",
   "browser_screenshot",
+  "browser_read",
   "delegate_run",
 ].toSorted();
 
