@@ -41,6 +41,12 @@ export class ActionCall {
     return new ActionCall(current, files, signal, { lines: shown ?? view?.lines ?? "", documentId });
   }
 
+  /** What there is to see where the page of an action has closed: another tab. */
+  static async elsewhere(current: Current, files: RemoteFiles, signal: AbortSignal): Promise<ActionResult> {
+    current.chrome.notes.add("The tab has closed; this is another one.");
+    return await new ActionCall(current, files, signal, { lines: "", documentId: "" }).result();
+  }
+
   get live(): LivePage {
     return this.current.live;
   }

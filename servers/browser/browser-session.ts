@@ -244,13 +244,18 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   ): Promise<Outcome<ActionResult>> {
     return await this.#call(callId, async (signal) => {
       const current = await this.#keeper.resume(signal);
-      return await watched(current, signal, async (lostOrAborted) => {
+      const { chrome, live } = current;
+      const result = await watched(current, signal, async (lostOrAborted) => {
         const action = await orAborted(ActionCall.begin(current, files, lostOrAborted), lostOrAborted);
         await orAborted(work(action), lostOrAborted);
-        const result = await orAborted(action.result(), lostOrAborted);
-        this.#keeper.store();
-        return result;
+        return await orAborted(action.result(), lostOrAborted);
+      }).catch(async (failure: unknown) => {
+        const other = chrome.tabs.current;
+        if (signal.aborted || !live.hasClosed || other === undefined || other === live) throw failure;
+        return await orAborted(ActionCall.elsewhere({ chrome, live: other }, files, signal), signal);
       });
+      this.#keeper.store();
+      return result;
     });
   }
 

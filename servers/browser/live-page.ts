@@ -35,6 +35,7 @@ export class LivePage {
   wanted: { readonly frameId: string; readonly backendNodeId: number } | undefined;
   readonly #close: ClosePage;
   readonly #lost = new AbortController();
+  #hasClosed = false;
 
   private constructor(page: Page, refs: RefBook, close: ClosePage) {
     this.page = page;
@@ -53,9 +54,14 @@ export class LivePage {
     const live = new LivePage(page, refs, close);
     live.session.on("Page.fileChooserOpened", ({ frameId, backendNodeId }) => {
       live.wanted = backendNodeId === undefined ? undefined : { frameId, backendNodeId };
+      // One that is no part of the page is kept from being cleared away.
+      if (backendNodeId !== undefined) live.session.send("DOM.resolveNode", { backendNodeId }).catch(() => undefined);
     });
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
-    page.on("close", () => live.lose("The page was closed; open one with browser_open."));
+    page.on("close", () => {
+      live.#hasClosed = !live.lost.aborted;
+      live.lose("The page was closed; open one with browser_open.");
+    });
     await Promise.all([
       page.setViewport(VIEWPORT),
       page.evaluateOnNewDocument(PAGE_SCRIPT),
@@ -77,6 +83,11 @@ export class LivePage {
   /** Aborts, with the reason as a `ToolError`, when the page, or all of Chrome, is there no more. */
   get lost(): AbortSignal {
     return this.#lost.signal;
+  }
+
+  /** Whether the page has closed itself, or was closed at somebody's wish; nothing is wrong then. */
+  get hasClosed(): boolean {
+    return this.#hasClosed;
   }
 
   /** Whether there is anything to look at: not before the first page, nor after one that could not be loaded. */

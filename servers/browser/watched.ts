@@ -1,4 +1,9 @@
+import { ToolError } from "../shared/errors.ts";
+import { within } from "./abort.ts";
 import type { Current } from "./keeper.ts";
+
+/** For the news that the page is gone, which may come after its last command has failed. */
+const NEWS_LIMIT_MS = 1_000;
 
 /** Work on a page under a signal that also aborts when the page is lost. */
 export async function watched<T>(
@@ -10,7 +15,15 @@ export async function watched<T>(
     return await work(AbortSignal.any([signal, live.lost]));
   } catch (failure) {
     // A command that was under way when the page went only says that its session is closed.
+    if (!(failure instanceof ToolError)) await within(aborted(live.lost), NEWS_LIMIT_MS);
     live.lost.throwIfAborted();
     throw failure;
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  const happened = Promise.withResolvers<void>();
+  if (signal.aborted) happened.resolve();
+  signal.addEventListener("abort", () => happened.resolve(), { once: true });
+  await happened.promise;
 }
