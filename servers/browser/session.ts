@@ -2,6 +2,7 @@ import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
 import type { FieldValue } from "./fields.ts";
 import type { Handoff, HandoffRequest } from "./handoff.ts";
+import { explainInterruption } from "./interruption.ts";
 import type { PointerAction } from "./pointer.ts";
 import { sessionNameOf } from "./session-name.ts";
 import type { StorageState } from "./storage-state.ts";
@@ -205,6 +206,8 @@ export function createBrowserSessions(
         signal.addEventListener("abort", onAbort, { once: true });
         try {
           return valueOf(await start(callId));
+        } catch (failure) {
+          throw explainInterruption(failure);
         } finally {
           signal.removeEventListener("abort", onAbort);
           if (signal.aborted) await cancelled.promise;
