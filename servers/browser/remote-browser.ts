@@ -1,5 +1,6 @@
 import { ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
+import { explainInterruption } from "./interruption.ts";
 import { sessionNameOf } from "./session-name.ts";
 import {
   type Browser,
@@ -87,6 +88,8 @@ class RemoteBrowser implements Browser {
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       return valueOf(await start(callId));
+    } catch (failure) {
+      throw explainInterruption(failure);
     } finally {
       signal.removeEventListener("abort", onAbort);
       if (signal.aborted) await cancelled.promise;
