@@ -15,6 +15,7 @@ import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
 import { type Current, Keeper } from "./keeper.ts";
 import { openPage } from "./opening.ts";
 import { click, typeKeys } from "./operation.ts";
+import { type ReadingRequest, readPage } from "./page-reading.ts";
 import { takePdf } from "./pdf.ts";
 import { takeScreenshot } from "./screenshot.ts";
 import { personOf } from "./session-name.ts";
@@ -83,6 +84,13 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   async snapshot(callId: string, request: SnapshotRequest): Promise<Outcome<PageSnapshot>> {
     return await this.#look(callId, READ_LIMIT_MS, async (current) => await snapshotOf(current, request));
+  }
+
+  async read(callId: string, request: ReadingRequest): Promise<Outcome<OpenedPage>> {
+    return await this.#look(callId, READ_LIMIT_MS, async ({ chrome, live }) => {
+      const reading = await readPage(live, request);
+      return { ...reading, url: live.page.url(), notes: chrome.notes.take() };
+    });
   }
 
   async screenshot(callId: string, request: ScreenshotRequest): Promise<Outcome<Screenshot>> {

@@ -1,9 +1,7 @@
 import type { CDPSession, Frame, Page } from "@cloudflare/puppeteer";
 import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
-import { type FrameNumbers, findFrame } from "./frame-numbers.ts";
 import { handleOf } from "./puppeteer-internals.ts";
-import { type ElementRef, staleRef } from "./ref.ts";
 
 /** An element, a text or a document as it is shown: shadow trees are in their places, with what is slotted into them. */
 export interface DomNode {
@@ -62,12 +60,9 @@ export async function readDom(page: Page): Promise<DomNode> {
   return top;
 }
 
-/** Reads an element, with the frames in it that are of its own site. */
-export async function readDomPart(page: Page, frames: FrameNumbers, ref: ElementRef): Promise<DomNode> {
-  const frame = findFrame(page, frames, ref.frameNumber);
-  const node = frame === undefined ? undefined : (await readProcess(frame)).nodes.get(ref.backendNodeId);
-  if (node === undefined) throw staleRef(ref);
-  return node;
+/** Reads a node of a frame, with the frames in it that are of its own site; nothing where it is not there. */
+export async function readDomPart(frame: Frame, backendNodeId: number): Promise<DomNode | undefined> {
+  return (await readProcess(frame)).nodes.get(backendNodeId);
 }
 
 interface ProcessDom {

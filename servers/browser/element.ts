@@ -165,7 +165,7 @@ export function frameOf(live: LivePage, ref: string): Frame | undefined {
 
 /** Where the element of a ref is to be found. Rejects with `not_found` where its document, or its frame, is gone. */
 export async function resolveRef(
-  live: LivePage,
+  live: Pick<LivePage, "refs" | "frame">,
   text: string,
 ): Promise<{ readonly ref: string; readonly frame: Frame; readonly backendNodeId: number }> {
   const parsed = parseRef(text);

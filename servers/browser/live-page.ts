@@ -1,6 +1,7 @@
 import { type CDPSession, type Frame, type Page } from "@cloudflare/puppeteer";
 import { ToolError } from "../shared/errors.ts";
 import { Dialogs } from "./dialogs.ts";
+import { PageLog } from "./page-log.ts";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { handleOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
@@ -25,6 +26,7 @@ export class LivePage {
   readonly refs: RefBook;
   readonly dialogs: Dialogs;
   readonly habits: RequestHabits;
+  readonly log: PageLog;
   /** The page's lines as they were last looked at. */
   shown: string | undefined;
   /** What the last picture showed: the window as it was, or a part of the whole page that begins there. */
@@ -40,6 +42,7 @@ export class LivePage {
     this.targetId = handleOf(page.mainFrame()).id;
     this.#close = close;
     this.habits = new RequestHabits(page);
+    this.log = new PageLog(page);
     this.dialogs = new Dialogs(page, () =>
       this.lose("The page opened dialogs without end and was closed; open another one with browser_open."),
     );

@@ -1,11 +1,9 @@
-import type { Page } from "@cloudflare/puppeteer";
-import { readDom, readDomPart } from "./dom.ts";
-import type { FrameNumbers } from "./frame-numbers.ts";
+import { type DomNode, readDom, readDomPart } from "./dom.ts";
+import { resolveRef, stale } from "./element.ts";
 import { writeHtml } from "./html.ts";
 import { linkLines } from "./links.ts";
 import { writeMarkdown } from "./markdown.ts";
-import type { PageLog } from "./page-log.ts";
-import { parseRef } from "./ref.ts";
+import type { LivePage } from "./live-page.ts";
 import { tidy } from "./snapshot-writer.ts";
 
 export interface ReadingRequest {
@@ -22,21 +20,19 @@ export interface Reading {
   readonly isCut: boolean;
 }
 
+/** What reading takes of a page. */
+export type ReadablePage = Pick<LivePage, "page" | "refs" | "log" | "frame">;
+
 const MAX_TITLE_CHARS = 200;
 
 /** Reads the page, or what it has logged, as text of at most `maxChars`; of a log the end. */
-export async function readPage(
-  page: Page,
-  frames: FrameNumbers,
-  log: PageLog,
-  { what, ref, maxChars }: ReadingRequest,
-): Promise<Reading> {
+export async function readPage(live: ReadablePage, { what, ref, maxChars }: ReadingRequest): Promise<Reading> {
   if (what === "console" || what === "network") {
-    const lines = what === "console" ? log.consoleLines() : log.networkLines();
+    const lines = what === "console" ? live.log.consoleLines() : live.log.networkLines();
     const kept = fit(lines.toReversed(), maxChars);
     return { title: "", content: kept.toReversed().join("\n"), isCut: kept.length < lines.length };
   }
-  const top = ref === undefined ? await readDom(page) : await readDomPart(page, frames, parseRef(ref));
+  const top = ref === undefined ? await readDom(live.page) : await part(live, ref);
   const title = tidy(top.document.title).slice(0, MAX_TITLE_CHARS).toWellFormed();
   if (what === "links") {
     const lines = linkLines(top);
@@ -45,6 +41,13 @@ export async function readPage(
   }
   const { text, isCut } = what === "html" ? writeHtml(top, maxChars) : writeMarkdown(top, maxChars);
   return { title, content: text, isCut };
+}
+
+async function part(live: ReadablePage, text: string): Promise<DomNode> {
+  const { ref, frame, backendNodeId } = await resolveRef(live, text);
+  const node = await readDomPart(frame, backendNodeId);
+  if (node === undefined) throw stale(ref);
+  return node;
 }
 
 /** The first lines that are no longer than that together. */

@@ -11,12 +11,8 @@ import {
 } from "./accessibility-node.ts";
 import { formatRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
-<<<<<<< HEAD
-import { type LineBreaks, SnapshotWriter, tidy } from "./snapshot-writer.ts";
-=======
 import { shortUrl } from "./short-url.ts";
-import { SnapshotWriter, tidy } from "./snapshot-writer.ts";
->>>>>>> wt-reading
+import { type LineBreaks, SnapshotWriter, tidy } from "./snapshot-writer.ts";
 
 const FLAGS = ["checked", "selected", "pressed", "expanded", "disabled", "required", "readonly", "focused", "busy"];
 const MAX_NAME_CHARS = 300;

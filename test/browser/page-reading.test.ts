@@ -1,9 +1,9 @@
-import type { Page } from "@cloudflare/puppeteer";
+import type { Frame, Page } from "@cloudflare/puppeteer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FrameNumbers } from "../../servers/browser/frame-numbers.ts";
 import { PageLog } from "../../servers/browser/page-log.ts";
 import { type ReadingRequest, readPage } from "../../servers/browser/page-reading.ts";
-import { handleOf } from "../../servers/browser/puppeteer-internals.ts";
+import { documentIdOf, handleOf } from "../../servers/browser/puppeteer-internals.ts";
+import { RefBook } from "../../servers/browser/ref-book.ts";
 import { type DrivenChrome, driveChrome } from "./driven-chrome.ts";
 import { type Site, serveSite } from "./pages.ts";
 
@@ -54,27 +54,30 @@ afterAll(async () => {
 
 interface Opened {
   readonly page: Page;
-  readonly frames: FrameNumbers;
+  readonly refs: RefBook;
   readonly read: (request: Partial<ReadingRequest>) => ReturnType<typeof readPage>;
 }
 
 async function open(path: string): Promise<Opened> {
   const page = await chrome.newPage();
   const log = new PageLog(page);
-  const frames = new FrameNumbers();
+  const refs = new RefBook();
   await page.goto(`${near.origin}${path}`);
+  const frame = (frameId: string): Frame | undefined => page.frames().find((one) => handleOf(one).id === frameId);
   return {
     page,
-    frames,
-    read: async (request) => await readPage(page, frames, log, { what: "markdown", maxChars: 10_000, ...request }),
+    refs,
+    read: async (request) =>
+      await readPage({ page, refs, log, frame }, { what: "markdown", maxChars: 10_000, ...request }),
   };
 }
 
-async function refTo({ page }: Opened, selector: string): Promise<string> {
+async function refTo({ page, refs }: Opened, selector: string): Promise<string> {
   const { session } = handleOf(page.mainFrame());
   const { root } = await session.send("DOM.getDocument", { depth: 0 });
   const { nodeId } = await session.send("DOM.querySelector", { nodeId: root.nodeId, selector });
-  return `e${(await session.send("DOM.describeNode", { nodeId })).node.backendNodeId}`;
+  const { node } = await session.send("DOM.describeNode", { nodeId });
+  return refs.refOf(handleOf(page.mainFrame()).id, await documentIdOf(page.mainFrame()), node.backendNodeId);
 }
 
 describe("a page as Markdown", () => {

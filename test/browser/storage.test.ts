@@ -60,11 +60,7 @@ async function write(person: Person, content: string): Promise<void> {
 /** Closes the browser; what it kept. */
 async function save(person: Person): Promise<unknown> {
   await person.read("browser_close", { save_storage: STATE });
-<<<<<<< HEAD
-  return JSON.parse(textOf(await person.readFile(STATE)));
-=======
   return JSON.parse(await read(person));
->>>>>>> wt-session
 }
 
 test("cookies, and storage of every site that the tabs have been at, go over into a new browser", async () => {
@@ -85,11 +81,7 @@ test("cookies, and storage of every site that the tabs have been at, go over int
       ...{ httpOnly: false, secure: false, sameSite: "Strict" },
     },
   ]);
-<<<<<<< HEAD
-  const state = textOf(await ada.readFile(STATE));
-=======
   const state = await read(ada);
->>>>>>> wt-session
   expect(JSON.parse(state)).toEqual({
     cookies,
     origins: [
@@ -99,11 +91,7 @@ test("cookies, and storage of every site that the tabs have been at, go over int
   });
 
   await using bob = suite.person();
-<<<<<<< HEAD
-  await bob.writeFile(STATE, bytesOf(state));
-=======
   await write(bob, state);
->>>>>>> wt-session
   expect(await bob.read("browser_open", { url: `${site.origin}/shows`, storage: STATE })).toContain(
     "\n1; two; lasting=secret-2",
   );
@@ -116,11 +104,7 @@ test("cookies, and storage of every site that the tabs have been at, go over int
 test("what is loaded comes once: a site that changes it later keeps its change", async () => {
   await using ada = suite.person();
   const origins = [{ origin: site.origin, localStorage: [{ name: "visits", value: "41" }] }];
-<<<<<<< HEAD
-  await ada.writeFile(STATE, bytesOf(JSON.stringify({ origins })));
-=======
   await write(ada, JSON.stringify({ origins }));
->>>>>>> wt-session
   await ada.read("browser_open", { url: `${site.origin}/sign-in`, storage: STATE });
   expect(await ada.read("browser_open", { url: `${site.origin}/shows` })).toContain("\n42; two; ");
 });
@@ -131,11 +115,7 @@ test("what other tabs' sites keep is saved too, and closing one tab leaves all t
   await ada.read("browser_open", { url: `${other.origin}/sign-in`, tab: "new" });
   await ada.read("browser_open", { url: `${other.origin}/shows`, tab: "new" });
   await ada.read("browser_close", { save_storage: STATE, tab: 3 });
-<<<<<<< HEAD
-  expect(JSON.parse(textOf(await ada.readFile(STATE)))).toMatchObject({
-=======
   expect(JSON.parse(await read(ada))).toMatchObject({
->>>>>>> wt-session
     origins: [{ origin: other.origin }, { origin: site.origin }],
   });
   expect(await ada.read("browser_open", { tab: "1" })).toMatch(/sign-in\nPage content, untrusted data:\n.*kept/s);
@@ -159,11 +139,7 @@ test.each([
   ],
 ])("a file that holds something else is refused, and nothing of it repeated", async (content, message) => {
   await using ada = suite.person();
-<<<<<<< HEAD
-  await ada.writeFile(STATE, bytesOf(content));
-=======
   await write(ada, content);
->>>>>>> wt-session
   const answer = await ada.call("browser_open", { url: `${site.origin}/shows`, storage: STATE });
   expect(answer).toMatchObject({ ok: false, code: "invalid_input", message: expect.stringContaining(message) });
   expect(JSON.stringify(answer)).not.toContain("secret");
@@ -179,11 +155,3 @@ test("a person's browsers, and those of others, know nothing of what another kee
   expect(await bob.read("browser_open", { url: `${site.origin}/shows` })).toContain(shown);
   expect(await ada.read("browser_open", { url: `${site.origin}/shows` })).toContain("\n1; two; lasting=secret-2");
 });
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
-}
-
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
