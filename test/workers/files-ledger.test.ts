@@ -215,6 +215,21 @@ describe("the account's alarm", () => {
     await files.write("c.txt", "c");
   });
 
+  test("however many writes are under way when the account dies, they do not pass the quota together", async () => {
+    const [userId, account] = ["crowded", accountOf("crowded")];
+    const files = openFiles(userId);
+    const mebibyte = 1024 * 1024;
+    for (let index = 0; index < 6; index += 1) {
+      const change = { id: `lost-${index}`, userId, path: `${index}.bin`, growsBytes: mebibyte, writes: true };
+      expect(await account.beginChange(change)).toMatchObject({ isAdmitted: true });
+    }
+    await evictDurableObject(account);
+    await leaveRoom(userId, 6 * mebibyte);
+    await expect(files.write("a.txt", "a")).rejects.toMatchObject({ code: "limit_reached" });
+    await leaveRoom(userId, 6 * mebibyte + 1);
+    await files.write("a.txt", "a");
+  });
+
   test("a large write is remembered by an account that dies", async () => {
     const [userId, account] = ["elephant", accountOf("elephant")];
     const deletion = { path: "a.bin", etag: (await openFiles(userId).write("a.bin", "old")).etag };
