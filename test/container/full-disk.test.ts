@@ -2,21 +2,22 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import { run, runCode } from "../support/sandbox-contract.ts";
 import { type RemoteSandbox, remoteSandbox } from "./remote-sandbox.ts";
-import { type StandIn, TMP_BYTES, startStandIn, whyNoStandIn } from "./stand-in.ts";
+import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
 
 const reason = whyNoStandIn();
 const MIB = 1024 ** 2;
+const DISK_BYTES = 8 * MIB;
 const NO_ROOM = /No space left on device/;
 const LOST = ["The sandbox's disk was full, so not all that this command wrote was kept; delete files to make room."];
 /** The stand-in has three disks, a container one. */
-const FILL = `for folder in /workspace /var /tmp; do head -c ${2 * TMP_BYTES} /dev/zero > $folder/fill; done 2>/dev/null`;
+const FILL = `for folder in /workspace /var /tmp; do head -c ${2 * DISK_BYTES} /dev/zero > $folder/fill; done 2>/dev/null`;
 const EMPTY = "rm /workspace/fill /var/fill /tmp/fill";
 const READ = { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, maxChars: 1_000 } as const;
 
 if (reason === undefined) {
   describe("a container whose whole disk is full", () => {
     let standIn: StandIn;
-    beforeAll(async () => (standIn = await startStandIn({}, { isSmall: true })));
+    beforeAll(async () => (standIn = await startStandIn({}, { diskBytes: DISK_BYTES })));
     afterAll(async () => await standIn.close());
 
     const open = (): RemoteSandbox => remoteSandbox(standIn.url, `u${crypto.randomUUID().replaceAll("-", "")}`);
@@ -131,7 +132,7 @@ if (reason === undefined) {
       const sandbox = await openFull("echo kept > kept", remote);
       expect(await remote.saveSnapshot()).toBe(true);
       await standIn.stopContainers();
-      expect((await run(sandbox, `cat kept; stat -c %s fill`)).stdout.text).toMatch(/^kept\n6\d{7}\n$/);
+      expect((await run(sandbox, `cat kept; stat -c %s fill`)).stdout.text).toMatch(/^kept\n8\d{6}\n$/);
     });
 
     test("is empty again after a reset", async () => {
