@@ -6,6 +6,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { type Page, openPage } from "../egress/devtools.ts";
+import { CACHE } from "./data-folder.ts";
 
 export interface Chrome extends AsyncDisposable {
   readonly page: Page;
@@ -14,7 +15,7 @@ export interface Chrome extends AsyncDisposable {
 /** A Chrome with a fresh profile and the width of a phone, as a person would hold it. It meets our own pages alone. */
 export async function startChrome(): Promise<Chrome> {
   const profile = await mkdtemp(path.join(tmpdir(), "chrome-profile-"));
-  const found = await findChrome({ dataDir: profile, report: () => undefined, path: process.env["PATH"] ?? "" });
+  const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
   const flags = [
     "--headless=new",
