@@ -25,13 +25,19 @@ export interface OwnSuite extends TestSuite, AsyncDisposable {
 
 declare module "vitest" {
   interface ProvidedContext {
-    readonly suite: { readonly url: string; readonly dataDir: string };
+    readonly suite: { readonly url: string; readonly dataDir: string; readonly shortLived: ShortLivedToken };
   }
 }
 
+interface ShortLivedToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
 /** The suite that serves all e2e tests of a run; its files, tokens and sandboxes are shared with other tests. */
-export function sharedSuite(): TestSuite {
-  return suiteAt(inject("suite"));
+export function sharedSuite(): TestSuite & { readonly shortLived: ShortLivedToken } {
+  const suite = inject("suite");
+  return { ...suiteAt(suite), shortLived: suite.shortLived };
 }
 
 /** Starts a suite of one's own, the way `npm start` does, on a new data folder and a free port. */
