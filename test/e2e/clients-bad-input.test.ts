@@ -138,12 +138,6 @@ describe("code", () => {
   });
 });
 
-test("a page that never loads is an error that says so", async () => {
-  const answer = await client.callTool("browser_open", { url: silentUrl });
-  expect(answer.isError).toBe(true);
-  expect(textOf(answer)).toMatch(/^timeout: /);
-});
-
 test("each call, whatever its outcome, leaves one audit row and one cost row", async () => {
   await using fresh = await connectOfficial(mcpUrl, await suite.token(), "modern");
   await fresh.callTool("files_list", {});
@@ -165,11 +159,19 @@ test("each call, whatever its outcome, leaves one audit row and one cost row", a
     ]);
 });
 
-// The last one, since the token has to be old enough by then.
-test("a stranger whose token has expired gets a 401", { timeout: 90_000 }, async () => {
-  const { url, shortLived } = sharedSuite();
-  await pause(Math.max(0, shortLived.expiresAtMs + 1_000 - Date.now()));
-  await expectRefusal(shortLived.token, url);
+// The last ones, side by side: the token has to be old enough by then, and the browser is waited for.
+describe.concurrent("what takes its time", () => {
+  test("a page that never loads is an error that says so", async () => {
+    const answer = await client.callTool("browser_open", { url: silentUrl });
+    expect(answer.isError).toBe(true);
+    expect(textOf(answer)).toMatch(/^timeout: /);
+  });
+
+  test("a stranger whose token has expired gets a 401", { timeout: 90_000 }, async () => {
+    const { url, shortLived } = sharedSuite();
+    await pause(Math.max(0, shortLived.expiresAtMs + 1_000 - Date.now()));
+    await expectRefusal(shortLived.token, url);
+  });
 });
 
 async function expectRefusal(bearer: string | undefined, suiteUrl = suite.url): Promise<void> {
