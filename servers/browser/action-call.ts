@@ -44,7 +44,10 @@ export class ActionCall {
   /** What there is to see where the page of an action has closed: another tab. */
   static async elsewhere(current: Current, files: RemoteFiles, signal: AbortSignal): Promise<ActionResult> {
     current.chrome.notes.add("The tab has closed; this is another one.");
-    return await new ActionCall(current, files, signal, { lines: "", documentId: "" }).result();
+    const action = new ActionCall(current, files, signal, { lines: "", documentId: "" });
+    // What the closed one has told it takes a moment to show.
+    await action.#settle(undefined, async (ready) => await ready);
+    return await action.result();
   }
 
   get live(): LivePage {
