@@ -47,7 +47,10 @@ export class LivePage {
   static async of(page: Page, refs: RefBook, close: ClosePage): Promise<LivePage> {
     const live = new LivePage(page, refs, close);
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
-    page.on("close", () => live.lose("The page was closed; open one with browser_open."));
+    page.on("close", () => {
+      // Pages close with Chrome, a moment before it is known to have ended.
+      if (page.browser().connected) live.lose("The page was closed; open one with browser_open.");
+    });
     await Promise.all([
       page.setViewport(VIEWPORT),
       page.evaluateOnNewDocument(PAGE_SCRIPT),
