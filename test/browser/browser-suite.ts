@@ -64,7 +64,7 @@ export async function startBrowserSuite(
   otherSettings: Readonly<Record<string, string>> = {},
 ): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
-  const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
+  const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
   const startProxy = async (): Promise<EgressProxy> =>
     await startEgressProxy({
