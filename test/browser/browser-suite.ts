@@ -7,6 +7,7 @@ import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
+import { CACHE } from "../support/data-folder.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { type EgressProxy, startEgressProxy } from "../../container/local/egress/proxy.ts";
 
