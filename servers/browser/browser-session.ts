@@ -93,6 +93,28 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     });
   }
 
+  /**
+   * Reads a page without anybody's cookies, and ends Chrome, also where the call is given up. Quick actions of the
+   * platform would do with less, but know no network policy: they watch over the one page, not its pop-ups and workers.
+   */
+  async readOnce(
+    callId: string,
+    url: string,
+    request: ReadingRequest,
+    files: RemoteFiles,
+  ): Promise<Outcome<OpenedPage>> {
+    return await this.#call(callId, async (signal) => {
+      try {
+        const { notes, status } = await openPage(this.#keeper, this.#policy, { url }, files, signal);
+        const { live } = await this.#keeper.resume(signal);
+        const reading = await orAborted(readPage(live, request), signal);
+        return { ...reading, url: live.page.url(), notes, ...(status === undefined ? {} : { status }) };
+      } finally {
+        await this.#keeper.close();
+      }
+    });
+  }
+
   async screenshot(callId: string, request: ScreenshotRequest): Promise<Outcome<Screenshot>> {
     return await this.#look(callId, PICTURE_LIMIT_MS, async ({ chrome, live }) => {
       const picture = request.format === "pdf" ? await takePdf(live) : await takeScreenshot(live, request);

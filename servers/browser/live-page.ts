@@ -59,6 +59,8 @@ export class LivePage {
     });
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
     page.on("close", () => {
+      // Pages close with Chrome, a moment before it is known to have ended.
+      if (!page.browser().connected) return;
       live.#hasClosed = !live.lost.aborted;
       live.lose("The page was closed; open one with browser_open.");
     });

@@ -66,9 +66,15 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
   }
   // Only the fragment has changed.
   if (begun.loaderId === undefined) return { hasLoaded: true };
-  const isParsed = await orAborted(within(watch.parsed(), endsAtMs - Date.now()), signal);
-  const hasLoaded = isParsed === true && (await orAborted(within(watch.loaded(), LOAD_TIMEOUT_MS), signal)) === true;
-  return { hasLoaded, ...(watch.status === undefined ? {} : { status: watch.status }) };
+  // A page that asks something comes no further until it is answered.
+  const unlessAsked = async (loading: Promise<true>, limitMs: number): Promise<boolean> =>
+    (await orAborted(within(Promise.race([loading, live.dialogs.asked()]), limitMs), signal)) === true;
+  const hasLoaded =
+    (await unlessAsked(watch.parsed(), endsAtMs - Date.now())) && (await unlessAsked(watch.loaded(), LOAD_TIMEOUT_MS));
+  return {
+    hasLoaded: hasLoaded || live.dialogs.isAsking,
+    ...(watch.status === undefined ? {} : { status: watch.status }),
+  };
 }
 
 async function stop(live: LivePage): Promise<void> {

@@ -44,6 +44,8 @@ export class Tabs {
   /** Whether a page that nobody opens is to be ours, beside all tabs. */
   #isAside = false;
   #refused = 0;
+  /** Tabs that nobody asked for, since a page was last opened. */
+  readonly #popUps = new Set<string>();
   #lastNumber = 0;
 
   private constructor(parts: Parameters<typeof Tabs.watch>[0]) {
@@ -68,7 +70,7 @@ export class Tabs {
     control.on("Target.targetCreated", ({ targetInfo: { type, targetId, openerId } }) => {
       if (type !== "page") return;
       if (tabs.#isAside && openerId === undefined) return tabs.#takeAside(targetId);
-      if (tabs.#hasRoom) tabs.#take(targetId);
+      if (tabs.#hasRoom && (tabs.#isExpected || tabs.#refused <= MAX_REFUSED)) tabs.#take(targetId);
       else gate.bar(targetId);
     });
     control.on("Target.targetDestroyed", ({ targetId }) => tabs.#onGone(targetId));
@@ -189,6 +191,7 @@ export class Tabs {
   /** Pop-ups that come from here on are the fault of another page. */
   forgive(): void {
     this.#refused = 0;
+    this.#popUps.clear();
   }
 
   get #hasRoom(): boolean {
@@ -207,8 +210,9 @@ export class Tabs {
     // What is shown of one tab names nothing in another.
     const refs = new RefBook(record?.refs, Math.max(0, ...[...this.#tabs.values()].map((tab) => tab.refs.highest)));
     this.#tabs.set(targetId, { number, targetId, refs, live: this.#attach(targetId, refs) });
-    if (!this.#isExpected)
-      this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
+    if (this.#isExpected) return;
+    this.#popUps.add(targetId);
+    this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
   }
 
   async #attach(targetId: string, refs: RefBook): Promise<LivePage | undefined> {
@@ -235,9 +239,17 @@ export class Tabs {
     this.#notes.add(`A pop-up was closed: ${MAX_TABS} tabs are open.`);
     this.#closeTarget(targetId);
     this.#refused += 1;
-    if (this.#refused > MAX_REFUSED) {
-      this.#current?.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+    if (this.#refused > MAX_REFUSED) this.#endStorm();
+  }
+
+  /** What the page has opened goes with it, or there would be no room for another one, and it might go on by itself. */
+  #endStorm(): void {
+    this.#current?.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+    for (const popUp of this.#popUps) {
+      this.#closeTarget(popUp);
+      this.#onGone(popUp);
     }
+    this.#popUps.clear();
   }
 
   #onGone(targetId: string): void {

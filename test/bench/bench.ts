@@ -151,7 +151,8 @@ const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connecti
 access token is checked, and each call leaves its audit and cost rows. It is measured against an unguarded Node server
 on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is, on its Express
 app; the floor is the least that SDK can do, on node:http alone. tools/call is a files_read whose path is refused: no storage
-on either side. The store is measured inside workerd on R2's local stand-in, twenty calls in a request, without sign-in
-or protocol before it.`;
+on either side. The browsers are one Chrome: Pincer's in bubblewrap and behind its egress proxy, playwright-mcp's without
+either, and on stdio. The store is measured inside workerd on R2's local stand-in, twenty calls in a request, without
+sign-in or protocol before it.`;
 
 await main();

@@ -11,7 +11,7 @@ import { type Row, describe, of, versus } from "./table.ts";
 
 /** Kept from run to run. */
 const CACHE = path.resolve(import.meta.dirname, "../../.pincer/cache/playwright-mcp");
-const LOAD = { clients: 1, rounds: 6, perRound: 4 };
+const LOAD = { clients: 1, rounds: 12, perRound: 2 };
 
 interface Peers {
   readonly own: DrivenBrowser;

@@ -7,8 +7,9 @@ import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
+import { CACHE } from "../support/data-folder.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
-import { startEgressProxy } from "../../container/local/egress/proxy.ts";
+import { type EgressProxy, startEgressProxy } from "../../container/local/egress/proxy.ts";
 
 const answerSchema = z.discriminatedUnion("ok", [
   z.object({
@@ -52,6 +53,9 @@ export interface BrowserSuite extends AsyncDisposable {
   readonly person: () => Person;
   /** How many Chromes are running. */
   readonly countChromes: () => Promise<number>;
+  /** Takes the network away from all of them, and gives it back. */
+  readonly cutNetwork: () => Promise<void>;
+  readonly restoreNetwork: () => Promise<void>;
 }
 
 export const SUITE_ORIGIN = "http://localhost:8717";
@@ -61,15 +65,17 @@ export async function startBrowserSuite(
   otherSettings: Readonly<Record<string, string>> = {},
 ): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
-  const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
+  const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
-  const proxy = await startEgressProxy({
-    mode: "browser",
-    allowedHosts,
-    suiteOrigin: SUITE_ORIGIN,
-    socketPath: join(folder, "egress.sock"),
-    log: () => undefined,
-  });
+  const startProxy = async (): Promise<EgressProxy> =>
+    await startEgressProxy({
+      mode: "browser",
+      allowedHosts,
+      suiteOrigin: SUITE_ORIGIN,
+      socketPath: join(folder, "egress.sock"),
+      log: () => undefined,
+    });
+  let proxy = await startProxy();
   const prepared = await prepareBrowserBinding({
     dataDir: folder,
     chrome: found.chrome,
@@ -149,6 +155,10 @@ export async function startBrowserSuite(
       const { BROWSER } = await miniflare.getBindings<{ BROWSER: { fetch: typeof miniflare.dispatchFetch } }>();
       const response = await BROWSER.fetch("https://browser.local/v1/sessions");
       return z.object({ sessions: z.array(z.unknown()) }).parse(await response.json()).sessions.length;
+    },
+    cutNetwork: async () => await proxy.close(),
+    restoreNetwork: async () => {
+      proxy = await startProxy();
     },
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();
