@@ -1,11 +1,14 @@
-"""What the driver asks for, whether it still does, and where the guest keeps its state."""
+"""What the driver asks for, whether it still does, and where the guest keeps what it has to remember."""
 
 import json
 import os
 import socket
 
-#: Only root may look inside; it is gone when the container sleeps.
+#: On the disk: what may be large, and whether the disk was restored. Gone when the container sleeps, as is the other.
 STATE = "/var/lib/pincer"
+#: In memory: the small facts without which no call is answered, so that a full disk stops none. Only root may look inside.
+#: Not below /dev/shm, which programs fill.
+MEMORY = "/dev/pincer"
 
 
 def files_are_mounted(request):

@@ -3,10 +3,12 @@ import * as z from "zod";
 import type { StoredToken } from "../../auth/tokens.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { BURST_MS } from "./change-burst.ts";
+import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
-import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./storage-ledger.ts";
+import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
@@ -109,7 +111,7 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   override async alarm(): Promise<void> {
-    this.#storage.writeEnds();
+    this.#storage.write();
     await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
@@ -175,7 +177,7 @@ export class Account extends DurableObject<AccountEnv> {
     const begun = await this.#storage.begin(change);
     const armedAtMs = await this.ctx.storage.getAlarm();
     // For all else the alarm is set already: to look for that with each write would cost as much as the write.
-    if (armedAtMs === null || armedAtMs > Date.now() + CHANGE_ENDS_AFTER_MS) await this.#arm();
+    if (armedAtMs === null || armedAtMs > Date.now() + BURST_MS) await this.#arm();
     return begun;
   }
 

@@ -41,6 +41,15 @@ export class ActionCall {
     return new ActionCall(current, files, signal, { lines: shown ?? view?.lines ?? "", documentId });
   }
 
+  /** What there is to see where the page of an action has closed: another tab. */
+  static async elsewhere(current: Current, files: RemoteFiles, signal: AbortSignal): Promise<ActionResult> {
+    current.chrome.notes.add("The tab has closed; this is another one.");
+    const action = new ActionCall(current, files, signal, { lines: "", documentId: "" });
+    // What the closed one has told it takes a moment to show.
+    await action.#settle(undefined, async (ready) => await ready);
+    return await action.result();
+  }
+
   get live(): LivePage {
     return this.current.live;
   }
@@ -48,7 +57,19 @@ export class ActionCall {
   /** Does it, and waits for what it sets off. Rejects with `conflict` while the page asks something. */
   async perform(work: (action: ActionCall) => Promise<void>, frame?: Frame): Promise<void> {
     this.live.dialogs.refuseWhileAsking();
-    await this.#settle(frame, async () => await work(this));
+    await this.#settle(frame, async (ready) => {
+      await ready;
+      await work(this);
+    });
+  }
+
+  /** As `perform`, with what has to be found on the page first, which nothing is done to meanwhile. */
+  async performOn<T>(find: () => Promise<T>, work: (found: T) => Promise<void>, frame?: Frame): Promise<void> {
+    this.live.dialogs.refuseWhileAsking();
+    await this.#settle(frame, async (ready) => {
+      const [found] = await Promise.all([find(), ready]);
+      await work(found);
+    });
   }
 
   async answer(accept: boolean, text: string | undefined): Promise<void> {
@@ -74,6 +95,7 @@ export class ActionCall {
         );
     if (!this.#settled.hasSettled)
       chrome.notes.add("The page is still loading; what comes later shows in browser_snapshot.");
+    await this.#tellWanted();
     if (live.dialogs.isAsking) chrome.notes.add("The page asks something and waits; answer it with browser_dialog.");
     const { content, isCut } =
       view === undefined ? NOTHING : isNewPage ? { content: view.text, isCut: view.isCut } : this.#changes(view);
@@ -90,11 +112,22 @@ export class ActionCall {
     };
   }
 
+  /** Says which field a file is to be put into, where the page has asked for one. */
+  async #tellWanted(): Promise<void> {
+    const { chrome, live } = this.current;
+    const { wanted } = live;
+    live.wanted = undefined;
+    const frame = wanted === undefined ? undefined : live.frame(wanted.frameId);
+    if (wanted === undefined || frame === undefined) return;
+    const ref = live.refs.refOf(wanted.frameId, await documentIdOf(frame), wanted.backendNodeId);
+    chrome.notes.add(`The page asks for a file; give it to ${ref} with browser_fill, by its path in files.`);
+  }
+
   #changes({ lines }: View): { readonly content: string; readonly isCut: boolean } {
     return { content: describeChanges(this.#before.lines, lines, CHANGES_CHARS), isCut: false };
   }
 
-  async #settle(frame: Frame | undefined, work: () => Promise<void>): Promise<void> {
+  async #settle(frame: Frame | undefined, work: (ready: Promise<void>) => Promise<void>): Promise<void> {
     this.#settled = await settleAfter(this.current, frame ?? this.live.page.mainFrame(), this.signal, work);
   }
 }

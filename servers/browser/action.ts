@@ -19,20 +19,23 @@ export interface Settled {
 /**
  * Does something to a page and waits for what it sets off: another document, the page's own requests, its short
  * timers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
- * wait, since nothing goes on until it is answered.
+ * wait, since nothing goes on until it is answered. `work` may look at the page at once, and does something to it when
+ * `ready` has resolved.
  */
 export async function settleAfter(
   { chrome, live }: Current,
   frame: Frame,
   signal: AbortSignal,
-  work: () => Promise<void>,
+  work: (ready: Promise<void>) => Promise<void>,
 ): Promise<Settled> {
   using watch = new LoadWatch(live.session, live.targetId);
   live.habits.begin();
   try {
     // A page that waits for an answer does not answer this.
-    if (!live.dialogs.isAsking) await orAborted(watchTimers(frame), signal);
-    const done = work();
+    const ready = live.dialogs.isAsking ? Promise.resolve() : orAborted(watchTimers(frame), signal);
+    // `work` may fail before it comes to it.
+    ready.catch(() => undefined);
+    const done = work(ready);
     await orAborted(Promise.race([done, live.dialogs.asked()]), signal);
     // The command that made the page ask is answered after the question is.
     done.catch(() => undefined);
@@ -65,7 +68,7 @@ async function settle(
     await unlessAsked(Promise.race([timersIdle(frame, leftMs), watch.begun()]));
     if (watch.hasBegun || live.dialogs.isAsking) continue;
     if (live.habits.isIdle && !chrome.downloads.isComing) return true;
-    const ended = Promise.all([live.habits.idle(), chrome.downloads.begun()]);
+    const ended = Promise.all([live.habits.idle(), chrome.downloads.come()]);
     await unlessAsked(Promise.race([within(ended, leftMs), watch.begun()]));
   }
 }

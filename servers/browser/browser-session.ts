@@ -15,6 +15,7 @@ import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
 import { type Current, Keeper } from "./keeper.ts";
 import { openPage } from "./opening.ts";
 import { click, typeKeys } from "./operation.ts";
+import { type ReadingRequest, readPage } from "./page-reading.ts";
 import { takePdf } from "./pdf.ts";
 import { takeScreenshot } from "./screenshot.ts";
 import { personOf } from "./session-name.ts";
@@ -83,6 +84,35 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   async snapshot(callId: string, request: SnapshotRequest): Promise<Outcome<PageSnapshot>> {
     return await this.#look(callId, READ_LIMIT_MS, async (current) => await snapshotOf(current, request));
+  }
+
+  async read(callId: string, request: ReadingRequest): Promise<Outcome<OpenedPage>> {
+    return await this.#look(callId, READ_LIMIT_MS, async ({ chrome, live }) => {
+      const reading = await readPage(live, request);
+      return { ...reading, url: live.page.url(), notes: chrome.notes.take() };
+    });
+  }
+
+  /**
+   * Reads a page without anybody's cookies, and ends Chrome, also where the call is given up. Quick actions of the
+   * platform would do with less, but know no network policy: they watch over the one page, not its pop-ups and workers.
+   */
+  async readOnce(
+    callId: string,
+    url: string,
+    request: ReadingRequest,
+    files: RemoteFiles,
+  ): Promise<Outcome<OpenedPage>> {
+    return await this.#call(callId, async (signal) => {
+      try {
+        const { notes, status } = await openPage(this.#keeper, this.#policy, { url }, files, signal);
+        const { live } = await this.#keeper.resume(signal);
+        const reading = await orAborted(readPage(live, request), signal);
+        return { ...reading, url: live.page.url(), notes, ...(status === undefined ? {} : { status }) };
+      } finally {
+        await this.#keeper.close();
+      }
+    });
   }
 
   async screenshot(callId: string, request: ScreenshotRequest): Promise<Outcome<Screenshot>> {
@@ -214,13 +244,18 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   ): Promise<Outcome<ActionResult>> {
     return await this.#call(callId, async (signal) => {
       const current = await this.#keeper.resume(signal);
-      return await watched(current, signal, async (lostOrAborted) => {
+      const { chrome, live } = current;
+      const result = await watched(current, signal, async (lostOrAborted) => {
         const action = await orAborted(ActionCall.begin(current, files, lostOrAborted), lostOrAborted);
         await orAborted(work(action), lostOrAborted);
-        const result = await orAborted(action.result(), lostOrAborted);
-        this.#keeper.store();
-        return result;
+        return await orAborted(action.result(), lostOrAborted);
+      }).catch(async (failure: unknown) => {
+        const other = chrome.tabs.current;
+        if (signal.aborted || !live.hasClosed || other === undefined || other === live) throw failure;
+        return await orAborted(ActionCall.elsewhere({ chrome, live: other }, files, signal), signal);
       });
+      this.#keeper.store();
+      return result;
     });
   }
 

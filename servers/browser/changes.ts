@@ -6,6 +6,9 @@ const MAX_EDITS = 400;
 const MAX_GONE_SHOWN = 3;
 const MAX_GONE_CHARS = 100;
 
+/** The last line of a snapshot that does not go to the end of its page. */
+export const CUT_LINE = "…";
+
 const REF = /\[(?:f\d+)?e\d+\]/;
 
 /** Lines that follow each other and fare alike. */
@@ -17,10 +20,11 @@ interface Run {
 /**
  * What differs between two snapshots, in about `maxChars`: `+` before lines that are new or read differently, `-`
  * before those that are gone; empty where nothing does. How far in a line is and where the focus is count for nothing.
+ * Where one of them is cut, nothing is said of what is further down.
  */
 export function describeChanges(before: string, after: string, maxChars: number): string {
   if (before === after) return "";
-  const [oldLines, newLines] = [linesOf(before), linesOf(after)];
+  const [oldLines, newLines] = asFarAsBoth(linesOf(before), linesOf(after));
   const runs = shortestWay(oldLines, newLines) ?? countedWay(oldLines, newLines);
   const shownRefs = new Set(runs.flatMap(({ kind, lines }) => (kind === "added" ? lines.map(refOf) : [])));
   const changes = runs.flatMap(({ kind, lines }, index) => {
@@ -41,6 +45,26 @@ export function describeChanges(before: string, after: string, maxChars: number)
 
 function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
+}
+
+/** Of a page that was read to another depth the second time, what both have read. */
+function asFarAsBoth(before: readonly string[], after: readonly string[]): [readonly string[], readonly string[]] {
+  const [old, current] = [withoutCut(before), withoutCut(after)];
+  const isOldCut = old.length < before.length;
+  const isCurrentCut = current.length < after.length;
+  return [isCurrentCut ? upToLastOf(old, current) : old, isOldCut ? upToLastOf(current, old) : current];
+}
+
+/** The line before the mark may have been cut itself. */
+function withoutCut(lines: readonly string[]): readonly string[] {
+  return lines.at(-1) === CUT_LINE ? lines.slice(0, -2) : lines;
+}
+
+/** Without what follows the last line that the other snapshot has too. */
+function upToLastOf(lines: readonly string[], other: readonly string[]): readonly string[] {
+  const known = new Set(other.map(keyOf));
+  const last = lines.findLastIndex((line) => known.has(keyOf(line)));
+  return last < 0 ? lines : lines.slice(0, last + 1);
 }
 
 /** What has to be the same in a line that has not changed. */

@@ -55,13 +55,13 @@ export class Chrome {
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
-      let tabs: Tabs | undefined;
+      const gate = await orAborted(NetworkGate.guard(control, policy, notes), signal);
+      const tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
       const downloads = await orAborted(
-        Downloads.watch(control, notes, (frameId) => tabs?.frame(frameId)),
+        Downloads.watch(control, notes, (frameId) => tabs.frame(frameId)),
         signal,
       );
-      const gate = await orAborted(NetworkGate.guard(control, policy, notes, downloads), signal);
-      tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
+      gate.documents = downloads;
       return new Chrome({ sessionId, browser, control, gate, tabs, notes, downloads });
     } catch (cause) {
       // Nothing is done with it without its gate.

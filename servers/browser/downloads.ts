@@ -1,7 +1,7 @@
 import type { CDPEvents, CDPSession, Frame } from "@cloudflare/puppeteer";
 import * as z from "zod";
-import { orAborted } from "./abort.ts";
-import { type ResponseHeaders, fileName, headerOf, isFile, nameIn, typeOf } from "./download-headers.ts";
+import { orAborted, within } from "./abort.ts";
+import { type ResponseHeaders, fileName, isFile, nameIn, typeOf } from "./download-headers.ts";
 import type { Notes } from "./notes.ts";
 import { PAGE_KEY } from "./page-script.ts";
 import { handleOf } from "./puppeteer-internals.ts";
@@ -9,37 +9,47 @@ import type { RemoteFiles } from "./session.ts";
 
 /** What pages may have waiting at once. */
 const MAX_WAITING = 10;
-const MAX_BYTES = 100 * 1024 * 1024;
-/** Of one whose length nobody knows before its end: it is held in memory. */
-const MAX_UNKNOWN_BYTES = 25 * 1024 * 1024;
+/** Of responses together, which are held in memory. */
+const MAX_BYTES = 50 * 1024 * 1024;
+/** What is slower lands in files with a later call. */
+const COME_LIMIT_MS = 20_000;
 /** Of a message from Chrome, before it is made base64. */
 const CHUNK_BYTES = 1024 * 1024;
 
 type PausedRequest = CDPEvents["Fetch.requestPaused"];
 
-/** A body that waits in Chrome, as a stream of CDP's. */
+/** A body that waits to be brought away. */
 interface Waiting {
   readonly url: string;
   readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly open: () => ReadableStream<Uint8Array>;
+  /** Of what is held in memory. */
+  readonly heldBytes: number;
+  name: string;
+}
+
+/** A stream of CDP's. */
+interface Source {
   readonly session: CDPSession;
   readonly handle: string;
-  /** Absent where the server does not say, or says it of another encoding. */
-  readonly sizeBytes?: number;
-  name: string;
 }
 
 /** Finds a frame by its id, in whatever tab it is; nothing where that tab shows no page yet. */
 export type FrameFinder = (frameId: string) => Frame | undefined;
 
 /**
- * What pages have Chrome download. Chrome's own disk is elsewhere: each body is taken out of its response, and waits in
- * Chrome until a call brings it to the caller's files.
+ * What pages have Chrome download. Chrome's own disk is elsewhere: each body is taken out of its response, and waits
+ * until a call brings it to the caller's files.
  */
 export class Downloads {
   readonly #control: CDPSession;
   readonly #notes: Notes;
   readonly #findFrame: FrameFinder;
   readonly #waiting = new Set<Waiting>();
+  #heldBytes = 0;
+  /** Whether what is coming has been waited for. */
+  #isLate = false;
   /** Bodies on their way out of their responses. */
   readonly #coming = new Set<Promise<void>>();
   /** Requests of links that say `download`, by their ids. */
@@ -83,8 +93,9 @@ export class Downloads {
     return isTaken;
   };
 
+  /** Whether there is one to wait for. */
   get isComing(): boolean {
-    return this.#coming.size > 0;
+    return this.#coming.size > 0 && !this.#isLate;
   }
 
   /** Whether a file has come, or is coming, that no call has brought away yet. */
@@ -92,57 +103,67 @@ export class Downloads {
     return this.#waiting.size > 0 || this.#coming.size > 0;
   }
 
-  /** Resolves when everything that was asked for has begun to come. */
-  async begun(): Promise<void> {
+  /** Resolves when everything that was asked for has come. */
+  async come(): Promise<true> {
     while (this.#coming.size > 0) await Promise.all(this.#coming);
+    return true;
   }
 
   /** Brings what has come to the caller's files. What is too large is left, with a note. */
   async deliver(files: RemoteFiles, signal: AbortSignal): Promise<void> {
-    await orAborted(this.begun(), signal);
+    const limitMs = this.#isLate ? 0 : COME_LIMIT_MS;
+    this.#isLate = (await orAborted(within(this.come(), limitMs), signal)) === undefined;
+    if (this.#isLate) this.#notes.add("A download is still coming; a later call brings it to files.");
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
-      try {
-        await orAborted(this.#deliver(one, files), signal);
-      } finally {
-        one.session.send("IO.close", { handle: one.handle }).catch(() => undefined);
-      }
+      this.#heldBytes -= one.heldBytes;
+      const { name, mimeType, url, sizeBytes } = one;
+      await orAborted(files.keep({ name, mimeType, url, sizeBytes, body: one.open() }), signal);
     }
-  }
-
-  async #deliver(one: Waiting, files: RemoteFiles): Promise<void> {
-    const { name, mimeType, url, sizeBytes } = one;
-    if ((sizeBytes ?? 0) > MAX_BYTES) return this.#notes.add(tooLarge(MAX_BYTES));
-    if (sizeBytes !== undefined) return await files.keep({ name, mimeType, url, sizeBytes, body: streamOf(one) });
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    let length = 0;
-    for await (const chunk of readAll(one)) {
-      chunks.push(chunk);
-      length += chunk.byteLength;
-      if (length > MAX_UNKNOWN_BYTES) return this.#notes.add(tooLarge(MAX_UNKNOWN_BYTES));
-    }
-    await files.keep({ name, mimeType, url, sizeBytes: length, body: new Blob(chunks).stream() });
   }
 
   async #take(requestId: string, url: string, status: number, headers: ResponseHeaders): Promise<void> {
     const { stream: handle } = await this.#control.send("Fetch.takeResponseBodyAsStream", { requestId });
-    const length = Number(headerOf(headers, "content-length") ?? Number.NaN);
-    const isPlain = headerOf(headers, "content-encoding") === undefined;
-    this.#add({
-      url,
-      handle,
-      session: this.#control,
-      name: nameIn(url),
-      mimeType: typeOf(headers),
-      ...(isPlain && Number.isSafeInteger(length) ? { sizeBytes: length } : {}),
-    });
-    // Chrome goes on as after any download, and says what it would have called the file.
-    await this.#control.send("Fetch.fulfillRequest", {
-      requestId,
-      responseCode: status,
-      responseHeaders: headers.filter(({ name }) => !/^content-(length|encoding)$/i.test(name)),
-      body: "",
-    });
+    try {
+      const body = await this.#hold({ session: this.#control, handle });
+      if (body === undefined) {
+        this.#notes.add(
+          `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`,
+        );
+        return;
+      }
+      const sizeBytes = body.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      this.#add({
+        url,
+        name: nameIn(url),
+        mimeType: typeOf(headers),
+        sizeBytes,
+        heldBytes: sizeBytes,
+        open: () => streamOf(body.values()),
+      });
+    } finally {
+      // With its answer the response ends, whether or not all of it has come. Chrome goes on as after any download, and
+      // says what it would have called the file.
+      await this.#control.send("Fetch.fulfillRequest", {
+        requestId,
+        responseCode: status,
+        responseHeaders: headers.filter(({ name }) => !/^content-(length|encoding)$/i.test(name)),
+        body: "",
+      });
+    }
+  }
+
+  /** The whole body, in memory; nothing where there is no room for it. */
+  async #hold(source: Source): Promise<readonly Uint8Array[] | undefined> {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of readAll(source)) {
+      chunks.push(chunk);
+      this.#heldBytes += chunk.byteLength;
+      if (this.#heldBytes <= MAX_BYTES) continue;
+      this.#heldBytes -= chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      return undefined;
+    }
+    return chunks;
   }
 
   #onBegin({ url, suggestedFilename, frameId }: CDPEvents["Browser.downloadWillBegin"]): void {
@@ -171,7 +192,15 @@ export class Downloads {
     ]);
     const [sizeBytes, type] = aboutSchema.parse(about.value);
     const mimeType = typeOf([{ name: "content-type", value: type }]);
-    this.#add({ url: url.slice(0, MAX_URL_CHARS), handle: `blob:${uuid}`, session, name, mimeType, sizeBytes });
+    const source = { session, handle: `blob:${uuid}` };
+    this.#add({
+      url: url.slice(0, MAX_URL_CHARS),
+      name,
+      mimeType,
+      sizeBytes,
+      heldBytes: 0,
+      open: () => streamOf(readAll(source)),
+    });
   }
 
   #add(one: Waiting): void {
@@ -180,7 +209,7 @@ export class Downloads {
       return;
     }
     this.#notes.add(`A page may have ${MAX_WAITING} downloads waiting; another one was left.`);
-    one.session.send("IO.close", { handle: one.handle }).catch(() => undefined);
+    this.#heldBytes -= one.heldBytes;
   }
 
   #follow(work: Promise<void>): void {
@@ -193,8 +222,9 @@ export class Downloads {
 const MAX_URL_CHARS = 200;
 const aboutSchema = z.tuple([z.number(), z.string()]);
 
-function streamOf(one: Waiting): ReadableStream<Uint8Array> {
-  const chunks = readAll(one);
+function streamOf(
+  chunks: Iterator<Uint8Array, undefined> | AsyncIterator<Uint8Array, undefined>,
+): ReadableStream<Uint8Array> {
   return new ReadableStream({
     type: "bytes",
     pull: async (controller) => {
@@ -205,15 +235,15 @@ function streamOf(one: Waiting): ReadableStream<Uint8Array> {
   });
 }
 
-async function* readAll({ session, handle }: Waiting): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
-  for (;;) {
-    const { data, base64Encoded, eof } = await session.send("IO.read", { handle, size: CHUNK_BYTES });
-    const bytes = base64Encoded === true ? Uint8Array.fromBase64(data) : new TextEncoder().encode(data);
-    if (bytes.byteLength > 0) yield new Uint8Array(bytes);
-    if (eof) return undefined;
+async function* readAll({ session, handle }: Source): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
+  try {
+    for (;;) {
+      const { data, base64Encoded, eof } = await session.send("IO.read", { handle, size: CHUNK_BYTES });
+      const bytes = base64Encoded === true ? Uint8Array.fromBase64(data) : new TextEncoder().encode(data);
+      if (bytes.byteLength > 0) yield new Uint8Array(bytes);
+      if (eof) return undefined;
+    }
+  } finally {
+    session.send("IO.close", { handle }).catch(() => undefined);
   }
-}
-
-function tooLarge(limit: number): string {
-  return `A download of more than ${limit / 1024 / 1024} MB was left; fetch it in the sandbox instead.`;
 }

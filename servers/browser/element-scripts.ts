@@ -71,9 +71,10 @@ export const LEAVE_FRAME = `function (x, y) {
   const box = this.getBoundingClientRect();
   const style = getComputedStyle(this);
   const number = (text) => parseFloat(text) || 0;
+  // A frame may be shown larger or smaller than it is.
   const outer = {
-    x: x + box.left + this.clientLeft + number(style.paddingLeft),
-    y: y + box.top + this.clientTop + number(style.paddingTop),
+    x: box.left + (x + this.clientLeft + number(style.paddingLeft)) * (box.width / this.offsetWidth || 1),
+    y: box.top + (y + this.clientTop + number(style.paddingTop)) * (box.height / this.offsetHeight || 1),
   };
   return { state: hitAt(this, outer.x, outer.y) === undefined ? "ready" : "covered", ...outer };
 }`;
@@ -89,7 +90,8 @@ export const FIND_BOX = `function () {
 
 /** What kind of field the element is: `{kind, isOn, isDisabled, isFull}`. */
 export const DESCRIBE_FIELD = `function () {
-  if (!this.isConnected) return { kind: "gone" };
+  // A page may ask for files with a field that it never shows.
+  if (!this.isConnected && !(this.localName === "input" && this.type === "file")) return { kind: "gone" };
   const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
   const isDisabled = element.matches(":disabled") || element.getAttribute("aria-disabled") === "true" || element.readOnly === true;
   const role = element.getAttribute("role") ?? "";

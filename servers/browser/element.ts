@@ -152,8 +152,7 @@ export class PageElement {
     });
     if (result.objectId === undefined) return {};
     const { node } = await session.send("DOM.describeNode", { objectId: result.objectId });
-    const { frameNumber, offset } = this.#live.refs.note(id, await documentIdOf(frame), [node.backendNodeId]);
-    return { cover: formatRef({ frameNumber, number: node.backendNodeId + offset }) };
+    return { cover: this.#live.refs.refOf(id, await documentIdOf(frame), node.backendNodeId) };
   }
 }
 
@@ -166,7 +165,7 @@ export function frameOf(live: LivePage, ref: string): Frame | undefined {
 
 /** Where the element of a ref is to be found. Rejects with `not_found` where its document, or its frame, is gone. */
 export async function resolveRef(
-  live: LivePage,
+  live: Pick<LivePage, "refs" | "frame">,
   text: string,
 ): Promise<{ readonly ref: string; readonly frame: Frame; readonly backendNodeId: number }> {
   const parsed = parseRef(text);

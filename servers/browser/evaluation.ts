@@ -86,7 +86,7 @@ function failureOf({
   readonly text: string;
   readonly exception?: { readonly description?: string; readonly value?: unknown };
 }): ToolError {
-  const said = tidy(exception?.description ?? String(exception?.value ?? text))
+  const said = tidy(exception?.description ?? JSON.stringify(exception?.value) ?? text)
     .slice(0, MAX_ERROR_CHARS)
     .toWellFormed();
   return new ToolError("invalid_input", `The script failed; mend it and call again. It threw (untrusted): ${said}`);

@@ -45,7 +45,8 @@ export async function fillField(
       );
     case "file":
       return await putFiles(element, linesOf(value), files);
-    default:
+    case "none":
+    case "gone":
       throw new ToolError("invalid_input", `${element.ref} is no field to fill; use browser_click on it.`);
   }
 }

@@ -121,6 +121,8 @@ export class Keeper {
 
   /** Ends Chrome at a person's wish: the next call finds nothing open. */
   async close(): Promise<void> {
+    // One that is on its way is ended too.
+    await this.#acquiring?.catch(() => undefined);
     await this.end();
     await this.#storage.delete(RECORD);
   }

@@ -22,6 +22,7 @@ export class NetworkGate {
   readonly #control: CDPSession;
   readonly #policy: NetworkPolicy;
   readonly #notes: Notes;
+  documents: DocumentListener | undefined;
   readonly #barred = new Set<string>();
   readonly #blank = new Set<string>();
   #refusal: { readonly frameId: string; readonly reason: string } | undefined;
@@ -33,22 +34,17 @@ export class NetworkGate {
   }
 
   /** `control` is a session of the browser target; from here on nothing passes unchecked. */
-  static async guard(
-    control: CDPSession,
-    policy: NetworkPolicy,
-    notes: Notes,
-    documents: DocumentListener,
-  ): Promise<NetworkGate> {
+  static async guard(control: CDPSession, policy: NetworkPolicy, notes: Notes): Promise<NetworkGate> {
     const gate = new NetworkGate(control, policy, notes);
     control.on("Fetch.requestPaused", (paused) => {
       const { requestId, request, resourceType, frameId, responseStatusCode, responseErrorReason } = paused;
       const isAnswered = responseStatusCode !== undefined || responseErrorReason !== undefined;
       if (isAnswered) {
-        if (!documents.onResponse(paused)) gate.#pass(requestId);
+        if (gate.documents?.onResponse(paused) !== true) gate.#pass(requestId);
         return;
       }
       const isAllowed = gate.#decide(requestId, request.url, resourceType === "Document" ? frameId : undefined);
-      if (isAllowed && resourceType === "Document") documents.onRequest(paused);
+      if (isAllowed && resourceType === "Document") gate.documents?.onRequest(paused);
     });
     await control.send("Fetch.enable", {
       patterns: [

@@ -2,8 +2,10 @@ import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { orAborted } from "./abort.ts";
 import { settleAfter } from "./action.ts";
+import type { Chrome } from "./chrome.ts";
 import type { Current, Keeper } from "./keeper.ts";
 import { navigate, pageUrl } from "./navigation.ts";
+import { shownUrl } from "./page-text.ts";
 import type { OpenRequest, OpenedPage, RemoteFiles } from "./session.ts";
 import { importStorage } from "./storage-transfer.ts";
 import { lookFilled, lookIfPossible } from "./view.ts";
@@ -35,7 +37,7 @@ export async function openPage(
           ? await goThrough(current, go, lostOrAborted)
           : undefined;
     await chrome.downloads.deliver(files, lostOrAborted);
-    const page = await orAborted(show(current), lostOrAborted);
+    const page = await orAborted(show(current, tab !== undefined), lostOrAborted);
     keeper.store();
     return { ...page, ...(status === undefined ? {} : { status }) };
   });
@@ -73,7 +75,8 @@ async function goThrough(
   if (go !== "reload" && (entry === undefined || entry.url === "about:blank")) {
     throw new ToolError("not_found", `There is no page to go ${go} to; open one by its url.`);
   }
-  const { status, hasSettled } = await settleAfter({ chrome, live }, live.page.mainFrame(), signal, async () => {
+  const { status, hasSettled } = await settleAfter({ chrome, live }, live.page.mainFrame(), signal, async (ready) => {
+    await ready;
     if (go === "reload") await session.send("Page.reload");
     else if (entry !== undefined) await session.send("Page.navigateToHistoryEntry", { entryId: entry.id });
   });
@@ -81,7 +84,7 @@ async function goThrough(
   return status;
 }
 
-async function show(current: Current): Promise<OpenedPage> {
+async function show(current: Current, isListingTabs: boolean): Promise<OpenedPage> {
   const { chrome, live } = current;
   const view = live.dialogs.isAsking ? undefined : await lookIfPossible(current, lookFilled(current, OPEN_CHARS));
   if (live.dialogs.isAsking) chrome.notes.add("The page asks something and waits; answer it with browser_dialog.");
@@ -91,7 +94,15 @@ async function show(current: Current): Promise<OpenedPage> {
     url: live.page.url(),
     title: view?.title ?? "",
     notes: chrome.notes.take(),
-    content: [...live.dialogs.take(), ...(content === "" ? [] : [content])].join("\n"),
+    content: [...live.dialogs.take(), ...(isListingTabs ? tabLines(chrome) : []), content]
+      .filter((line) => line !== "")
+      .join("\n"),
     isCut,
   };
+}
+
+function tabLines(chrome: Chrome): string[] {
+  return chrome.tabs
+    .list()
+    .map(({ number, url, isCurrent }) => `tab ${number}${isCurrent ? " (this one)" : ""}: ${shownUrl(url)}`);
 }

@@ -23,10 +23,11 @@ export async function click(action: ActionCall, { action: kind, at, to }: ClickR
       await drag(live.session, start, end.x === moved.x && end.y === moved.y ? end : moved);
     }, frame);
   }
-  await action.perform(async () => {
-    const point = await locate(live, at, signal, kind === "hover");
-    await usePointer(live.session, kind, point);
-  }, frame);
+  await action.performOn(
+    async () => await locate(live, at, signal, kind === "hover"),
+    async (point) => await usePointer(live.session, kind, point),
+    frame,
+  );
 }
 
 /** Types into an element, or at the cursor, and presses keys. */

@@ -12,7 +12,7 @@ export type PointerAction = "click" | "double" | "right" | "hover";
 /** Each resolves when the page has dealt with it. Commands are sent at once: Chrome keeps their order. */
 export async function usePointer(session: CDPSession, action: PointerAction, at: Point): Promise<void> {
   const moved = mouse(session, "mouseMoved", at, "none", 0);
-  if (action === "hover") return void (await moved);
+  if (action === "hover") return await moved;
   const button = action === "right" ? "right" : "left";
   const presses = action === "double" ? [1, 2] : [1];
   const pressed = presses.flatMap((count) => [
@@ -42,7 +42,7 @@ export async function drag(session: CDPSession, from: Point, to: Point): Promise
       data ??= await Promise.race([intercepted.promise, moved]);
       if (data !== undefined) break;
     }
-    if (data === undefined) return void (await mouse(session, "mouseReleased", to, "left", 1));
+    if (data === undefined) return await mouse(session, "mouseReleased", to, "left", 1);
     for (const type of ["dragEnter", "dragOver", "drop"] as const) {
       await session.send("Input.dispatchDragEvent", { type, x: to.x, y: to.y, data });
     }

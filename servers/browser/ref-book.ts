@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { formatRef } from "./ref.ts";
 
 /** What is known of one frame's refs. */
 const frameSchema = z.object({
@@ -77,6 +78,12 @@ export class RefBook {
     }
     frame.highest = Math.max(frame.highest, greatest + frame.offset);
     return { frameNumber, offset: frame.offset };
+  }
+
+  /** The ref of one node. */
+  refOf(frameId: string, documentId: string, backendNodeId: number): string {
+    const { frameNumber, offset } = this.note(frameId, documentId, [backendNodeId]);
+    return formatRef({ frameNumber, number: backendNodeId + offset });
   }
 
   /** Where the node of a ref is to be found; nothing where the ref is of a document that was left. */

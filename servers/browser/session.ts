@@ -1,10 +1,8 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
-import type { BrowserSession } from "./browser-session.ts";
 import type { FieldValue } from "./fields.ts";
 import type { Handoff, HandoffRequest } from "./handoff.ts";
-import { explainInterruption } from "./interruption.ts";
+import type { ReadingRequest } from "./page-reading.ts";
 import type { PointerAction } from "./pointer.ts";
-import { sessionNameOf } from "./session-name.ts";
 import type { StorageState } from "./storage-state.ts";
 
 /** A caller's browsers, each with its own cookies and tabs that stay open between calls. */
@@ -27,6 +25,8 @@ export interface Browser {
    */
   open(request: OpenRequest, files: CallerFiles, signal: AbortSignal): Promise<OpenedPage>;
   snapshot(request: SnapshotRequest, signal: AbortSignal): Promise<PageSnapshot>;
+  /** The open page, a part of it, or the page of a URL in a browser of its own, as text. */
+  read(request: ReadRequest, files: CallerFiles, signal: AbortSignal): Promise<OpenedPage>;
   /** A picture of at most 1280×5000 pixels and 3.5 MB. */
   screenshot(request: ScreenshotRequest, signal: AbortSignal): Promise<Screenshot>;
   /**
@@ -86,6 +86,11 @@ export interface PageSnapshot {
 export interface OpenedPage extends PageSnapshot {
   /** HTTP status of the document; absent where it did not come over HTTP or only its fragment changed. */
   readonly status?: number;
+}
+
+export interface ReadRequest extends ReadingRequest {
+  /** Instead of the open page; goes with no ref. */
+  readonly url?: string;
 }
 
 export interface ActionResult extends OpenedPage {
@@ -191,68 +196,8 @@ export interface RemoteFiles {
   readonly keep: (download: Download) => Promise<void>;
 }
 
-export function createBrowserSessions(
-  namespace: DurableObjectNamespace<BrowserSession>,
-  userId: string,
-): BrowserSessions {
-  return {
-    named: (name) => {
-      const session = namespace.get(namespace.idFromName(sessionNameOf(userId, name)));
-      const call = async <T>(signal: AbortSignal, start: (callId: string) => Promise<Outcome<T>>): Promise<T> => {
-        const callId = crypto.randomUUID();
-        const cancelled = Promise.withResolvers<void>();
-        const onAbort = (): void => cancelled.resolve(session.cancel(callId));
-        if (signal.aborted) throw new ToolError("cancelled", "The call was cancelled by the client.");
-        signal.addEventListener("abort", onAbort, { once: true });
-        try {
-          return valueOf(await start(callId));
-        } catch (failure) {
-          throw explainInterruption(failure);
-        } finally {
-          signal.removeEventListener("abort", onAbort);
-          if (signal.aborted) await cancelled.promise;
-        }
-      };
-      return {
-        open: async (request, files, signal) =>
-          await call(signal, (id) => session.open(id, request, remoteFiles(files))),
-        snapshot: async (request, signal) => await call(signal, (id) => session.snapshot(id, request)),
-        screenshot: async (request, signal) => await call(signal, (id) => session.screenshot(id, request)),
-        click: async (request, files, signal) =>
-          await call(signal, (id) => session.click(id, request, remoteFiles(files))),
-        type: async (request, files, signal) =>
-          await call(signal, (id) => session.type(id, request, remoteFiles(files))),
-        fill: async (fields, files, signal) => await call(signal, (id) => session.fill(id, fields, remoteFiles(files))),
-        answer: async (request, files, signal) =>
-          await call(signal, (id) => session.answer(id, request, remoteFiles(files))),
-        wait: async (request, files, signal) =>
-          await call(signal, (id) => session.wait(id, request, remoteFiles(files))),
-        evaluate: async (request, files, signal) =>
-          await call(signal, (id) => session.evaluate(id, request, remoteFiles(files))),
-        storage: async (signal) => await call(signal, (id) => session.storage(id)),
-        close: async (tab, signal) => await call(signal, (id) => session.close(id, tab)),
-        handOff: async (request, onLink, signal) => await call(signal, (id) => session.handOff(id, request, onLink)),
-      };
-    },
-  };
-}
-
 /** What came of a call across. Throws its failure. */
 export function valueOf<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   throw new ToolError(outcome.code, outcome.message);
-}
-
-function remoteFiles({ read, keep }: CallerFiles): RemoteFiles {
-  return {
-    keep,
-    read: async (path, maxBytes) => {
-      try {
-        return { ok: true, value: await read(path, maxBytes) };
-      } catch (failure) {
-        if (!(failure instanceof ToolError)) throw failure;
-        return { ok: false, code: failure.code, message: failure.message };
-      }
-    },
-  };
 }

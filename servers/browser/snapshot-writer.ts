@@ -106,8 +106,13 @@ export function tidy(text: string): string {
   return defuse(text).replace(/\s+/g, " ").trim();
 }
 
+/** Without control characters, other than white space. */
+export function withoutControls(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000e-\u001f\u007f-\u009f]/g, "");
+}
+
 /** Takes out control characters, and what would pass for a ref of ours. */
 function defuse(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0008\u000e-\u001f\u007f-\u009f]/g, "").replace(/\[(?=(f\d+)?e\d+\])/g, "(");
+  return withoutControls(text).replace(/\[(?=(f\d+)?e\d+\])/g, "(");
 }

@@ -11,11 +11,11 @@ import {
 } from "./accessibility-node.ts";
 import { formatRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
+import { shortUrl } from "./short-url.ts";
 import { type LineBreaks, SnapshotWriter, tidy } from "./snapshot-writer.ts";
 
 const FLAGS = ["checked", "selected", "pressed", "expanded", "disabled", "required", "readonly", "focused", "busy"];
 const MAX_NAME_CHARS = 300;
-const MAX_URL_CHARS = 200;
 const MAX_OPTIONS = 30;
 const MAX_DEPTH = 400;
 
@@ -169,7 +169,7 @@ class FrameRenderer {
 
   #frame(node: AccessibilityNode): void {
     const tree = this.#tree.frames.get(node.backendDOMNodeId ?? -1);
-    const url = tree === undefined ? "" : ` ${this.#shortUrl(tree.url)}`;
+    const url = tree === undefined ? "" : ` ${shortUrl(tree.url, this.#tree.url)}`;
     this.#inside(`${this.#ref(node)} frame${named(node)}${url}`, () => {
       if (tree !== undefined) new FrameRenderer(tree, this.#writer).render();
     });
@@ -193,7 +193,7 @@ class FrameRenderer {
     const words = [`${this.#ref(node)} ${shownRole(node)}${named(node)}${valued(node)}`, ...flags];
     const url = propertyOf(node, "url");
     if (roleOf(node) === "link" && typeof url === "string" && /^(https?|mailto|tel):/.test(url))
-      words.push(this.#shortUrl(url));
+      words.push(shortUrl(url, this.#tree.url));
     if (isSelect) words.push(optionsOf(inside));
     this.#writer.word(words.join(" "));
     // The name says what is inside, unless there is something to act on.
@@ -203,16 +203,6 @@ class FrameRenderer {
   #ref({ backendDOMNodeId }: AccessibilityNode): string {
     const { frameNumber, offset } = this.#tree.refs;
     return `[${formatRef({ frameNumber, number: (backendDOMNodeId ?? 0) + offset })}]`;
-  }
-
-  /** Without the origin where it is the page's own, and the fragment alone where it stays on the page. */
-  #shortUrl(url: string): string {
-    const page = URL.canParse(this.#tree.url) ? new URL(this.#tree.url) : undefined;
-    const base = page === undefined ? "" : `${page.origin}${page.pathname}${page.search}`;
-    const origin = page === undefined || page.origin === "null" ? "" : page.origin;
-    const isFragment = page !== undefined && url.startsWith(`${base}#`);
-    const short = isFragment ? url.slice(base.length) : url.startsWith(`${origin}/`) ? url.slice(origin.length) : url;
-    return tidy(short.length > MAX_URL_CHARS ? `${short.slice(0, MAX_URL_CHARS)}…` : short);
   }
 
   #isSaidAnyway(label: AccessibilityNode): boolean {

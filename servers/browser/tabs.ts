@@ -84,8 +84,9 @@ export class Tabs {
     return tabs;
   }
 
-  /** The page that calls are about; gone where it was closed and none is left. */
+  /** The page that calls are about; where it has closed, the last one that is left. */
   get current(): LivePage | undefined {
+    if (this.#current?.hasClosed === true) this.#current = this.pages.at(-1) ?? this.#current;
     return this.#current;
   }
 

@@ -2,6 +2,7 @@ import { ToolError } from "../shared/errors.ts";
 import { within } from "./abort.ts";
 import { type AccessibilityNode, type FrameTree, nameOf } from "./accessibility-node.ts";
 import { readAccessibility } from "./accessibility.ts";
+import { CUT_LINE } from "./changes.ts";
 import type { Current } from "./keeper.ts";
 import { renderPage } from "./snapshot.ts";
 import { tidy } from "./snapshot-writer.ts";
@@ -26,7 +27,8 @@ export interface View {
 /** Reads the page, of a large one as much as fills `maxChars`, and remembers it as seen. */
 export async function look({ live }: Current, maxChars: number): Promise<View> {
   const tree = await readAccessibility(live.page, live.refs, maxChars);
-  const lines = renderPage(tree, COMPARED_CHARS, "elements").text;
+  const { text, isCut } = renderPage(tree, COMPARED_CHARS, "elements");
+  const lines = isCut ? `${text}\n${CUT_LINE}` : text;
   live.shown = lines;
   return { ...renderPage(tree, maxChars), tree, lines, title: titleOf(tree.root) };
 }

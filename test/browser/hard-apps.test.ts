@@ -108,6 +108,19 @@ describe("what a click sets off", () => {
     expect(await visitor.click('button "Answer from afar"')).toContain("Hello from afar");
   });
 
+  test("is told where one thing leads to another for a second", async () => {
+    await visitor.open("/patience");
+    expect(await visitor.click('button "Ask around"')).toContain("At last: Hello from afar");
+  });
+
+  test.each([
+    ["in a moment", "700"],
+    ["when answered", "400"],
+  ])("is another page, which comes %s", async (when, member) => {
+    await visitor.open("/patience");
+    expect(await visitor.click(`button "Leave ${when}"`)).toContain(`This is member ${member}`);
+  });
+
   test("is waited for where it takes two seconds", async () => {
     await visitor.open("/patience");
     await visitor.click('button "Build a button"');
@@ -133,6 +146,18 @@ describe("a page that never becomes idle", () => {
     await visitor.open("/restless");
     expect(await person.read("browser_wait", { idle: true, seconds: 10 })).not.toContain("Note:");
   });
+});
+
+test("a page with the strictest policy for scripts is used", async () => {
+  await visitor.open("/strict");
+  expect(await visitor.click('button "Ask"')).toContain("Asked in all strictness");
+  expect(await person.read("browser_evaluate", { script: "document.title" })).toContain('"Strict"');
+});
+
+test("a page that breaks what scripts rely on is used", async () => {
+  await visitor.open("/hostile");
+  await visitor.fillIn({ 'textbox "Name"': "Ada" });
+  expect(await visitor.click('button "Press"')).toContain("Pressed by Ada");
 });
 
 test("a page with a megabyte of script in it is used", async () => {

@@ -77,26 +77,50 @@ describe("a form", () => {
     await visitor.open("/fields");
     await visitor.fillIn({
       'combobox "Car"': "Audi",
+      'listbox "Extras"': "Radio\nHeating",
       'date "Day"': "2026-11-27",
       'time "Hour"': "09:30",
+      'datetime "Moment"': "2026-11-27T10:30",
+      'datetime "Month"': "2026-12",
       'slider "Volume"': "7.5",
       'color "Paint"': "#ff8800",
       'spinbutton "Seats"': "5",
       'textbox "Mail"': "ada@example.com",
       'checkbox "Gift"': "true",
+      'checkbox "News"': "true",
       'radio "Cash"': "true",
     });
     expect(pages.told("fields")).toEqual({
       car: "a",
+      extras: "Radio+Heating",
       day: "2026-11-27",
       hour: "09:30",
+      moment: "2026-11-27T10:30",
+      month: "2026-12",
       volume: "7.5",
       paint: "#ff8800",
       seats: "5",
       mail: "ada@example.com",
       gift: true,
+      news: true,
       pay: "cash",
     });
+  });
+});
+
+describe("a field", () => {
+  test.each([
+    ['combobox "Car"', "Tatra", "invalid_input"],
+    ['combobox "Car"', "Opel", "invalid_input"],
+    ['date "Day"', "tomorrow", "invalid_input"],
+    ['slider "Volume"', "11", "invalid_input"],
+    ['checkbox "Gift"', "maybe", "invalid_input"],
+    ['textbox "Fixed"', "changed", "conflict"],
+  ])("%s does not take %s, and stays as it is", async (field, value, code) => {
+    await visitor.open("/fields");
+    const ref = await visitor.refOf(field);
+    expect(await person.call("browser_fill", { fields: [{ ref, value }] })).toMatchObject({ ok: false, code });
+    expect(await visitor.see()).toContain("Nothing changed");
   });
 });
 

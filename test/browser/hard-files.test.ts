@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
-import { ARCHIVE } from "./hard-pages/downloads.ts";
+import { ARCHIVE, MOVIE } from "./hard-pages/downloads.ts";
 import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
 import { type Visitor, visitorOf } from "./visitor.ts";
 
@@ -23,6 +23,13 @@ afterAll(async () => {
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
+/** Links to the files that a call left behind. */
+async function linksOf(tool: string, input: Readonly<Record<string, unknown>>) {
+  const answer = await person.call(tool, input);
+  if (!answer.ok) throw new Error(answer.message);
+  return answer.attachments.filter((attachment) => attachment.type === "link");
+}
+
 describe("a download", () => {
   test.each([
     ['link "Report by header"', "report.csv", bytesOf("a,b\n1,2\n")],
@@ -30,28 +37,29 @@ describe("a download", () => {
     ['button "Export by script"', "export.txt", bytesOf("made by a script\n")],
     ['link "Table in the link"', "inline.csv", bytesOf("a,b\n1,2\n")],
     ['link "Archive without length"', "archive.bin", ARCHIVE],
+    ['link "Movie of some megabytes"', "movie.bin", MOVIE],
     ['button "Invoice by form"', "invoice.txt", bytesOf("your invoice\n")],
   ])("started by the %s lands in files, whole", async (what, name, bytes) => {
     await visitor.open("/downloads");
-    const text = await visitor.click(what);
-    const [path = ""] = /[^\s"]*\.(?:csv|txt|bin)/.exec(text) ?? [];
-    expect(path.endsWith(name)).toBe(true);
-    expect(hashOf(await person.readFile(path))).toBe(hashOf(bytes));
+    const [link, ...more] = await linksOf("browser_click", { ref: await visitor.refOf(what) });
+    expect(more).toEqual([]);
+    expect(link).toMatchObject({ path: expect.stringMatching(`-${name}$`), sizeBytes: bytes.length });
+    expect(hashOf(await person.readFile(link?.path ?? ""))).toBe(hashOf(bytes));
   });
 
   test("with a name that leads elsewhere stays among the caller's files", async () => {
     await visitor.open("/downloads");
-    const text = await visitor.click('link "Bad name"');
-    expect(text).not.toContain("\u202E");
-    expect(text).not.toContain("../");
+    const [link] = await linksOf("browser_click", { ref: await visitor.refOf('link "Bad name"') });
+    expect(link?.path).toMatch(/^artifacts\/[\d-]+\/[\w.-]+$/);
   });
 });
 
 describe("a PDF", () => {
   test("that is opened as a page lands in files", async () => {
-    const text = await visitor.open("/document.pdf");
-    const [path = ""] = /[^\s"]*\.pdf/.exec(text.split("\n").slice(1).join("\n")) ?? [];
-    expect(new TextDecoder().decode(await person.readFile(path))).toContain("Pincer report, page one");
+    const [link] = await linksOf("browser_open", { url: `${pages.origin}/document.pdf` });
+    expect(link).toMatchObject({ path: expect.stringMatching("-document.pdf$"), mimeType: "application/pdf" });
+    const pdf = new TextDecoder().decode(await person.readFile(link?.path ?? ""));
+    expect(pdf).toContain("Pincer report, page one");
   });
 });
 
@@ -82,7 +90,9 @@ describe("files", () => {
   test("are sent by a button that opens a chooser", async () => {
     await person.writeFile("out/photo.png", photo);
     await visitor.open("/uploads");
-    const sent = await visitor.fillIn({ 'button "Choose a picture"': "out/photo.png" });
+    const asked = await visitor.click('button "Choose a picture"');
+    const [, ref] = /give it to (e\d+) with browser_fill/.exec(asked) ?? [];
+    const sent = await person.read("browser_fill", { fields: [{ ref, value: "out/photo.png" }] });
     expect(sent).toContain(line("chosen", "photo.png", photo));
     expect(sent).toContain(hashOf(photo));
   });
@@ -91,7 +101,7 @@ describe("files", () => {
     await visitor.open("/uploads");
     expect(
       await person.call("browser_fill", {
-        fields: [{ ref: await visitor.refOf('button "Choose a picture"'), value: "out/none.png" }],
+        fields: [{ ref: await visitor.refOf('button "One file"'), value: "out/none.png" }],
       }),
     ).toMatchObject({ ok: false, code: "not_found" });
     expect(await visitor.see()).toContain("Nothing sent");

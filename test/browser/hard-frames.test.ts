@@ -27,6 +27,7 @@ describe("frames", () => {
     await visitor.type('textbox "Payer"', "Grace");
     expect(await visitor.click('button "Pay at the bank"')).toContain("Paid by Grace in bank");
     expect(await visitor.click('button "Seal it"')).toContain("Paid by the seal in seal");
+    expect(await visitor.click('button "Pay in small"')).toContain("Paid by a small one in preview");
   });
 
   test("that go away take their refs along, and the next ones have new ones", async () => {
@@ -76,8 +77,10 @@ describe("a new tab", () => {
     await visitor.open("/popups");
     await visitor.click('button "Pick a colour"');
     await person.read("browser_open", { tab: "2" });
-    await visitor.click('button "Green"');
-    expect(await person.read("browser_open", { tab: "1" })).toContain("Picked green");
+    const picked = await visitor.click('button "Green"');
+    expect(picked).toContain(`${pages.origin}/popups\nNote: The tab has closed; this is another one.`);
+    expect(picked).toContain("Picked green");
+    expect(await visitor.see()).toContain("Picked green");
   });
 });
 

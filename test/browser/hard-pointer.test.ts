@@ -96,6 +96,17 @@ describe("a button", () => {
     expect(await visitor.click('button "At the very end"')).toContain("Pressed the last one");
   });
 
+  test("far down the page is clicked by its place on a picture of the whole page", async () => {
+    await visitor.open("/scroll");
+    const place = await person.read("browser_evaluate", {
+      ref: await visitor.refOf('button "At the very end"'),
+      script: "(button) => { const { x, y } = button.getBoundingClientRect(); return [x + scrollX, y + scrollY]; }",
+    });
+    const [x = 0, y = 0] = [...place.matchAll(/\d+(?:\.\d+)?/g)].map(Number);
+    await person.read("browser_screenshot", { full_page: true });
+    expect(await person.read("browser_click", { x: x + 5, y: y + 5 })).toContain("Pressed the last one");
+  });
+
   test("that is still arriving is clicked", async () => {
     await visitor.open("/moving");
     expect(await visitor.click('button "Catch me"')).toContain("Caught while arriving");

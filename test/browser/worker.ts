@@ -6,7 +6,7 @@ import {
 } from "../../servers/browser/browser-session.ts";
 import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
 import { browserServer } from "../../servers/browser/index.ts";
-import { createBrowserSessions } from "../../servers/browser/session.ts";
+import { createBrowserSessions } from "../../servers/browser/remote-browser.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import { callTool } from "../../servers/core/call.ts";
 import { createFileStore } from "../../servers/files/store.ts";

@@ -6,6 +6,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { type Page, openPage } from "../egress/devtools.ts";
+import { CACHE } from "./data-folder.ts";
 
 export interface Chrome extends AsyncDisposable {
   readonly page: Page;
@@ -27,7 +28,7 @@ export async function startChrome(): Promise<Chrome> {
 /** A Chrome with a fresh profile that listens for DevTools clients. */
 export async function launchChrome(windowSize: string): Promise<AsyncDisposable & { readonly endpoint: string }> {
   const profile = await mkdtemp(path.join(tmpdir(), "chrome-profile-"));
-  const found = await findChrome({ dataDir: profile, report: () => undefined, path: process.env["PATH"] ?? "" });
+  const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
   const flags = [
     "--headless=new",

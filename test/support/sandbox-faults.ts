@@ -192,7 +192,7 @@ export function describeExhaustion(name: string, subject: ContractSubject, limit
       test("a fork bomb in code is ended, and the next run works", async () => {
         const { sandbox } = await subject.open();
         const code = `import os, resource\n${tame}\nwhile True:\n  try: os.fork()\n  except OSError: pass`;
-        const bomb = await runCode(sandbox, code, { timeoutMs: 8_000 }).catch(unavailable);
+        const bomb = await runCode(sandbox, code, { timeoutMs: 4_000 }).catch(unavailable);
         if (bomb !== undefined) expect(bomb.error?.name).toMatch(/ContextCrashed|Interrupted/);
         const next = async () => (await runCode(sandbox, "1 + 1").catch(unavailable))?.results;
         expect((await next()) ?? (await next())).toEqual([{ text: "2" }]);

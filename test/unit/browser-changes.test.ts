@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { describeChanges } from "../../servers/browser/changes.ts";
+import { CUT_LINE, describeChanges } from "../../servers/browser/changes.ts";
 
 const MAX_CHARS = 1_000;
 
@@ -21,6 +21,21 @@ describe("between two snapshots", () => {
     const before = lines('[e1] textbox "Name" focused [e2] checkbox "Gift"', "text");
     const after = lines('[e1] textbox "Name" [e2] checkbox "Gift" focused', "  text");
     expect(describeChanges(before, after, MAX_CHARS)).toBe("");
+  });
+
+  test("of which one was read further down, what is further down counts for nothing", () => {
+    const short = lines("Nobody invited", ...rows(10), " 10 | na…", CUT_LINE);
+    const long = lines("Nobody invited", ...rows(500), CUT_LINE);
+    const said = lines("Ada invited", ...rows(10), " 10 | na…", CUT_LINE);
+    expect(describeChanges(short, long, MAX_CHARS)).toBe("");
+    expect(describeChanges(long, short, MAX_CHARS)).toBe("");
+    expect(describeChanges(long, said, MAX_CHARS)).toBe("- Nobody invited\n+ Ada invited");
+  });
+
+  test("of which one goes to the page's end, what the other one has read counts", () => {
+    const cut = lines("Top", ...rows(10), "a lin…", CUT_LINE);
+    const whole = lines("Top", ...rows(4));
+    expect(describeChanges(cut, whole, MAX_CHARS)).toBe("- 6 lines gone");
   });
 
   test("the word focused in a page's text counts", () => {

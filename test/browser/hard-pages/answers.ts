@@ -1,5 +1,5 @@
 import { text } from "node:stream/consumers";
-import { type Pages, redirectTo } from "../pages.ts";
+import { type Pages, redirectTo, script } from "../pages.ts";
 import { pdfOf } from "./pdf.ts";
 
 const CITIES = ["Bergen", "Berlin", "Bern", "Lyon"];
@@ -34,6 +34,17 @@ export function answerPages(tell: (name: string, news: unknown) => void): Pages 
     "/loop": redirectTo("/loop/again"),
     "/loop/again": redirectTo("/loop"),
     "/loop/script": `<title>Round</title><p>round</p><script>location.replace("/loop/script?" + Math.random())</script>`,
+    "/strict": (_request, response) => {
+      response.setHeader("Content-Type", "text/html");
+      response.setHeader(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'",
+      );
+      response.end(
+        `<title>Strict</title><button id="ask">Ask</button><p id="said">Not asked</p><script src="/strict.js"></script>`,
+      );
+    },
+    "/strict.js": script(`ask.onclick = () => setTimeout(() => { said.textContent = "Asked in all strictness" }, 300)`),
     "/heavy": `<title>Heavy</title><button onclick="said.textContent = 'Pressed ' + weight.length">Weigh</button>
       <p id="said">Not weighed</p><script>const weight = "${"x".repeat(HEAVY_CHARS)}"</script>`,
   };

@@ -5,6 +5,9 @@ import type { Pages } from "../pages.ts";
 /** What comes in three parts, 100 ms apart. */
 export const ARCHIVE = new Uint8Array(300_000).map((_, index) => (index * 7919) % 251);
 
+/** Too much for what Chrome reads ahead. */
+export const MOVIE = new Uint8Array(8_000_000).map((_, index) => (index * 104_729) % 253);
+
 /** Files that arrive in every way that a server knows. */
 export function downloadPages(): Pages {
   return {
@@ -20,6 +23,14 @@ export function downloadPages(): Pages {
         setTimeout(() => (part === 2 ? response.end(bytes) : response.write(bytes)), part * 100);
       });
     },
+    "/downloads/movie": (_request, response) =>
+      response
+        .writeHead(200, {
+          "Content-Type": "application/octet-stream",
+          "Content-Disposition": 'attachment; filename="movie.bin"',
+          "Content-Length": MOVIE.length,
+        })
+        .end(MOVIE),
     "/downloads/posted": async (request, response) => {
       const form = new URLSearchParams(await text(request));
       attach(response, "invoice.txt", `your ${form.get("what")}\n`, "text/plain");
