@@ -121,6 +121,26 @@ describe("what a click sets off", () => {
     expect(await visitor.click(`button "Leave ${when}"`)).toContain(`This is member ${member}`);
   });
 
+  test.each([
+    ["Count", "Counted to 5"],
+    ["Work", "Worked"],
+    ["Talk", "Heard through the socket"],
+  ])("is told where an interval, a worker or a socket says it: %s", async (button, said) => {
+    await visitor.open("/echoes");
+    expect(await visitor.click(`button "${button}"`)).toContain(said);
+  });
+
+  test.each([
+    ["Fade", "The sheet is gone"],
+    ["Draw", "Drawn"],
+    ["Say", "Said"],
+    ["Ask below", "Asked below"],
+  ])("is waited for where nothing tells that it will come: %s", async (button, said) => {
+    await visitor.open("/echoes");
+    await visitor.click(`button "${button}"`);
+    expect(await person.read("browser_wait", { text: said })).toContain(said);
+  });
+
   test("is waited for where it takes two seconds", async () => {
     await visitor.open("/patience");
     await visitor.click('button "Build a button"');

@@ -18,7 +18,7 @@ export interface Settled {
 
 /**
  * Does something to a page and waits for what it sets off: another document, the page's own requests, its short
- * timers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
+ * timers, the answers of its sockets and workers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
  * wait, since nothing goes on until it is answered. `work` may look at the page at once, and does something to it when
  * `ready` has resolved.
  */
@@ -29,27 +29,29 @@ export async function settleAfter(
   work: (ready: Promise<void>) => Promise<void>,
 ): Promise<Settled> {
   using watch = new LoadWatch(live.session, live.targetId);
+  // What happens in a frame often shows in the page around it.
+  const frames = [...new Set([live.page.mainFrame(), frame])];
   live.habits.begin();
   try {
     // A page that waits for an answer does not answer this.
-    const ready = live.dialogs.isAsking ? Promise.resolve() : orAborted(watchTimers(frame), signal);
+    const ready = live.dialogs.isAsking ? Promise.resolve() : orAborted(watchTimers(frames), signal);
     // `work` may fail before it comes to it.
     ready.catch(() => undefined);
     const done = work(ready);
     await orAborted(Promise.race([done, live.dialogs.asked()]), signal);
     // The command that made the page ask is answered after the question is.
     done.catch(() => undefined);
-    const hasSettled = await settle({ chrome, live }, frame, watch, signal);
+    const hasSettled = await settle({ chrome, live }, frames, watch, signal);
     return { hasSettled, ...(watch.status === undefined ? {} : { status: watch.status }) };
   } finally {
     live.habits.end();
-    void forgetTimers(frame);
+    void forgetTimers(frames);
   }
 }
 
 async function settle(
   { chrome, live }: Current,
-  frame: Frame,
+  frames: readonly Frame[],
   watch: LoadWatch,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -65,7 +67,7 @@ async function settle(
     }
     const leftMs = endsAtMs - Date.now();
     if (leftMs <= 0) return false;
-    await unlessAsked(Promise.race([timersIdle(frame, leftMs), watch.begun()]));
+    await unlessAsked(Promise.race([timersIdle(frames, leftMs), watch.begun()]));
     if (watch.hasBegun || live.dialogs.isAsking) continue;
     if (live.habits.isIdle && !chrome.downloads.isComing) return true;
     const ended = Promise.all([live.habits.idle(), chrome.downloads.come()]);

@@ -3,18 +3,19 @@ export const PAGE_KEY = `Symbol.for("pincer")`;
 
 /**
  * Runs in every document before the page's own scripts. Between `watch()` and `idle()` it knows of each short timer
- * that the page sets; the same function with the same delay counts once, so that a loop does not count for ever. It
- * also holds on to the last few blobs that the page gave URLs, for a download of one.
+ * that the page sets; the same function with the same delay counts once, so that a loop does not count for ever. Fast
+ * intervals, and sockets and workers that are told something, are waited for too, a second at most. It also holds on to the last few blobs that the page gave URLs, for a download of one.
  */
 export const PAGE_SCRIPT = `(() => {
   const LONGEST_MS = 1000;
+  const LONGEST_INTERVAL_MS = 250;
   const LARGEST_BLOB = 100 * 1024 * 1024;
   const MOST_BLOBS = 5;
   const pending = new Map();
   let seen;
   let isActing = false;
   let waiting = [];
-  const original = { setTimeout, clearTimeout, requestAnimationFrame };
+  const original = { setTimeout, setInterval, clearTimeout, clearInterval, requestAnimationFrame };
   const done = (id) => {
     if (!pending.delete(id) || pending.size > 0) return;
     for (const wake of waiting.splice(0)) original.setTimeout.call(window, wake, 0);
@@ -35,14 +36,38 @@ export const PAGE_SCRIPT = `(() => {
       return id;
     },
   });
-  window.clearTimeout = new Proxy(original.clearTimeout, {
+  for (const name of ["clearTimeout", "clearInterval"])
+    window[name] = new Proxy(original[name], {
+      apply(target, self, args) {
+        // What puts itself off with every key, as suggestions do, is waited for after the last one.
+        if (isActing) seen?.delete(pending.get(args[0]));
+        done(args[0]);
+        return Reflect.apply(target, self, args);
+      },
+    });
+  const hold = (id) => {
+    pending.set(id);
+    original.setTimeout.call(window, done, LONGEST_MS, id);
+  };
+  // What counts up to something ends by itself.
+  window.setInterval = new Proxy(original.setInterval, {
     apply(target, self, args) {
-      // What puts itself off with every key, as suggestions do, is waited for after the last one.
-      if (isActing) seen?.delete(pending.get(args[0]));
-      done(args[0]);
-      return Reflect.apply(target, self, args);
+      const id = Reflect.apply(target, self, args);
+      if (seen !== undefined && Number(args[1] ?? 0) <= LONGEST_INTERVAL_MS) hold(id);
+      return id;
     },
   });
+  for (const [prototype, name] of [[WebSocket.prototype, "send"], [Worker.prototype, "postMessage"]])
+    prototype[name] = new Proxy(prototype[name], {
+      apply(target, self, args) {
+        if (seen !== undefined && !seen.has(self)) {
+          seen.add(self);
+          hold(self);
+          self.addEventListener("message", () => done(self), { once: true });
+        }
+        return Reflect.apply(target, self, args);
+      },
+    });
   const frame = () => new Promise((resolve) => {
     original.requestAnimationFrame.call(window, () => original.setTimeout.call(window, resolve, 0));
     original.setTimeout.call(window, resolve, 100);

@@ -74,8 +74,11 @@ export async function readPart(
 export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge): Promise<FrameTree> {
   let framesLeft = MAX_FRAMES;
   const pointables = new Map<CDPSession, Promise<ReadonlySet<number>>>();
-  const pointablesIn = (session: CDPSession): Promise<ReadonlySet<number>> =>
-    pointables.getOrInsertComputed(session, readPointables);
+  const pointablesIn = (session: CDPSession): Promise<ReadonlySet<number>> => {
+    const read = pointables.get(session) ?? readPointables(session);
+    pointables.set(session, read);
+    return read;
+  };
   const readFrame = async (frame: Frame): Promise<FrameTree> => {
     const { id, session } = handleOf(frame);
     book.numberOf(id);

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { type Pages, redirectTo, script } from "../pages.ts";
 import { pdfOf } from "./pdf.ts";
@@ -45,7 +46,25 @@ export function answerPages(tell: (name: string, news: unknown) => void): Pages 
       );
     },
     "/strict.js": script(`ask.onclick = () => setTimeout(() => { said.textContent = "Asked in all strictness" }, 300)`),
+    ...echoPages(),
     "/heavy": `<title>Heavy</title><button onclick="said.textContent = 'Pressed ' + weight.length">Weigh</button>
       <p id="said">Not weighed</p><script>const weight = "${"x".repeat(HEAVY_CHARS)}"</script>`,
+  };
+}
+
+/** What is said is heard by all that listen, 400 ms later. */
+function echoPages(): Pages {
+  const listeners = new Set<ServerResponse>();
+  return {
+    "/echoes/events": (_request, response) => {
+      listeners.add(response);
+      response.writeHead(200, { "Content-Type": "text/event-stream" }).flushHeaders();
+    },
+    "/echoes/say": (_request, response) => {
+      response.writeHead(204).end();
+      setTimeout(() => {
+        for (const listener of listeners) listener.write("data: Said\n\n");
+      }, ANSWER_DELAY_MS);
+    },
   };
 }

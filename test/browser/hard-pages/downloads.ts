@@ -6,7 +6,7 @@ import type { Pages } from "../pages.ts";
 export const ARCHIVE = new Uint8Array(300_000).map((_, index) => (index * 7919) % 251);
 
 /** Too much for what Chrome reads ahead. */
-export const MOVIE = new Uint8Array(8_000_000).map((_, index) => (index * 104_729) % 253);
+export const MOVIE = new Uint8Array(3_000_000).map((_, index) => (index * 104_729) % 253);
 
 /** Files that arrive in every way that a server knows. */
 export function downloadPages(): Pages {
