@@ -162,6 +162,15 @@ describe("a page that never becomes idle", () => {
     expect(await person.read("browser_screenshot")).toContain("1280×800 pixels");
   });
 
+  test("leaves nothing for the next one to wait for", async () => {
+    await visitor.open("/restless");
+    await person.read("browser_evaluate", {
+      script: `void fetch("/patience/never"); void fetch("/restless/ping?slow")`,
+    });
+    await visitor.open("/banner");
+    expect(await person.read("browser_wait", { idle: true, seconds: 5 })).not.toContain("Note:");
+  });
+
   test("is idle as soon as it does no more than it always does", async () => {
     await visitor.open("/restless");
     expect(await person.read("browser_wait", { idle: true, seconds: 10 })).not.toContain("Note:");

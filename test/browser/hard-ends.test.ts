@@ -35,7 +35,7 @@ describe.concurrent("the next page opens after", () => {
     expect(await visitorOf(person, pages.origin).open("/banner")).toContain(NEXT);
   });
 
-  test("a page that has eaten all memory, which is said to have crashed", async () => {
+  test("a page that has eaten all memory, which is said to have crashed", async ({ expect }) => {
     await using person = suite.person();
     const visitor = visitorOf(person, pages.origin);
     await visitor.open("/hungry");

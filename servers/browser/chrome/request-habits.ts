@@ -1,4 +1,5 @@
 import type { HTTPRequest, Page } from "@cloudflare/puppeteer";
+import { handleOf } from "./puppeteer-internals.ts";
 
 /** What a page asks for this often by itself, it asks for again and again. */
 const ROUTINE = 3;
@@ -24,6 +25,9 @@ export class RequestHabits {
     page.on("response", (response) => {
       if (/event-stream|ndjson/.test(response.headers()["content-type"] ?? "")) this.#onDone(response.request());
     });
+    // What a document has not got when it goes ends without a word.
+    handleOf(page.mainFrame()).session.on("Page.frameNavigated", ({ frame }) => this.#onGone(frame.id));
+    page.on("framedetached", (frame) => this.#onGone(handleOf(frame).id));
   }
 
   /** From here on requests count as set off by an action. */
@@ -63,6 +67,13 @@ export class RequestHabits {
     if (!COUNTED.has(request.resourceType()) || count >= ROUTINE) return;
     this.#pending.add(request);
     this.#ofAction?.add(request);
+  }
+
+  #onGone(frameId: string): void {
+    for (const request of [...this.#pending]) {
+      const frame = request.frame();
+      if (frame === null || handleOf(frame).id === frameId) this.#onDone(request);
+    }
   }
 
   #onDone(request: HTTPRequest): void {

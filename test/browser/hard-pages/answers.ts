@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { type Pages, redirectTo, script } from "../pages.ts";
+import { type Pages, redirectTo, script, silence } from "../pages.ts";
 import { pdfOf } from "./pdf.ts";
 
 const CITIES = ["Bergen", "Berlin", "Bern", "Lyon"];
@@ -22,6 +22,7 @@ export function answerPages(tell: (name: string, news: unknown) => void): Pages 
       setTimeout(() => response.end(JSON.stringify({ titles, isLast: after + POSTS_AT_ONCE >= POSTS })), 150);
     },
     "/patience/answer": (_request, response) => setTimeout(() => response.end("Hello from afar"), ANSWER_DELAY_MS),
+    "/patience/never": silence,
     "/restless/ping": (_request, response) => response.end("pong"),
     "/restless/events": (_request, response) =>
       response.writeHead(200, { "Content-Type": "text/event-stream" }).write("data: hello\n\n"),
