@@ -13,6 +13,8 @@ const MAX_WAITING = 10;
 const MAX_BYTES = 50 * 1024 * 1024;
 /** What is slower lands in files with a later call. */
 const COME_LIMIT_MS = 20_000;
+/** For Chrome to say what it would have called a file. */
+const NAME_LIMIT_MS = 500;
 /** Of a message from Chrome, before it is made base64. */
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -27,6 +29,8 @@ interface Waiting {
   /** Of what is held in memory. */
   readonly heldBytes: number;
   name: string;
+  /** Called when Chrome has given it its name. */
+  readonly onName?: () => void;
 }
 
 /** A stream of CDP's. */
@@ -124,6 +128,7 @@ export class Downloads {
 
   async #take(requestId: string, url: string, status: number, headers: ResponseHeaders): Promise<void> {
     const { stream: handle } = await this.#control.send("Fetch.takeResponseBodyAsStream", { requestId });
+    const named = Promise.withResolvers<void>();
     try {
       const body = await this.#hold({ session: this.#control, handle });
       if (body === undefined) {
@@ -140,6 +145,7 @@ export class Downloads {
         sizeBytes,
         heldBytes: sizeBytes,
         open: () => streamOf(body.values()),
+        onName: named.resolve,
       });
     } finally {
       // With its answer the response ends, whether or not all of it has come. Chrome goes on as after any download, and
@@ -151,6 +157,7 @@ export class Downloads {
         body: "",
       });
     }
+    await within(named.promise, NAME_LIMIT_MS);
   }
 
   /** The whole body, in memory; nothing where there is no room for it. */
@@ -168,8 +175,10 @@ export class Downloads {
 
   #onBegin({ url, suggestedFilename, frameId }: CDPEvents["Browser.downloadWillBegin"]): void {
     const known = [...this.#waiting].find((one) => one.url === url);
-    if (known !== undefined) known.name = fileName(suggestedFilename);
-    else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
+    if (known !== undefined) {
+      known.name = fileName(suggestedFilename);
+      known.onName?.();
+    } else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
   }
 
   /** What the page has made itself never was a response. */
