@@ -4,7 +4,7 @@ import { type Pages, redirectTo, script, silence } from "../pages.ts";
 import { pdfOf } from "./pdf.ts";
 
 const CITIES = ["Bergen", "Berlin", "Bern", "Lyon"];
-const POSTS = 100;
+const POSTS = 60;
 const POSTS_AT_ONCE = 10;
 const ANSWER_DELAY_MS = 400;
 const HEAVY_CHARS = 1_000_000;
