@@ -68,6 +68,13 @@ export const PAGE_SCRIPT = `(() => {
         return Reflect.apply(target, self, args);
       },
     });
+  // Keys and scripts scroll smoothly: nothing is where it was before the end of that.
+  addEventListener("scroll", () => {
+    if (seen === undefined || seen.has(window)) return;
+    seen.add(window);
+    hold(window);
+  }, { capture: true, passive: true });
+  addEventListener("scrollend", () => done(window), { capture: true, passive: true });
   const frame = () => new Promise((resolve) => {
     original.requestAnimationFrame.call(window, () => original.setTimeout.call(window, resolve, 0));
     original.setTimeout.call(window, resolve, 100);
