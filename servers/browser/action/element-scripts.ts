@@ -52,8 +52,13 @@ export const FIND_POINT = `async function (mayBeDisabled) {
     return { x: (left + right) / 2, y: (top + bottom) / 2 };
   };
   let point = pick();
-  if (document.getAnimations().some((animation) => animation.playState === "running")) {
-    await frame();
+  const running = document.getAnimations().filter((animation) => animation.playState === "running");
+  if (running.length > 0) {
+    // What has just begun to move has hardly moved yet.
+    const isYoung = ({ pending, currentTime }) => pending || Number(currentTime) < 50;
+    let frames = 0;
+    do await frame();
+    while (running.some(isYoung) && ++frames < 6);
     const later = pick();
     if (point?.x !== later?.x || point?.y !== later?.y) return { state: "moving" };
     point = later;
