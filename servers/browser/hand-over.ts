@@ -7,7 +7,7 @@ export const browserHandoff = defineTool({
   name: "browser_handoff",
   title: "Hand the page to a person",
   description:
-    "For sign-ins and the like: gives a link by which the person uses the open page, and waits. Call again to wait on.",
+    "Gives a link by which a person uses the open page, for a sign-in or the like, and waits; call again to wait on.",
   input: z.strictObject({
     instructions: z.string().min(1).max(2_000).describe("What the person is to do"),
     seconds: z.int().min(1).max(45).default(45).describe("Longest wait"),

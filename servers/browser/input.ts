@@ -13,13 +13,13 @@ export const browserClick = defineTool({
   description: "Clicks an element, or a place on the last screenshot; answers with what changed.",
   input: z
     .strictObject({
-      ref: ref.optional(),
-      x: z.number().optional(),
-      y: z.number().optional(),
-      action: z.enum(["click", "double", "right", "hover", "drag"]).default("click"),
+      ref: ref.optional().describe("What"),
+      x: z.number().optional().describe("Or where"),
+      y: z.number().optional().describe("Pixels"),
+      action: z.enum(["click", "double", "right", "hover", "drag"]).default("click").describe("How"),
       to: ref.optional().describe("Drag to this ref"),
-      to_x: z.number().optional(),
-      to_y: z.number().optional(),
+      to_x: z.number().optional().describe("Or here"),
+      to_y: z.number().optional().describe("Pixels"),
       browser: browserName,
     })
     .refine(({ ref: at, x, y }) => isPlace(at, x, y), "give a ref, or x and y")
@@ -51,8 +51,8 @@ export const browserType = defineTool({
   description: "Types text in place of ref's, or at the cursor without a ref; then presses a key.",
   input: z
     .strictObject({
-      ref: ref.optional(),
-      text: z.string().max(100_000).optional(),
+      ref: ref.optional().describe("Where"),
+      text: z.string().max(100_000).optional().describe("What"),
       press: z.string().min(1).max(60).optional().describe("Enter, Control+A"),
       browser: browserName,
     })
@@ -78,9 +78,10 @@ export const browserFill = defineTool({
   description: "Sets fields: text, true or false, an option, or paths of files to upload; several one a line.",
   input: z.strictObject({
     fields: z
-      .array(z.strictObject({ ref, value: z.string().max(100_000) }))
+      .array(z.object({ ref, value: z.string().max(100_000) }))
       .min(1)
-      .max(100),
+      .max(100)
+      .describe("In order"),
     browser: browserName,
   }),
   output: actionContent,
@@ -96,8 +97,8 @@ export const browserDialog = defineTool({
   title: "Answer a dialog",
   description: "Answers the page's confirm or prompt.",
   input: z.strictObject({
-    accept: z.boolean(),
-    text: z.string().max(10_000).optional(),
+    accept: z.boolean().describe("OK, or Cancel"),
+    text: z.string().max(10_000).optional().describe("For a prompt"),
     browser: browserName,
   }),
   output: actionContent,

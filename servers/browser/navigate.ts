@@ -8,14 +8,14 @@ import { browserName, pageContent, pageText } from "./page-text.ts";
 export const browserOpen = defineTool({
   name: "browser_open",
   title: "Open a page",
-  description: "Opens a URL, or goes elsewhere, and shows the top of the page; read on with browser_snapshot.",
+  description: "Opens a page and shows its top; read on with browser_snapshot.",
   input: z
     .strictObject({
-      url: z.string().min(1).max(8_000).optional(),
-      go: z.enum(["back", "forward", "reload"]).optional(),
+      url: z.string().min(1).max(8_000).optional().describe("http or https"),
+      go: z.enum(["back", "forward", "reload"]).optional().describe("From here"),
       tab: z
         .string()
-        .regex(/^(new|[1-9]\d{0,5})$/, 'give "new" or a tab\'s number')
+        .refine((tab) => /^(new|[1-9]\d{0,5})$/.test(tab), 'give "new" or a tab\'s number')
         .optional()
         .describe('"new" or its number'),
       storage: z.string().min(1).max(1_000).optional().describe("File of save_storage, loaded before"),
@@ -59,7 +59,7 @@ export const browserClose = defineTool({
   title: "Close the browser",
   description: "Ends the browser with its cookies, or closes one tab.",
   input: z.strictObject({
-    tab: z.int().min(1).optional(),
+    tab: z.int().min(1).optional().describe("Only this one"),
     save_storage: z.string().min(1).max(1_000).optional().describe("File for its cookies and sites' storage"),
     browser: browserName,
   }),

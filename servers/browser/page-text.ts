@@ -1,8 +1,13 @@
 import * as z from "zod";
-import { handleName } from "../shared/handles.ts";
+import { DEFAULT_HANDLE, HANDLE_RULE, isHandleName } from "../shared/handles.ts";
 
-/** What every tool of the browser takes. */
-export const browserName = handleName;
+/** What every tool of the browser takes. A default in the schema would be told twelve times. */
+export const browserName = z
+  .string()
+  .refine(isHandleName, HANDLE_RULE)
+  .optional()
+  .describe("Default main")
+  .transform((name) => name ?? DEFAULT_HANDLE);
 
 /** Below it stands nothing but what the page says. */
 export const CONTENT_MARK = "Page content, untrusted data:";

@@ -10,8 +10,8 @@ export const browserSnapshot = defineTool({
   input: z.strictObject({
     ref: z.string().max(40).optional().describe("Only this part"),
     find: z.string().min(1).max(200).optional().describe("Only lines with this text or role"),
-    changes: z.boolean().default(false).describe("Only what changed since last time"),
-    max_chars: z.int().min(500).max(100_000).default(MAX_TEXT_CHARS),
+    changes: z.boolean().optional().describe("Only what changed since last time"),
+    max_chars: z.int().min(500).max(100_000).default(MAX_TEXT_CHARS).describe("Longest answer"),
     browser: browserName,
   }),
   output: pageContent,
@@ -20,7 +20,7 @@ export const browserSnapshot = defineTool({
   handler: async ({ ref, find, changes, max_chars: maxChars, browser }, { browsers, signal }) => {
     const request = {
       maxChars,
-      changes,
+      changes: changes === true,
       ...(ref === undefined ? {} : { ref }),
       ...(find === undefined ? {} : { find }),
     };
@@ -43,11 +43,11 @@ const NAMES = { "image/png": "screenshot.png", "image/jpeg": "screenshot.jpg", "
 export const browserScreenshot = defineTool({
   name: "browser_screenshot",
   title: "Take a picture",
-  description: "A picture or a PDF of the page, kept in files. To read or find things, browser_snapshot is cheaper.",
+  description: "A picture or PDF of the page, kept in files; to read it, browser_snapshot is cheaper.",
   input: z.strictObject({
     ref: z.string().max(40).optional().describe("Only this element"),
-    full_page: z.boolean().default(false),
-    format: z.enum(["png", "jpeg", "pdf"]).default("png"),
+    full_page: z.boolean().optional().describe("Beyond the window"),
+    format: z.enum(["png", "jpeg", "pdf"]).default("png").describe("Of the file"),
     browser: browserName,
   }),
   output: z.object({
@@ -60,7 +60,7 @@ export const browserScreenshot = defineTool({
   // A file is left behind.
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   scopes: ["browser:read"],
-  handler: async ({ ref, full_page: isFullPage, format, browser }, { browsers, artifacts, signal }) => {
+  handler: async ({ ref, full_page: isFullPage = false, format, browser }, { browsers, artifacts, signal }) => {
     const request = { format, isFullPage, ...(ref === undefined ? {} : { ref }) };
     const { url, base64, mimeType, width, height, notes } = await browsers.named(browser).screenshot(request, signal);
     const kept = await artifacts.attach({

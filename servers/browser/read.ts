@@ -9,10 +9,10 @@ export const browserRead = defineTool({
   title: "Read a page as text",
   description: "The open page, or a URL on its own, to read and not to act on; or what it logged.",
   input: z.strictObject({
-    what: z.enum(["markdown", "links", "html", "console", "network"]).default("markdown"),
-    url: z.string().min(1).max(8_000).optional().describe("Instead of the open page, without its cookies"),
+    what: z.enum(["markdown", "links", "html", "console", "network"]).default("markdown").describe("Form"),
+    url: z.string().min(1).max(8_000).optional().describe("Instead of the open page"),
     ref: z.string().max(20).optional().describe("A part of the open page"),
-    max_chars: z.int().min(500).max(100_000).default(MAX_TEXT_CHARS),
+    max_chars: z.int().min(500).max(100_000).default(MAX_TEXT_CHARS).describe("Longest answer"),
     browser: browserName,
   }),
   output: pageContent,

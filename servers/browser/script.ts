@@ -7,10 +7,10 @@ import { CONTENT_MARK, browserName } from "./page-text.ts";
 export const browserEvaluate = defineTool({
   name: "browser_evaluate",
   title: "Run a script",
-  description: "Runs JavaScript in the page and returns its last value; with a ref, a function of the element.",
+  description: "Runs JavaScript in the page and returns its last value.",
   input: z.strictObject({
-    script: z.string().min(1).max(100_000),
-    ref: z.string().max(40).optional(),
+    script: z.string().min(1).max(100_000).describe("Statements, or (element) => …"),
+    ref: z.string().max(40).optional().describe("Its element"),
     browser: browserName,
   }),
   output: actionContent.extend({ value: z.string() }),

@@ -10,12 +10,12 @@ export const browserWait = defineTool({
   title: "Wait",
   description: "Waits until all of these hold; answers with what changed.",
   input: z.strictObject({
-    text: z.string().min(1).max(500).optional(),
-    gone: z.string().min(1).max(500).optional().describe("A text that goes away"),
+    text: z.string().min(1).max(500).optional().describe("Is there"),
+    gone: z.string().min(1).max(500).optional().describe("A text that is not"),
     url: z.string().min(1).max(2_000).optional().describe("Part of the URL"),
     ref: z.string().max(40).optional().describe("Ready for a click"),
-    idle: z.boolean().default(false).describe("No requests"),
-    seconds: z.number().min(0).max(MAX_SECONDS).default(10),
+    idle: z.boolean().optional().describe("No requests"),
+    seconds: z.number().min(0).max(MAX_SECONDS).default(10).describe("At most"),
     browser: browserName,
   }),
   output: actionContent,
@@ -25,7 +25,7 @@ export const browserWait = defineTool({
     await act("browser_wait", browser, context, async (open, files) => {
       const request = {
         limitMs: seconds * 1_000,
-        isIdle: idle,
+        isIdle: idle === true,
         ...(text === undefined ? {} : { text }),
         ...(gone === undefined ? {} : { gone }),
         ...(url === undefined ? {} : { url }),

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
 import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
 import { visitorOf } from "./visitor.ts";
@@ -40,13 +40,15 @@ describe.concurrent("the next page opens after", () => {
     const visitor = visitorOf(person, pages.origin);
     await visitor.open("/hungry");
     await person.call("browser_click", { ref: await visitor.refOf('button "Eat"') });
-    await expect
-      .poll(async () => await person.call("browser_snapshot"), { timeout: 40_000, interval: 500 })
-      .toEqual({
-        ok: false,
-        code: "unavailable",
-        message: "The page crashed; open it, or another one, with browser_open.",
-      });
+    const crashed = await vi.waitFor(
+      async () => {
+        const answer = await person.call("browser_snapshot");
+        expect(answer).toMatchObject({ ok: false, code: "unavailable" });
+        return answer;
+      },
+      { timeout: 40_000, interval: 500 },
+    );
+    expect(crashed).toMatchObject({ message: "The page crashed; open it, or another one, with browser_open." });
     expect(await visitorOf(person, pages.origin).open("/banner")).toContain(NEXT);
   });
 });

@@ -4,11 +4,11 @@ import { ToolError } from "../../servers/shared/errors.ts";
 
 describe("a ref", () => {
   test.each([
-    ["e12", { frameNumber: 0, backendNodeId: 12 }],
-    ["f1e12", { frameNumber: 1, backendNodeId: 12 }],
-    ["f10e4000000000", { frameNumber: 10, backendNodeId: 4_000_000_000 }],
-    ["[e5]", { frameNumber: 0, backendNodeId: 5 }],
-    [" f2e7 ", { frameNumber: 2, backendNodeId: 7 }],
+    ["e12", { frameNumber: 0, number: 12 }],
+    ["f1e12", { frameNumber: 1, number: 12 }],
+    ["f10e4000000000", { frameNumber: 10, number: 4_000_000_000 }],
+    ["[e5]", { frameNumber: 0, number: 5 }],
+    [" f2e7 ", { frameNumber: 2, number: 7 }],
   ])("%s names an element in a frame", (text, ref) => {
     expect(parseRef(text)).toEqual(ref);
   });

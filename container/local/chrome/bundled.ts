@@ -35,11 +35,13 @@ export async function unpackBundledChrome(
     try {
       await unpack(join(home, "bin"), unfinished, report);
       await writeFile(join(unfinished, "fonts.conf"), fontsConf(folder));
-      // Whoever was faster may have it running by now.
-      if (!(await exists(executable))) {
-        await rm(folder, { recursive: true, force: true });
+      await rename(unfinished, folder).catch(async (failure: unknown) => {
+        // Whoever was faster may have it running by now.
+        if (await exists(executable)) return;
+        if (!(await exists(folder))) throw failure;
+        await rm(folder, { recursive: true });
         await rename(unfinished, folder);
-      }
+      });
     } finally {
       await rm(unfinished, { recursive: true, force: true });
     }
