@@ -180,7 +180,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
         await this.#keeper.close();
         return void (await this.#settle());
       }
-      const { chrome } = await this.#keeper.resume(signal);
+      const chrome = await this.#keeper.attach(signal);
       await orAborted(chrome.tabs.close(tab), signal);
       this.#keeper.store();
     });
