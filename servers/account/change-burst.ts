@@ -1,7 +1,7 @@
 import { ANY_PATH, LARGE_BYTES, type OpenChange } from "./change-table.ts";
 
 /** How long changes are kept in memory: all calls of that time share two writes to disk, and wait for one of them. */
-export const BURST_MS = 5_000;
+export const BURST_MS = 1_000;
 /** By how much all changes of a burst together may grow files and trash. */
 const BURST_BYTES = 4 * LARGE_BYTES;
 

@@ -7,6 +7,8 @@ import type { ActionResult, Browser, CallerFiles } from "./session.ts";
 /** What the tools that do something to a page return. */
 export const actionContent = pageContent.extend({ is_new_page: z.boolean(), has_moved: z.boolean() });
 
+const KEPT_NOTE = "A download is kept in files; its link is beside this.";
+
 /** What came of an action, as a text to read: another page from its top, or what changed on the one that stayed. */
 export function actionText(result: z.output<typeof actionContent>): string {
   if (result.is_new_page) return pageText(result, "call browser_snapshot to read the rest");
@@ -33,7 +35,7 @@ export async function act<T extends ActionResult>(
       url,
       ...(status === undefined ? {} : { status }),
       title,
-      notes: [...notes],
+      notes: [...notes, ...kept.filter(({ type }) => type === "link").map(() => KEPT_NOTE)],
       content,
       is_cut: isCut,
       is_new_page: isNewPage,

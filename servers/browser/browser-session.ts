@@ -5,19 +5,19 @@ import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
 import type { Account, CostRow } from "../account/account.ts";
-import { orAborted, within } from "./abort.ts";
-import { ActionCall } from "./action-call.ts";
-import { BrowserTime } from "./browser-time.ts";
-import { KEEP_ALIVE_MS } from "./chrome.ts";
-import { evaluate } from "./evaluation.ts";
-import { fillField } from "./fields.ts";
-import { type Handoff, type HandoffRequest, handOff } from "./handoff.ts";
-import { type Current, Keeper } from "./keeper.ts";
-import { openPage } from "./opening.ts";
-import { click, typeKeys } from "./operation.ts";
-import { type ReadingRequest, readPage } from "./page-reading.ts";
-import { takePdf } from "./pdf.ts";
-import { takeScreenshot } from "./screenshot.ts";
+import { orAborted, within } from "./chrome/abort.ts";
+import { ActionCall } from "./action/action-call.ts";
+import { BrowserTime } from "./chrome/browser-time.ts";
+import { KEEP_ALIVE_MS } from "./chrome/chrome.ts";
+import { evaluate } from "./action/evaluation.ts";
+import { fillField } from "./action/fields.ts";
+import { type Handoff, type HandoffRequest, handOff } from "./chrome/handoff.ts";
+import { type Current, Keeper } from "./chrome/keeper.ts";
+import { openPage } from "./action/opening.ts";
+import { click, typeKeys } from "./action/operation.ts";
+import { type ReadingRequest, readPage } from "./reading/page-reading.ts";
+import { takePdf } from "./reading/pdf.ts";
+import { takeScreenshot } from "./reading/screenshot.ts";
 import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
@@ -36,13 +36,13 @@ import type {
   TypeRequest,
   WaitRequest,
 } from "./session.ts";
-import type { FieldValue } from "./fields.ts";
-import { snapshotOf } from "./snapshot-request.ts";
-import type { StorageState } from "./storage-state.ts";
-import { exportStorage } from "./storage-transfer.ts";
+import type { FieldValue } from "./action/fields.ts";
+import { snapshotOf } from "./snapshot/snapshot-request.ts";
+import type { StorageState } from "./chrome/storage-state.ts";
+import { exportStorage } from "./chrome/storage-transfer.ts";
 import { Turns } from "./turns.ts";
-import { waitFor } from "./waiting.ts";
-import { watched } from "./watched.ts";
+import { waitFor } from "./action/waiting.ts";
+import { watched } from "./chrome/watched.ts";
 
 export interface BrowserSessionBindings {
   /** Absent where there is no Chrome. */

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
 import { browserName } from "./page-text.ts";
-import { tidy } from "./snapshot-writer.ts";
+import { tidy } from "./snapshot/snapshot-writer.ts";
 
 export const browserHandoff = defineTool({
   name: "browser_handoff",

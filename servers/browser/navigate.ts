@@ -2,7 +2,7 @@ import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
 import { exchangeFor } from "./exchange.ts";
 import { readStorageFile, writeStorageFile } from "./storage-file.ts";
-import { describeStorage } from "./storage-state.ts";
+import { describeStorage } from "./chrome/storage-state.ts";
 import { browserName, pageContent, pageText } from "./page-text.ts";
 
 export const browserOpen = defineTool({

@@ -1,9 +1,9 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
-import type { FieldValue } from "./fields.ts";
-import type { Handoff, HandoffRequest } from "./handoff.ts";
-import type { ReadingRequest } from "./page-reading.ts";
-import type { PointerAction } from "./pointer.ts";
-import type { StorageState } from "./storage-state.ts";
+import type { FieldValue } from "./action/fields.ts";
+import type { Handoff, HandoffRequest } from "./chrome/handoff.ts";
+import type { ReadingRequest } from "./reading/page-reading.ts";
+import type { PointerAction } from "./action/pointer.ts";
+import type { StorageState } from "./chrome/storage-state.ts";
 
 /** A caller's browsers, each with its own cookies and tabs that stay open between calls. */
 export interface BrowserSessions {

@@ -7,7 +7,7 @@ import {
   formatStorageState,
   parseStorageState,
   storageTooLarge,
-} from "./storage-state.ts";
+} from "./chrome/storage-state.ts";
 
 /** What a browser kept, from the caller's files. Rejects as the file store does, and as the state's parser. */
 export async function readStorageFile({ caller, files }: ToolContext, path: string): Promise<StorageState> {

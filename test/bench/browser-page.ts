@@ -14,6 +14,13 @@ export function answerText(clicks: number): string {
   return `Answer: ${clicks}.`;
 }
 
+/** How long the page itself was busy with the last answer, as it says. */
+export function pageTimeMs(text: string): number {
+  const [, took] = /It took ([\d.]+) ms/.exec(text) ?? [];
+  if (took === undefined) throw new Error(`The page does not say how long it took: ${text}`);
+  return Number(took);
+}
+
 const PLACES = ["Orders", "Customers", "Products", "Invoices", "Reports", "Suppliers", "Settings", "Help"];
 const GOODS = ["Anvil", "Bellows", "Chisel", "Drill", "Engine", "Flask", "Gauge", "Hammer"];
 const TEXTS = ["First name", "Last name", "Company", "Street", "House number", "Postal code", "Town", "Region"];
@@ -79,6 +86,9 @@ ${each(CHOICES, (name) => {
 let [added, asked] = [0, 0];
 const show = (id, text) => { document.getElementById(id).textContent = text; };
 document.getElementById("add").onclick = () => show("count", ${JSON.stringify(countText(0))}.replace("0", ++added));
-document.getElementById("ask").onclick = async () =>
-  show("answer", await (await fetch("/answer?clicks=" + ++asked)).text());
+document.getElementById("ask").onclick = async () => {
+  const startedMs = performance.now();
+  const answer = await (await fetch("/answer?clicks=" + ++asked)).text();
+  show("answer", answer + " It took " + (performance.now() - startedMs).toFixed(1) + " ms.");
+};
 </script></html>`;

@@ -1,7 +1,7 @@
 import type { Page } from "@cloudflare/puppeteer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findOnPage } from "../../servers/browser/find-on-page.ts";
-import { RefBook } from "../../servers/browser/ref-book.ts";
+import { findOnPage } from "../../servers/browser/snapshot/find-on-page.ts";
+import { RefBook } from "../../servers/browser/snapshot/ref-book.ts";
 import { type DrivenChrome, driveChrome } from "./driven-chrome.ts";
 
 let chrome: DrivenChrome;

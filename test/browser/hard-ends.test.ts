@@ -1,17 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
+import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
 import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
-import { type Visitor, visitorOf } from "./visitor.ts";
+import { visitorOf } from "./visitor.ts";
 
 let pages: HardPages;
 let suite: BrowserSuite;
-let person: Person;
-let visitor: Visitor;
 beforeAll(async () => {
   pages = await serveHardPages();
   suite = await startBrowserSuite(pages.hosts);
-  person = suite.person();
-  visitor = visitorOf(person, pages.origin);
 });
 afterAll(async () => {
   await suite[Symbol.asyncDispose]();
@@ -20,22 +16,28 @@ afterAll(async () => {
 
 const NEXT = "We value your privacy";
 
-describe("the next page opens after", () => {
+describe.concurrent("the next page opens after", () => {
   test("redirects without end, which are said to be", async () => {
+    await using person = suite.person();
     expect(await person.call("browser_open", { url: `${pages.origin}/loop` })).toEqual({
       ok: false,
       code: "unavailable",
       message: `${pages.hosts[0]} redirects in a circle; try another URL.`,
     });
-    expect(await visitor.open("/banner")).toContain(NEXT);
+    expect(await visitorOf(person, pages.origin).open("/banner")).toContain(NEXT);
   });
 
   test("a page that leads to itself by script without end", async () => {
-    await person.call("browser_open", { url: `${pages.origin}/loop/script` });
-    expect(await visitor.open("/banner")).toContain(NEXT);
+    await using person = suite.person();
+    expect(await person.read("browser_open", { url: `${pages.origin}/loop/script` })).toContain(
+      "Note: The page is still loading.",
+    );
+    expect(await visitorOf(person, pages.origin).open("/banner")).toContain(NEXT);
   });
 
-  test("a page that has eaten all memory, which is said to have crashed", async () => {
+  test("a page that has eaten all memory, which is said to have crashed", async ({ expect }) => {
+    await using person = suite.person();
+    const visitor = visitorOf(person, pages.origin);
     await visitor.open("/hungry");
     await person.call("browser_click", { ref: await visitor.refOf('button "Eat"') });
     await expect
@@ -45,6 +47,6 @@ describe("the next page opens after", () => {
         code: "unavailable",
         message: "The page crashed; open it, or another one, with browser_open.",
       });
-    expect(await visitor.open("/banner")).toContain(NEXT);
+    expect(await visitorOf(person, pages.origin).open("/banner")).toContain(NEXT);
   });
 });

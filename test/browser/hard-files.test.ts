@@ -47,6 +47,14 @@ describe("a download", () => {
     expect(hashOf(await person.readFile(link?.path ?? ""))).toBe(hashOf(bytes));
   });
 
+  test("of more than 50 MB is left, and said to be, and the next one comes", async () => {
+    await visitor.open("/downloads");
+    const answer = await person.call("browser_click", { ref: await visitor.refOf('link "Huge archive"') });
+    expect(answer).toMatchObject({ ok: true, attachments: [] });
+    expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download of more than 50 MB was left;") });
+    expect(await linksOf("browser_click", { ref: await visitor.refOf('link "Report by header"') })).toHaveLength(1);
+  });
+
   test("with a name that leads elsewhere stays among the caller's files", async () => {
     await visitor.open("/downloads");
     const [link] = await linksOf("browser_click", { ref: await visitor.refOf('link "Bad name"') });

@@ -30,6 +30,11 @@ describe("frames", () => {
     expect(await visitor.click('button "Pay in small"')).toContain("Paid by a small one in preview");
   });
 
+  test("tell the page around them, which takes a moment to show it", async () => {
+    await visitor.open("/echoes");
+    expect(await visitor.click('button "Tell above"')).toContain("Heard from below");
+  });
+
   test("that go away take their refs along, and the next ones have new ones", async () => {
     await visitor.open("/frames-again");
     const old = await visitor.refOf('button "Send"');

@@ -96,6 +96,18 @@ describe("a button", () => {
     expect(await visitor.click('button "At the very end"')).toContain("Pressed the last one");
   });
 
+  test("does not move any more when the key that scrolls to it has been pressed", async () => {
+    await visitor.open("/scroll");
+    const scrolled: string[] = [];
+    for (const key of ["End", "Home", "PageDown"]) {
+      await person.read("browser_type", { press: key });
+      const first = await person.read("browser_evaluate", { script: "scrollY" });
+      expect(await person.read("browser_evaluate", { script: "scrollY" })).toBe(first);
+      scrolled.push(first);
+    }
+    expect(new Set(scrolled).size).toBe(3);
+  });
+
   test("far down the page is clicked by its place on a picture of the whole page", async () => {
     await visitor.open("/scroll");
     const place = await person.read("browser_evaluate", {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PageLog } from "../../servers/browser/page-log.ts";
+import { PageLog } from "../../servers/browser/reading/page-log.ts";
 import { type DrivenChrome, driveChrome } from "./driven-chrome.ts";
 import { type Site, redirectTo, serveSite } from "./pages.ts";
 

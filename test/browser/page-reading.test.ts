@@ -1,9 +1,9 @@
 import type { Frame, Page } from "@cloudflare/puppeteer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PageLog } from "../../servers/browser/page-log.ts";
-import { type ReadingRequest, readPage } from "../../servers/browser/page-reading.ts";
-import { documentIdOf, handleOf } from "../../servers/browser/puppeteer-internals.ts";
-import { RefBook } from "../../servers/browser/ref-book.ts";
+import { PageLog } from "../../servers/browser/reading/page-log.ts";
+import { type ReadingRequest, readPage } from "../../servers/browser/reading/page-reading.ts";
+import { documentIdOf, handleOf } from "../../servers/browser/chrome/puppeteer-internals.ts";
+import { RefBook } from "../../servers/browser/snapshot/ref-book.ts";
 import { type DrivenChrome, driveChrome } from "./driven-chrome.ts";
 import { type Site, serveSite } from "./pages.ts";
 

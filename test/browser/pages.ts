@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 
 /** A site of hard pages on a free loopback port. */
 export interface Site extends AsyncDisposable {
@@ -14,8 +15,12 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 /** By path; `/some/*` stands for all in that folder. HTML, or what answers. */
 export type Pages = Readonly<Record<string, string | Answer>>;
 
-/** Serves `pages` under that name for loopback. */
-export async function serveSite(name: "127.0.0.1" | "localhost", pages: Pages): Promise<Site> {
+/** Serves `pages` under that name for loopback, and WebSockets where there is something to answer them. */
+export async function serveSite(
+  name: "127.0.0.1" | "localhost",
+  pages: Pages,
+  onUpgrade?: (request: IncomingMessage, socket: Duplex) => void,
+): Promise<Site> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const path = (request.url ?? "").split("?")[0] ?? "";
@@ -29,6 +34,7 @@ export async function serveSite(name: "127.0.0.1" | "localhost", pages: Pages): 
       void Promise.try(page, request, response).catch(() => response.destroy());
     }
   });
+  if (onUpgrade !== undefined) server.on("upgrade", onUpgrade);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CUT_LINE, describeChanges } from "../../servers/browser/changes.ts";
+import { CUT_LINE, describeChanges } from "../../servers/browser/snapshot/changes.ts";
 
 const MAX_CHARS = 1_000;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatRef, parseRef } from "../../servers/browser/ref.ts";
+import { formatRef, parseRef } from "../../servers/browser/snapshot/ref.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 
 describe("a ref", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { describeStorage, formatStorageState, parseStorageState } from "../../servers/browser/storage-state.ts";
+import { describeStorage, formatStorageState, parseStorageState } from "../../servers/browser/chrome/storage-state.ts";
 
 const COOKIE = { name: "session", value: "secret", domain: "example.com" };
 

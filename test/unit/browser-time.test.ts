@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { CostRow } from "../../servers/account/account.ts";
 import { browserNanoUsd } from "../../servers/account/prices.ts";
-import { BrowserTime } from "../../servers/browser/browser-time.ts";
+import { BrowserTime } from "../../servers/browser/chrome/browser-time.ts";
 
 type Storage = ConstructorParameters<typeof BrowserTime>[0];
 

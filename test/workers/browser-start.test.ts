@@ -2,8 +2,8 @@ import type { BrowserWorker } from "@cloudflare/puppeteer";
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { acquireChrome } from "../../servers/browser/chrome.ts";
-import { Keeper } from "../../servers/browser/keeper.ts";
+import { acquireChrome } from "../../servers/browser/chrome/chrome.ts";
+import { Keeper } from "../../servers/browser/chrome/keeper.ts";
 
 const NO_LIMIT = { maxConcurrentSessions: 6, activeSessions: [] };
 const TODAY_IS_OVER = "Unable to create new browser: code: 429: message: Browser time limit exceeded for today";

@@ -1,9 +1,10 @@
+import type { ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { type Pages, redirectTo, script } from "../pages.ts";
+import { type Pages, redirectTo, script, silence } from "../pages.ts";
 import { pdfOf } from "./pdf.ts";
 
 const CITIES = ["Bergen", "Berlin", "Bern", "Lyon"];
-const POSTS = 100;
+const POSTS = 60;
 const POSTS_AT_ONCE = 10;
 const ANSWER_DELAY_MS = 400;
 const HEAVY_CHARS = 1_000_000;
@@ -21,6 +22,7 @@ export function answerPages(tell: (name: string, news: unknown) => void): Pages 
       setTimeout(() => response.end(JSON.stringify({ titles, isLast: after + POSTS_AT_ONCE >= POSTS })), 150);
     },
     "/patience/answer": (_request, response) => setTimeout(() => response.end("Hello from afar"), ANSWER_DELAY_MS),
+    "/patience/never": silence,
     "/restless/ping": (_request, response) => response.end("pong"),
     "/restless/events": (_request, response) =>
       response.writeHead(200, { "Content-Type": "text/event-stream" }).write("data: hello\n\n"),
@@ -45,7 +47,25 @@ export function answerPages(tell: (name: string, news: unknown) => void): Pages 
       );
     },
     "/strict.js": script(`ask.onclick = () => setTimeout(() => { said.textContent = "Asked in all strictness" }, 300)`),
+    ...echoPages(),
     "/heavy": `<title>Heavy</title><button onclick="said.textContent = 'Pressed ' + weight.length">Weigh</button>
       <p id="said">Not weighed</p><script>const weight = "${"x".repeat(HEAVY_CHARS)}"</script>`,
+  };
+}
+
+/** What is said is heard by all that listen, 400 ms later. */
+function echoPages(): Pages {
+  const listeners = new Set<ServerResponse>();
+  return {
+    "/echoes/events": (_request, response) => {
+      listeners.add(response);
+      response.writeHead(200, { "Content-Type": "text/event-stream" }).flushHeaders();
+    },
+    "/echoes/say": (_request, response) => {
+      response.writeHead(204).end();
+      setTimeout(() => {
+        for (const listener of listeners) listener.write("data: Said\n\n");
+      }, ANSWER_DELAY_MS);
+    },
   };
 }

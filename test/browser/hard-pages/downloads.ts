@@ -6,7 +6,7 @@ import type { Pages } from "../pages.ts";
 export const ARCHIVE = new Uint8Array(300_000).map((_, index) => (index * 7919) % 251);
 
 /** Too much for what Chrome reads ahead. */
-export const MOVIE = new Uint8Array(8_000_000).map((_, index) => (index * 104_729) % 253);
+export const MOVIE = new Uint8Array(3_000_000).map((_, index) => (index * 104_729) % 253);
 
 /** Files that arrive in every way that a server knows. */
 export function downloadPages(): Pages {
@@ -31,6 +31,14 @@ export function downloadPages(): Pages {
           "Content-Length": MOVIE.length,
         })
         .end(MOVIE),
+    "/downloads/huge": (_request, response) => {
+      response.writeHead(200, {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": "attachment; filename=huge.bin",
+      });
+      for (let megabyte = 0; megabyte < 52; megabyte += 1) response.write(new Uint8Array(1024 * 1024));
+      response.end();
+    },
     "/downloads/posted": async (request, response) => {
       const form = new URLSearchParams(await text(request));
       attach(response, "invoice.txt", `your ${form.get("what")}\n`, "text/plain");

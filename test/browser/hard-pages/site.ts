@@ -5,6 +5,7 @@ import { type Pages, type Site, serveSite } from "../pages.ts";
 import { accountPages } from "./account.ts";
 import { answerPages } from "./answers.ts";
 import { downloadPages } from "./downloads.ts";
+import { answerSocket } from "./echo-socket.ts";
 import { shopPages } from "./shop.ts";
 import { uploadPages } from "./uploads.ts";
 
@@ -24,7 +25,7 @@ export async function serveHardPages(): Promise<HardPages> {
   const written = await writtenPages((html) =>
     html.replaceAll("NEAR_ORIGIN", sites.near?.origin ?? "").replaceAll("FAR_ORIGIN", sites.far?.origin ?? ""),
   );
-  const near = await serveSite("127.0.0.1", {
+  const pages = {
     ...written,
     ...(await shopPages()),
     ...accountPages(),
@@ -36,7 +37,8 @@ export async function serveHardPages(): Promise<HardPages> {
       told.set(basename(request.url ?? ""), news);
       response.end();
     },
-  });
+  } satisfies Pages;
+  const near = await serveSite("127.0.0.1", pages, answerSocket);
   const far = await serveSite("localhost", written);
   Object.assign(sites, { near, far });
   return {

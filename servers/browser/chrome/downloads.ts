@@ -1,0 +1,258 @@
+import type { CDPEvents, CDPSession, Frame } from "@cloudflare/puppeteer";
+import * as z from "zod";
+import { orAborted, within } from "./abort.ts";
+import { type ResponseHeaders, fileName, isFile, nameIn, typeOf } from "./download-headers.ts";
+import type { Notes } from "./notes.ts";
+import { PAGE_KEY } from "./page-script.ts";
+import { handleOf } from "./puppeteer-internals.ts";
+import type { RemoteFiles } from "../session.ts";
+
+/** What pages may have waiting at once. */
+const MAX_WAITING = 10;
+/** Of responses together, which are held in memory. */
+const MAX_BYTES = 50 * 1024 * 1024;
+/** What is slower lands in files with a later call. */
+const COME_LIMIT_MS = 20_000;
+/** For Chrome to say what it would have called a file. */
+const NAME_LIMIT_MS = 500;
+/** Of a message from Chrome, before it is made base64. */
+const CHUNK_BYTES = 1024 * 1024;
+
+type PausedRequest = CDPEvents["Fetch.requestPaused"];
+
+/** A body that waits to be brought away. */
+interface Waiting {
+  readonly url: string;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly open: () => ReadableStream<Uint8Array>;
+  /** Of what is held in memory. */
+  readonly heldBytes: number;
+  name: string;
+  /** Called when Chrome has given it its name. */
+  readonly onName?: () => void;
+}
+
+/** A stream of CDP's. */
+interface Source {
+  readonly session: CDPSession;
+  readonly handle: string;
+}
+
+/** Finds a frame by its id, in whatever tab it is; nothing where that tab shows no page yet. */
+export type FrameFinder = (frameId: string) => Frame | undefined;
+
+/**
+ * What pages have Chrome download. Chrome's own disk is elsewhere: each body is taken out of its response, and waits
+ * until a call brings it to the caller's files.
+ */
+export class Downloads {
+  readonly #control: CDPSession;
+  readonly #notes: Notes;
+  readonly #findFrame: FrameFinder;
+  readonly #waiting = new Set<Waiting>();
+  #heldBytes = 0;
+  /** Whether what is coming has been waited for. */
+  #isLate = false;
+  /** Bodies on their way out of their responses. */
+  readonly #coming = new Set<Promise<void>>();
+  /** Requests of links that say `download`, by their ids. */
+  readonly #asked = new Map<string, PromiseWithResolvers<void>>();
+
+  private constructor(control: CDPSession, notes: Notes, findFrame: FrameFinder) {
+    this.#control = control;
+    this.#notes = notes;
+    this.#findFrame = findFrame;
+  }
+
+  /** `control` is a session of the browser target. From here on Chrome itself keeps no file. */
+  static async watch(control: CDPSession, notes: Notes, findFrame: FrameFinder): Promise<Downloads> {
+    const downloads = new Downloads(control, notes, findFrame);
+    control.on("Browser.downloadWillBegin", (event) => downloads.#onBegin(event));
+    await control.send("Browser.setDownloadBehavior", { behavior: "deny", eventsEnabled: true });
+    return downloads;
+  }
+
+  /** Hears of each request for a document. One that belongs to no navigation of its page is what `download` asks for. */
+  readonly onRequest = ({ requestId, networkId, frameId }: PausedRequest): void => {
+    if (networkId !== undefined || this.#findFrame(frameId) === undefined) return;
+    const asked = Promise.withResolvers<void>();
+    this.#asked.set(requestId, asked);
+    this.#follow(asked.promise);
+  };
+
+  /** Takes the response to such a request where it is a file, and says whether it does. */
+  readonly onResponse = ({
+    requestId,
+    request,
+    responseStatusCode: status = 0,
+    responseHeaders: headers = [],
+  }: PausedRequest): boolean => {
+    const asked = this.#asked.get(requestId);
+    const isTaken = isFile(status, headers, asked !== undefined);
+    if (isTaken) this.#follow(this.#take(requestId, request.url, status, headers));
+    // A redirect is asked for under the same id.
+    this.#asked.delete(requestId);
+    asked?.resolve();
+    return isTaken;
+  };
+
+  /** Whether there is one to wait for. */
+  get isComing(): boolean {
+    return this.#coming.size > 0 && !this.#isLate;
+  }
+
+  /** Whether a file has come, or is coming, that no call has brought away yet. */
+  get hasAny(): boolean {
+    return this.#waiting.size > 0 || this.#coming.size > 0;
+  }
+
+  /** Resolves when everything that was asked for has come. */
+  async come(): Promise<true> {
+    while (this.#coming.size > 0) await Promise.all(this.#coming);
+    return true;
+  }
+
+  /** Brings what has come to the caller's files. What is too large is left, with a note. */
+  async deliver(files: RemoteFiles, signal: AbortSignal): Promise<void> {
+    const limitMs = this.#isLate ? 0 : COME_LIMIT_MS;
+    this.#isLate = (await orAborted(within(this.come(), limitMs), signal)) === undefined;
+    if (this.#isLate) this.#notes.add("A download is still coming; a later call brings it to files.");
+    for (const one of [...this.#waiting]) {
+      this.#waiting.delete(one);
+      this.#heldBytes -= one.heldBytes;
+      const { name, mimeType, url, sizeBytes } = one;
+      await orAborted(files.keep({ name, mimeType, url, sizeBytes, body: one.open() }), signal);
+    }
+  }
+
+  async #take(requestId: string, url: string, status: number, headers: ResponseHeaders): Promise<void> {
+    const { stream: handle } = await this.#control.send("Fetch.takeResponseBodyAsStream", { requestId });
+    const named = Promise.withResolvers<void>();
+    try {
+      const body = await this.#hold({ session: this.#control, handle });
+      if (body === undefined) {
+        this.#notes.add(
+          `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`,
+        );
+        return;
+      }
+      const sizeBytes = body.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      this.#add({
+        url,
+        name: nameIn(url),
+        mimeType: typeOf(headers),
+        sizeBytes,
+        heldBytes: sizeBytes,
+        open: () => streamOf(body.values()),
+        onName: named.resolve,
+      });
+    } finally {
+      // With its answer the response ends, whether or not all of it has come. Chrome goes on as after any download, and
+      // says what it would have called the file.
+      await this.#control.send("Fetch.fulfillRequest", {
+        requestId,
+        responseCode: status,
+        responseHeaders: headers.filter(({ name }) => !/^content-(length|encoding)$/i.test(name)),
+        body: "",
+      });
+    }
+    await within(named.promise, NAME_LIMIT_MS);
+  }
+
+  /** The whole body, in memory; nothing where there is no room for it. */
+  async #hold(source: Source): Promise<readonly Uint8Array[] | undefined> {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of readAll(source)) {
+      chunks.push(chunk);
+      this.#heldBytes += chunk.byteLength;
+      if (this.#heldBytes <= MAX_BYTES) continue;
+      this.#heldBytes -= chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      return undefined;
+    }
+    return chunks;
+  }
+
+  #onBegin({ url, suggestedFilename, frameId }: CDPEvents["Browser.downloadWillBegin"]): void {
+    const known = [...this.#waiting].find((one) => one.url === url);
+    if (known !== undefined) {
+      known.name = fileName(suggestedFilename);
+      known.onName?.();
+    } else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
+  }
+
+  /** What the page has made itself never was a response. */
+  async #takeFromPage(url: string, name: string, frameId: string): Promise<void> {
+    const frame = this.#findFrame(frameId);
+    if (frame === undefined) throw new Error("The frame that downloads is not known.");
+    const { session } = handleOf(frame);
+    const { result } = await session.send("Runtime.evaluate", {
+      expression: `window[${PAGE_KEY}].blob(${JSON.stringify(url)})`,
+      awaitPromise: true,
+    });
+    if (result.objectId === undefined) throw new Error("The page keeps no such blob.");
+    const [{ uuid }, { result: about }] = await Promise.all([
+      session.send("IO.resolveBlob", { objectId: result.objectId }),
+      session.send("Runtime.callFunctionOn", {
+        objectId: result.objectId,
+        functionDeclaration: "function () { return [this.size, this.type]; }",
+        returnByValue: true,
+      }),
+    ]);
+    const [sizeBytes, type] = aboutSchema.parse(about.value);
+    const mimeType = typeOf([{ name: "content-type", value: type }]);
+    const source = { session, handle: `blob:${uuid}` };
+    this.#add({
+      url: url.slice(0, MAX_URL_CHARS),
+      name,
+      mimeType,
+      sizeBytes,
+      heldBytes: 0,
+      open: () => streamOf(readAll(source)),
+    });
+  }
+
+  #add(one: Waiting): void {
+    if (this.#waiting.size < MAX_WAITING) {
+      this.#waiting.add(one);
+      return;
+    }
+    this.#notes.add(`A page may have ${MAX_WAITING} downloads waiting; another one was left.`);
+    this.#heldBytes -= one.heldBytes;
+  }
+
+  #follow(work: Promise<void>): void {
+    const coming = work.catch(() => this.#notes.add("A download was lost; try again."));
+    this.#coming.add(coming);
+    void coming.finally(() => this.#coming.delete(coming));
+  }
+}
+
+const MAX_URL_CHARS = 200;
+const aboutSchema = z.tuple([z.number(), z.string()]);
+
+function streamOf(
+  chunks: Iterator<Uint8Array, undefined> | AsyncIterator<Uint8Array, undefined>,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    type: "bytes",
+    pull: async (controller) => {
+      const { done, value } = await chunks.next();
+      if (done === true) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+}
+
+async function* readAll({ session, handle }: Source): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
+  try {
+    for (;;) {
+      const { data, base64Encoded, eof } = await session.send("IO.read", { handle, size: CHUNK_BYTES });
+      const bytes = base64Encoded === true ? Uint8Array.fromBase64(data) : new TextEncoder().encode(data);
+      if (bytes.byteLength > 0) yield new Uint8Array(bytes);
+      if (eof) return undefined;
+    }
+  } finally {
+    session.send("IO.close", { handle }).catch(() => undefined);
+  }
+}
