@@ -180,7 +180,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
         await this.#keeper.close();
         return void (await this.#settle());
       }
-      const { chrome } = await this.#keeper.resume(signal);
+      const chrome = await this.#keeper.attach(signal);
       await orAborted(chrome.tabs.close(tab), signal);
       this.#keeper.store();
     });
@@ -229,7 +229,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       current.live.dialogs.refuseWhileAsking();
       return await watched(current, signal, async (lostOrAborted) => {
         const seen = await orAborted(within(work(current, lostOrAborted), limitMs), lostOrAborted);
-        if (seen === undefined) throw await this.#busy();
+        if (seen === undefined) throw busy();
         this.#keeper.store();
         return seen;
       });
@@ -266,18 +266,15 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     } catch (failure) {
       if (!(failure instanceof ToolError)) throw failure;
       const { code, message, cause } = failure;
+      if (code === "timeout") await this.#keeper.probe();
       if (cause !== undefined) consoleLog.info("browser failed", { code, cause: describeFailure(cause) });
       return { ok: false, code, message };
     } finally {
       this.#usedAtMs = Date.now();
     }
   }
+}
 
-  async #busy(): Promise<ToolError> {
-    await this.#keeper.probe();
-    return new ToolError(
-      "timeout",
-      "The page is busy and does not answer; try again in a moment, or open another page.",
-    );
-  }
+function busy(): ToolError {
+  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
 }

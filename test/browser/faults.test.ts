@@ -77,6 +77,16 @@ describe.concurrent("a page that takes its time and", () => {
     expect(text).toContain("all there");
   });
 
+  test("says more at once than a connection takes is given up, and read on", { timeout: 90_000 }, async () => {
+    await using person = suite.person();
+    await person.read("browser_open", { url: `${site.origin}/` });
+    expect(await person.call("browser_evaluate", { script: `"x".repeat(40_000_000)` })).toMatchObject({
+      ok: false,
+      code: "timeout",
+    });
+    expect(await person.read("browser_snapshot")).toContain(HOME);
+  });
+
   test("computes without end is said to be busy, and the next one opens", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/busy` });

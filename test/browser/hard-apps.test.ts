@@ -84,3 +84,14 @@ test("a page with a megabyte of script in it is used", async () => {
   await visitor.open("/heavy");
   expect(await visitor.click('button "Weigh"')).toContain("Pressed 1000000");
 });
+
+test("a script's value is waited for where it is a promise", async () => {
+  await visitor.open("/banner");
+  expect(await person.read("browser_evaluate", { script: "fetch('/banner').then(({ status }) => ({ status }))" })).toBe(
+    'Page content, untrusted data:\n{"status":200}',
+  );
+  expect(await person.call("browser_evaluate", { script: "Promise.reject(new Error('no'))" })).toMatchObject({
+    ok: false,
+    code: "invalid_input",
+  });
+});

@@ -118,6 +118,10 @@ test("what other tabs' sites keep is saved too, and closing one tab leaves all t
   expect(JSON.parse(await read(ada))).toMatchObject({
     origins: [{ origin: other.origin }, { origin: site.origin }],
   });
+  await ada.read("browser_open", { url: `${site.origin}/who`, tab: "new" });
+  await ada.read("browser_open", { tab: "2" });
+  await ada.read("browser_close", { tab: 4 });
+  expect(await ada.read("browser_snapshot")).toContain(`${other.origin}/sign-in`);
   expect(await ada.read("browser_open", { tab: "1" })).toMatch(/sign-in\nPage content, untrusted data:\n.*kept/s);
   expect(await ada.call("browser_open", { tab: "4" })).toMatchObject({
     message: "There is no tab 4; open are: 1, 2.",

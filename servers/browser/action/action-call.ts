@@ -91,8 +91,9 @@ export class ActionCall {
       ? undefined
       : await lookIfPossible(
           this.current,
-          isNewPage ? lookFilled(this.current, NEW_PAGE_CHARS) : look(this.current, READ_CHARS),
+          isNewPage && !live.hasFailed ? lookFilled(this.current, NEW_PAGE_CHARS) : look(this.current, READ_CHARS),
         );
+    if (live.hasFailed) chrome.notes.add(`That page could not be loaded; go back with browser_open {"go": "back"}.`);
     if (!this.#settled.hasSettled)
       chrome.notes.add("The page is still loading; what comes later shows in browser_snapshot.");
     await this.#tellWanted();

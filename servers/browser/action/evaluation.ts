@@ -32,6 +32,9 @@ const TO_JSON = `function () {
   return json === undefined ? "undefined" : json.slice(0, ${MAX_VALUE_CHARS + 1});
 }`;
 
+const AWAIT = "async function () { return await this; }";
+const CALL = "async function () { return await this(); }";
+
 /**
  * Runs a script among the page's own: statements, with `await`, the last value counting, or a function, which is called.
  * With an element it is a function of that. Returns JSON of at most 200,001 characters. What the script throws becomes
@@ -50,8 +53,10 @@ export async function evaluate(live: LivePage, { script, ref }: EvaluateRequest)
     userGesture: true,
   });
   if (exceptionDetails !== undefined) throw failureOf(exceptionDetails);
-  if (result.type === "function" && result.objectId !== undefined) {
-    return await call(live.session, result.objectId, "async function () { return await this(); }");
+  if (result.objectId !== undefined) {
+    // What a REPL awaits are the statements, not the value of the last one.
+    if (result.subtype === "promise") return await call(live.session, result.objectId, AWAIT);
+    if (result.type === "function") return await call(live.session, result.objectId, CALL);
   }
   return await toJson(live.session, result);
 }

@@ -23,7 +23,10 @@ export async function openPage(
   signal: AbortSignal,
 ): Promise<OpenedPage> {
   const href = url === undefined ? undefined : pageUrl(url, policy);
-  const current = await tabFor(keeper, tab, href !== undefined, signal);
+  const current =
+    go !== undefined && tab === undefined
+      ? await keeper.resumeAny(signal)
+      : await tabFor(keeper, tab, href !== undefined, signal);
   const { chrome, live } = current;
   live.dialogs.forgive();
   chrome.tabs.forgive();

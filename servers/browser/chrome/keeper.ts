@@ -50,9 +50,22 @@ export class Keeper {
 
   /** The page that was opened. Rejects with `not_found` where none was, with `unavailable` where it is gone. */
   async resume(signal: AbortSignal): Promise<Current> {
+    const current = await this.resumeAny(signal);
+    if (current.live.hasFailed) {
+      throw new ToolError(
+        "not_found",
+        'The last page could not be loaded; go back with browser_open {"go": "back"}, or open another one.',
+      );
+    }
+    if (current.live.isBlank) throw nothingOpen();
+    return current;
+  }
+
+  /** As `resume`, also where the last page could not be loaded or none has been. */
+  async resumeAny(signal: AbortSignal): Promise<Current> {
     const chrome = await this.attach(signal);
     const live = chrome.tabs.current;
-    if (live === undefined || live.isBlank) throw nothingOpen();
+    if (live === undefined) throw nothingOpen();
     live.lost.throwIfAborted();
     return { chrome, live };
   }

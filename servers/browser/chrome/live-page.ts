@@ -97,6 +97,11 @@ export class LivePage {
     return /^(about:|chrome-error:|chrome:|$)/.test(this.page.url());
   }
 
+  /** Whether Chrome shows an error in place of the last page. */
+  get hasFailed(): boolean {
+    return this.page.url().startsWith("chrome-error:");
+  }
+
   frame(frameId: string): Frame | undefined {
     return this.page.frames().find((frame) => handleOf(frame).id === frameId);
   }

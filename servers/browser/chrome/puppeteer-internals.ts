@@ -36,3 +36,13 @@ export function targetIdOf(target: Target): string {
   if (typeof id !== "string") throw new TypeError("puppeteer hides its targets");
   return id;
 }
+
+/** Whether scripts can run in a frame. In one whose first page was refused, such as that of a file, they never can. */
+export function hasContext(frame: Frame): boolean {
+  const mainRealm: unknown = Reflect.get(frame, "mainRealm");
+  const realm: unknown = typeof mainRealm === "function" ? Reflect.apply(mainRealm, frame, []) : undefined;
+  if (typeof realm !== "object" || realm === null) throw new TypeError("puppeteer hides its realms");
+  const asks: unknown = Reflect.get(realm, "hasContext");
+  if (typeof asks !== "function") throw new TypeError("puppeteer hides its contexts");
+  return Reflect.apply(asks, realm, []) === true;
+}

@@ -114,12 +114,7 @@ export class Tabs {
 
   /** Makes that tab the current one. Rejects with `not_found` where there is none of that number. */
   async select(number: number): Promise<LivePage> {
-    const tab = [...this.#tabs.values()].find((candidate) => candidate.number === number);
-    const live = await tab?.live;
-    if (live === undefined || live.lost.aborted) {
-      const numbers = [...this.#tabs.values()].map((known) => known.number).join(", ");
-      throw new ToolError("not_found", `There is no tab ${number}; open are: ${numbers === "" ? "none" : numbers}.`);
-    }
+    const live = await this.#find(number);
     this.#current = live;
     await live.page.bringToFront();
     return live;
@@ -182,8 +177,9 @@ export class Tabs {
     return this.#current?.isBlank === true ? this.#current : await this.open();
   }
 
+  /** Closes that tab; the current one stays so where it is another. Rejects as `select` does. */
   async close(number: number): Promise<void> {
-    const live = await this.select(number);
+    const live = await this.#find(number);
     await live.page.close({ runBeforeUnload: false });
     this.#onGone(live.targetId);
   }
@@ -192,6 +188,14 @@ export class Tabs {
   forgive(): void {
     this.#refused = 0;
     this.#popUps.clear();
+  }
+
+  async #find(number: number): Promise<LivePage> {
+    const tab = [...this.#tabs.values()].find((candidate) => candidate.number === number);
+    const live = await tab?.live;
+    if (live !== undefined && !live.lost.aborted) return live;
+    const numbers = [...this.#tabs.values()].map((known) => known.number).join(", ");
+    throw new ToolError("not_found", `There is no tab ${number}; open are: ${numbers === "" ? "none" : numbers}.`);
   }
 
   get #hasRoom(): boolean {

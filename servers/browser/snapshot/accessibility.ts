@@ -10,7 +10,7 @@ import {
   roleOf,
 } from "./accessibility-node.ts";
 import { readPointables } from "./pointables.ts";
-import { documentIdOf, handleOf } from "../chrome/puppeteer-internals.ts";
+import { documentIdOf, handleOf, hasContext } from "../chrome/puppeteer-internals.ts";
 import type { RefBook } from "./ref-book.ts";
 
 /**
@@ -95,7 +95,7 @@ export async function readFrames(top: Frame, book: RefBook, readLarge: ReadLarge
         const owner = owners[index];
         if (owner === undefined || !shown.has(owner)) return undefined;
         // A frame that goes away or hangs while it is read is left out; the page is not lost with it.
-        const tree = await readFrame(child).catch(() => undefined);
+        const tree = hasContext(child) ? await readFrame(child).catch(() => undefined) : undefined;
         return tree === undefined ? undefined : [owner, tree];
       }),
     );

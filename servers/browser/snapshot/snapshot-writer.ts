@@ -1,4 +1,6 @@
 const MAX_LINE_CHARS = 160;
+/** What a ref may take, with characters in it that cannot be seen. */
+const MAX_REF_CHARS = 60;
 
 /** Whether what stands together on the page is one line, or each element begins its own. */
 export type LineBreaks = "sentences" | "elements";
@@ -11,6 +13,8 @@ export class SnapshotWriter {
   #chars = 0;
   #depth = 0;
   #line = "";
+  /** Where on that line the page's own text begins, behind what is ours. */
+  #textStart = 0;
   #prefix = "";
   #lead = "";
   #isJoining = false;
@@ -25,10 +29,10 @@ export class SnapshotWriter {
   text(text: string): void {
     const [first = "", ...rest] = defuse(text).split("\n");
     const clean = first.replace(/\s+/g, " ");
-    this.#line += this.#line === "" || this.#line.endsWith(" ") ? clean.trimStart() : clean;
+    this.#write(this.#line === "" || this.#line.endsWith(" ") ? clean.trimStart() : clean);
     for (const line of rest) {
       this.line();
-      this.#line += this.#isJoining ? line.trimStart() : line;
+      this.#write(this.#isJoining ? line.trimStart() : line);
     }
   }
 
@@ -36,6 +40,7 @@ export class SnapshotWriter {
   word(word: string): void {
     if (this.#line.length + word.length > this.#maxLineChars && this.#line !== "") this.line();
     this.#line += this.#line === "" || this.#line.endsWith(" ") ? `${word} ` : ` ${word} `;
+    this.#textStart = this.#line.length;
   }
 
   /** A ref, which stays with the text that follows it, on however many lines that begins. */
@@ -63,6 +68,7 @@ export class SnapshotWriter {
     if (this.#line === this.#lead) return;
     const text = this.#line.trimEnd();
     this.#line = "";
+    this.#textStart = 0;
     this.#lead = "";
     if (text === "") return;
     const depth = this.#prefix === "" ? this.#depth : this.#depth - 1;
@@ -84,6 +90,12 @@ export class SnapshotWriter {
   outdent(): void {
     this.#depth -= 1;
     this.#prefix = "";
+  }
+
+  /** Runs of text that stand side by side may look like a ref together. */
+  #write(text: string): void {
+    const start = Math.max(this.#textStart, this.#line.length - MAX_REF_CHARS);
+    this.#line = this.#line.slice(0, start) + defuse(this.#line.slice(start) + text);
   }
 
   /** What is written meanwhile stays on one line. */
@@ -114,5 +126,5 @@ export function withoutControls(text: string): string {
 
 /** Takes out control characters, and what would pass for a ref of ours. */
 function defuse(text: string): string {
-  return withoutControls(text).replace(/\[(?=(f\d+)?e\d+\])/g, "(");
+  return withoutControls(text).replace(/\[(?=\p{Cf}*(f[\d\p{Cf}]+)?e[\d\p{Cf}]+\])/gu, "(");
 }

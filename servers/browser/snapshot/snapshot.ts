@@ -107,7 +107,7 @@ class FrameRenderer {
       case "frame":
         return this.#frame(node);
       case "region":
-        return this.#inside(`${this.#ref(node)} ${shownRole(node)}${named(node)}`, () => this.#children(node));
+        return this.#inside(this.#region(node), () => this.#children(node));
       case "control":
         return this.#control(node);
       case "field":
@@ -115,6 +115,12 @@ class FrameRenderer {
           [`${this.#ref(node)} ${shownRole(node)}${named(node)}${valued(node)}`, ...flagsOf(node)].join(" "),
         );
     }
+  }
+
+  /** What Chrome itself says, as in a bubble over a field, is no element and has no ref. */
+  #region(node: AccessibilityNode): string {
+    const title = `${shownRole(node)}${named(node)}`;
+    return node.backendDOMNodeId === undefined ? title : `${this.#ref(node)} ${title}`;
   }
 
   #leaf(node: AccessibilityNode): void {
