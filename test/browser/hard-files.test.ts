@@ -55,6 +55,29 @@ describe("a download", () => {
     expect(await linksOf("browser_click", { ref: await visitor.refOf('link "Report by header"') })).toHaveLength(1);
   });
 
+  test("that says to be too large is left at once", async () => {
+    const text = await person.read("browser_open", { url: `${pages.origin}/downloads/too-large` });
+    expect(text).toContain("Note: A download of more than 50 MB was left; fetch it in the sandbox instead.");
+  });
+
+  test("that breaks off is not kept, and said to be lost", async () => {
+    await visitor.open("/downloads");
+    const answer = await person.call("browser_click", { ref: await visitor.refOf('link "Archive that breaks off"') });
+    expect(answer).toMatchObject({ ok: true, attachments: [] });
+    expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download was lost; try again.") });
+  });
+
+  test("that never ends holds up no other", async () => {
+    await using another = suite.person();
+    const other = visitorOf(another, pages.origin);
+    await other.open("/downloads");
+    const late = "Note: A download is still coming; a later call brings it to files.";
+    expect(await other.click('link "Archive without end"')).toBe(`${late}\nNothing changed on the page.`);
+    const next = await another.call("browser_click", { ref: await other.refOf('link "Report by header"') });
+    expect(next).toMatchObject({ ok: true, attachments: [{ path: expect.stringMatching("-report.csv$") }] });
+    expect(next).not.toMatchObject({ text: expect.stringContaining(late) });
+  });
+
   test("with a name that leads elsewhere stays among the caller's files", async () => {
     await visitor.open("/downloads");
     const [link] = await linksOf("browser_click", { ref: await visitor.refOf('link "Bad name"') });

@@ -58,6 +58,8 @@ async function settle(
   const endsAtMs = Date.now() + SETTLE_LIMIT_MS;
   const unlessAsked = async (work: Promise<unknown>): Promise<void> =>
     void (await orAborted(Promise.race([work, live.dialogs.asked()]), signal));
+  /** Of that its own note tells. */
+  let isDownloadingAlone = false;
   for (;;) {
     if (live.dialogs.isAsking) return true;
     if (watch.hasBegun) {
@@ -66,10 +68,11 @@ async function settle(
       continue;
     }
     const leftMs = endsAtMs - Date.now();
-    if (leftMs <= 0) return false;
+    if (leftMs <= 0) return isDownloadingAlone;
     await unlessAsked(Promise.race([timersIdle(frames, leftMs), watch.begun()]));
     if (watch.hasBegun || live.dialogs.isAsking) continue;
     if (live.habits.isIdle && !chrome.downloads.isComing) return true;
+    isDownloadingAlone = live.habits.isIdle && Date.now() < endsAtMs;
     const ended = Promise.all([live.habits.idle(), chrome.downloads.come()]);
     await unlessAsked(Promise.race([within(ended, leftMs), watch.begun()]));
   }

@@ -20,6 +20,12 @@ export function headerOf(headers: ResponseHeaders, wanted: string): string | und
   return headers.find(({ name }) => name.toLowerCase() === wanted)?.value;
 }
 
+/** How long the body is, where the headers say so; one that is packed has another length when it arrives. */
+export function lengthOf(headers: ResponseHeaders): number | undefined {
+  const length = headerOf(headers, "content-length");
+  return length === undefined || headerOf(headers, "content-encoding") !== undefined ? undefined : Number(length);
+}
+
 export function typeOf(headers: ResponseHeaders): string {
   const type = (headerOf(headers, "content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   return /^[\w.+-]+\/[\w.+-]+$/.test(type) ? type : "application/octet-stream";

@@ -1,7 +1,7 @@
 import type { CDPEvents, CDPSession, Frame } from "@cloudflare/puppeteer";
 import * as z from "zod";
 import { orAborted, within } from "./abort.ts";
-import { type ResponseHeaders, fileName, isFile, nameIn, typeOf } from "./download-headers.ts";
+import { type ResponseHeaders, fileName, isFile, lengthOf, nameIn, typeOf } from "./download-headers.ts";
 import type { Notes } from "./notes.ts";
 import { PAGE_KEY } from "./page-script.ts";
 import { handleOf } from "./puppeteer-internals.ts";
@@ -13,8 +13,8 @@ const MAX_WAITING = 10;
 const MAX_BYTES = 50 * 1024 * 1024;
 /** What is slower lands in files with a later call. */
 const COME_LIMIT_MS = 20_000;
-/** For Chrome to say what it would have called a file. */
-const NAME_LIMIT_MS = 500;
+/** For Chrome to say what it would call a file. */
+const NAME_LIMIT_MS = 1_000;
 /** Of a message from Chrome, before it is made base64. */
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -28,9 +28,7 @@ interface Waiting {
   readonly open: () => ReadableStream<Uint8Array>;
   /** Of what is held in memory. */
   readonly heldBytes: number;
-  name: string;
-  /** Called when Chrome has given it its name. */
-  readonly onName?: () => void;
+  readonly name: string;
 }
 
 /** A stream of CDP's. */
@@ -52,10 +50,12 @@ export class Downloads {
   readonly #findFrame: FrameFinder;
   readonly #waiting = new Set<Waiting>();
   #heldBytes = 0;
-  /** Whether what is coming has been waited for. */
-  #isLate = false;
+  /** Those that Chrome has not named yet. */
+  readonly #unnamed = new Set<{ readonly url: string; readonly name: (name: string) => void }>();
   /** Bodies on their way out of their responses. */
   readonly #coming = new Set<Promise<void>>();
+  /** Those that a call has waited for in vain. */
+  readonly #late = new WeakSet<Promise<void>>();
   /** Requests of links that say `download`, by their ids. */
   readonly #asked = new Map<string, PromiseWithResolvers<void>>();
 
@@ -99,7 +99,7 @@ export class Downloads {
 
   /** Whether there is one to wait for. */
   get isComing(): boolean {
-    return this.#coming.size > 0 && !this.#isLate;
+    return this.#awaited.length > 0;
   }
 
   /** Whether a file has come, or is coming, that no call has brought away yet. */
@@ -107,17 +107,18 @@ export class Downloads {
     return this.#waiting.size > 0 || this.#coming.size > 0;
   }
 
-  /** Resolves when everything that was asked for has come. */
+  /** Resolves when everything has come that no call has waited for in vain. */
   async come(): Promise<true> {
-    while (this.#coming.size > 0) await Promise.all(this.#coming);
+    while (this.isComing) await Promise.all(this.#awaited);
     return true;
   }
 
   /** Brings what has come to the caller's files. What is too large is left, with a note. */
   async deliver(files: RemoteFiles, signal: AbortSignal): Promise<void> {
-    const limitMs = this.#isLate ? 0 : COME_LIMIT_MS;
-    this.#isLate = (await orAborted(within(this.come(), limitMs), signal)) === undefined;
-    if (this.#isLate) this.#notes.add("A download is still coming; a later call brings it to files.");
+    if ((await orAborted(within(this.come(), COME_LIMIT_MS), signal)) === undefined) {
+      for (const one of this.#coming) this.#late.add(one);
+      this.#notes.add("A download is still coming; a later call brings it to files.");
+    }
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
       this.#heldBytes -= one.heldBytes;
@@ -126,59 +127,81 @@ export class Downloads {
     }
   }
 
+  get #awaited(): Promise<void>[] {
+    return [...this.#coming].filter((one) => !this.#late.has(one));
+  }
+
   async #take(requestId: string, url: string, status: number, headers: ResponseHeaders): Promise<void> {
-    const { stream: handle } = await this.#control.send("Fetch.takeResponseBodyAsStream", { requestId });
-    const named = Promise.withResolvers<void>();
+    const named = Promise.withResolvers<string>();
+    const unnamed = { url, name: named.resolve };
+    this.#unnamed.add(unnamed);
+    let body: readonly Uint8Array[] | undefined;
     try {
-      const body = await this.#hold({ session: this.#control, handle });
-      if (body === undefined) {
-        this.#notes.add(
-          `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`,
-        );
-        return;
-      }
-      const sizeBytes = body.reduce((sum, { byteLength }) => sum + byteLength, 0);
-      this.#add({
-        url,
-        name: nameIn(url),
-        mimeType: typeOf(headers),
-        sizeBytes,
-        heldBytes: sizeBytes,
-        open: () => streamOf(body.values()),
-        onName: named.resolve,
-      });
-    } finally {
-      // With its answer the response ends, whether or not all of it has come. Chrome goes on as after any download, and
-      // says what it would have called the file.
-      await this.#control.send("Fetch.fulfillRequest", {
-        requestId,
-        responseCode: status,
-        responseHeaders: headers.filter(({ name }) => !/^content-(length|encoding)$/i.test(name)),
-        body: "",
-      });
+      body = this.#hasRoomFor(headers) ? await this.#hold(requestId) : undefined;
+      await this.#end(requestId, status, headers);
+      // Chrome hands over what was broken off as if it were whole.
+      if (body !== undefined && sizeOf(body) < (lengthOf(headers) ?? 0)) throw new Error("The body was broken off.");
+    } catch (failure) {
+      this.#heldBytes -= sizeOf(body);
+      this.#unnamed.delete(unnamed);
+      throw failure;
     }
-    await within(named.promise, NAME_LIMIT_MS);
+    const name = await within(named.promise, NAME_LIMIT_MS);
+    this.#unnamed.delete(unnamed);
+    if (body === undefined) {
+      this.#notes.add(
+        `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`,
+      );
+      return;
+    }
+    const chunks = body;
+    const sizeBytes = sizeOf(chunks);
+    this.#add({
+      url,
+      name: name ?? nameIn(url),
+      mimeType: typeOf(headers),
+      sizeBytes,
+      heldBytes: sizeBytes,
+      open: () => streamOf(chunks.values()),
+    });
+  }
+
+  /**
+   * With its answer the response ends, whether or not all of it has come. Chrome goes on as after any download, and says
+   * what it would have called the file. Rejects where the request was given up, and the body broken off with it.
+   */
+  async #end(requestId: string, status: number, headers: ResponseHeaders): Promise<void> {
+    await this.#control.send("Fetch.fulfillRequest", {
+      requestId,
+      responseCode: status,
+      responseHeaders: headers.filter(({ name }) => !/^content-(length|encoding)$/i.test(name)),
+      body: "",
+    });
+  }
+
+  /** As far as its headers say. */
+  #hasRoomFor(headers: ResponseHeaders): boolean {
+    return this.#heldBytes + (lengthOf(headers) ?? 0) <= MAX_BYTES;
   }
 
   /** The whole body, in memory; nothing where there is no room for it. */
-  async #hold(source: Source): Promise<readonly Uint8Array[] | undefined> {
+  async #hold(requestId: string): Promise<readonly Uint8Array[] | undefined> {
+    const { stream: handle } = await this.#control.send("Fetch.takeResponseBodyAsStream", { requestId });
     const chunks: Uint8Array<ArrayBuffer>[] = [];
-    for await (const chunk of readAll(source)) {
+    for await (const chunk of readAll({ session: this.#control, handle })) {
       chunks.push(chunk);
       this.#heldBytes += chunk.byteLength;
       if (this.#heldBytes <= MAX_BYTES) continue;
-      this.#heldBytes -= chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      this.#heldBytes -= sizeOf(chunks);
       return undefined;
     }
     return chunks;
   }
 
   #onBegin({ url, suggestedFilename, frameId }: CDPEvents["Browser.downloadWillBegin"]): void {
-    const known = [...this.#waiting].find((one) => one.url === url);
-    if (known !== undefined) {
-      known.name = fileName(suggestedFilename);
-      known.onName?.();
-    } else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
+    const known = [...this.#unnamed].find((one) => one.url === url);
+    if (known !== undefined) known.name(fileName(suggestedFilename));
+    else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
   }
 
   /** What the page has made itself never was a response. */
@@ -230,6 +253,10 @@ export class Downloads {
 
 const MAX_URL_CHARS = 200;
 const aboutSchema = z.tuple([z.number(), z.string()]);
+
+function sizeOf(chunks: readonly Uint8Array[] = []): number {
+  return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
 
 function streamOf(
   chunks: Iterator<Uint8Array, undefined> | AsyncIterator<Uint8Array, undefined>,

@@ -39,6 +39,16 @@ export function downloadPages(): Pages {
       for (let megabyte = 0; megabyte < 52; megabyte += 1) response.write(new Uint8Array(1024 * 1024));
       response.end();
     },
+    "/downloads/endless": (_request, response) => {
+      response.writeHead(200, { "Content-Type": "application/zip" }).write("it begins");
+    },
+    "/downloads/broken": (_request, response) => {
+      response.writeHead(200, { "Content-Type": "application/zip", "Content-Length": 1_000 }).write("it begins");
+      setTimeout(() => response.destroy(), 300);
+    },
+    "/downloads/too-large": (_request, response) => {
+      response.writeHead(200, { "Content-Type": "application/zip", "Content-Length": 60_000_000 }).write("it begins");
+    },
     "/downloads/posted": async (request, response) => {
       const form = new URLSearchParams(await text(request));
       attach(response, "invoice.txt", `your ${form.get("what")}\n`, "text/plain");
