@@ -1,13 +1,11 @@
 import * as z from "zod";
 import type { Answer, ToolContext } from "../core/tool.ts";
-import { exchangeFor } from "./exchange.ts";
+import { exchangeFor, withKept } from "./exchange.ts";
 import { CONTENT_MARK, pageContent, pageText, shownUrl } from "./page-text.ts";
 import type { ActionResult, Browser, CallerFiles } from "./session.ts";
 
 /** What the tools that do something to a page return. */
 export const actionContent = pageContent.extend({ is_new_page: z.boolean(), has_moved: z.boolean() });
-
-const KEPT_NOTE = "A download is kept in files; its link is beside this.";
 
 /** What came of an action, as a text to read: another page from its top, or what changed on the one that stayed. */
 export function actionText(result: z.output<typeof actionContent>): string {
@@ -35,8 +33,8 @@ export async function act<T extends ActionResult>(
       url,
       ...(status === undefined ? {} : { status }),
       title,
-      notes: [...notes, ...kept.filter(({ type }) => type === "link").map(() => KEPT_NOTE)],
-      content,
+      notes: [...notes],
+      content: withKept(content, kept),
       is_cut: isCut,
       is_new_page: isNewPage,
       has_moved: hasMoved,

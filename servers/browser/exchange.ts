@@ -9,6 +9,14 @@ export interface Exchange {
   readonly kept: Attachment[];
 }
 
+/** The page named the file: what says where it is kept stands among the page's words. */
+export function withKept(content: string, kept: readonly Attachment[]): string {
+  const lines = kept.flatMap((attachment) =>
+    attachment.type === "link" ? [`download, kept as ${attachment.path}`] : [],
+  );
+  return [...lines, content].filter((line) => line !== "").join("\n");
+}
+
 /** Files go to a page where the caller may read them; a download is an artifact, as a picture is. */
 export function exchangeFor(tool: string, { caller, files, artifacts }: ToolContext): Exchange {
   const kept: Attachment[] = [];

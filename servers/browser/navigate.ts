@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { defineTool } from "../core/tool.ts";
-import { exchangeFor } from "./exchange.ts";
+import { exchangeFor, withKept } from "./exchange.ts";
 import { readStorageFile, writeStorageFile } from "./storage-file.ts";
 import { describeStorage } from "./chrome/storage-state.ts";
 import { browserName, pageContent, pageText } from "./page-text.ts";
@@ -45,7 +45,7 @@ export const browserOpen = defineTool({
         ...(opened.status === undefined ? {} : { status: opened.status }),
         title: opened.title,
         notes: [...opened.notes],
-        content: opened.content,
+        content: withKept(opened.content, kept),
         is_cut: opened.isCut,
       },
       attachments: kept,

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
-import { exchangeFor } from "./exchange.ts";
+import { exchangeFor, withKept } from "./exchange.ts";
 import { browserName, pageContent, pageText } from "./page-text.ts";
 
 export const browserRead = defineTool({
@@ -30,7 +30,7 @@ export const browserRead = defineTool({
         ...(read.status === undefined ? {} : { status: read.status }),
         title: read.title,
         notes: [...notes],
-        content: read.content,
+        content: withKept(read.content, kept),
         is_cut: !isLog && read.isCut,
       },
       attachments: kept,

@@ -58,6 +58,7 @@ test("a page is opened by one client and used by another, with files of theirs t
   expect(sent).toContain("Took Numbers, whole");
 
   const kept = await call(first, "browser_click", { ref: refOf(sent, 'link "Receipt"') });
+  expect(kept).toMatch(/untrusted data:\ndownload, kept as artifacts\/\S+receipt\.txt$/m);
   const uri = /files:\/\/\/(artifacts\/\S+receipt\.txt)/.exec(kept)?.[1] ?? "";
   expect(await call(second, "sandbox_exec", { command: `cat files/${uri}` })).toContain("received with thanks");
   expect(await call(first, "browser_snapshot", {})).toContain("Took Numbers");
