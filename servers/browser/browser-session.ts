@@ -50,6 +50,7 @@ export interface BrowserSessionBindings {
   readonly ACCOUNT: DurableObjectNamespace<Account>;
 }
 
+const NAME = "name";
 /** Clients wait for 55 s. */
 const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
@@ -69,6 +70,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const isBilled = settings.SANDBOX_DRIVER === "container";
+    // An alarm may find the object without its name.
+    if (isBilled && state.id.name !== undefined) state.storage.kv.put(NAME, state.id.name);
     this.#time = isBilled
       ? new BrowserTime(state.storage.kv, async (costs) => await this.#keepCosts(costs))
       : undefined;
@@ -111,6 +114,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
         return { ...reading, url: live.page.url(), notes, ...(status === undefined ? {} : { status }) };
       } finally {
         await this.#keeper.close();
+        // Nobody comes back to it.
+        if (await this.#settle()) await this.#empty();
       }
     });
   }
@@ -132,8 +137,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   async fill(callId: string, fields: readonly FieldValue[], files: RemoteFiles): Promise<Outcome<ActionResult>> {
     return await this.#act(callId, files, async (action) => {
-      await action.perform(async ({ live, signal }) => {
-        for (const field of fields) await fillField(live, field, files, signal);
+      await action.perform(async (signal) => {
+        for (const field of fields) await fillField(action.live, field, files, signal);
       });
     });
   }
@@ -151,8 +156,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   async evaluate(callId: string, request: EvaluateRequest, files: RemoteFiles): Promise<Outcome<Evaluated>> {
     let value = "undefined";
     const outcome = await this.#act(callId, files, async (action) => {
-      await action.perform(async ({ live }) => {
-        value = await evaluate(live, request);
+      await action.perform(async () => {
+        value = await evaluate(action.live, request);
       });
     });
     return outcome.ok ? { ok: true, value: { ...outcome.value, value } } : outcome;
@@ -192,7 +197,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   }
 
   override async alarm(): Promise<void> {
-    const unusedMs = Date.now() - this.#usedAtMs;
+    const usedAtMs = Math.max(this.#usedAtMs, await this.#keeper.usedAtMs());
+    const unusedMs = Date.now() - usedAtMs;
     const isUnused = !this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS;
     if (isUnused) await this.#keeper.end();
     const isSettled = await this.#settle();
@@ -200,6 +206,11 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     await this.ctx.storage.setAlarm(
       Date.now() + (isUnused ? KEEP_ALIVE_MS : Math.max(1_000, KEEP_ALIVE_MS - unusedMs)),
     );
+  }
+
+  async #empty(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
   }
 
   /** Puts the time that Chrome has run into the books; whether they could be reached. */
@@ -215,7 +226,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
 
   async #keepCosts(costs: readonly CostRow[]): Promise<void> {
     const { ACCOUNT } = this.env;
-    await ACCOUNT.get(ACCOUNT.idFromName(personOf(this.ctx.id.name ?? ""))).keepCosts(costs);
+    const person = personOf(String(this.ctx.storage.kv.get(NAME)));
+    await ACCOUNT.get(ACCOUNT.idFromName(person)).keepCosts(costs);
   }
 
   /** A call that only looks at the open page. */

@@ -39,8 +39,8 @@ test("a browser is paid for up to now while it runs, and to its end when it has 
   time.begin("abc", 1_000);
   await time.settle(601_000);
   await time.settle(601_000);
-  time.end(661_000);
-  time.end(900_000);
+  time.end("abc", 661_000);
+  time.end("abc", 900_000);
   await time.settle(1_000_000);
   await time.settle(2_000_000);
   expect([...rows.values()]).toEqual([
@@ -54,7 +54,9 @@ test("a browser that another one took the place of has ended by then", async () 
   const time = new BrowserTime(memoryStorage(), keep);
   time.begin("abc", 0);
   time.begin("def", 10_000);
-  time.end(40_000);
+  // It hears late that the first one has ended.
+  time.end("abc", 20_000);
+  time.end("def", 40_000);
   await time.settle(50_000);
   expect([...rows.values()].map(({ callId, nanoUsd }) => [callId, nanoUsd])).toEqual([
     ["browser/abc/0", 250_000],
@@ -88,7 +90,7 @@ test("a browser that ends while the books are written is not lost", async () => 
   const storage = memoryStorage();
   const { rows, keep } = books();
   const time: BrowserTime = new BrowserTime(storage, async (given) => {
-    if (rows.size === 0) time.end(90_000);
+    if (rows.size === 0) time.end("abc", 90_000);
     await keep(given);
   });
   time.begin("abc", 0);
@@ -101,7 +103,7 @@ test("a clock that goes back costs nobody anything", async () => {
   const { rows, keep } = books();
   const time = new BrowserTime(memoryStorage(), keep);
   time.begin("abc", 2_000);
-  time.end(1_000);
+  time.end("abc", 1_000);
   await time.settle(3_000);
   expect(rows.size).toBe(0);
 });

@@ -1,4 +1,5 @@
 import type { Frame } from "@cloudflare/puppeteer";
+import { ToolError } from "../../shared/errors.ts";
 import { type Settled, settleAfter } from "./action.ts";
 import { describeChanges } from "../snapshot/changes.ts";
 import type { Current } from "../chrome/keeper.ts";
@@ -55,19 +56,21 @@ export class ActionCall {
   }
 
   /** Does it, and waits for what it sets off. Rejects with `conflict` while the page asks something. */
-  async perform(work: (action: ActionCall) => Promise<void>, frame?: Frame): Promise<void> {
+  async perform(work: (signal: AbortSignal) => Promise<void>, frame?: Frame): Promise<void> {
     this.live.dialogs.refuseWhileAsking();
-    await this.#settle(frame, async (ready) => {
+    await this.#settle(frame, async (ready, signal) => {
       await ready;
-      await work(this);
+      await work(signal);
     });
   }
 
   /** As `perform`, with what has to be found on the page first, which nothing is done to meanwhile. */
   async performOn<T>(find: () => Promise<T>, work: (found: T) => Promise<void>, frame?: Frame): Promise<void> {
     this.live.dialogs.refuseWhileAsking();
-    await this.#settle(frame, async (ready) => {
+    await this.#settle(frame, async (ready, signal) => {
       const [found] = await Promise.all([find(), ready]);
+      signal.throwIfAborted();
+      await this.#refuseIfLeft();
       await work(found);
     });
   }
@@ -128,7 +131,16 @@ export class ActionCall {
     return { content: describeChanges(this.#before.lines, lines, CHANGES_CHARS), isCut: false };
   }
 
-  async #settle(frame: Frame | undefined, work: (ready: Promise<void>) => Promise<void>): Promise<void> {
+  /** Another page may have come to where something was found. */
+  async #refuseIfLeft(): Promise<void> {
+    if ((await documentIdOf(this.live.page.mainFrame())) === this.#before.documentId) return;
+    throw new ToolError("conflict", "The page gave way to another one meanwhile; look at it with browser_snapshot.");
+  }
+
+  async #settle(
+    frame: Frame | undefined,
+    work: (ready: Promise<void>, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
     this.#settled = await settleAfter(this.current, frame ?? this.live.page.mainFrame(), this.signal, work);
   }
 }

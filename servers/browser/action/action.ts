@@ -1,4 +1,5 @@
 import type { Frame } from "@cloudflare/puppeteer";
+import { ToolError } from "../../shared/errors.ts";
 import { orAborted, within } from "../chrome/abort.ts";
 import type { Current } from "../chrome/keeper.ts";
 import { LoadWatch } from "./load-watch.ts";
@@ -20,30 +21,34 @@ export interface Settled {
  * Does something to a page and waits for what it sets off: another document, the page's own requests, its short
  * timers, the answers of its sockets and workers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
  * wait, since nothing goes on until it is answered. `work` may look at the page at once, and does something to it when
- * `ready` has resolved.
+ * `ready` has resolved; it does nothing more once its signal aborts.
  */
 export async function settleAfter(
   { chrome, live }: Current,
   frame: Frame,
   signal: AbortSignal,
-  work: (ready: Promise<void>) => Promise<void>,
+  work: (ready: Promise<void>, signal: AbortSignal) => Promise<void>,
 ): Promise<Settled> {
   using watch = new LoadWatch(live.session, live.targetId);
   // What happens in a frame often shows in the page around it.
   const frames = [...new Set([live.page.mainFrame(), frame])];
+  // What has not been done when the page asks something, or nobody waits any more, is not done later.
+  const stop = new AbortController();
   live.habits.begin();
   try {
     // A page that waits for an answer does not answer this.
     const ready = live.dialogs.isAsking ? Promise.resolve() : orAborted(watchTimers(frames), signal);
     // `work` may fail before it comes to it.
     ready.catch(() => undefined);
-    const done = work(ready);
-    await orAborted(Promise.race([done, live.dialogs.asked()]), signal);
+    const done = work(ready, AbortSignal.any([signal, stop.signal]));
     // The command that made the page ask is answered after the question is.
     done.catch(() => undefined);
+    await orAborted(Promise.race([done, live.dialogs.asked()]), signal);
+    stop.abort(new ToolError("cancelled", "The page asked something first."));
     const hasSettled = await settle({ chrome, live }, frames, watch, signal);
     return { hasSettled, ...(watch.status === undefined ? {} : { status: watch.status }) };
   } finally {
+    stop.abort();
     live.habits.end();
     void forgetTimers(frames);
   }

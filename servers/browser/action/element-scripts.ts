@@ -114,20 +114,34 @@ export const DESCRIBE_FIELD = `function () {
   return { kind: "none", isDisabled };
 }`;
 
-/** Puts the cursor in, with all of the text selected where `isReplacing`, else behind it. */
-export const FOCUS = `function (isReplacing) {
+/** Puts the cursor in, behind the text. */
+export const FOCUS = `function () {
   const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
   element.scrollIntoViewIfNeeded?.(true);
   element.focus();
   if (typeof element.select === "function") {
-    if (isReplacing) element.select();
-    else { try { element.setSelectionRange(element.value.length, element.value.length); } catch {} }
+    try { element.setSelectionRange(element.value.length, element.value.length); } catch {}
     return;
   }
   if (!element.isContentEditable) return;
   const selection = element.ownerDocument.getSelection();
   selection.selectAllChildren(element);
-  if (!isReplacing) selection.collapseToEnd();
+  selection.collapseToEnd();
+}`;
+
+/**
+ * Puts text in place of what is there, as if it were typed; false where the element does not take the focus. In one go,
+ * so that nobody takes the focus away before the text comes.
+ */
+export const REPLACE_TEXT = `function (text) {
+  const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
+  element.scrollIntoViewIfNeeded?.(true);
+  element.focus();
+  if (element.getRootNode().activeElement !== element && !element.isContentEditable) return false;
+  if (typeof element.select === "function") element.select();
+  else element.ownerDocument.getSelection().selectAllChildren(element);
+  element.ownerDocument.execCommand(text === "" ? "delete" : "insertText", false, text);
+  return true;
 }`;
 
 /** Chooses options by their label or value; false where there is no such option, or one is disabled. */

@@ -73,14 +73,19 @@ async function call(session: CDPSession, objectId: string, functionDeclaration: 
 }
 
 async function toJson(session: CDPSession, { objectId, value, unserializableValue }: RemoteValue): Promise<string> {
-  if (objectId === undefined) return unserializableValue ?? JSON.stringify(value) ?? "undefined";
+  if (objectId === undefined) return cap(unserializableValue ?? JSON.stringify(value) ?? "undefined");
   const { result, exceptionDetails } = await session.send("Runtime.callFunctionOn", {
     objectId,
     functionDeclaration: TO_JSON,
     returnByValue: true,
   });
   if (exceptionDetails !== undefined) throw failureOf(exceptionDetails);
-  return String(result.value);
+  return cap(String(result.value));
+}
+
+/** A page may have changed what cuts its own answers. */
+function cap(json: string): string {
+  return json.slice(0, MAX_VALUE_CHARS + 1).toWellFormed();
 }
 
 /** The page's words, cut and on one line, so that the reader can mend the script. */

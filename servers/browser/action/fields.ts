@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
 import { type Field, PageElement } from "./element.ts";
-import { CHOOSE, FOCUS, SET_VALUE } from "./element-scripts.ts";
-import { pressKeys } from "./keys.ts";
+import { CHOOSE, FOCUS, REPLACE_TEXT, SET_VALUE } from "./element-scripts.ts";
 import type { LivePage } from "../chrome/live-page.ts";
 import { usePointer } from "./pointer.ts";
 import type { RemoteFiles } from "../session.ts";
@@ -31,7 +30,7 @@ export async function fillField(
   const field = await element.field();
   switch (field.kind) {
     case "text":
-      return await fillText(live, element, field, value);
+      return await fillText(element, field, value);
     case "check":
       return await check(live, element, field, value, signal);
     case "choice":
@@ -52,10 +51,10 @@ export async function fillField(
 }
 
 /** Puts text in place of what is there. */
-export async function fillText(live: LivePage, element: PageElement, { isFull }: Field, text: string): Promise<void> {
-  await element.call(FOCUS, [true], z.unknown());
-  if (text !== "") await live.page.keyboard.sendCharacter(text);
-  else if (isFull) await pressKeys(live.page, ["Delete"]);
+export async function fillText(element: PageElement, { isFull }: Field, text: string): Promise<void> {
+  if (text === "" && !isFull) return void (await element.call(FOCUS, [], z.unknown()));
+  if (await element.call(REPLACE_TEXT, [text], z.boolean())) return;
+  throw new ToolError("conflict", `${element.ref} does not take the focus; see with browser_snapshot what has it.`);
 }
 
 async function check(

@@ -29,9 +29,13 @@ const SCROLL_BEGIN_MS = 50;
 const MODIFIERS: ReadonlySet<string> = new Set(["Alt", "Control", "Meta", "Shift"]);
 
 /** Types at the cursor: key by key, or as one insertion where it is long. */
-export async function typeText(page: Page, text: string): Promise<void> {
+export async function typeText(page: Page, text: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   if (text.length > MAX_TYPED_CHARS) return await page.keyboard.sendCharacter(text);
-  await page.keyboard.type(text);
+  for (const char of text) {
+    signal.throwIfAborted();
+    await page.keyboard.type(char);
+  }
 }
 
 /** The keys of `Enter` or `Control+A`. Throws `invalid_input` where one of them is unknown. */

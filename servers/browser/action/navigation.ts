@@ -51,18 +51,14 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
     );
   }
   if (begun.errorText !== undefined) {
-    if (chrome.downloads.hasAny) {
+    const refusal = chrome.gate.takeRefusal(frameId);
+    if (begun.errorText === "net::ERR_ABORTED" && refusal === undefined && chrome.downloads.hasAny) {
       chrome.notes.add("That is a file and no page; it is kept in files.");
       return { hasLoaded: true };
     }
     // Chrome puts an error page there, unless it stays where it was.
     if (begun.errorText !== "net::ERR_ABORTED") await orAborted(within(watch.parsed(), ERROR_PAGE_TIMEOUT_MS), signal);
-    throw failureOf(
-      begun.errorText,
-      url,
-      chrome.gate.takeRefusal(frameId),
-      "isDownload" in begun && begun.isDownload === true,
-    );
+    throw failureOf(begun.errorText, url, refusal, "isDownload" in begun && begun.isDownload === true);
   }
   // Only the fragment has changed.
   if (begun.loaderId === undefined) return { hasLoaded: true };

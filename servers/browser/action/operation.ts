@@ -15,11 +15,12 @@ export async function click(action: ActionCall, { action: kind, at, to }: ClickR
   const frame = "ref" in at ? frameOf(live, at.ref) : undefined;
   if (kind === "drag") {
     if (to === undefined) throw new ToolError("invalid_input", "A drag ends somewhere; give to, or to_x and to_y.");
-    return await action.perform(async () => {
+    return await action.perform(async (stopped) => {
       // The first place counts after the second has been scrolled to.
       const end = await locate(live, to, signal, true);
       const start = await locate(live, at, signal);
       const moved = await locate(live, to, signal, true);
+      stopped.throwIfAborted();
       await drag(live.session, start, end.x === moved.x && end.y === moved.y ? end : moved);
     }, frame);
   }
@@ -35,9 +36,10 @@ export async function typeKeys(action: ActionCall, { ref, text, press }: TypeReq
   const { live } = action;
   const keys = press === undefined ? undefined : parseKeys(live.page, press);
   await action.perform(
-    async () => {
+    async (signal) => {
       if (ref !== undefined) await focus(action, ref, text);
-      if (text !== undefined) await typeText(live.page, text);
+      if (text !== undefined) await typeText(live.page, text, signal);
+      signal.throwIfAborted();
       if (keys !== undefined) await pressKeys(live.page, keys);
     },
     ref === undefined ? undefined : frameOf(live, ref),
@@ -47,14 +49,14 @@ export async function typeKeys(action: ActionCall, { ref, text, press }: TypeReq
 /** Text takes the place of what is in the element. */
 async function focus({ live }: ActionCall, ref: string, text: string | undefined): Promise<void> {
   const element = await PageElement.find(live, ref);
-  if (text === undefined) return void (await element.call(FOCUS, [false], z.unknown()));
+  if (text === undefined) return void (await element.call(FOCUS, [], z.unknown()));
   const field = await element.field();
-  if (field.kind === "text") return await fillText(live, element, field, "");
+  if (field.kind === "text") return await fillText(element, field, "");
   if (field.kind === "file" || field.kind === "choice" || field.kind === "value") {
     throw new ToolError(
       "invalid_input",
       `${element.ref} does not take keys well; give it its value with browser_fill.`,
     );
   }
-  await element.call(FOCUS, [false], z.unknown());
+  await element.call(FOCUS, [], z.unknown());
 }

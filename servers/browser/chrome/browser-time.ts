@@ -35,14 +35,17 @@ export class BrowserTime {
     this.#keepCosts = keepCosts;
   }
 
-  /** A Chrome has started; another one of the same browser has ended by now. */
+  /** A Chrome is there; another one of the same browser has ended by now. One that is known to run goes on. */
   begin(sessionId: string, nowMs: number): void {
-    this.#write([...closed(this.#read(), nowMs), { sessionId, fromMs: nowMs }]);
+    const spans = this.#read();
+    if (spans.some((span) => isRunning(span) && span.sessionId === sessionId)) return;
+    this.#write([...closed(spans, nowMs), { sessionId, fromMs: nowMs }]);
   }
 
-  /** Chrome is there no more. When it went is not always known: it counts until somebody finds out. */
-  end(nowMs: number): void {
-    this.#write(closed(this.#read(), nowMs));
+  /** That Chrome is there no more. When it went is not always known: it counts until somebody finds out. */
+  end(sessionId: string, nowMs: number): void {
+    const spans = this.#read();
+    if (spans.some((span) => isRunning(span) && span.sessionId === sessionId)) this.#write(closed(spans, nowMs));
   }
 
   /** Puts all time up to now into the books. Where that fails, it is done with the next time. */

@@ -6,6 +6,7 @@ import { Downloads } from "./downloads.ts";
 import { NetworkGate } from "./network-gate.ts";
 import { Notes } from "./notes.ts";
 import { connectTo, explainRefusal, patiently, refusing } from "./platform-refusal.ts";
+import { RefBook, type RefRecord } from "../snapshot/ref-book.ts";
 import { type TabRecord, Tabs } from "./tabs.ts";
 
 /** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
@@ -13,6 +14,13 @@ export const KEEP_ALIVE_MS = 600_000;
 /** Waiting out a refusal of the platform helps only where it is short; a page that is open should not keep one long. */
 const MAX_START_WAIT_MS = 10_000;
 const MAX_CONNECT_WAIT_MS = 2_000;
+
+/** What is known of a Chrome that was started before. */
+export interface KnownChrome {
+  readonly sessionId: string;
+  readonly tabs: readonly TabRecord[];
+  readonly refs: RefRecord;
+}
 
 /** A Chrome that we are connected to, behind its gate. */
 export class Chrome {
@@ -44,19 +52,22 @@ export class Chrome {
   /** Connects to a Chrome that was started before, and to its tabs. Rejects where it has ended, or is not to be had. */
   static async connect(
     binding: BrowserWorker,
-    { sessionId, tabs: records }: { readonly sessionId: string; readonly tabs: readonly TabRecord[] },
+    { sessionId, tabs: records, refs }: KnownChrome,
     policy: NetworkPolicy,
     signal: AbortSignal,
   ): Promise<Chrome> {
-    const browser = await orAborted(
-      patiently(async () => await connectTo(binding, sessionId), MAX_CONNECT_WAIT_MS),
-      signal,
-    );
+    const connecting = patiently(async () => await connectTo(binding, sessionId), MAX_CONNECT_WAIT_MS);
+    // It may come when nobody waits for it any more.
+    connecting.then(async (late) => (signal.aborted ? await late.disconnect() : undefined)).catch(() => undefined);
+    const browser = await orAborted(connecting, signal);
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
       const gate = await orAborted(NetworkGate.guard(control, policy, notes), signal);
-      const tabs = await orAborted(Tabs.watch({ browser, control, gate, notes, records }), signal);
+      const tabs = await orAborted(
+        Tabs.watch({ browser, control, gate, notes, records, refs: new RefBook(refs) }),
+        signal,
+      );
       const downloads = await orAborted(
         Downloads.watch(control, notes, (frameId) => tabs.frame(frameId)),
         signal,

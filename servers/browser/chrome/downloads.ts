@@ -1,5 +1,6 @@
 import type { CDPEvents, CDPSession, Frame } from "@cloudflare/puppeteer";
 import * as z from "zod";
+import { consoleLog, describeFailure } from "../../core/log.ts";
 import { orAborted, within } from "./abort.ts";
 import { type ResponseHeaders, fileName, isFile, lengthOf, nameIn, typeOf } from "./download-headers.ts";
 import type { Notes } from "./notes.ts";
@@ -78,7 +79,8 @@ export class Downloads {
     if (networkId !== undefined || this.#findFrame(frameId) === undefined) return;
     const asked = Promise.withResolvers<void>();
     this.#asked.set(requestId, asked);
-    this.#follow(asked.promise);
+    // Nothing tells of a request that the page gives up.
+    this.#follow(within(asked.promise, COME_LIMIT_MS).then(() => void this.#asked.delete(requestId)));
   };
 
   /** Takes the response to such a request where it is a file, and says whether it does. */
@@ -121,9 +123,22 @@ export class Downloads {
     }
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
-      this.#heldBytes -= one.heldBytes;
-      const { name, mimeType, url, sizeBytes } = one;
-      await orAborted(files.keep({ name, mimeType, url, sizeBytes, body: one.open() }), signal);
+      await this.#bring(one, files, signal).finally(() => (this.#heldBytes -= one.heldBytes));
+    }
+  }
+
+  /** One that is lost on the way is no failure of the call that brings it. */
+  async #bring(
+    { name, mimeType, url, sizeBytes, open }: Waiting,
+    files: RemoteFiles,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      await orAborted(files.keep({ name, mimeType, url, sizeBytes, body: open() }), signal);
+    } catch (failure) {
+      signal.throwIfAborted();
+      consoleLog.info("download lost", { failure: describeFailure(failure) });
+      this.#notes.add(LOST);
     }
   }
 
@@ -149,10 +164,7 @@ export class Downloads {
     const name = await within(named.promise, NAME_LIMIT_MS);
     this.#unnamed.delete(unnamed);
     if (body === undefined) {
-      this.#notes.add(
-        `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`,
-      );
-      return;
+      return this.#notes.add(TOO_LARGE);
     }
     const chunks = body;
     const sizeBytes = sizeOf(chunks);
@@ -223,6 +235,7 @@ export class Downloads {
       }),
     ]);
     const [sizeBytes, type] = aboutSchema.parse(about.value);
+    if (sizeBytes > MAX_BYTES) return this.#notes.add(TOO_LARGE);
     const mimeType = typeOf([{ name: "content-type", value: type }]);
     const source = { session, handle: `blob:${uuid}` };
     this.#add({
@@ -245,14 +258,17 @@ export class Downloads {
   }
 
   #follow(work: Promise<void>): void {
-    const coming = work.catch(() => this.#notes.add("A download was lost; try again."));
+    const coming = work.catch(() => this.#notes.add(LOST));
     this.#coming.add(coming);
     void coming.finally(() => this.#coming.delete(coming));
   }
 }
 
 const MAX_URL_CHARS = 200;
-const aboutSchema = z.tuple([z.number(), z.string()]);
+/** The page says it, and may lie. */
+const aboutSchema = z.tuple([z.int().min(0), z.string()]);
+const LOST = "A download was lost; try again.";
+const TOO_LARGE = `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`;
 
 function sizeOf(chunks: readonly Uint8Array[] = []): number {
   return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);

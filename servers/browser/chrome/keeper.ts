@@ -19,7 +19,9 @@ const RECORD = "session";
 const recordSchema = z.object({
   sessionId: z.string(),
   targetId: z.string().optional(),
-  tabs: z.array(z.object({ number: z.int(), targetId: z.string(), refs: refRecordSchema })),
+  usedAtMs: z.number(),
+  tabs: z.array(z.object({ number: z.int(), targetId: z.string() })),
+  refs: refRecordSchema,
 });
 type BrowserRecord = z.output<typeof recordSchema>;
 
@@ -128,16 +130,28 @@ export class Keeper {
   async end(): Promise<void> {
     const record = await this.#record();
     this.#chrome = undefined;
-    if (record !== undefined && this.#binding !== undefined) await discardChrome(this.#binding, record.sessionId);
-    this.#time?.end(Date.now());
+    if (record === undefined || this.#binding === undefined) return;
+    await discardChrome(this.#binding, record.sessionId);
+    this.#time?.end(record.sessionId, Date.now());
   }
 
   /** Ends Chrome at a person's wish: the next call finds nothing open. */
   async close(): Promise<void> {
     // One that is on its way is ended too.
     await this.#acquiring?.catch(() => undefined);
+    const record = await this.#record();
     await this.end();
-    await this.#storage.delete(RECORD);
+    if (record !== undefined) await this.#drop(record.sessionId);
+  }
+
+  /** When a call last used the browser, as far as that was stored; 0 where none is open. */
+  async usedAtMs(): Promise<number> {
+    return (await this.#record())?.usedAtMs ?? 0;
+  }
+
+  /** Forgets that Chrome; another one may have taken its place meanwhile. */
+  async #drop(sessionId: string): Promise<void> {
+    if ((await this.#record())?.sessionId === sessionId) await this.#storage.delete(RECORD);
   }
 
   /** Stores what finds the tabs and their elements again. Nobody waits for it: what is not stored is asked for anew. */
@@ -146,7 +160,13 @@ export class Keeper {
     if (chrome === undefined) return;
     const { sessionId, tabs } = chrome;
     const targetId = tabs.current?.targetId;
-    const record: BrowserRecord = { sessionId, tabs: tabs.records, ...(targetId === undefined ? {} : { targetId }) };
+    const record: BrowserRecord = {
+      sessionId,
+      usedAtMs: Date.now(),
+      tabs: tabs.records,
+      refs: tabs.refs.record,
+      ...(targetId === undefined ? {} : { targetId }),
+    };
     void this.#storage.put(RECORD, record, { allowUnconfirmed: true });
   }
 
@@ -169,7 +189,12 @@ export class Keeper {
   }
 
   async #acquire(binding: BrowserWorker): Promise<void> {
-    const record: BrowserRecord = { sessionId: await acquireChrome(binding), tabs: [] };
+    const record: BrowserRecord = {
+      sessionId: await acquireChrome(binding),
+      usedAtMs: Date.now(),
+      tabs: [],
+      refs: [],
+    };
     this.#time?.begin(record.sessionId, Date.now());
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
@@ -179,12 +204,17 @@ export class Keeper {
     const record = await this.#record();
     if (record === undefined || this.#binding === undefined) return undefined;
     const limited = AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_LIMIT_MS)]);
+    let chrome: Chrome | undefined;
     try {
-      const chrome = await Chrome.connect(this.#binding, record, this.#policy, limited);
+      chrome = await Chrome.connect(this.#binding, record, this.#policy, limited);
       await orAborted(chrome.tabs.resume(record.targetId), limited);
+      this.#time?.begin(record.sessionId, Date.now());
+      if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS);
       this.#chrome = chrome;
       return chrome;
     } catch (cause) {
+      // Two connections would get into each other's way.
+      chrome?.browser.disconnect().catch(() => undefined);
       if (signal.aborted) throw cause;
       if (cause instanceof PlatformRefusal && cause.isTemporary) throw notNow(cause);
       await this.#forget(this.#binding, record.sessionId);
@@ -195,8 +225,8 @@ export class Keeper {
   }
 
   async #forget(binding: BrowserWorker, sessionId: string): Promise<void> {
-    this.#time?.end(Date.now());
-    await Promise.all([this.#storage.delete(RECORD), discardChrome(binding, sessionId)]);
+    this.#time?.end(sessionId, Date.now());
+    await Promise.all([this.#drop(sessionId), discardChrome(binding, sessionId)]);
   }
 
   async #record(): Promise<BrowserRecord | undefined> {

@@ -27,7 +27,8 @@ export async function exportStorage({ chrome, live }: Current): Promise<StorageS
   const kept = await chrome.tabs.aside(async (page) => {
     const all: StoredOrigin[] = [];
     for (const origin of [...new Set(origins.flat())].slice(0, MAX_ORIGINS)) {
-      const localStorage = (await atBlankPage(chrome, page, origin, readLocal)) ?? [];
+      const localStorage =
+        (await atBlankPage(chrome, page, origin, async (blank) => await readLocal(blank, origin))) ?? [];
       const sessionStorage = tab?.origin === origin ? tab.items : [];
       if (localStorage.length + sessionStorage.length === 0) continue;
       all.push({ origin, localStorage, ...(sessionStorage.length === 0 ? {} : { sessionStorage }) });
@@ -96,14 +97,20 @@ function itemsOf(entries: z.output<typeof entriesSchema>): Items {
   return entries.map(([name, value]) => ({ name, value }));
 }
 
-async function readLocal(page: Page): Promise<Items> {
-  return itemsOf(entriesSchema.parse(await page.evaluate("Object.entries(localStorage)")));
+async function readLocal(page: Page, origin: string): Promise<Items> {
+  return itemsOf(entriesSchema.parse(await page.evaluate(onlyAt(origin, "Object.entries(localStorage)"))));
 }
 
-async function write(page: Page, { localStorage, sessionStorage = [] }: StoredOrigin): Promise<void> {
+/** A page may be gone to another site between a question and its answer: the script itself looks where it is. */
+function onlyAt(origin: string, expression: string): string {
+  return `(() => { if (location.origin !== ${JSON.stringify(origin)}) throw new Error("moved"); return ${expression}; })()`;
+}
+
+async function write(page: Page, { origin, localStorage, sessionStorage = [] }: StoredOrigin): Promise<void> {
   const set = (storage: string, items: Items): string =>
     `for (const { name, value } of ${JSON.stringify(items)}) ${storage}.setItem(name, value);`;
-  await page.evaluate(`${set("localStorage", localStorage)} ${set("sessionStorage", sessionStorage)}`);
+  const both = `(() => { ${set("localStorage", localStorage)} ${set("sessionStorage", sessionStorage)} })()`;
+  await page.evaluate(onlyAt(origin, both));
 }
 
 /**

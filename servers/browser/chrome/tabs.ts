@@ -5,7 +5,7 @@ import { LivePage } from "./live-page.ts";
 import type { NetworkGate } from "./network-gate.ts";
 import type { Notes } from "./notes.ts";
 import { targetIdOf } from "./puppeteer-internals.ts";
-import { RefBook, type RefRecord } from "../snapshot/ref-book.ts";
+import type { RefBook } from "../snapshot/ref-book.ts";
 
 export const MAX_TABS = 8;
 /** A page that opens more than this beyond what there is room for is closed, or it would keep us busy for ever. */
@@ -16,19 +16,19 @@ const ATTACH_LIMIT_MS = 3_000;
 export interface TabRecord {
   readonly number: number;
   readonly targetId: string;
-  readonly refs: RefRecord;
 }
 
 interface Tab {
   readonly number: number;
   readonly targetId: string;
-  readonly refs: RefBook;
   /** Absent where the page is so busy that it cannot be attached to, and then closed. */
   readonly live: Promise<LivePage | undefined>;
 }
 
 /** A Chrome's pages, numbered in the order in which they came; one of them is the current one. */
 export class Tabs {
+  /** Of all of them. */
+  readonly refs: RefBook;
   readonly #browser: Browser;
   readonly #control: CDPSession;
   readonly #gate: NetworkGate;
@@ -54,6 +54,7 @@ export class Tabs {
     this.#gate = parts.gate;
     this.#notes = parts.notes;
     this.#records = parts.records;
+    this.refs = parts.refs;
   }
 
   /** Takes in the pages that there are, and from here on every page that comes. */
@@ -63,6 +64,7 @@ export class Tabs {
     readonly gate: NetworkGate;
     readonly notes: Notes;
     readonly records: readonly TabRecord[];
+    readonly refs: RefBook;
   }): Promise<Tabs> {
     const { browser, control, gate } = parts;
     const tabs = new Tabs(parts);
@@ -91,7 +93,7 @@ export class Tabs {
   }
 
   get records(): TabRecord[] {
-    return [...this.#tabs.values()].map(({ number, targetId, refs }) => ({ number, targetId, refs: refs.record }));
+    return [...this.#tabs.values()].map(({ number, targetId }) => ({ number, targetId }));
   }
 
   /** A frame of a page that has been loaded, in whatever tab. */
@@ -211,20 +213,18 @@ export class Tabs {
     const record = this.#records.find((known) => known.targetId === targetId);
     const number = record?.number ?? Math.max(this.#lastNumber, ...this.#records.map((known) => known.number)) + 1;
     this.#lastNumber = Math.max(this.#lastNumber, number);
-    // What is shown of one tab names nothing in another.
-    const refs = new RefBook(record?.refs, Math.max(0, ...[...this.#tabs.values()].map((tab) => tab.refs.highest)));
-    this.#tabs.set(targetId, { number, targetId, refs, live: this.#attach(targetId, refs) });
+    this.#tabs.set(targetId, { number, targetId, live: this.#attach(targetId) });
     if (this.#isExpected) return;
     this.#popUps.add(targetId);
     this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
   }
 
-  async #attach(targetId: string, refs: RefBook): Promise<LivePage | undefined> {
+  async #attach(targetId: string): Promise<LivePage | undefined> {
     const attached = this.#browser
       .waitForTarget((target) => targetIdOf(target) === targetId, { timeout: ATTACH_LIMIT_MS })
       .then(async (target) => await target.page())
       .then(async (page) =>
-        page === null ? undefined : await LivePage.of(page, refs, (closed) => this.#closeTarget(closed)),
+        page === null ? undefined : await LivePage.of(page, this.refs, (closed) => this.#closeTarget(closed)),
       )
       // It may close itself at once.
       .catch(() => undefined);

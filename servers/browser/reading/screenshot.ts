@@ -5,6 +5,7 @@ import type { Screenshot, ScreenshotRequest } from "../session.ts";
 
 /** Models see little of a longer one, and the PNG of an incompressible page stays within CDP's 32 MiB a message. */
 const MAX_HEIGHT = 5_000;
+const MAX_WIDTH = VIEWPORT.width;
 /** As base64 it stays below the 5 MB that models take. */
 const MAX_BYTES = 3_500_000;
 const JPEG_QUALITIES = [80, 50, 20] as const;
@@ -24,7 +25,9 @@ export async function takeScreenshot(
 ): Promise<Omit<Screenshot, "url">> {
   const notes: string[] = [];
   const whole = await areaOf(live, ref, isFullPage);
-  const area = { ...whole, height: Math.min(whole.height, MAX_HEIGHT) };
+  const area = { ...whole, width: Math.min(whole.width, MAX_WIDTH), height: Math.min(whole.height, MAX_HEIGHT) };
+  if (area.width < whole.width)
+    notes.push(`It is ${whole.width} pixels wide; the picture shows the first ${area.width}.`);
   if (area.height < whole.height)
     notes.push(`It is ${whole.height} pixels tall; the picture shows the first ${area.height}.`);
   const qualities = format === "png" ? [undefined, ...JPEG_QUALITIES] : JPEG_QUALITIES;
