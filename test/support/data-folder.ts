@@ -9,8 +9,8 @@ export const CACHE = path.resolve(import.meta.dirname, "../../node_modules/.cach
 export async function newDataFolder(prefix: string): Promise<string> {
   const folder = await mkdtemp(prefix);
   const browser = path.join(CACHE, "chrome");
-  await unpackBundledChrome(browser, () => undefined);
-  await symlink(browser, path.join(folder, "chrome"));
+  const unpacked = await unpackBundledChrome(browser, () => undefined);
+  if (unpacked !== undefined) await symlink(browser, path.join(folder, "chrome"));
   // Without it, a suite takes the folder for somebody else's.
   await writeFile(path.join(folder, "suite.lock"), "");
   return folder;

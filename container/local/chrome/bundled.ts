@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
 import { access, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import { createBrotliDecompress } from "node:zlib";
 
 export interface BundledChrome {
@@ -89,7 +89,8 @@ function fontsConf(folder: string): string {
 /** Found by its path: importing it would change this process's environment. */
 function packageFolder(): string | undefined {
   try {
-    return dirname(dirname(fileURLToPath(import.meta.resolve("@sparticuz/chromium"))));
+    const found = findPackageJSON("@sparticuz/chromium", import.meta.url);
+    return found === undefined ? undefined : dirname(found);
   } catch {
     return undefined;
   }

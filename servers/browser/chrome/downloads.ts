@@ -2,6 +2,7 @@ import type { CDPEvents, CDPSession, Frame } from "@cloudflare/puppeteer";
 import * as z from "zod";
 import { consoleLog, describeFailure } from "../../core/log.ts";
 import { orAborted, within } from "./abort.ts";
+import { readAll, streamOf } from "./cdp-stream.ts";
 import { type ResponseHeaders, fileName, isFile, lengthOf, nameIn, typeOf } from "./download-headers.ts";
 import type { Notes } from "./notes.ts";
 import { PAGE_KEY } from "./page-script.ts";
@@ -16,8 +17,6 @@ const MAX_BYTES = 50 * 1024 * 1024;
 const COME_LIMIT_MS = 20_000;
 /** For Chrome to say what it would call a file. */
 const NAME_LIMIT_MS = 1_000;
-/** Of a message from Chrome, before it is made base64. */
-const CHUNK_BYTES = 1024 * 1024;
 
 type PausedRequest = CDPEvents["Fetch.requestPaused"];
 
@@ -30,12 +29,6 @@ interface Waiting {
   /** Of what is held in memory. */
   readonly heldBytes: number;
   readonly name: string;
-}
-
-/** A stream of CDP's. */
-interface Source {
-  readonly session: CDPSession;
-  readonly handle: string;
 }
 
 /** Finds a frame by its id, in whatever tab it is; nothing where that tab shows no page yet. */
@@ -272,30 +265,4 @@ const TOO_LARGE = `A download of more than ${MAX_BYTES / 1024 / 1024} MB was lef
 
 function sizeOf(chunks: readonly Uint8Array[] = []): number {
   return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-}
-
-function streamOf(
-  chunks: Iterator<Uint8Array, undefined> | AsyncIterator<Uint8Array, undefined>,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    type: "bytes",
-    pull: async (controller) => {
-      const { done, value } = await chunks.next();
-      if (done === true) controller.close();
-      else controller.enqueue(value);
-    },
-  });
-}
-
-async function* readAll({ session, handle }: Source): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
-  try {
-    for (;;) {
-      const { data, base64Encoded, eof } = await session.send("IO.read", { handle, size: CHUNK_BYTES });
-      const bytes = base64Encoded === true ? Uint8Array.fromBase64(data) : new TextEncoder().encode(data);
-      if (bytes.byteLength > 0) yield new Uint8Array(bytes);
-      if (eof) return undefined;
-    }
-  } finally {
-    session.send("IO.close", { handle }).catch(() => undefined);
-  }
 }

@@ -1,11 +1,10 @@
 import { ToolError } from "../../shared/errors.ts";
+import { readAll } from "../chrome/cdp-stream.ts";
 import type { LivePage } from "../chrome/live-page.ts";
 import type { Screenshot } from "../session.ts";
 
 /** What is handed on in one piece. */
 const MAX_BYTES = 20 * 1024 * 1024;
-/** Of a message from Chrome, before it is made base64; divisible by three, so that the pieces join. */
-const CHUNK_BYTES = 3 * 256 * 1024;
 
 /** The whole page on sheets of A4, with its backgrounds. Rejects with `too_large` above 20 MB. */
 export async function takePdf({ session }: LivePage): Promise<Omit<Screenshot, "url">> {
@@ -17,17 +16,15 @@ export async function takePdf({ session }: LivePage): Promise<Omit<Screenshot, "
     transferMode: "ReturnAsStream",
   });
   if (handle === undefined) throw new Error("Chrome printed no stream.");
-  try {
-    let base64 = "";
-    for (;;) {
-      const { data, base64Encoded, eof } = await session.send("IO.read", { handle, size: CHUNK_BYTES });
-      base64 += base64Encoded === true ? data : btoa(data);
-      if (base64.length > (MAX_BYTES * 4) / 3) {
-        throw new ToolError("too_large", "The PDF would be larger than 20 MB; take a browser_screenshot instead.");
-      }
-      if (eof) return { base64, mimeType: "application/pdf", notes: [] };
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of readAll({ session, handle })) {
+    chunks.push(chunk);
+    sizeBytes += chunk.byteLength;
+    if (sizeBytes > MAX_BYTES) {
+      throw new ToolError("too_large", "The PDF would be larger than 20 MB; take a browser_screenshot instead.");
     }
-  } finally {
-    session.send("IO.close", { handle }).catch(() => undefined);
   }
+  const pdf = new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return { base64: pdf.toBase64(), mimeType: "application/pdf", notes: [] };
 }
