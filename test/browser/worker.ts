@@ -36,7 +36,11 @@ export class BrowserSession extends ProductSession {
     this.ctx.abort("evicted by the test");
   }
 
+  /** The alarm; what is stored of the last use is old. */
   async ring(): Promise<void> {
+    const { storage } = this.ctx;
+    const record = z.looseObject({ usedAtMs: z.number() }).safeParse(await storage.get("session"));
+    if (record.success) await storage.put("session", { ...record.data, usedAtMs: 0 });
     await this.alarm();
   }
 }
