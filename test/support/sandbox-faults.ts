@@ -283,7 +283,7 @@ async function survives(call: Promise<unknown>): Promise<boolean> {
 }
 
 function unavailable(error: unknown): undefined {
-  expect(error).toMatchObject({ code: "unavailable", message: expect.stringMatching(/ended|stopped/) });
+  expect(error).toMatchObject({ code: "unavailable", message: expect.stringMatching(/ended|stopped|did not answer/) });
 }
 
 /** At once, or, where what was taken is still on its way back, once more. A sandbox that was ended has lost its files. */
