@@ -99,7 +99,7 @@ describe("a browser that is open", () => {
     const { binding, asked } = bindingThat(answers);
     const stub = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(name));
     return await runInDurableObject(stub, async (_session, { storage }) => {
-      await storage.put("session", { sessionId: "abc", tabs: [] });
+      await storage.put("session", { sessionId: "abc", usedAtMs: 0, tabs: [], refs: [] });
       const keeper = new Keeper(storage, binding, { allowedHosts: [], suiteOrigin: "http://localhost:8717" });
       const signal = AbortSignal.timeout(20_000);
       const failure = await keeper[how](signal).catch((cause: unknown) => cause);

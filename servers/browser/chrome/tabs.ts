@@ -141,7 +141,7 @@ export class Tabs {
     if (!this.#hasRoom) {
       throw new ToolError(
         "limit_reached",
-        `${MAX_TABS} tabs are open; close one with browser_close {"tab": 1}, or use one with browser_open {"tab": "1"}.`,
+        `The tabs ${this.#numbers} are open, and there is room for no more; close one with browser_close, or use it with browser_open.`,
       );
     }
     this.#isExpected = true;
@@ -196,8 +196,11 @@ export class Tabs {
     const tab = [...this.#tabs.values()].find((candidate) => candidate.number === number);
     const live = await tab?.live;
     if (live !== undefined && !live.lost.aborted) return live;
-    const numbers = [...this.#tabs.values()].map((known) => known.number).join(", ");
-    throw new ToolError("not_found", `There is no tab ${number}; open are: ${numbers === "" ? "none" : numbers}.`);
+    throw new ToolError("not_found", `There is no tab ${number}; open are: ${this.#numbers || "none"}.`);
+  }
+
+  get #numbers(): string {
+    return [...this.#tabs.values()].map(({ number }) => number).join(", ");
   }
 
   get #hasRoom(): boolean {

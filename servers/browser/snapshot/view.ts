@@ -20,17 +20,18 @@ export interface View {
   readonly title: string;
   readonly text: string;
   readonly isCut: boolean;
-  /** As much of it as is compared, one element a line. */
+  /** As much of it as is compared, its title first and one element a line. */
   readonly lines: string;
 }
 
 /** Reads the page, of a large one as much as fills `maxChars`, and remembers it as seen. */
 export async function look({ live }: Current, maxChars: number): Promise<View> {
   const tree = await readAccessibility(live.page, live.refs, maxChars);
+  const title = titleOf(tree.root);
   const { text, isCut } = renderPage(tree, COMPARED_CHARS, "elements");
-  const lines = isCut ? `${text}\n${CUT_LINE}` : text;
+  const lines = [...(title === "" ? [] : [`title: ${title}`]), text, ...(isCut ? [CUT_LINE] : [])].join("\n");
   live.shown = lines;
-  return { ...renderPage(tree, maxChars), tree, lines, title: titleOf(tree.root) };
+  return { ...renderPage(tree, maxChars), tree, lines, title };
 }
 
 /** As `look`, of a page that has just loaded: its scripts are given a moment to put something on it. */
