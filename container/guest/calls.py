@@ -68,6 +68,11 @@ def is_stopped(call_id):
     return _read(call_id).endswith(STOP)
 
 
+def has_signed_in(call_id):
+    """Whether somebody was at work for it who has not signed out, be it by being killed."""
+    return os.path.exists(os.path.join(CALLS, call_id))
+
+
 def pid_at_work(call_id):
     """Nothing where nobody has signed in, or whoever did has ended."""
     return _pid_of(_read(call_id))

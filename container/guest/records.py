@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 
-from calls import pid_at_work
+from calls import has_signed_in, pid_at_work
 from request import MEMORY, STATE, write_json
 
 COMMANDS = os.path.join(MEMORY, "commands")
@@ -18,6 +18,8 @@ MAX_KEPT = 200
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
 MAX_LISTED = 500
 MAX_COMMAND_CHARS = 2_000
+#: A command that has begun is at work by then, however busy the machine is.
+SIGN_IN_SECONDS = 60
 #: There as soon as an output has found no room.
 LOSS = "loss"
 
@@ -101,8 +103,13 @@ def _ended_at(process_id, is_crowded):
     try:
         return os.stat(os.path.join(folder_of(process_id), "result.json")).st_mtime
     except FileNotFoundError:
-        is_killed = is_crowded and pid_at_work(process_id) is None
-        return _last_change(process_id) if is_killed else None
+        pass
+    if not is_crowded or pid_at_work(process_id) is not None:
+        return None
+    last_change = _last_change(process_id)
+    # One that has just begun has not signed in yet.
+    is_killed = has_signed_in(process_id) or last_change < time.time() - SIGN_IN_SECONDS
+    return last_change if is_killed else None
 
 
 def _read(path):
