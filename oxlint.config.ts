@@ -26,6 +26,8 @@ const UPWARDS: Wall = {
   message: "Imports point one way: entry, auth, server, tool, capability, binding (DESIGN.md).",
 };
 
+const DEEP_UPWARDS: Wall = { ...UPWARDS, group: UPWARDS.group.map((file) => `../${file}`) };
+
 function layer(files: readonly string[], ...walls: readonly Wall[]): OxlintOverride {
   return {
     files: [...files],
@@ -66,6 +68,10 @@ const LAYERS = [
       "!../../container/sandbox.ts",
     ],
     message: "A server may import files/store, account/ and the leaves, and no other server.",
+  }),
+  layer(["servers/browser/*/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: ["../../*/**", "!../../shared/**", "!../../core/log.ts", "!../../account/**"],
+    message: "What is inside of the browser knows account/ and the leaves, and no other server.",
   }),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
@@ -133,8 +139,8 @@ export default defineConfig({
       rules: { "import/no-default-export": "off" },
     },
     {
-      // Plain JavaScript has no types to go by: the bootstrap, and what runs inside the sandbox.
-      files: ["**/*.mjs"],
+      // Plain JavaScript has no types to go by: the bootstrap, what runs inside the sandbox, and pages of the tests.
+      files: ["**/*.{mjs,jsx}"],
       rules: {
         "typescript/no-misused-promises": "off",
         "typescript/no-unsafe-argument": "off",

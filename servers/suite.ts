@@ -3,7 +3,7 @@ import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
 import type { BrowserSession } from "./browser/browser-session.ts";
-import { createBrowserSessions } from "./browser/session.ts";
+import { createBrowserSessions } from "./browser/remote-browser.ts";
 import { createArtifacts } from "./core/artifacts.ts";
 import type { CallPipeline } from "./core/call.ts";
 import { consoleLog } from "./core/log.ts";

@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 
-from request import STATE
+from request import MEMORY
 
-CALLS = os.path.join(STATE, "calls")
+CALLS = os.path.join(MEMORY, "calls")
 #: Added to what a program wrote down: it is this call that is to end.
 STOP = "\nstop"
+#: Beyond so many, those go whose program was killed before it could sign out.
+MAX_CALLS = 200
 
 
 def identity(pid):
@@ -38,6 +40,13 @@ def sign_out(call_id):
         pass
 
 
+def forget_killed():
+    call_ids = [name for name in os.listdir(CALLS) if not name.endswith(".new")]
+    for call_id in call_ids if len(call_ids) > MAX_CALLS else []:
+        if pid_at_work(call_id) is None:
+            sign_out(call_id)
+
+
 def stop(call_id):
     """
     Whether somebody was at work for it. That is written down first: the same process may be at work for another call
@@ -57,6 +66,11 @@ def stop(call_id):
 
 def is_stopped(call_id):
     return _read(call_id).endswith(STOP)
+
+
+def has_signed_in(call_id):
+    """Whether somebody was at work for it who has not signed out, be it by being killed."""
+    return os.path.exists(os.path.join(CALLS, call_id))
 
 
 def pid_at_work(call_id):

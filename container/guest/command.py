@@ -12,7 +12,17 @@ MAX_ARGUMENT_BYTES = 120_000
 ROWS, COLUMNS = 40, 120
 
 
-def start_command(request, folder, kind):
+def open_script(command):
+    """Where a command is too long for an argument, a file in memory that has it, to be kept open until it has ended."""
+    if len(command.encode()) <= MAX_ARGUMENT_BYTES:
+        return None
+    script = open(os.memfd_create("command"), "wb")
+    script.write(command.encode())
+    script.flush()
+    return script
+
+
+def start_command(request, script, kind):
     """
     Its pid, where its standard input is written to, and by name what it writes, which is read without blocking: in a
     terminal all of it is stdout.
@@ -31,14 +41,11 @@ def start_command(request, folder, kind):
         for name in ("stdout", "stderr"):
             outputs[name], writer = make_pipe()
             fds.append(writer)
-    pid = spawn(_arguments(request["command"], folder), fds, request["cwd"], env, kind == "terminal")
+    pid = spawn(_arguments(request["command"], script), fds, request["cwd"], env, kind == "terminal")
     return pid, stdin, outputs
 
 
-def _arguments(command, folder):
-    if len(command.encode()) <= MAX_ARGUMENT_BYTES:
+def _arguments(command, script):
+    if script is None:
         return ["/bin/bash", "-c", command]
-    path = os.path.join(folder, "command")
-    with open(path, "w") as script:
-        script.write(command)
-    return ["/bin/bash", path]
+    return ["/bin/bash", f"/proc/{os.getpid()}/fd/{script.fileno()}"]

@@ -13,7 +13,7 @@ from calls import sign_in, sign_out
 from context_host import ContextHost
 from context_state import CONTEXTS, MAX_CONTEXTS, folder_of
 from output import encode, write_whole
-from request import STATE, files_are_mounted, refusal
+from request import MEMORY, files_are_mounted, refusal
 
 
 #: More than a program that has just begun has open.
@@ -25,7 +25,7 @@ def connect(language, name, cwd):
     os.makedirs(CONTEXTS, mode=0o700, exist_ok=True)
     folder = folder_of(language, name)
     path = os.path.join(folder, "socket")
-    with open(os.path.join(STATE, "contexts.lock"), "w") as lock:
+    with open(os.path.join(MEMORY, "contexts.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = socket.socket(socket.AF_UNIX)
         try:

@@ -10,14 +10,18 @@ import time
 
 from output import Capture, encode
 from processes import make_pipe, signal_name, spawn
+from request import MEMORY
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = {
     "python": (sys.executable, "-u", os.path.join(HERE, "kernel.py")),
     "javascript": (shutil.which("node"), "--disable-warning=ExperimentalWarning", os.path.join(HERE, "kernel.mjs")),
 }
-#: Figures come as results, and IPython keeps its own things out of the workspace.
-VARIABLES = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": "/tmp/ipython"}
+#: Figures come as results.
+VARIABLES = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+#: IPython keeps its own things there, a few empty folders, without which it does not begin.
+IPYTHON = "/tmp/ipython"
+IPYTHON_BYTES = 1024 * 1024
 READ_BYTES = 256 * 1024
 START_SECONDS = 30.0
 #: A process that ends closes its connection a little before it is seen to have ended.
@@ -36,7 +40,7 @@ class Kernel:
             self.outputs[name], writer = make_pipe()
             writers.append(writer)
         nowhere = os.open("/dev/null", os.O_RDONLY)
-        self.pid = spawn(list(KERNELS[language]), [nowhere, *writers, theirs.detach()], cwd, VARIABLES)
+        self.pid = spawn(list(KERNELS[language]), [nowhere, *writers, theirs.detach()], cwd, _variables())
         self.status = None
         self.held = b""
         self._wait_until_ready()
@@ -98,6 +102,12 @@ class Kernel:
         self.control.close()
         for fd in self.outputs.values():
             os.close(fd)
+
+
+def _variables():
+    disk = os.statvfs(os.path.dirname(IPYTHON))
+    has_room = disk.f_bavail * disk.f_frsize >= IPYTHON_BYTES
+    return VARIABLES | {"IPYTHONDIR": IPYTHON if has_room else os.path.join(MEMORY, "ipython")}
 
 
 class MarkedCapture(Capture):

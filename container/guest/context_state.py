@@ -4,9 +4,9 @@ import fcntl
 import os
 
 from calls import identity
-from request import STATE
+from request import MEMORY
 
-CONTEXTS = os.path.join(STATE, "contexts")
+CONTEXTS = os.path.join(MEMORY, "contexts")
 #: Memory is what bounds them: whose run dies of its lack is told that it ended, and why where that can be seen.
 MAX_CONTEXTS = 64
 #: Locked by the host as long as code runs.

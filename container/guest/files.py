@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 
-from request import STATE, files_are_mounted, refusal
+from request import MEMORY, files_are_mounted, refusal
 
 
 class Changed(Exception):
@@ -56,9 +56,8 @@ def join(request):
             whole.write(base64.b64decode(request["base64"]))
         if os.path.isfile(path):
             os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))
-        os.makedirs(STATE, mode=0o700, exist_ok=True)
         # Writers that compare wait for each other; whatever else writes to the file is not asked.
-        with open(os.path.join(STATE, "files.lock"), "w") as lock:
+        with open(os.path.join(MEMORY, "files.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if request.get("replaces", "") not in ("", digest(path)):
                 raise Changed

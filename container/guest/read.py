@@ -3,16 +3,15 @@ Waits for what a command writes, for something that listens on a port, or for th
 after the reader's cursors.
 """
 
-import os
 import time
 
 from calls import sign_in, sign_out
 from output import LIVE_BYTES, UTF8_MAX_BYTES, Live, cut, emit
 from pattern import BadPattern, Pattern
 from ports import is_listened_on
-from records import facts, folder_of
+from records import facts, output_of
 from request import refusal
-from spool import character_start, read, size_of
+from spool import character_start, kept_from, read, size_of
 
 POLL_SECONDS = 0.02
 #: Output that pauses for so long has come to a stop.
@@ -22,8 +21,7 @@ PAUSE_SECONDS = 0.25
 class Reader:
     def __init__(self, request):
         self.request = request
-        folder = folder_of(request["processId"])
-        self.paths = {name: os.path.join(folder, name) for name in ("stdout", "stderr")}
+        self.paths = {name: output_of(request["processId"], name) for name in ("stdout", "stderr")}
         self.starts = {name: character_start(path, request["after"][name]) for name, path in self.paths.items()}
         self.live = Live(emit)
         self.told = dict(self.starts)
@@ -78,7 +76,7 @@ class Reader:
         path, start, end = self.paths[name], self.starts[name], self.sizes[name]
         limit = self.request["maxChars"] * UTF8_MAX_BYTES
         head = read(path, start, min(end, start + limit))
-        tail = read(path, max(start, end - limit), end)
+        tail = read(path, max(start, end - limit, kept_from(path)), end)
         return cut(head, tail, max(0, end - start), self.request["maxChars"]) | {"totalBytes": end}
 
 

@@ -1,11 +1,24 @@
-"""What the driver asks for, whether it still does, and where the guest keeps its state."""
+"""What the driver asks for, whether it still does, and where the guest keeps what it has to remember."""
 
 import json
 import os
 import socket
 
-#: Only root may look inside; it is gone when the container sleeps.
+#: On the disk: what may be large, and whether the disk was restored. Gone when the container sleeps, as is the other.
 STATE = "/var/lib/pincer"
+
+
+def _memory():
+    """In memory, where there is any to write to. /dev/shm comes second: programs fill it."""
+    disk = os.stat("/").st_dev
+    for folder in ("/dev", "/dev/shm"):
+        if os.access(folder, os.W_OK) and os.stat(folder).st_dev != disk:
+            return os.path.join(folder, "pincer")
+    return os.path.join(STATE, "facts")
+
+
+#: The small facts without which no call is answered, so that a full disk stops none. Only root may look inside.
+MEMORY = _memory()
 
 
 def files_are_mounted(request):

@@ -11,13 +11,13 @@ import selectors
 import signal
 import time
 
-from calls import is_stopped, sign_in, sign_out
-from command import start_command
+from calls import forget_killed, is_stopped, sign_in, sign_out
+from command import open_script, start_command
 from control import Control
 from out_of_memory import count_kills
 from output import Capture, Live, emit, fall_silent
 from processes import become_subreaper, kill_descendants, signal_name
-from records import begin, finish, forget_oldest, remove_folder
+from records import begin, finish, folder_of, forget, forget_oldest, losses, note_loss, output_of
 from request import files_are_mounted, refusal
 from spool import Spool
 from standard_input import StandardInput
@@ -33,10 +33,8 @@ class Run:
     def __init__(self, request):
         self.request = request
         self.is_internal = request.get("isInternal", False)
-        self.folder = begin(request["id"], request["command"], self.is_internal)
-        self.captures = {
-            name: Capture(request["maxChars"], Spool(os.path.join(self.folder, name))) for name in ("stdout", "stderr")
-        }
+        begin(request["id"], request["command"], self.is_internal)
+        self.captures = {name: Capture(request["maxChars"], self._spool(name)) for name in ("stdout", "stderr")}
         self.live = Live(emit)
         self.selector = selectors.DefaultSelector()
         self.open_outputs = {}
@@ -47,13 +45,17 @@ class Run:
         self.kills_before = count_kills()
         self.has_run_out_of_memory = False
 
+    def _spool(self, name):
+        return Spool(output_of(self.request["id"], name), lambda: note_loss(self.request["id"]))
+
     def start(self):
         kind = self.request.get("input", "closed")
-        self.pid, stdin, outputs = start_command(self.request, self.folder, kind)
+        self.script = open_script(self.request["command"])
+        self.pid, stdin, outputs = start_command(self.request, self.script, kind)
         for name, fd in outputs.items():
             self._hear(name, fd)
         self.input = StandardInput(self.selector, stdin, kind, self.request.get("stdin", ""))
-        self.control = Control(self.selector, self.folder, self._answer)
+        self.control = Control(self.selector, folder_of(self.request["id"]), self._answer)
 
     def _hear(self, name, fd):
         self.open_outputs[name] = fd
@@ -98,8 +100,9 @@ class Run:
         if self.live.is_on:
             self._report()
         if self.is_internal:
-            remove_folder(self.folder)
+            forget(self.request["id"])
         forget_oldest()
+        forget_killed()
 
     def _wait_seconds(self):
         """The caller waits since its call, of which a start of the container may have taken a part."""
@@ -194,7 +197,7 @@ class Run:
                 facts["signal"] = signal_name(self.status)
             if self.has_run_out_of_memory:
                 facts["hasRunOutOfMemory"] = True
-        return facts
+        return facts | losses(self.request["id"])
 
 
 def main(request):

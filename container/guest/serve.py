@@ -17,6 +17,7 @@ import time
 
 from answer import answer_head, work
 from processes import set_oom_score
+from request import MEMORY
 
 #: Connections that wait to be taken.
 BACKLOG = 1024
@@ -112,6 +113,7 @@ def refuse(connection, error):
 def main():
     """Returns when somebody listens: who started this can connect."""
     secret = os.environ.pop("PINCER_SECRET").encode("latin-1")
+    os.makedirs(MEMORY, mode=0o700, exist_ok=True)
     try:
         listener = socket.create_server(("0.0.0.0", int(sys.argv[1])), backlog=BACKLOG)
     except OSError as error:

@@ -12,40 +12,68 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 
 
 class Spool:
-    def __init__(self, path):
+    """While the disk has no room, the command goes on and what it says is lost; what comes then has a segment of its own."""
+
+    def __init__(self, path, on_loss):
         self._path = path
-        self._file = open(path, "wb", buffering=0)
-        self._ends_at = HEAD_BYTES
-        self._written = 0
+        self._on_loss = on_loss
+        self._file = None
+        self._position = 0
         self._segments = []
+        try:
+            self._begin(path, HEAD_BYTES)  # There is a file even where nothing comes.
+        except OSError:
+            pass  # Nothing is lost yet.
 
     def write(self, data):
         try:
-            while data and self._file is not None:
-                if self._written == self._ends_at:
+            while data:
+                if self._file is None or self._position == self._ends_at:
                     self._begin_segment()
-                written = self._file.write(data[: self._ends_at - self._written])
-                self._written += written
+                written = self._file.write(data[: self._ends_at - self._position])
+                self._position += written
                 data = data[written:]
         except OSError:
-            self._file = None  # The disk is full: the command goes on, and what it says is lost.
+            self._close()
+            self._position += len(data)
+            self._on_loss()
 
     def _begin_segment(self):
-        self._file.close()
-        self._ends_at += SEGMENT_BYTES
-        self._segments.append(f"{self._path}.{self._written}")
-        self._file = open(self._segments[-1], "wb", buffering=0)
+        if self._position == 0:
+            self._begin(self._path, HEAD_BYTES)
+            return
+        path = f"{self._path}.{self._position}"
+        self._begin(path, self._position + SEGMENT_BYTES)
+        self._segments.append(path)
         if len(self._segments) > 2:
             os.unlink(self._segments.pop(0))
+
+    def _begin(self, path, ends_at):
+        self._close()
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        self._file = open(path, "wb", buffering=0)
+        self._ends_at = ends_at
+
+    def _close(self):
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def size_of(path):
     """How many bytes the output has had so far."""
     start, last = _pieces(path)[-1]
-    try:
-        return start + os.stat(last).st_size
-    except FileNotFoundError:  # There is a newer one since.
-        return start
+    return start + _size(last)
+
+
+def kept_from(path):
+    """Where the row of bytes begins that the newest ones are in: behind whatever was let go or found no room."""
+    found = position = 0
+    for start, piece in _pieces(path):
+        if start > position:
+            found = start
+        position = start + _size(piece)
+    return found
 
 
 def read(path, start, end):
@@ -81,5 +109,13 @@ def character_start(path, position):
 def _pieces(path):
     folder, name = os.path.split(path)
     segment = re.compile(re.escape(name) + r"\.(\d+)")
-    matches = [match for match in map(segment.fullmatch, os.listdir(folder)) if match]
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    matches = [match for match in map(segment.fullmatch, names) if match]
     return [(0, path), *sorted((int(match[1]), os.path.join(folder, match[0])) for match in matches)]
+
+
+def _size(piece):
+    try:
+        return os.stat(piece).st_size
+    except FileNotFoundError:  # It found no room, or there is a newer one since.
+        return 0

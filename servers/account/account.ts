@@ -3,10 +3,12 @@ import * as z from "zod";
 import type { StoredToken } from "../../auth/tokens.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { BURST_MS } from "./change-burst.ts";
+import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
-import { CHANGE_ENDS_AFTER_MS, type ChangeOutcome, type FileChange } from "./storage-ledger.ts";
+import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
@@ -28,8 +30,9 @@ export interface AuditRow {
   readonly parentRunId?: string;
 }
 
-/** What one call cost the deployment beyond the plan, as far as it is known when the call ends. */
+/** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
 export interface CostRow {
+  /** The call's id, or what names the stretch, with a slash in it. */
   readonly callId: string;
   readonly atMs: number;
   /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
@@ -75,6 +78,8 @@ const RECORD_AUDIT = `
 const RECORD_COSTS = `
   INSERT OR IGNORE INTO costs
   SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
+const COUNT_COSTS = `
+  SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
 
 interface AccountEnv {
   readonly FILES: R2Bucket;
@@ -106,7 +111,7 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   override async alarm(): Promise<void> {
-    this.#storage.writeEnds();
+    this.#storage.write();
     await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
@@ -140,9 +145,14 @@ export class Account extends DurableObject<AccountEnv> {
     });
   }
 
-  /** How many calls have a cost row, and what they come to. */
+  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
+  keepCosts(costs: readonly CostRow[]): void {
+    this.#sql.exec(RECORD_COSTS, JSON.stringify(costs.map((cost) => ({ cost }))));
+  }
+
+  /** How many calls have a cost row, and what all rows come to. */
   costTotal(): { calls: number; nanoUsd: number } {
-    const row = this.#sql.exec("SELECT count(*) AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs").one();
+    const row = this.#sql.exec(COUNT_COSTS).one();
     return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
   }
 
@@ -167,7 +177,7 @@ export class Account extends DurableObject<AccountEnv> {
     const begun = await this.#storage.begin(change);
     const armedAtMs = await this.ctx.storage.getAlarm();
     // For all else the alarm is set already: to look for that with each write would cost as much as the write.
-    if (armedAtMs === null || armedAtMs > Date.now() + CHANGE_ENDS_AFTER_MS) await this.#arm();
+    if (armedAtMs === null || armedAtMs > Date.now() + BURST_MS) await this.#arm();
     return begun;
   }
 

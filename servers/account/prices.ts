@@ -2,8 +2,8 @@ import type { Settings } from "../shared/settings.ts";
 
 /**
  * What a call costs beyond the $5 plan, in billionths of a US dollar. Read on 2026-11-22 from Cloudflare's pricing
- * pages for Workers, Durable Objects and Containers (developers.cloudflare.com/workers/platform/pricing,
- * …/durable-objects/platform/pricing, …/containers/pricing).
+ * pages for Workers, Durable Objects, Containers and Browser Run (developers.cloudflare.com/workers/platform/pricing,
+ * …/durable-objects/platform/pricing, …/containers/pricing, …/browser-run/pricing).
  */
 const NANO_USD = {
   workerRequest: 300,
@@ -12,6 +12,8 @@ const NANO_USD = {
   containerVcpuSecond: 20_000,
   containerMemoryGibSecond: 2_500,
   containerDiskGbSecond: 70,
+  /** $0.09 an hour. */
+  browserSecond: 25_000,
 } as const;
 
 export type InstanceType = Settings["SANDBOX_INSTANCE_TYPE"];
@@ -48,4 +50,9 @@ export function containerNanoUsd(instanceType: InstanceType, ranMs: number): num
     memoryGib * NANO_USD.containerMemoryGibSecond +
     diskGb * NANO_USD.containerDiskGbSecond;
   return Math.round((perSecond * ranMs) / 1_000);
+}
+
+/** What a browser has cost in that time of running, used or not; the price of many at once is not in it. */
+export function browserNanoUsd(ranMs: number): number {
+  return Math.round((NANO_USD.browserSecond * ranMs) / 1_000);
 }

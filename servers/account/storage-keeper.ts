@@ -1,7 +1,8 @@
 import { filesPrefix } from "../shared/paths.ts";
+import type { FileChange } from "./change-table.ts";
 import type { Chore } from "./chores.ts";
 import { FileDeletions } from "./file-deletions.ts";
-import { type ChangeOutcome, type FileChange, StorageLedger, type StorageSums } from "./storage-ledger.ts";
+import { type ChangeOutcome, StorageLedger, type StorageSums } from "./storage-ledger.ts";
 import { type Removed, removeTrash, removeVersions, storageChores } from "./storage-upkeep.ts";
 import type { TrashRow, TrashTable } from "./trash-table.ts";
 
@@ -16,9 +17,6 @@ export interface StorageSettings {
   readonly ARTIFACTS_KEEP_DAYS?: number | undefined;
 }
 
-/** Long enough that a change's end is on disk with the beginning of the next one, and costs no write of its own. */
-const WRITE_ENDS_AFTER_MS = 50;
-
 /** One person's files and trash, as the account keeps watch over them. */
 export class StorageKeeper {
   readonly chores: readonly Chore[];
@@ -26,8 +24,6 @@ export class StorageKeeper {
   readonly #settings: () => StorageSettings;
   readonly #deletions: FileDeletions;
   readonly #ledger: StorageLedger;
-  /** Whoever dies with these leaves the changes as begun, which heals. */
-  #ended: (readonly [id: string, outcome: ChangeOutcome])[] = [];
 
   constructor(sql: SqlStorage, bucket: R2Bucket, settings: () => StorageSettings) {
     this.#bucket = bucket;
@@ -44,16 +40,12 @@ export class StorageKeeper {
   }
 
   finish(id: string, outcome: ChangeOutcome): void {
-    if (this.#ended.length === 0) setTimeout(() => this.writeEnds(), WRITE_ENDS_AFTER_MS);
-    this.#ended.push([id, outcome]);
-    // What is in the trash is on disk before anyone is told so.
-    if (outcome.trashed !== undefined || outcome.restoredId !== undefined) this.writeEnds();
+    this.#ledger.finish(id, outcome, Date.now());
   }
 
-  writeEnds(): void {
-    const ended = this.#ended;
-    this.#ended = [];
-    for (const [id, outcome] of ended) this.#ledger.finish(id, outcome, Date.now());
+  /** Brings to disk what only memory knows. */
+  write(): void {
+    this.#ledger.write();
   }
 
   giveUp(id: string): void {
@@ -66,7 +58,6 @@ export class StorageKeeper {
     outcome: ChangeOutcome,
   ): Promise<"deleted" | "changed" | "busy"> {
     while (this.#deletions.running(path) !== undefined) await this.#deletions.running(path);
-    this.writeEnds();
     const userId = this.#ledger.userId();
     if (userId === undefined || this.#ledger.isBeingWritten(path, id, Date.now())) return "busy";
     if (!(await this.#deletions.deleteUnchanged(filesPrefix(userId), path, etag))) return "changed";
@@ -75,7 +66,6 @@ export class StorageKeeper {
   }
 
   state(userId: string): StorageState {
-    this.writeEnds();
     this.#ledger.open(userId, Date.now());
     return { ...this.#ledger.sums(), quotaBytes: this.#settings().FILES_QUOTA_MB * 1024 * 1024 };
   }

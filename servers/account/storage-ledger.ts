@@ -1,17 +1,7 @@
 import * as z from "zod";
+import type { FileChange } from "./change-table.ts";
+import { OpenChanges } from "./open-changes.ts";
 import { type TrashRow, TrashTable } from "./trash-table.ts";
-
-/** A change of somebody's files, told before it is made. */
-export interface FileChange {
-  /** Names the change, and the version that it puts into the trash. */
-  readonly id: string;
-  readonly userId: string;
-  readonly path: string;
-  /** By how much files and trash may grow together. */
-  readonly growsBytes: number;
-  /** Whether it puts a file to `path`: nobody may delete there meanwhile. */
-  readonly writes: boolean;
-}
 
 /** What a change has done. */
 export interface ChangeOutcome {
@@ -28,24 +18,11 @@ export interface StorageSums {
   readonly trashBytes: number;
 }
 
-/** A change takes no longer than this, or whoever made it is gone. */
-export const CHANGE_ENDS_AFTER_MS = 10 * 60_000;
-/** What was given up may still reach R2 for so long. */
-const GIVEN_UP_ENDS_AFTER_MS = 30_000;
-/** Whoever deletes waits for writers that are younger: every call ends within a minute. */
-const WRITER_ENDS_AFTER_MS = 60_000;
-/** But a link's upload takes what its sender's line takes: whoever writes more than this is waited for to the end. */
-const LARGE_BYTES = 1024 * 1024;
-
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS storage (
     id INTEGER PRIMARY KEY CHECK (id = 1), user_id TEXT NOT NULL, files_bytes INTEGER NOT NULL,
     trash_bytes INTEGER NOT NULL, recount_at_ms INTEGER, artifacts_at_ms INTEGER NOT NULL
   );
-  CREATE TABLE IF NOT EXISTS changes (
-    id TEXT PRIMARY KEY, path TEXT NOT NULL, grows_bytes INTEGER NOT NULL, writes INTEGER NOT NULL,
-    began_at_ms INTEGER NOT NULL, given_up_at_ms INTEGER
-  ) WITHOUT ROWID;
 `;
 
 const storageRecord = z.object({
@@ -56,21 +33,21 @@ const storageRecord = z.object({
   artifacts_at_ms: z.number(),
 });
 
-const changeRecord = z.object({ id: z.string(), path: z.string(), given_up_at_ms: z.number().nullable() });
-
-const ENDS_AT_MS = `coalesce(given_up_at_ms + ${GIVEN_UP_ENDS_AFTER_MS}, began_at_ms + ${CHANGE_ENDS_AFTER_MS})`;
-
 /**
  * What one person's files and trash come to, and what is in the trash, so that nothing has to be scanned to know it.
  * R2 is the truth: whatever is written here can be made again from it (storage-upkeep.ts).
  */
 export class StorageLedger {
   readonly trash: TrashTable;
+  readonly #changes: OpenChanges;
   readonly #sql: SqlStorage;
+  /** By how much the files are larger than the disk has it, by changes of the burst that have ended. */
+  #unwrittenBytes = 0;
   #finished = 0;
 
   constructor(sql: SqlStorage) {
     this.trash = new TrashTable(sql);
+    this.#changes = new OpenChanges(sql);
     this.#sql = sql;
     sql.exec(SCHEMA);
   }
@@ -88,76 +65,80 @@ export class StorageLedger {
   sums(): StorageSums {
     const row = this.#storage();
     // Before the first count, what is deleted was never added.
-    return { filesBytes: Math.max(0, row?.files_bytes ?? 0), trashBytes: Math.max(0, row?.trash_bytes ?? 0) };
+    return {
+      filesBytes: Math.max(0, (row?.files_bytes ?? 0) + this.#unwrittenBytes),
+      trashBytes: Math.max(0, row?.trash_bytes ?? 0),
+    };
   }
 
   /** Whether the change fits, with all that are under way; from then on it is one of them. */
   begin({ id, path, growsBytes, writes }: FileChange, quotaBytes: number, nowMs: number): boolean {
     const { filesBytes, trashBytes } = this.sums();
-    const { growing } = this.#sql.exec("SELECT coalesce(sum(grows_bytes), 0) AS growing FROM changes").one();
+    const growing = this.#changes.sum().growsBytes;
     // What does not grow is let through: a person over the quota has to be able to tidy up.
-    if (growsBytes > 0 && filesBytes + trashBytes + Number(growing) + growsBytes > quotaBytes) return false;
-    this.#sql.exec(
-      "INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?, NULL)",
-      ...[id, path, growsBytes, writes ? 1 : 0, nowMs],
-    );
+    if (growsBytes > 0 && filesBytes + trashBytes + growing + growsBytes > quotaBytes) return false;
+    this.#changes.begin({ id, path, growsBytes, writes, beganAtMs: nowMs });
     return true;
   }
 
+  /** Brings to disk what only memory knows. Whoever dies before leaves a change that nobody finished, which heals. */
+  write(): void {
+    this.#changes.endBurst();
+    if (this.#unwrittenBytes !== 0) this.#addBytes(this.#unwrittenBytes, 0);
+    this.#unwrittenBytes = 0;
+  }
+
   finish(id: string, { filesBytes, trashed, restoredId }: ChangeOutcome, nowMs: number): void {
-    const isKnown = this.#sql.exec("DELETE FROM changes WHERE id = ? RETURNING id", id).toArray().length > 0;
+    this.#finished += 1;
+    const was = this.#changes.end(id);
+    // For the sum nobody waits. What is in the trash is on disk before anyone is told so.
+    if (was === "in memory" && trashed === undefined && restoredId === undefined) {
+      this.#unwrittenBytes += filesBytes;
+      return;
+    }
     if (trashed !== undefined) this.trash.add({ id, ...trashed, atMs: nowMs });
     const restoredBytes = restoredId === undefined ? 0 : this.trash.remove([restoredId]);
     this.#addBytes(filesBytes, (trashed?.sizeBytes ?? 0) - restoredBytes);
     // It took so long that it was looked for, or it is told twice: who knows what is counted already.
-    if (!isKnown) this.recountAt(nowMs);
+    if (was === "nowhere") this.recountAt(nowMs);
   }
 
   /** Whoever made the change does not know what came of it, and does nothing more. */
   giveUp(id: string, nowMs: number): void {
-    this.#sql.exec("UPDATE changes SET given_up_at_ms = ?, grows_bytes = 0 WHERE id = ?", nowMs, id);
+    this.#changes.giveUp(id, nowMs);
   }
 
   /** Changes of which nothing more is to be expected. */
   endedChanges(nowMs: number, limit: number): { id: string; path: string; isGivenUp: boolean }[] {
-    const rows = this.#sql
-      .exec(`SELECT id, path, given_up_at_ms FROM changes WHERE ${ENDS_AT_MS} <= ? LIMIT ?`, nowMs, limit)
-      .toArray();
-    return rows.map((row) => {
-      const { id, path, given_up_at_ms: givenUpAtMs } = changeRecord.parse(row);
-      return { id, path, isGivenUp: givenUpAtMs !== null };
-    });
+    return this.#changes.ended(nowMs, limit);
   }
 
+  /** When changes are to be brought to disk or ended. */
   nextEndOfChangeMs(): number | undefined {
-    const { at_ms: atMs } = this.#sql.exec(`SELECT min(${ENDS_AT_MS}) AS at_ms FROM changes`).one();
-    return typeof atMs === "number" ? atMs : undefined;
+    return this.#changes.nextEndMs();
   }
 
   /** What is left of a change that nobody finished is found by counting. */
   dropChange(id: string, nowMs: number): void {
-    this.#sql.exec("DELETE FROM changes WHERE id = ?", id);
+    this.#changes.end(id);
     this.recountAt(nowMs);
   }
 
   /** Whether somebody else may be putting a file there right now. */
   isBeingWritten(path: string, exceptId: string, nowMs: number): boolean {
-    const rows = this.#sql.exec(
-      `SELECT 1 FROM changes WHERE path = ? AND writes = 1 AND id <> ? AND given_up_at_ms IS NULL
-         AND (began_at_ms > ? OR grows_bytes > ?)`,
-      ...[path, exceptId, nowMs - WRITER_ENDS_AFTER_MS, LARGE_BYTES],
-    );
-    return rows.toArray().length > 0;
+    return this.#changes.isWriting(path, exceptId, nowMs);
   }
 
   /** Of versions whose bytes are gone; how many bytes those were. */
   dropTrash(ids: readonly string[]): number {
     const freedBytes = this.trash.remove(ids);
+    this.#finished += 1;
     this.#addBytes(0, -freedBytes);
     return freedBytes;
   }
 
   dropFiles(bytes: number): void {
+    this.#finished += 1;
     this.#addBytes(-bytes, 0);
   }
 
@@ -183,7 +164,7 @@ export class StorageLedger {
 
   /** A moment at which nothing is changing, to ask about later; absent where something is. */
   quietMoment(): number | undefined {
-    return this.#sql.exec("SELECT 1 FROM changes LIMIT 1").toArray().length > 0 ? undefined : this.#finished;
+    return this.#changes.sum().count > 0 ? undefined : this.#finished;
   }
 
   /** Whether nothing has changed since that moment. */
@@ -193,6 +174,7 @@ export class StorageLedger {
 
   /** Puts what was counted in the place of the sums. */
   settle(filesBytes: number): void {
+    this.#unwrittenBytes = 0;
     this.#sql.exec(
       `UPDATE storage SET files_bytes = ?, recount_at_ms = NULL,
          trash_bytes = (SELECT coalesce(sum(size_bytes), 0) FROM trash)`,
@@ -206,7 +188,6 @@ export class StorageLedger {
   }
 
   #addBytes(filesBytes: number, trashBytes: number): void {
-    this.#finished += 1;
     this.#sql.exec(
       "UPDATE storage SET files_bytes = files_bytes + ?, trash_bytes = trash_bytes + ?",
       filesBytes,

@@ -4,40 +4,64 @@ import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
-import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
-import { readAccessibility } from "./accessibility.ts";
-import { orAborted, within } from "./abort.ts";
-import { KEEP_ALIVE_MS } from "./chrome.ts";
-import { type Current, Keeper } from "./keeper.ts";
-import { navigate, pageUrl } from "./navigation.ts";
-import { takeScreenshot } from "./screenshot.ts";
-import type { OpenedPage, Outcome, PageSnapshot, Screenshot, ScreenshotRequest } from "./session.ts";
-import { renderPage } from "./snapshot.ts";
-import { tidy } from "./snapshot-writer.ts";
+import type { Account, CostRow } from "../account/account.ts";
+import { orAborted, within } from "./chrome/abort.ts";
+import { ActionCall } from "./action/action-call.ts";
+import { BrowserTime } from "./chrome/browser-time.ts";
+import { KEEP_ALIVE_MS } from "./chrome/chrome.ts";
+import { evaluate } from "./action/evaluation.ts";
+import { fillField } from "./action/fields.ts";
+import { type Handoff, type HandoffRequest, handOff } from "./chrome/handoff.ts";
+import { type Current, Keeper } from "./chrome/keeper.ts";
+import { openPage } from "./action/opening.ts";
+import { click, typeKeys } from "./action/operation.ts";
+import { type ReadingRequest, readPage } from "./reading/page-reading.ts";
+import { takePdf } from "./reading/pdf.ts";
+import { takeScreenshot } from "./reading/screenshot.ts";
+import { personOf } from "./session-name.ts";
+import type {
+  ActionResult,
+  ClickRequest,
+  DialogAnswer,
+  EvaluateRequest,
+  Evaluated,
+  OpenRequest,
+  OpenedPage,
+  Outcome,
+  PageSnapshot,
+  RemoteFiles,
+  Screenshot,
+  ScreenshotRequest,
+  SnapshotRequest,
+  TypeRequest,
+  WaitRequest,
+} from "./session.ts";
+import type { FieldValue } from "./action/fields.ts";
+import { snapshotOf } from "./snapshot/snapshot-request.ts";
+import type { StorageState } from "./chrome/storage-state.ts";
+import { exportStorage } from "./chrome/storage-transfer.ts";
 import { Turns } from "./turns.ts";
+import { waitFor } from "./action/waiting.ts";
+import { watched } from "./chrome/watched.ts";
 
 export interface BrowserSessionBindings {
   /** Absent where there is no Chrome. */
   readonly BROWSER?: BrowserWorker;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
 }
 
+const NAME = "name";
 /** Clients wait for 55 s. */
 const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
 const PICTURE_LIMIT_MS = 25_000;
-/** Of a page that has just been opened. */
-const OPEN_CHARS = 2_000;
-const OPEN_READ_LIMIT_MS = 5_000;
-const FILL_ATTEMPTS = 6;
-const FILL_WAIT_MS = 300;
-const MAX_TITLE_CHARS = 200;
+const STORAGE_LIMIT_MS = 30_000;
 
-type ReadPage = Pick<PageSnapshot, "title" | "content" | "isCut">;
-
-/** One person's browser of one name: holds the live page from call to call, and ends it after ten minutes unused. */
+/** One person's browser of one name: holds its tabs from call to call, and ends it after ten minutes unused. */
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
+  readonly #time: BrowserTime | undefined;
   readonly #turns = new Turns(CALL_LIMIT_MS);
   #usedAtMs = 0;
 
@@ -45,50 +69,125 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     super(state, env);
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
-    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy);
+    const isBilled = settings.SANDBOX_DRIVER === "container";
+    // An alarm may find the object without its name.
+    if (isBilled && state.id.name !== undefined) state.storage.kv.put(NAME, state.id.name);
+    this.#time = isBilled
+      ? new BrowserTime(state.storage.kv, async (costs) => await this.#keepCosts(costs))
+      : undefined;
+    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
   }
 
-  async open(callId: string, url: string): Promise<Outcome<OpenedPage>> {
-    return await this.#call(callId, async (signal) => {
-      const href = pageUrl(url, this.#policy);
-      const current = await this.#keeper.provide(signal);
-      const { chrome, live } = current;
-      live.forgive();
-      return await watched(current, signal, async (lostOrAborted) => {
-        const { status, hasLoaded } = await navigate(chrome, live, href, lostOrAborted);
-        if (!hasLoaded) chrome.notes.add("The page is still loading.");
-        const page = await orAborted(this.#readTop(current), lostOrAborted);
-        return {
-          ...page,
-          url: live.page.url(),
-          notes: chrome.notes.take(),
-          ...(status === undefined ? {} : { status }),
-        };
-      });
+  async open(callId: string, request: OpenRequest, files: RemoteFiles): Promise<Outcome<OpenedPage>> {
+    return await this.#call(
+      callId,
+      async (signal) => await openPage(this.#keeper, this.#policy, request, files, signal),
+    );
+  }
+
+  async snapshot(callId: string, request: SnapshotRequest): Promise<Outcome<PageSnapshot>> {
+    return await this.#look(callId, READ_LIMIT_MS, async (current) => await snapshotOf(current, request));
+  }
+
+  async read(callId: string, request: ReadingRequest): Promise<Outcome<OpenedPage>> {
+    return await this.#look(callId, READ_LIMIT_MS, async ({ chrome, live }) => {
+      const reading = await readPage(live, request);
+      return { ...reading, url: live.page.url(), notes: chrome.notes.take() };
     });
   }
 
-  async snapshot(callId: string, maxChars: number): Promise<Outcome<PageSnapshot>> {
+  /**
+   * Reads a page without anybody's cookies, and ends Chrome, also where the call is given up. Quick actions of the
+   * platform would do with less, but know no network policy: they watch over the one page, not its pop-ups and workers.
+   */
+  async readOnce(
+    callId: string,
+    url: string,
+    request: ReadingRequest,
+    files: RemoteFiles,
+  ): Promise<Outcome<OpenedPage>> {
     return await this.#call(callId, async (signal) => {
-      const current = await this.#keeper.resume(signal);
-      const { chrome, live } = current;
-      return await watched(current, signal, async (lostOrAborted) => {
-        const read = await orAborted(within(this.#read(current, maxChars), READ_LIMIT_MS), lostOrAborted);
-        if (read === undefined) throw await this.#busy();
-        return { ...read, url: live.page.url(), notes: chrome.notes.take() };
-      });
+      try {
+        const { notes, status } = await openPage(this.#keeper, this.#policy, { url }, files, signal);
+        const { live } = await this.#keeper.resume(signal);
+        const reading = await orAborted(readPage(live, request), signal);
+        return { ...reading, url: live.page.url(), notes, ...(status === undefined ? {} : { status }) };
+      } finally {
+        await this.#keeper.close();
+        // Nobody comes back to it.
+        if (await this.#settle()) await this.#empty();
+      }
     });
   }
 
   async screenshot(callId: string, request: ScreenshotRequest): Promise<Outcome<Screenshot>> {
+    return await this.#look(callId, PICTURE_LIMIT_MS, async ({ chrome, live }) => {
+      const picture = request.format === "pdf" ? await takePdf(live) : await takeScreenshot(live, request);
+      return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
+    });
+  }
+
+  async click(callId: string, request: ClickRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await click(action, request));
+  }
+
+  async type(callId: string, request: TypeRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await typeKeys(action, request));
+  }
+
+  async fill(callId: string, fields: readonly FieldValue[], files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => {
+      await action.perform(async (signal) => {
+        for (const field of fields) await fillField(action.live, field, files, signal);
+      });
+    });
+  }
+
+  async answer(callId: string, { accept, text }: DialogAnswer, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => await action.answer(accept, text));
+  }
+
+  async wait(callId: string, request: WaitRequest, files: RemoteFiles): Promise<Outcome<ActionResult>> {
+    return await this.#act(callId, files, async (action) => {
+      await action.watch(async (current, signal) => void (await waitFor(current, request, signal)));
+    });
+  }
+
+  async evaluate(callId: string, request: EvaluateRequest, files: RemoteFiles): Promise<Outcome<Evaluated>> {
+    let value = "undefined";
+    const outcome = await this.#act(callId, files, async (action) => {
+      await action.perform(async () => {
+        value = await evaluate(action.live, request);
+      });
+    });
+    return outcome.ok ? { ok: true, value: { ...outcome.value, value } } : outcome;
+  }
+
+  async handOff(callId: string, request: HandoffRequest, onLink: (link: string) => void): Promise<Outcome<Handoff>> {
     return await this.#call(callId, async (signal) => {
       const current = await this.#keeper.resume(signal);
-      const { chrome, live } = current;
-      return await watched(current, signal, async (lostOrAborted) => {
-        const picture = await orAborted(within(takeScreenshot(live.session, request), PICTURE_LIMIT_MS), lostOrAborted);
-        if (picture === undefined) throw await this.#busy();
-        return { ...picture, url: live.page.url(), notes: [...picture.notes, ...chrome.notes.take()] };
-      });
+      const { kv } = this.ctx.storage;
+      return await watched(
+        current,
+        signal,
+        async (lostOrAborted) => await handOff(kv, current.live, request, onLink, lostOrAborted),
+      );
+    });
+  }
+
+  async storage(callId: string): Promise<Outcome<StorageState>> {
+    return await this.#look(callId, STORAGE_LIMIT_MS, exportStorage);
+  }
+
+  async close(callId: string, tab: number | undefined): Promise<Outcome<void>> {
+    return await this.#call(callId, async (signal) => {
+      if (tab === undefined) {
+        await this.#keeper.close();
+        return void (await this.#settle());
+      }
+      const chrome = await this.#keeper.attach(signal);
+      await orAborted(chrome.tabs.close(tab), signal);
+      this.#keeper.store();
     });
   }
 
@@ -98,9 +197,78 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   }
 
   override async alarm(): Promise<void> {
-    const unusedMs = Date.now() - this.#usedAtMs;
-    if (!this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS) return await this.#keeper.end();
-    await this.ctx.storage.setAlarm(Date.now() + Math.max(1_000, KEEP_ALIVE_MS - unusedMs));
+    const usedAtMs = Math.max(this.#usedAtMs, await this.#keeper.usedAtMs());
+    const unusedMs = Date.now() - usedAtMs;
+    const isUnused = !this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS;
+    if (isUnused) await this.#keeper.end();
+    const isSettled = await this.#settle();
+    if (isUnused && isSettled) return;
+    await this.ctx.storage.setAlarm(
+      Date.now() + (isUnused ? KEEP_ALIVE_MS : Math.max(1_000, KEEP_ALIVE_MS - unusedMs)),
+    );
+  }
+
+  async #empty(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  /** Puts the time that Chrome has run into the books; whether they could be reached. */
+  async #settle(): Promise<boolean> {
+    try {
+      await this.#time?.settle(Date.now());
+      return true;
+    } catch (failure) {
+      consoleLog.error("browser time not settled", { failure: describeFailure(failure) });
+      return false;
+    }
+  }
+
+  async #keepCosts(costs: readonly CostRow[]): Promise<void> {
+    const { ACCOUNT } = this.env;
+    const person = personOf(String(this.ctx.storage.kv.get(NAME)));
+    await ACCOUNT.get(ACCOUNT.idFromName(person)).keepCosts(costs);
+  }
+
+  /** A call that only looks at the open page. */
+  async #look<T>(
+    callId: string,
+    limitMs: number,
+    work: (current: Current, signal: AbortSignal) => Promise<T>,
+  ): Promise<Outcome<T>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      current.live.dialogs.refuseWhileAsking();
+      return await watched(current, signal, async (lostOrAborted) => {
+        const seen = await orAborted(within(work(current, lostOrAborted), limitMs), lostOrAborted);
+        if (seen === undefined) throw busy();
+        this.#keeper.store();
+        return seen;
+      });
+    });
+  }
+
+  /** A call that does something to the open page, and answers with what came of it. */
+  async #act(
+    callId: string,
+    files: RemoteFiles,
+    work: (action: ActionCall) => Promise<void>,
+  ): Promise<Outcome<ActionResult>> {
+    return await this.#call(callId, async (signal) => {
+      const current = await this.#keeper.resume(signal);
+      const { chrome, live } = current;
+      const result = await watched(current, signal, async (lostOrAborted) => {
+        const action = await orAborted(ActionCall.begin(current, files, lostOrAborted), lostOrAborted);
+        await orAborted(work(action), lostOrAborted);
+        return await orAborted(action.result(), lostOrAborted);
+      }).catch(async (failure: unknown) => {
+        const other = chrome.tabs.current;
+        if (signal.aborted || !live.hasClosed || other === undefined || other === live) throw failure;
+        return await orAborted(ActionCall.elsewhere({ chrome, live: other }, files, signal), signal);
+      });
+      this.#keeper.store();
+      return result;
+    });
   }
 
   async #call<T>(callId: string, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
@@ -110,67 +278,15 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     } catch (failure) {
       if (!(failure instanceof ToolError)) throw failure;
       const { code, message, cause } = failure;
+      if (code === "timeout") await this.#keeper.probe();
       if (cause !== undefined) consoleLog.info("browser failed", { code, cause: describeFailure(cause) });
       return { ok: false, code, message };
     } finally {
       this.#usedAtMs = Date.now();
     }
   }
-
-  async #busy(): Promise<ToolError> {
-    await this.#keeper.probe();
-    return new ToolError(
-      "timeout",
-      "The page is busy and does not answer; try again in a moment, or open another page.",
-    );
-  }
-
-  /** The top of a page that has just loaded, as far as it can be read. */
-  async #readTop(current: Current): Promise<ReadPage> {
-    try {
-      const page = await within(this.#readFilled(current, FILL_ATTEMPTS), OPEN_READ_LIMIT_MS);
-      if (page !== undefined) return page;
-      current.chrome.notes.add("The page is busy; read it with browser_snapshot in a moment.");
-    } catch (failure) {
-      if (!(failure instanceof ToolError) || failure.code !== "too_large") throw failure;
-      current.chrome.notes.add(failure.message);
-    }
-    return { title: "", content: "", isCut: false };
-  }
-
-  /** Scripts are given a moment to put something on the page. */
-  async #readFilled(current: Current, attempts: number): Promise<ReadPage> {
-    const page = await this.#read(current, OPEN_CHARS);
-    if (page.content !== "" || attempts === 1) return page;
-    await scheduler.wait(FILL_WAIT_MS);
-    return await this.#readFilled(current, attempts - 1);
-  }
-
-  async #read(current: Current, maxChars: number): Promise<ReadPage> {
-    const { live, frames } = current;
-    const numbered = frames.ids.length;
-    const tree = await readAccessibility(live.page, (frameId) => frames.numberOf(frameId), maxChars);
-    if (frames.ids.length > numbered) await this.#keeper.store(current);
-    const { text, isCut } = renderPage(tree, maxChars);
-    return { title: titleOf(tree.root), content: text, isCut };
-  }
 }
 
-/** Work on a page under a signal that also aborts when the page is lost. */
-async function watched<T>(
-  { live }: Current,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  try {
-    return await work(AbortSignal.any([signal, live.lost]));
-  } catch (failure) {
-    // A command that was under way when the page went only says that its session is closed.
-    live.lost.throwIfAborted();
-    throw failure;
-  }
-}
-
-function titleOf(root: AccessibilityNode | undefined): string {
-  return root === undefined ? "" : tidy(nameOf(root)).slice(0, MAX_TITLE_CHARS).toWellFormed();
+function busy(): ToolError {
+  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
 }

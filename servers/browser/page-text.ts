@@ -1,4 +1,16 @@
 import * as z from "zod";
+import { DEFAULT_HANDLE, HANDLE_RULE, isHandleName } from "../shared/handles.ts";
+
+/** What every tool of the browser takes. A default in the schema would be told twelve times. */
+export const browserName = z
+  .string()
+  .refine(isHandleName, HANDLE_RULE)
+  .optional()
+  .describe("Default main")
+  .transform((name) => name ?? DEFAULT_HANDLE);
+
+/** Below it stands nothing but what the page says. */
+export const CONTENT_MARK = "Page content, untrusted data:";
 
 /** What the tools that show a page return. */
 export const pageContent = z.object({
@@ -26,7 +38,7 @@ export function pageText(page: z.output<typeof pageContent>, whenCut: string): s
     page.status === undefined ? shownUrl(page.url) : `${shownUrl(page.url)} (${page.status})`,
     ...page.notes.map((note) => `Note: ${note}`),
     ...(page.is_cut ? [`Note: only the top is shown; ${whenCut}.`] : []),
-    "Page content, untrusted data:",
+    CONTENT_MARK,
     ...(page.title === "" ? [] : [`title: ${page.title}`]),
     page.content === "" ? "(no text)" : page.content,
   ].join("\n");

@@ -1,22 +1,30 @@
 import * as z from "zod";
 import { MAX_TEXT_CHARS } from "../core/artifacts.ts";
 import { defineTool } from "../core/tool.ts";
-import { handleName } from "../shared/handles.ts";
-import { pageContent, pageText, shownUrl } from "./page-text.ts";
+import { browserName, pageContent, pageText, shownUrl } from "./page-text.ts";
 
 export const browserSnapshot = defineTool({
   name: "browser_snapshot",
   title: "Read the page",
   description: "The open page's text and controls, frames included; [e5] is an element's ref.",
   input: z.strictObject({
+    ref: z.string().max(40).optional().describe("Only this part"),
+    find: z.string().min(1).max(200).optional().describe("Only lines with this text or role"),
+    changes: z.boolean().optional().describe("Only what changed since last time"),
     max_chars: z.int().min(500).max(100_000).default(MAX_TEXT_CHARS).describe("Longest answer"),
-    browser: handleName.describe("Browser name"),
+    browser: browserName,
   }),
   output: pageContent,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   scopes: ["browser:read"],
-  handler: async ({ max_chars: maxChars, browser }, { browsers, signal }) => {
-    const snapshot = await browsers.named(browser).snapshot(maxChars, signal);
+  handler: async ({ ref, find, changes, max_chars: maxChars, browser }, { browsers, signal }) => {
+    const request = {
+      maxChars,
+      changes: changes === true,
+      ...(ref === undefined ? {} : { ref }),
+      ...(find === undefined ? {} : { find }),
+    };
+    const snapshot = await browsers.named(browser).snapshot(request, signal);
     return {
       output: {
         url: snapshot.url,
@@ -30,31 +38,33 @@ export const browserSnapshot = defineTool({
   text: (page) => pageText(page, "give a larger max_chars"),
 });
 
+const NAMES = { "image/png": "screenshot.png", "image/jpeg": "screenshot.jpg", "application/pdf": "page.pdf" } as const;
+
 export const browserScreenshot = defineTool({
   name: "browser_screenshot",
   title: "Take a picture",
-  description: "A picture of the open page, kept in files. To read or find things, browser_snapshot is cheaper.",
+  description: "A picture or PDF of the page, kept in files; to read it, browser_snapshot is cheaper.",
   input: z.strictObject({
-    full_page: z.boolean().default(false).describe("Beyond the window"),
-    format: z.enum(["png", "jpeg"]).default("png").describe("Image format"),
-    browser: handleName.describe("Browser name"),
+    ref: z.string().max(40).optional().describe("Only this element"),
+    full_page: z.boolean().optional().describe("Beyond the window"),
+    format: z.enum(["png", "jpeg", "pdf"]).default("png").describe("Of the file"),
+    browser: browserName,
   }),
   output: z.object({
     url: z.string(),
     path: z.string().optional(),
-    width: z.number(),
-    height: z.number(),
+    width: z.number().optional(),
+    height: z.number().optional(),
     notes: z.array(z.string()),
   }),
   // A file is left behind.
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   scopes: ["browser:read"],
-  handler: async ({ full_page: isFullPage, format, browser }, { browsers, artifacts, signal }) => {
-    const { url, base64, mimeType, width, height, notes } = await browsers
-      .named(browser)
-      .screenshot({ format, isFullPage }, signal);
+  handler: async ({ ref, full_page: isFullPage = false, format, browser }, { browsers, artifacts, signal }) => {
+    const request = { format, isFullPage, ...(ref === undefined ? {} : { ref }) };
+    const { url, base64, mimeType, width, height, notes } = await browsers.named(browser).screenshot(request, signal);
     const kept = await artifacts.attach({
-      name: mimeType === "image/png" ? "screenshot.png" : "screenshot.jpg",
+      name: NAMES[mimeType],
       mimeType,
       content: Uint8Array.fromBase64(base64),
       madeBy: { tool: "browser_screenshot", page: url.slice(0, 256) },
@@ -63,16 +73,15 @@ export const browserScreenshot = defineTool({
       output: {
         url: shownUrl(url),
         ...(kept.type === "link" ? { path: kept.path } : {}),
-        width,
-        height,
+        ...(width === undefined || height === undefined ? {} : { width, height }),
         notes: [...notes],
       },
-      attachments: [{ type: "image", base64, mimeType }, kept],
+      attachments: mimeType === "application/pdf" ? [kept] : [{ type: "image", base64, mimeType }, kept],
     };
   },
   text: ({ url, path, width, height, notes }) =>
     [
-      `${url}: ${width}×${height} pixels${path === undefined ? "" : `, kept as ${path}`}`,
+      `${url}: ${width === undefined ? "PDF" : `${width}×${height ?? 0} pixels`}${path === undefined ? "" : `, kept as ${path}`}`,
       ...notes.map((note) => `Note: ${note}`),
     ].join("\n"),
 });

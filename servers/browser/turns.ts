@@ -1,5 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
-import { orAborted } from "./abort.ts";
+import { orAborted } from "./chrome/abort.ts";
 
 /** Calls on one browser, one after the other; each can be cancelled by its id, and ends at its deadline. */
 export class Turns {

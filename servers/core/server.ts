@@ -36,6 +36,8 @@ export function listTool(tool: Tool): ListedTool {
       delete jsonSchema.maxLength;
       delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      delete jsonSchema.minItems;
+      delete jsonSchema.maxItems;
       delete jsonSchema.propertyNames;
     },
   });

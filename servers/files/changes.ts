@@ -1,5 +1,6 @@
+import type { FileChange } from "../account/change-table.ts";
 import type { StorageState } from "../account/storage-keeper.ts";
-import type { ChangeOutcome, FileChange } from "../account/storage-ledger.ts";
+import type { ChangeOutcome } from "../account/storage-ledger.ts";
 import type { TrashQuery, TrashRow } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { reach } from "./bucket.ts";

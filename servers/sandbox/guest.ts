@@ -56,17 +56,23 @@ export const processOutput = processInfo.extend({
 
 const OUT_OF_MEMORY =
   "The sandbox's memory was used up and the kernel ended a process in it; use less memory at a time.";
-const outOfMemory = { hasRunOutOfMemory: z.boolean().exactOptional() };
+const LOST_OUTPUT =
+  "The sandbox's disk was full, so not all that this command wrote was kept; delete files to make room.";
+const troubles = { hasRunOutOfMemory: z.boolean().exactOptional(), hasLostOutput: z.boolean().exactOptional() };
 
-/** The container's guest says only that it is so: no sentence of ours comes from where the caller's code runs. */
-export const containerCommand = commandResult.extend(outOfMemory).transform(withMemoryNote);
-export const containerProcess = processOutput.extend(outOfMemory).transform(withMemoryNote);
+/** The container's guest says only that they are so: no sentence of ours comes from where the caller's code runs. */
+export const containerCommand = commandResult.extend(troubles).transform(withTroubles);
+export const containerProcess = processOutput.extend(troubles).transform(withTroubles);
 
-function withMemoryNote<Result extends object>({
+function withTroubles<Result extends object>({
   hasRunOutOfMemory,
+  hasLostOutput,
   ...result
-}: Result & { readonly hasRunOutOfMemory?: boolean }) {
-  return withNotes(result, hasRunOutOfMemory === true ? [OUT_OF_MEMORY] : []);
+}: Result & { readonly hasRunOutOfMemory?: boolean; readonly hasLostOutput?: boolean }) {
+  return withNotes(result, [
+    ...(hasRunOutOfMemory === true ? [OUT_OF_MEMORY] : []),
+    ...(hasLostOutput === true ? [LOST_OUTPUT] : []),
+  ]);
 }
 
 /** A result with those notes behind its own; without any it stays as it is. */

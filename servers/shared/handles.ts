@@ -5,12 +5,12 @@ export const DEFAULT_HANDLE = "main";
 
 const HANDLE = /^[\w-]{1,40}$/;
 
+/** What to tell whoever gives another name. */
+export const HANDLE_RULE = "use at most 40 letters, digits, - and _";
+
 export function isHandleName(name: string): boolean {
   return HANDLE.test(name);
 }
 
 /** The name of a sandbox, code context or browser: part of an id, so short and plain. */
-export const handleName = z
-  .string()
-  .refine(isHandleName, "use at most 40 letters, digits, - and _")
-  .default(DEFAULT_HANDLE);
+export const handleName = z.string().refine(isHandleName, HANDLE_RULE).default(DEFAULT_HANDLE);

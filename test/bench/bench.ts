@@ -1,15 +1,23 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import path from "node:path";
-import * as z from "zod";
-import { readSuite, requestToken } from "../../container/local/running-suite.ts";
-import { spawnSuite } from "../support/suite.ts";
 import type { Era } from "../support/mcp-clients.ts";
+import { measureBrowser } from "./browser.ts";
+import { measurePeople } from "./browser-people.ts";
 import { measureFiles } from "./files.ts";
-import { type LoadOptions, type Task, hangUp, measure } from "./load.ts";
-import { type Door, LIST_FILES, LIST_TOOLS, type McpRequest, REFUSED_CALL, REVISIONS, send } from "./mcp-requests.ts";
+import { type LoadOptions, type Task, measure } from "./load.ts";
+import {
+  type Door,
+  LIST_FILES,
+  LIST_TOOLS,
+  type McpRequest,
+  REFUSED_CALL,
+  REVISIONS,
+  listTools,
+  send,
+} from "./mcp-requests.ts";
 import { measureSandbox } from "./sandbox.ts";
-import { startBareNode, startBareWorker } from "./servers.ts";
+import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
 import { measureStore } from "./store.ts";
 import { type Row, misses, of, renderTable, versus } from "./table.ts";
@@ -36,12 +44,29 @@ interface Doors {
   readonly floor: Door;
 }
 
+/** What can be measured alone, by `npm run bench -- NAME`, in the order of the table. */
+const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
+  calls: measureCalls,
+  files: measureFiles,
+  sandbox: measureSandbox,
+  browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
+  store: measureStore,
+  starts: measureStarts,
+};
+
 async function main(): Promise<void> {
+  const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+  const unknown = named.filter((name) => PARTS[name] === undefined);
+  if (unknown.length > 0)
+    throw new Error(`There is no ${unknown.join(", ")}; name some of ${Object.keys(PARTS).join(", ")}.`);
   const [core] = cpus();
   console.log(`${cpus().length} cores, ${core?.model}, load ${loadavg()[0]?.toFixed(1)}, Node ${process.version}`);
   const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   try {
-    const rows = [...(await measureCalls(dataDir)), ...(await measureStore()), ...(await measureStarts(dataDir))];
+    const rows: Row[] = [];
+    for (const [name, measurePart] of Object.entries(PARTS)) {
+      if (named.length === 0 || named.includes(name)) rows.push(...(await measurePart(dataDir)));
+    }
     console.log(`\n${renderTable(rows)}\n\n${NOTES}`);
     if (rows.some(misses)) process.exitCode = 1;
   } finally {
@@ -50,23 +75,15 @@ async function main(): Promise<void> {
 }
 
 async function measureCalls(dataDir: string): Promise<Row[]> {
-  const suite = spawnSuite(["--data", dataDir]);
-  try {
-    const mcpUrl = new URL("/mcp", await suite.ready);
-    const started = { mcpUrl, token: await requestToken(await readSuite(dataDir), { name: "bench" }) };
-    await using worker = await startBareWorker();
-    const tools = await listTools(worker.door);
-    await using bare = await startBareNode(JSON.stringify({ tools }));
-    const doors = { worker: worker.door, suite: started, example: bare.example, floor: bare.floor };
-    const rows: Row[] = [];
-    for (const load of LOADS) rows.push(...(await compareServers(doors, load)));
-    rows.push(await compareStorage(doors), ...(await measureFiles(started)));
-    rows.push(...(await measureSandbox(started, suite.process.pid)), tokenRow(tools));
-    return rows;
-  } finally {
-    hangUp();
-    await suite.end();
-  }
+  await using suite = await startWholeSuite(dataDir);
+  await using worker = await startBareWorker();
+  const tools = await listTools(worker.door);
+  await using bare = await startBareNode(JSON.stringify({ tools }));
+  const doors = { worker: worker.door, suite: suite.door, example: bare.example, floor: bare.floor };
+  const rows: Row[] = [];
+  for (const load of LOADS) rows.push(...(await compareServers(doors, load)));
+  rows.push(await compareStorage(doors), tokenRow(tools));
+  return rows;
 }
 
 async function measureStarts(dataDir: string): Promise<Row[]> {
@@ -77,11 +94,6 @@ async function measureStarts(dataDir: string): Promise<Row[]> {
     { what: "bundle, gz", value: gzKib, unit: " KB", target: 700 },
     { what: "Worker start-up, processor time (wrangler check startup)", value: activeMs, unit: " ms" },
   ];
-}
-
-async function listTools(door: Door): Promise<readonly unknown[]> {
-  const answer: unknown = JSON.parse(await send(door, "modern", LIST_TOOLS));
-  return z.object({ result: z.object({ tools: z.array(z.unknown()) }) }).parse(answer).result.tools;
 }
 
 /** Guarded Pincer against the unguarded SDK server, and, with no target, against the least which that SDK can do. */
@@ -130,7 +142,7 @@ function tokenRow(tools: readonly unknown[]): Row {
   return {
     what: `tool list, ${tools.length} tools, o200k tokens`,
     measured: "",
-    value: countTokens(tools),
+    value: countTokens(JSON.stringify(tools)),
     target: 4_600,
   };
 }
@@ -139,7 +151,8 @@ const NOTES = `Times are p50 (p95) of whole HTTP requests on kept-alive connecti
 access token is checked, and each call leaves its audit and cost rows. It is measured against an unguarded Node server
 on @modelcontextprotocol/sdk 1 with the same tools, stateless, in JSON, written as that SDK's example is, on its Express
 app; the floor is the least that SDK can do, on node:http alone. tools/call is a files_read whose path is refused: no storage
-on either side. The store is measured inside workerd on R2's local stand-in, twenty calls in a request, without sign-in
-or protocol before it.`;
+on either side. The browsers are one Chrome: Pincer's in bubblewrap and behind its egress proxy, playwright-mcp's without
+either, and on stdio. The store is measured inside workerd on R2's local stand-in, twenty calls in a request, without
+sign-in or protocol before it.`;
 
 await main();

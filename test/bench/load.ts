@@ -52,7 +52,7 @@ async function runMany({ run, prepare }: Task, { clients, perRound }: LoadOption
   return taken;
 }
 
-function summarize(times: readonly number[]): Latencies {
+export function summarize(times: readonly number[]): Latencies {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
   return { p50Ms: at(0.5), p95Ms: at(0.95) };

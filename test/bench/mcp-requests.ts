@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { Era } from "../support/mcp-clients.ts";
 import { type Post, post } from "./load.ts";
 
@@ -37,6 +38,26 @@ export async function send(door: Door, era: Era, asked: McpRequest): Promise<str
   const { status, text } = await post(toPost(door, era, asked));
   if (status === 200 && text.includes(asked.answer)) return text;
   throw new Error(`${asked.method} at ${door.mcpUrl.href} was answered with ${status}: ${text.slice(0, 300)}`);
+}
+
+const toolsSchema = z.object({ result: z.object({ tools: z.array(z.unknown()) }) });
+const textSchema = z.object({
+  result: z.object({ content: z.array(z.looseObject({ text: z.string().default("") })) }),
+});
+
+/** What `tools/list` shows there, which has to contain `answer`. */
+export async function listTools(door: Door, answer = LIST_TOOLS.answer): Promise<readonly unknown[]> {
+  return toolsSchema.parse(JSON.parse(await send(door, "modern", { ...LIST_TOOLS, answer }))).result.tools;
+}
+
+/** Calls a tool that has to succeed, and returns the text of its answer. */
+export async function callForText(door: Door, tool: string, input: Readonly<Record<string, unknown>>): Promise<string> {
+  const answer = await send(door, "modern", call(tool, input, `"content"`));
+  if (answer.includes(`"isError":true`)) throw new Error(`${tool} was answered with ${answer}`);
+  return textSchema
+    .parse(JSON.parse(answer))
+    .result.content.map(({ text }) => text)
+    .join("\n");
 }
 
 function toPost({ mcpUrl, token }: Door, era: Era, { method, params }: McpRequest): Post {

@@ -5,6 +5,7 @@ import { measure } from "./load.ts";
 import { type Door, EXEC_TRUE, RUN_SUM, call, send } from "./mcp-requests.ts";
 import { mostMemory } from "../support/most-memory.ts";
 import { memoryMb, pick, processTree } from "../support/process-tree.ts";
+import { startWholeSuite } from "./servers.ts";
 import { measureSnapshots } from "./snapshots.ts";
 import { type Row, describe, of, versus } from "./table.ts";
 
@@ -20,8 +21,10 @@ const ONE_GIGABYTE = call(
 );
 const CONTEXTS = 50;
 
-/** Sandbox and interpreter through the whole suite, whose launcher has that process id. */
-export async function measureSandbox(suite: Door, launcher: number | undefined): Promise<Row[]> {
+/** Sandbox and interpreter through the whole suite. */
+export async function measureSandbox(dataDir: string): Promise<Row[]> {
+  await using started = await startWholeSuite(dataDir);
+  const { door: suite, launcher } = started;
   if (launcher === undefined) throw new Error("The suite has no process.");
   const rows = await compareCommands(suite);
   rows.push(await runCode(suite), await sleepInParallel(suite));

@@ -7,13 +7,32 @@ import { createInterface } from "node:readline";
 import { findPort } from "../../container/local/launch/port.ts";
 import { newSecret } from "../../container/local/launch/data.ts";
 import { makeSettings } from "../../container/local/launch/settings.ts";
-import { requestToken } from "../../container/local/running-suite.ts";
+import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { loadWorker } from "../../container/local/worker-host/bundle.ts";
 import { startWorker } from "../../container/local/worker-host/miniflare.ts";
+import { spawnSuite } from "../support/suite.ts";
+import { hangUp } from "./load.ts";
 import type { Door } from "./mcp-requests.ts";
 
 export interface OpenDoor extends AsyncDisposable {
   readonly door: Door;
+}
+
+/** All of it on that data folder, as `npm start` starts it; `launcher` is the id of the first of its processes. */
+export async function startWholeSuite(
+  dataDir: string,
+  args: readonly string[] = [],
+): Promise<OpenDoor & { readonly launcher: number | undefined }> {
+  const suite = spawnSuite(["--data", dataDir, ...args]);
+  const mcpUrl = new URL("/mcp", await suite.ready);
+  return {
+    door: { mcpUrl, token: await requestToken(await readSuite(dataDir), { name: "bench" }) },
+    launcher: suite.process.pid,
+    [Symbol.asyncDispose]: async () => {
+      hangUp();
+      await suite.end();
+    },
+  };
 }
 
 /** The product's Worker alone in workerd, without the sandbox runtime and the browser beside it. */

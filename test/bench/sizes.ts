@@ -8,9 +8,9 @@ import { spawnSuite } from "../support/suite.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
-/** What the tools cost in each conversation, counted over the JSON that a client is sent. */
-export function countTokens(tools: readonly unknown[]): number {
-  return encode(JSON.stringify(tools)).length;
+/** What a text costs in a conversation; of tools, the JSON that a client is sent. */
+export function countTokens(text: string): number {
+  return encode(text).length;
 }
 
 export interface Startup {

@@ -7,13 +7,15 @@ import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
+import { CACHE } from "../support/data-folder.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
-import { startEgressProxy } from "../../container/local/egress/proxy.ts";
+import { type EgressProxy, startEgressProxy } from "../../container/local/egress/proxy.ts";
 
 const answerSchema = z.discriminatedUnion("ok", [
   z.object({
     ok: z.literal(true),
     text: z.string(),
+    progress: z.array(z.string()),
     attachments: z.array(
       z.discriminatedUnion("type", [
         z.object({ type: z.literal("image"), base64: z.string(), mimeType: z.string() }),
@@ -31,10 +33,19 @@ export interface Person extends AsyncDisposable {
   readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
   /** The text of a call that has to succeed. */
   readonly read: (tool: string, input?: Readonly<Record<string, unknown>>) => Promise<string>;
+  /** Of the caller's workspace. */
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+  readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
   /** Does to the session of the browser `main` what the platform does to a Durable Object that is idle. */
   readonly evict: () => Promise<void>;
   /** Lets that session's alarm go off. */
   readonly ring: () => Promise<void>;
+  /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
+  readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Whether a person has been asked to use its page. */
+  readonly isHandedOver: () => Promise<boolean>;
+  /** What the browsers have cost. */
+  readonly nanoUsd: () => Promise<number>;
 }
 
 /** The browser's tools in workerd, on a real Chrome behind the egress proxy. */
@@ -42,21 +53,29 @@ export interface BrowserSuite extends AsyncDisposable {
   readonly person: () => Person;
   /** How many Chromes are running. */
   readonly countChromes: () => Promise<number>;
+  /** Takes the network away from all of them, and gives it back. */
+  readonly cutNetwork: () => Promise<void>;
+  readonly restoreNetwork: () => Promise<void>;
 }
 
 export const SUITE_ORIGIN = "http://localhost:8717";
 
-export async function startBrowserSuite(allowedHosts: readonly string[]): Promise<BrowserSuite> {
+export async function startBrowserSuite(
+  allowedHosts: readonly string[],
+  otherSettings: Readonly<Record<string, string>> = {},
+): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
-  const found = await findChrome({ dataDir: folder, report: () => undefined, path: process.env["PATH"] ?? "" });
+  const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
   if (!found.found) throw new Error(found.problem);
-  const proxy = await startEgressProxy({
-    mode: "browser",
-    allowedHosts,
-    suiteOrigin: SUITE_ORIGIN,
-    socketPath: join(folder, "egress.sock"),
-    log: () => undefined,
-  });
+  const startProxy = async (): Promise<EgressProxy> =>
+    await startEgressProxy({
+      mode: "browser",
+      allowedHosts,
+      suiteOrigin: SUITE_ORIGIN,
+      socketPath: join(folder, "egress.sock"),
+      log: () => undefined,
+    });
+  let proxy = await startProxy();
   const prepared = await prepareBrowserBinding({
     dataDir: folder,
     chrome: found.chrome,
@@ -70,7 +89,7 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       script: await bundleWorker(),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: settings(allowedHosts),
+      bindings: { ...settings(allowedHosts), ...otherSettings },
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
@@ -99,8 +118,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       const order = { userId, tool, input, ...(cancelAfterMs === undefined ? {} : { cancelAfterMs }) };
       return answerSchema.parse(JSON.parse(await ask(order)));
     };
-    const evict = async (): Promise<void> => void (await ask({ userId, tool: "evict", input: {} }));
-    const ring = async (): Promise<void> => void (await ask({ userId, tool: "ring", input: {} }));
+    const order = async (tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
+      JSON.parse(await ask({ userId, tool, input }));
+    const evict = async (): Promise<void> => void (await order("evict"));
+    const ring = async (): Promise<void> => void (await order("ring"));
     return {
       call,
       read: async (tool, input) => {
@@ -108,8 +129,19 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
         if (!answer.ok) throw new Error(`${answer.code}: ${answer.message}`);
         return answer.text;
       },
+      readFile: async (path) => {
+        const base64: unknown = JSON.parse(await ask({ userId, tool: "read file", input: { path } }));
+        return Uint8Array.from(atob(z.string().parse(base64)), (char) => char.charCodeAt(0));
+      },
+      writeFile: async (path, bytes) => {
+        const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+        await ask({ userId, tool: "write file", input: { path, base64 } });
+      },
       evict,
       ring,
+      finish: async (end) => void (await order("finish", end)),
+      isHandedOver: async () => z.boolean().parse(await order("handed-over")),
+      nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,
       // A session that does not know of any call takes itself for unused.
       [Symbol.asyncDispose]: async () => {
         await evict();
@@ -123,6 +155,10 @@ export async function startBrowserSuite(allowedHosts: readonly string[]): Promis
       const { BROWSER } = await miniflare.getBindings<{ BROWSER: { fetch: typeof miniflare.dispatchFetch } }>();
       const response = await BROWSER.fetch("https://browser.local/v1/sessions");
       return z.object({ sessions: z.array(z.unknown()) }).parse(await response.json()).sessions.length;
+    },
+    cutNetwork: async () => await proxy.close(),
+    restoreNetwork: async () => {
+      proxy = await startProxy();
     },
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();

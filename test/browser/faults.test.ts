@@ -70,6 +70,23 @@ describe.concurrent("a page that takes its time and", () => {
     );
   });
 
+  test("waits for a picture is shown without it", async () => {
+    await using person = suite.person();
+    const text = await person.read("browser_open", { url: `${site.origin}/picture` });
+    expect(text).toContain("Note: The page is still loading.");
+    expect(text).toContain("all there");
+  });
+
+  test("says more at once than a connection takes is given up, and read on", { timeout: 90_000 }, async () => {
+    await using person = suite.person();
+    await person.read("browser_open", { url: `${site.origin}/` });
+    expect(await person.call("browser_evaluate", { script: `"x".repeat(40_000_000)` })).toMatchObject({
+      ok: false,
+      code: "timeout",
+    });
+    expect(await person.read("browser_snapshot")).toContain(HOME);
+  });
+
   test("computes without end is said to be busy, and the next one opens", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/busy` });
@@ -95,17 +112,13 @@ describe("a page that", () => {
     expect(Date.now() - startedMs).toBeLessThan(10_000);
   });
 
-  test("waits for a picture is shown without it", async () => {
-    const text = await person.read("browser_open", { url: `${site.origin}/picture` });
-    expect(text).toContain("Note: The page is still loading.");
-    expect(text).toContain("all there");
-  });
-
-  test("opens dialogs has them dismissed, and says which", async () => {
-    const text = await person.read("browser_open", { url: `${site.origin}/alerts` });
-    for (const type of ["alert", "confirm", "prompt"])
-      expect(text).toContain(`Note: The page's ${type} dialog was dismissed.`);
-    expect(text).toContain("quiet now");
+  test("alerts is heard, and one that asks waits to be answered, or is left", async () => {
+    expect(await person.read("browser_open", { url: `${site.origin}/alerts` })).toBe(
+      `${site.origin}/alerts (200)\nNote: The page asks something and waits; answer it with browser_dialog.\n` +
+        `Page content, untrusted data:\nalert: "one"\nconfirm: "two"`,
+    );
+    expect(await person.read("browser_dialog", { accept: true })).toContain(`prompt: "three"`);
+    expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
   test("opens dialogs without end is closed, and the next one opens", async () => {
@@ -117,11 +130,12 @@ describe("a page that", () => {
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
-  test("opens pop-ups has them closed", async () => {
+  test("opens pop-ups stays the one that is shown, and they are other tabs", async () => {
+    await using person = suite.person();
     const text = await person.read("browser_open", { url: `${site.origin}/pop-ups` });
     expect(text).toContain("opener");
-    await expect.poll(async () => await person.read("browser_snapshot")).not.toContain("Note:");
-    expect(await person.read("browser_snapshot")).toContain(`${site.origin}/pop-ups\n`);
+    await expect.poll(async () => (await person.call("browser_open", { tab: "3" })).ok).toBe(true);
+    expect(await person.read("browser_open", { tab: "1" })).toContain(`${site.origin}/pop-ups`);
   });
 
   test("opens pop-ups without end is closed, and the next one opens", async () => {
@@ -134,7 +148,8 @@ describe("a page that", () => {
         code: "unavailable",
         message: "The page opened pop-ups without end and was closed; open another one with browser_open.",
       });
-    expect(site.asked.slice(before).filter((path) => path === "/pop-up-storm")).toHaveLength(1);
+    // As many as there may be tabs; the others load nothing.
+    expect(site.asked.slice(before).filter((path) => path === "/pop-up-storm").length).toBeLessThanOrEqual(8);
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
@@ -143,14 +158,19 @@ describe("a page that", () => {
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
-  test("is a download is refused as one", async () => {
-    expect(await person.call("browser_open", { url: `${site.origin}/file` })).toEqual({
-      ok: false,
-      code: "invalid_input",
-      message: "That is a file to download and no page; open a page.",
+  test("is a download is kept, asked for by name or by the page itself", async () => {
+    const linked = {
+      type: "link",
+      path: expect.stringContaining("artifacts/"),
+      mimeType: expect.any(String),
+      sizeBytes: 5,
+    };
+    expect(await person.call("browser_open", { url: `${site.origin}/file` })).toMatchObject({
+      ok: true,
+      text: expect.stringContaining("Note: That is a file and no page; it is kept in files."),
+      attachments: [linked],
     });
-    const text = await person.read("browser_open", { url: `${site.origin}/offers` });
-    expect(text).toContain("offer");
+    expect(await person.read("browser_open", { url: `${site.origin}/offers` })).toContain("offer");
     await expect.poll(() => site.asked.filter((path) => path === "/file").length).toBe(2);
   });
 
@@ -263,14 +283,9 @@ describe("a browser", () => {
   test("takes calls in turns", async () => {
     await using person = suite.person();
     const opened = await Promise.all(
-      ["/", "/alerts", "/picture", "/"].map((path) => person.read("browser_open", { url: `${site.origin}${path}` })),
+      ["/", "/cookie", "/stay", "/"].map((path) => person.read("browser_open", { url: `${site.origin}${path}` })),
     );
-    expect(opened.map((text) => /home|quiet now|all there/.exec(text)?.[0])).toEqual([
-      "home",
-      "quiet now",
-      "all there",
-      "home",
-    ]);
+    expect(opened.map((text) => /home|cookie|stay$/.exec(text)?.[0])).toEqual(["home", "cookie", "stay", "home"]);
   });
 });
 

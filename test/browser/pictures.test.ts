@@ -8,6 +8,7 @@ let person: Person;
 beforeAll(async () => {
   site = await serveSite("127.0.0.1", {
     "/": "<title>Home</title><p>home</p>",
+    "/wide": `<body style="margin:0"><button style="width:3000px;height:50px">Wide</button>`,
     "/tall": `<body style="margin:0"><div style="height:30000px;background:linear-gradient(red,blue)">tall</div>`,
     "/noise": `<body style="margin:0"><canvas id="c" width="1280" height="8000"></canvas><script>
       const g = c.getContext("2d"); const d = g.createImageData(1280, 8000);
@@ -72,7 +73,7 @@ describe("a picture", () => {
     await person.read("browser_open", { url: `${site.origin}/tall` });
     const picture = await take({ full_page: true });
     expect(picture).toMatchObject({ mimeType: "image/png", width: 1280, height: 5_000 });
-    expect(picture.text).toContain("\nNote: The page is 30000 pixels tall; the picture shows the first 5000.");
+    expect(picture.text).toContain("\nNote: It is 30000 pixels tall; the picture shows the first 5000.");
   });
 
   test("that would be too large is coded more tightly and says so", async () => {
@@ -81,6 +82,24 @@ describe("a picture", () => {
     expect(picture).toMatchObject({ mimeType: "image/jpeg", width: 1280, height: 5_000 });
     expect(picture.bytes.length).toBeLessThanOrEqual(3_500_000);
     expect(picture.text).toContain("\nNote: It is a JPEG, since a PNG of it would have been too large.");
+  });
+
+  test("may be of one element, and no wider than the window", async () => {
+    await person.read("browser_open", { url: `${site.origin}/wide` });
+    const snapshot = await person.read("browser_snapshot");
+    const { width, height, text } = await take({ ref: /\[(e\d+)\] button/.exec(snapshot)?.[1] ?? "" });
+    expect([width, height]).toEqual([1280, 50]);
+    expect(text).toContain("Note: It is 3000 pixels wide; the picture shows the first 1280.");
+  });
+
+  test("may be a PDF, which is kept and not shown", async () => {
+    await person.read("browser_open", { url: `${site.origin}/` });
+    const answer = await person.call("browser_screenshot", { format: "pdf" });
+    if (!answer.ok) throw new Error(answer.message);
+    expect(answer.attachments).toMatchObject([{ type: "link", mimeType: "application/pdf" }]);
+    const [link] = answer.attachments;
+    const pdf = new TextDecoder().decode(await person.readFile(link?.type === "link" ? link.path : ""));
+    expect(pdf).toMatch(/^%PDF-[\s\S]*%%EOF\s*$/);
   });
 
   test("is not taken where no page is open", async () => {

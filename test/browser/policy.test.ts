@@ -17,6 +17,7 @@ beforeAll(async () => {
     "/": "<title>Open</title><p>fine</p>",
     "/redirect": redirectTo(`${closed.origin}/`),
     "/metadata": redirectTo("http://169.254.169.254/latest/meta-data/"),
+    "/leads": `<p>fine</p><a href="${closed.origin}/">Away</a>`,
     "/script-redirect": `<p>leaving</p><script>location.href = "${closed.origin}/"</script>`,
     "/parts": `<p>parts</p><img src="${closed.origin}/p.png"><iframe src="${closed.origin}/"></iframe><script>
       fetch("${closed.origin}/data").catch(() => document.body.append("fetch failed"));
@@ -100,6 +101,19 @@ describe("a page", () => {
   test("reaches no private address by a script that leaves", async () => {
     const text = await person.read("browser_open", { url: `${open.origin}/script-redirect` });
     expect(text).toContain("Note: The network policy refused a request of the page.");
+    expect(closed.asked).toEqual([]);
+  });
+
+  test("that was left by a link to one can be gone back to", async () => {
+    const [, ref] = /\[(e\d+)\] link/.exec(await person.read("browser_open", { url: `${open.origin}/leads` })) ?? [];
+    const back = 'go back with browser_open {"go": "back"}';
+    expect(await person.read("browser_click", { ref })).toContain(`Note: That page could not be loaded; ${back}.`);
+    expect(await person.call("browser_snapshot")).toEqual({
+      ok: false,
+      code: "not_found",
+      message: `The last page could not be loaded; ${back}, or open another one.`,
+    });
+    expect(await person.read("browser_open", { go: "back" })).toContain("fine");
     expect(closed.asked).toEqual([]);
   });
 

@@ -4,8 +4,9 @@ import {
   BrowserSession as ProductSession,
   type BrowserSessionBindings,
 } from "../../servers/browser/browser-session.ts";
+import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
 import { browserServer } from "../../servers/browser/index.ts";
-import { createBrowserSessions } from "../../servers/browser/session.ts";
+import { createBrowserSessions } from "../../servers/browser/remote-browser.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import { callTool } from "../../servers/core/call.ts";
 import { createFileStore } from "../../servers/files/store.ts";
@@ -14,20 +15,45 @@ export { Account } from "../../servers/account/account.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
+  readonly #liveView: LiveViewStandIn | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    const liveView = env.LIVE_VIEW === undefined || !env.BROWSER ? undefined : new LiveViewStandIn(env.BROWSER);
+    super(state, liveView === undefined ? env : { ...env, BROWSER: liveView.binding });
+    this.#liveView = liveView;
+  }
+
+  /** The person at the live view says that they are done, and the platform tells of it, or has nobody to tell. */
+  finish(end: HandoffEnd, isHeard: boolean): void {
+    this.#liveView?.finish(end, isHeard);
+  }
+
+  isHandedOver(): boolean {
+    return this.#liveView?.isHandedOver ?? false;
+  }
+
   evict(): void {
     this.ctx.abort("evicted by the test");
   }
 
+  /** The alarm; what is stored of the last use is old. */
   async ring(): Promise<void> {
+    const { storage } = this.ctx;
+    const record = z.looseObject({ usedAtMs: z.number() }).safeParse(await storage.get("session"));
+    if (record.success) await storage.put("session", { ...record.data, usedAtMs: 0 });
     await this.alarm();
   }
 }
 
 interface Env extends BrowserSessionBindings {
   readonly FILES: R2Bucket;
+  /** Set where a live view is to be stood in for. */
+  readonly LIVE_VIEW?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
 }
+
+const finished = z.object({ success: z.boolean(), reason: z.string().exactOptional(), isHeard: z.boolean() });
 
 const order = z.object({
   userId: z.string(),
@@ -37,28 +63,50 @@ const order = z.object({
   cancelAfterMs: z.int().optional(),
 });
 
+const file = z.object({ path: z.string(), base64: z.string().default("") });
+
 export default {
   fetch: async (request, env, ctx) => {
     const { userId, tool: name, input, cancelAfterMs } = order.parse(await request.json());
     const session = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(`${userId}/browser/main`));
     if (name === "evict") return Response.json(await session.evict().catch(() => "evicted"));
+    if (name === "finish") {
+      const { isHeard, ...end } = finished.parse(input);
+      return Response.json((await session.finish(end, isHeard)) ?? "finished");
+    }
+    if (name === "handed-over") return Response.json(await session.isHandedOver());
+    if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
-    const tool = browserServer.tools.find((known) => known.name === name);
-    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
       waitUntil: (work) => ctx.waitUntil(work),
     });
+    if (name === "write file") {
+      const { path, base64 } = file.parse(input);
+      return Response.json(await files.write(path, Uint8Array.fromBase64(base64)));
+    }
+    if (name === "read file") {
+      const { body } = await files.read(file.parse(input).path);
+      return Response.json((await new Response(body).bytes()).toBase64());
+    }
     const absent = (): never => {
       throw new Error("The browser's tools have no business with that.");
     };
+    const tool = browserServer.tools.find((known) => known.name === name);
+    if (tool === undefined) return new Response(`There is no tool ${name}.`, { status: 404 });
     const client = new AbortController();
     if (cancelAfterMs !== undefined) setTimeout(() => client.abort(), cancelAfterMs);
+    const progress: string[] = [];
     const end = await callTool(
       tool,
       input,
       {
-        caller: { userId, role: "member", scopes: ["browser:read"], clientId: "test" },
+        caller: {
+          userId,
+          role: "member",
+          scopes: ["browser:read", "browser:act", "files:read", "files:write"],
+          clientId: "test",
+        },
         capabilities: {
           files,
           artifacts: createArtifacts(files, () => new Date()),
@@ -70,11 +118,11 @@ export default {
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
         record: () => undefined,
       },
-      { signal: client.signal, reportProgress: () => undefined },
+      { signal: client.signal, reportProgress: (message) => void progress.push(message) },
     );
     return Response.json(
       end.ok
-        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments }
+        ? { ok: true, text: end.outcome.text, attachments: end.outcome.attachments, progress }
         : { ok: false, code: end.error.code, message: end.error.message },
     );
   },

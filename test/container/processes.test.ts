@@ -30,7 +30,7 @@ if (reason === undefined) {
     test("a command whose watcher was killed has ended, nobody knows how", async () => {
       const sandbox = open();
       const { processId } = await sandbox.exec(command("echo said; sleep 60", 500), quiet());
-      await sandbox.exec(command(`kill -9 $(cut -d' ' -f1 /var/lib/pincer/calls/${processId})`), quiet());
+      await sandbox.exec(command(`kill -9 $(cut -d' ' -f1 /dev/pincer/calls/${processId})`), quiet());
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 5_000, until: "end", maxChars: 100 } as const;
       expect(await sandbox.readProcess(processId, read, quiet())).toEqual({
         processId,
@@ -51,7 +51,7 @@ if (reason === undefined) {
       const { processId } = await sandbox.exec(command("cat", 300, { input: "open" }), quiet());
       const attack =
         "import socket\nfor said in (b'{}\\n', b'[]\\n', b'{\"do\": 1}\\n', b'\\xff\\n', b'{\"do\":\"input\",\"text\":1}\\n', b''):\n" +
-        `    with socket.socket(socket.AF_UNIX) as s:\n        s.connect('/var/lib/pincer/commands/${processId}/control')\n        s.sendall(said)`;
+        `    with socket.socket(socket.AF_UNIX) as s:\n        s.connect('/dev/pincer/commands/${processId}/control')\n        s.sendall(said)`;
       expect(
         (await sandbox.exec(command(`python3 -c "$ATTACK"`, 20_000, { env: { ATTACK: attack } }), quiet())).exitCode,
       ).toBe(0);
@@ -153,13 +153,28 @@ if (reason === undefined) {
       const look = async (script: string, waitMs?: number): Promise<string> =>
         (await sandbox.exec(command(script, waitMs, { isInternal: true }), quiet())).processId;
       const ids = [await look("echo looked"), await look("sleep 2", 0)];
-      const { processId } = await sandbox.exec(command("ls /var/lib/pincer/commands"), quiet());
+      const { processId } = await sandbox.exec(command("ls /dev/pincer/commands"), quiet());
       expect((await sandbox.listProcesses()).map((info) => info.processId)).toEqual([processId]);
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 9_000, until: "end", maxChars: 100 } as const;
       for (const id of ids) await sandbox.readProcess(id, read, quiet()).catch(() => undefined);
-      const { stdout } = await sandbox.exec(command("sleep 0.2; ls /var/lib/pincer/commands"), quiet());
+      const { stdout } = await sandbox.exec(command("sleep 0.2; ls /dev/pincer/commands"), quiet());
       expect(stdout.text).toContain(processId);
       for (const id of ids) expect(stdout.text).not.toContain(id);
+    });
+
+    test("what was left behind by programs that were killed goes where there is too much of it", async () => {
+      const sandbox = open();
+      const leave =
+        "cd /dev/pincer; for id in $(seq 300); do echo 1 1 > calls/$id; mkdir commands/$id; echo {} > commands/$id/request.json; done";
+      await sandbox.exec(command(leave), quiet());
+      const count = async (): Promise<readonly number[]> => {
+        const { stdout } = await sandbox.exec(
+          command("cd /dev/pincer; ls calls | wc -l; ls commands | wc -l"),
+          quiet(),
+        );
+        return stdout.text.trim().split("\n").map(Number);
+      };
+      await expect.poll(count, { timeout: 10_000 }).toEqual([1, expect.toSatisfy((kept) => kept <= 202)]);
     });
 
     test.each(["memory.events", "memory/memory.oom_control"])(

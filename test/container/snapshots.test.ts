@@ -48,7 +48,7 @@ if (reason === undefined) {
       const { sandbox, saveSnapshot } = open();
       await run(
         sandbox,
-        "head -c 40000000 /dev/urandom > large; sha256sum large > sum; mkdir end; echo kept > end/file",
+        "head -c 20000000 /dev/urandom > large; sha256sum large > sum; mkdir end; echo kept > end/file",
       );
       expect(await saveSnapshot()).toBe(true);
       const seen: string[] = [];

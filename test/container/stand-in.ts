@@ -34,6 +34,8 @@ export interface StandInOptions {
   /** Whether the SDK mounts the files by s3fs; else an empty folder is in their place. */
   readonly isMounted?: boolean;
   readonly limits?: StandInLimits;
+  /** How small each of a container's disks is; else its workspace is on the machine's. */
+  readonly diskBytes?: number;
 }
 
 export interface StandIn {
@@ -79,14 +81,14 @@ export function whyNoMount(): string | undefined {
  */
 export async function startStandIn(
   settings: Readonly<Record<string, string>> = {},
-  { isMounted = false, limits }: StandInOptions = {},
+  { isMounted = false, limits, diskBytes }: StandInOptions = {},
 ): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
   const guest = await assembleGuest(join(folder, "guest"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const plan = { guest, isMounted, limits, leave: leaveFrom(id) };
+    const plan = { guest, isMounted, limits, diskBytes, leave: leaveFrom(id) };
     const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), plan);
     containers.set(id, jail);
     return await jail;
@@ -172,10 +174,11 @@ const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS
 interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
   readonly guest: string;
   readonly limits: StandInLimits | undefined;
+  readonly diskBytes: number | undefined;
   readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-async function startJail(folder: string, { guest, isMounted, limits, leave }: JailPlan): Promise<Jail> {
+async function startJail(folder: string, { guest, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
   for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
   await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
@@ -191,8 +194,9 @@ async function startJail(folder: string, { guest, isMounted, limits, leave }: Ja
     "bwrap",
     ...JAIL,
     ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
-    ...["--size", String(isMounted ? MOUNT_TMP_BYTES : TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/var"],
-    ...["--bind", join(folder, "workspace"), "/workspace"],
+    ...tmpfs("/tmp", diskBytes ?? (isMounted ? MOUNT_TMP_BYTES : TMP_BYTES)),
+    ...tmpfs("/var", diskBytes),
+    ...(diskBytes === undefined ? ["--bind", join(folder, "workspace"), "/workspace"] : tmpfs("/workspace", diskBytes)),
     // A file system of its own, as the mount is one.
     ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
     ...["--bind", relay, "/relay"],
@@ -219,6 +223,10 @@ async function startJail(folder: string, { guest, isMounted, limits, leave }: Ja
       outside.close();
     },
   };
+}
+
+function tmpfs(path: string, sizeBytes: number | undefined): readonly string[] {
+  return [...(sizeBytes === undefined ? [] : ["--size", String(sizeBytes)]), "--tmpfs", path];
 }
 
 /** Where the guest looks for what the kernel counts: version 1 of control groups has a folder for each kind. */

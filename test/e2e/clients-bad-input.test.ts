@@ -3,7 +3,6 @@ import { type Server, createServer } from "node:net";
 import { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { readBooks } from "../support/books.ts";
 import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
 import { mcpHeaders, sendRaw } from "../support/raw-mcp.ts";
@@ -16,10 +15,6 @@ let token: string;
 let client: ToolClient;
 let silent: Server;
 let silentUrl: string;
-let startedMs: number;
-let shortLivedToken: string;
-
-const SHORT_LIFE_SECONDS = 60;
 
 beforeAll(async () => {
   silent = createServer().listen(0, "127.0.0.1");
@@ -30,10 +25,6 @@ beforeAll(async () => {
   suite = await startSuite(["--allow-host", `127.0.0.1:${address.port}`]);
   mcpUrl = new URL("/mcp", suite.url);
   token = await suite.token();
-  shortLivedToken = await requestToken(await readSuite(suite.dataDir), { expiresInSeconds: SHORT_LIFE_SECONDS });
-  startedMs = Date.now();
-  await using early = await connectOfficial(mcpUrl, shortLivedToken, "modern");
-  expect(await early.listTools()).toContain("files_list");
   client = await connectOfficial(mcpUrl, token, "modern");
 });
 
@@ -147,12 +138,6 @@ describe("code", () => {
   });
 });
 
-test("a page that never loads is an error that says so", async () => {
-  const answer = await client.callTool("browser_open", { url: silentUrl });
-  expect(answer.isError).toBe(true);
-  expect(textOf(answer)).toMatch(/^timeout: /);
-});
-
 test("each call, whatever its outcome, leaves one audit row and one cost row", async () => {
   await using fresh = await connectOfficial(mcpUrl, await suite.token(), "modern");
   await fresh.callTool("files_list", {});
@@ -174,21 +159,30 @@ test("each call, whatever its outcome, leaves one audit row and one cost row", a
     ]);
 });
 
-// The last one, since it waits until the token is old enough. At the beginning it was let in.
-test("a stranger whose token has expired gets a 401", { timeout: 90_000 }, async () => {
-  await pause(Math.max(0, startedMs + SHORT_LIFE_SECONDS * 1_000 + 1_000 - Date.now()));
-  await expectRefusal(shortLivedToken);
+// The last ones, side by side: the token has to be old enough by then, and the browser is waited for.
+describe.concurrent("what takes its time", () => {
+  test("a page that never loads is an error that says so", async () => {
+    const answer = await client.callTool("browser_open", { url: silentUrl });
+    expect(answer.isError).toBe(true);
+    expect(textOf(answer)).toMatch(/^timeout: /);
+  });
+
+  test("a stranger whose token has expired gets a 401", { timeout: 90_000 }, async () => {
+    const { url, shortLived } = sharedSuite();
+    await pause(Math.max(0, shortLived.expiresAtMs + 1_000 - Date.now()));
+    await expectRefusal(shortLived.token, url);
+  });
 });
 
-async function expectRefusal(bearer: string | undefined): Promise<void> {
+async function expectRefusal(bearer: string | undefined, suiteUrl = suite.url): Promise<void> {
   const { Authorization: _, ...headers } = mcpHeaders(token);
-  const answer = await sendRaw(mcpUrl, {
+  const answer = await sendRaw(new URL("/mcp", suiteUrl), {
     headers: bearer === undefined ? headers : { ...headers, Authorization: `Bearer ${bearer}` },
     body: LIST,
   });
   expect(answer.status).toBe(401);
   expect(answer.headers["www-authenticate"]).toContain(
-    `resource_metadata="${suite.url}/.well-known/oauth-protected-resource/mcp"`,
+    `resource_metadata="${suiteUrl}/.well-known/oauth-protected-resource/mcp"`,
   );
   expect(answer.text).not.toContain("files_list");
 }

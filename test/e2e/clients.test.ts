@@ -41,6 +41,15 @@ const TOOLS = [
   "browser_open",
   "browser_snapshot",
   "browser_screenshot",
+  "browser_read",
+  "browser_click",
+  "browser_type",
+  "browser_fill",
+  "browser_dialog",
+  "browser_wait",
+  "browser_evaluate",
+  "browser_handoff",
+  "browser_close",
   "delegate_run",
 ].toSorted();
 

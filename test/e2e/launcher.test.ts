@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { commandOf, survivorsOf, treeOf } from "../egress/processes.ts";
-import { sharedSuite, spawnSuite, startSuite } from "../support/suite.ts";
+import { newDataFolder } from "../support/data-folder.ts";
+import { type SpawnedSuite, sharedSuite, spawnSuite } from "../support/suite.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -17,7 +18,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A data folder that no other test uses. */
+/** A data folder that no other test uses, and that nothing is in. */
 async function newDataDir(): Promise<string> {
   return await mkdtemp(path.join(folder, "data-"));
 }
@@ -72,19 +73,6 @@ describe("a suite that runs", () => {
     expect(modes.map((mode) => (mode & 0o777).toString(8))).toEqual(["700", "600", "600", "600"]);
   });
 
-  test("says last that it is ready, after what to paste into each client", async () => {
-    await using suite = await startSuite();
-    const endpoint = `${suite.url}/mcp`;
-    const said = suite.output();
-    expect(said.trimEnd().split("\n").at(-1)).toBe(`ready ${suite.url}`);
-    expect(said.match(/^ready /gm)).toHaveLength(1);
-    expect(said).toMatch(/^ {2}sign-in code {2}[A-Z0-9]{4}-[A-Z0-9]{4}$/m);
-    expect(said).toContain(`claude mcp add --transport http pincer ${endpoint}`);
-    expect(said).toContain(`"args":["-y","mcp-remote","${endpoint}"]`);
-    expect(said).toContain(`{"mcpServers":{"pincer":{"url":"${endpoint}"}}}`);
-    expect(said).toContain(`code --add-mcp '{"name":"pincer","type":"http","url":"${endpoint}"}'`);
-  });
-
   test("is the only one on its data folder: the second names the first and ends", async () => {
     const { url, dataDir } = sharedSuite();
     const second = await failToStart(["--data", dataDir]);
@@ -98,7 +86,7 @@ describe("a suite that runs", () => {
 
 describe("data", () => {
   test("is there after a restart, for the token from before", async () => {
-    const dataDir = await newDataDir();
+    const dataDir = await newDataFolder(path.join(folder, "data-"));
     const first = spawnSuite(["--data", dataDir]);
     const url = await first.ready;
     const token = await requestToken(await readSuite(dataDir), { name: "test" });
@@ -118,10 +106,32 @@ describe("data", () => {
   });
 });
 
-describe("a part that dies", () => {
-  test.each(["/worker-host.ts", "workerd serve", "/runtime.ts"])("is started again: %s", async (part) => {
-    await using suite = await startSuite();
-    const token = await suite.token();
+describe("a suite on an empty folder", () => {
+  let suite: SpawnedSuite;
+  let dataDir = "";
+  beforeAll(async () => {
+    dataDir = await mkdtemp(path.join(folder, "empty-"));
+    suite = spawnSuite(["--data", dataDir]);
+    await suite.ready;
+  });
+  afterAll(async () => await suite.end());
+
+  test("says last that it is ready, after what to paste into each client", async () => {
+    const url = await suite.ready;
+    const endpoint = `${url}/mcp`;
+    const said = suite.output();
+    expect(said.trimEnd().split("\n").at(-1)).toBe(`ready ${url}`);
+    expect(said.match(/^ready /gm)).toHaveLength(1);
+    expect(said).toMatch(/^ {2}sign-in code {2}[A-Z0-9]{4}-[A-Z0-9]{4}$/m);
+    expect(said).toContain(`claude mcp add --transport http pincer ${endpoint}`);
+    expect(said).toContain(`"args":["-y","mcp-remote","${endpoint}"]`);
+    expect(said).toContain(`{"mcpServers":{"pincer":{"url":"${endpoint}"}}}`);
+    expect(said).toContain(`code --add-mcp '{"name":"pincer","type":"http","url":"${endpoint}"}'`);
+  });
+
+  test.each(["/worker-host.ts", "workerd serve", "/runtime.ts"])("starts a part that dies again: %s", async (part) => {
+    const url = await suite.ready;
+    const token = await requestToken(await readSuite(dataDir), { name: "test" });
     const started = await treeOf(suite.process.pid ?? 0);
     const commands = await Promise.all(started.map(commandOf));
     const pid = started[commands.findIndex((command) => command.includes(part))] ?? 0;
@@ -129,7 +139,7 @@ describe("a part that dies", () => {
     expect(await survivorsOf([pid], 5_000)).toEqual([]);
 
     const said = async (): Promise<unknown> => {
-      const client = await connect(suite.url, token);
+      const client = await connect(url, token);
       const { structuredContent } = await client.callTool({
         name: "sandbox_exec",
         arguments: { command: "echo back" },
@@ -145,6 +155,11 @@ describe("a part that dies", () => {
 });
 
 describe("nothing is left running", () => {
+  // A lock or a half-written file of a suite that was killed does not stand in the way of the next: each starts where
+  // the one before it has ended.
+  let dataDir = "";
+  beforeAll(async () => (dataDir = await newDataFolder(path.join(folder, "data-"))));
+
   // Bootstrap and launcher: whichever is hit, everything ends.
   test.each([
     ["SIGINT", "the bootstrap"],
@@ -153,7 +168,6 @@ describe("nothing is left running", () => {
     ["SIGTERM", "the launcher"],
     ["SIGKILL", "the launcher"],
   ] as const)("after %s of %s", async (signal, target) => {
-    const dataDir = await newDataDir();
     const suite = spawnSuite(["--data", dataDir]);
     const url = await suite.ready;
     const client = await connect(url, await requestToken(await readSuite(dataDir), { name: "test" }));
@@ -170,19 +184,19 @@ describe("nothing is left running", () => {
     process.kill(target === "the launcher" ? (launcher ?? 0) : pid, signal);
     const left = await survivorsOf(started, 8_000);
     expect(await Promise.all(left.map(commandOf))).toEqual([]);
+  });
 
-    // A lock or a half-written file of the killed suite does not stand in the way of the next.
+  test("and the next suite starts", async () => {
     const next = spawnSuite(["--data", dataDir]);
     await next.ready;
     await next.end();
   });
 
   test("also where the suite fails to start half-way", async () => {
-    const dataDir = await newDataDir();
+    const dataDir = await newDataFolder(path.join(folder, "data-"));
     // Where the Worker's files belong is something else.
     await mkdir(path.join(dataDir, "state"));
     await writeFile(path.join(dataDir, "state/r2"), "");
-    await writeFile(path.join(dataDir, "suite.lock"), "");
     const suite = spawnSuite(["--data", dataDir]);
     const { pid = 0 } = suite.process;
     expect(await suite.ended).toBe(1);

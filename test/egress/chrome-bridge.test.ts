@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { isOwnPeer, portOf, startBridge } from "../../container/local/chrome/bridge.ts";
+import { isOwnPeer, portOf, startBridge, withoutCompression } from "../../container/local/chrome/bridge.ts";
 import { readUntil, serve } from "./loopback.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -26,6 +26,38 @@ test("a bridge carries what is said at one end to the other, by port and by sock
     inner.close();
     outer.close();
     await rm(folder, { recursive: true });
+  }
+});
+
+test("a bridge takes out the offer to compress a WebSocket, and nothing else", async () => {
+  await using web = await serve((request, response) => {
+    request.pipe(response.writeHead(200, { "Seen-Headers": request.rawHeaders.join(" ") }));
+  });
+  const bridge = await startBridge(LOOPBACK, { host: "127.0.0.1", port: web.port }, isOwnPeer, withoutCompression);
+  try {
+    const socket = connect(portOf(bridge), "127.0.0.1");
+    socket.write(
+      "POST / HTTP/1.0\r\nHost: a\r\nSec-WebSocket-Extensions: permessage-deflate; x\r\nContent-Length: 8\r\n\r\n",
+    );
+    socket.write("the");
+    setTimeout(() => socket.write(" rest"), 50);
+    const answer = await readUntil(socket, "never");
+    expect(answer).toContain("Seen-Headers: Host a Content-Length 8\r\n");
+    expect(answer.split("\r\n\r\n")[1]).toBe("the rest");
+  } finally {
+    bridge.close();
+  }
+});
+
+test("a bridge lets go of a connection that says nothing", async () => {
+  await using web = await serve((_request, response) => response.end());
+  const bridge = await startBridge(LOOPBACK, { host: "127.0.0.1", port: web.port }, isOwnPeer, withoutCompression);
+  try {
+    const socket = connect(portOf(bridge), "127.0.0.1");
+    socket.end();
+    expect(await readUntil(socket, "never")).toBe("");
+  } finally {
+    bridge.close();
   }
 });
 

@@ -141,10 +141,9 @@ test("who waits while the sandbox is reset hears that it was, and who comes then
   await expect.poll(busy, { timeout: 20_000 }).toEqual([2, [true]]);
   await sleep(300);
   const reset = sandbox.reset();
-  const next = Array.from({ length: 4 }, async () => {
-    await sleep(5);
-    return await run(sandbox, "ls -A; ls files");
-  });
+  // Its processes have ended, its disk is yet to be emptied.
+  await reading;
+  const next = Array.from({ length: 4 }, async () => await run(sandbox, "ls -A; ls files"));
   await reset;
   const why = "The sandbox was reset, which ended everything in it.";
   expect(await running).toMatchObject({ signal: "SIGKILL", notes: [why] });

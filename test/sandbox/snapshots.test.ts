@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 180_000 });
 
 /** Never by itself: the test says when. */
 const BY_HAND = { after: "1h" };
-const LARGE = "head -c 60M /dev/urandom > large; sha256sum large > sum";
+const LARGE = "head -c 40M /dev/urandom > large; sha256sum large > sum";
 
 async function text({ remote }: SnapshotSuite, command: string): Promise<string> {
   const { stdout, stderr } = await run(remote.sandbox, command, { waitMs: 100_000, timeoutMs: 100_000 });

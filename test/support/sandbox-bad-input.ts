@@ -1,4 +1,4 @@
-import { beforeEach, afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Command, Sandbox } from "../../servers/sandbox/driver.ts";
 import {
   type ContractFiles,
@@ -11,15 +11,17 @@ import {
 
 const MEGABYTE = 1_000_000;
 
-/** Input that nobody should send, and everybody does. After each case the same sandbox has to go on working. */
+/** Input that nobody should send, and everybody does. Through all cases one sandbox has to go on working. */
 export function describeBadInput(name: string, subject: ContractSubject): void {
   describe(`${name}: bad input`, { timeout: subject.timeoutMs ?? TIMEOUT_MS }, () => {
     let sandbox: Sandbox;
     let files: ContractFiles;
 
     leaveOut(subject);
-    beforeEach(async () => {
+    beforeAll(async () => {
       ({ sandbox, files } = await subject.open());
+    });
+    beforeEach(async () => {
       await run("echo kept > /workspace/kept");
     });
     afterEach(async () => {

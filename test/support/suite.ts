@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { inject } from "vitest";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
+import { newDataFolder } from "./data-folder.ts";
 
 const START = path.resolve(import.meta.dirname, "../../container/local/start.mjs");
 const START_TIMEOUT_MS = 90_000;
@@ -24,21 +25,27 @@ export interface OwnSuite extends TestSuite, AsyncDisposable {
 
 declare module "vitest" {
   interface ProvidedContext {
-    readonly suite: { readonly url: string; readonly dataDir: string };
+    readonly suite: { readonly url: string; readonly dataDir: string; readonly shortLived: ShortLivedToken };
   }
 }
 
-/** The suite that serves all e2e tests of a run; its files, tokens and sandboxes are shared with other tests. */
-export function sharedSuite(): TestSuite {
-  return suiteAt(inject("suite"));
+interface ShortLivedToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
 }
 
-/** Starts a suite of one's own, the way `npm start` does, on an empty data folder and a free port. */
+/** The suite that serves all e2e tests of a run; its files, tokens and sandboxes are shared with other tests. */
+export function sharedSuite(): TestSuite & { readonly shortLived: ShortLivedToken } {
+  const suite = inject("suite");
+  return { ...suiteAt(suite), shortLived: suite.shortLived };
+}
+
+/** Starts a suite of one's own, the way `npm start` does, on a new data folder and a free port. */
 export async function startSuite(
   args: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<OwnSuite> {
-  const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-suite-"));
+  const dataDir = await newDataFolder(path.join(tmpdir(), "pincer-suite-"));
   const started = spawnSuite(["--data", dataDir, ...args], environment);
   try {
     const url = await started.ready;

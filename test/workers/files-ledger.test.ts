@@ -34,8 +34,9 @@ async function counted(userId: string): Promise<{ filesBytes: number; trashBytes
 
 /** As if so much else were in files: the quota is too large to be filled here. */
 async function leaveRoom(userId: string, bytes: number): Promise<void> {
-  const { trashBytes, quotaBytes } = await openFiles(userId).usage();
-  await sql(userId, "UPDATE storage SET files_bytes = ?, recount_at_ms = NULL", quotaBytes - trashBytes - bytes);
+  const { filesBytes, trashBytes, quotaBytes } = await openFiles(userId).usage();
+  const more = quotaBytes - trashBytes - filesBytes - bytes;
+  await sql(userId, "UPDATE storage SET files_bytes = files_bytes + ?, recount_at_ms = NULL", more);
 }
 
 describe("the quota", () => {
@@ -101,6 +102,8 @@ describe("the quota", () => {
     await expect(files.write("a.txt", "x", { ifMatch: "other" })).rejects.toMatchObject({ code: "conflict" });
     expect(await counted("counter")).toEqual({ filesBytes: 6, trashBytes: 8 });
     expect(await files.usage()).toEqual({ filesBytes: 6, trashBytes: 8, quotaBytes: 10_240 * 1024 * 1024 });
+    await ring("counter");
+    expect(await files.usage()).toMatchObject(await counted("counter"));
     expect(await sql("counter", "SELECT id FROM changes")).toEqual([]);
   });
 });
@@ -144,6 +147,7 @@ describe("the account's alarm", () => {
       };
       while (!(await isReached())) await scheduler.wait(5);
 
+      await ring(userId);
       expect(await sql(userId, "SELECT path FROM changes")).toEqual([{ path: "a.txt" }]);
       await sql(userId, "UPDATE changes SET began_at_ms = 0");
       await ring(userId);
@@ -164,6 +168,7 @@ describe("the account's alarm", () => {
     const deletion = { path: "a.bin", etag: (await files.write("a.bin", "old")).etag };
     const begin = async (id: string, growsBytes: number): Promise<void> => {
       await account.beginChange({ id, userId, path: "a.bin", growsBytes, writes: true });
+      await ring(userId);
       await sql(userId, "UPDATE changes SET began_at_ms = began_at_ms - 120000");
     };
     await begin("large", 90_000_000);
@@ -186,6 +191,52 @@ describe("the account's alarm", () => {
     await ring(userId);
     expect(await openFiles(userId).usage()).toMatchObject({ filesBytes: 3, trashBytes: 0 });
     expect(await sql(userId, "SELECT id FROM changes")).toEqual([]);
+  });
+
+  test("what an account that died has forgotten counts as all that it may be, until it is known what it was", async () => {
+    const [userId, account] = ["amnesiac", accountOf("amnesiac")];
+    const files = openFiles(userId);
+    const deletion = { path: "a.txt", etag: (await files.write("a.txt", "one")).etag };
+    await ring(userId);
+    const lost = { id: "lost", userId, path: "b.txt", growsBytes: 3, writes: true };
+    await account.beginChange(lost);
+    await evictDurableObject(account);
+    await leaveRoom(userId, 1_000_000);
+    await expect(files.write("c.txt", "c")).rejects.toMatchObject({ code: "limit_reached" });
+    expect(await account.deleteFile("deleting", deletion, { filesBytes: -3 })).toBe("busy");
+    expect(await textOf((await files.read("a.txt")).body)).toBe("one");
+    await sql(userId, "UPDATE changes SET began_at_ms = began_at_ms - 120000");
+    expect(await account.deleteFile("deleting", deletion, { filesBytes: -3 })).toBe("deleted");
+    await env.FILES.put(`${files.prefix}b.txt`, "two");
+    await account.finishChange("lost", { filesBytes: 3 });
+    await sql(userId, "UPDATE changes SET began_at_ms = 0");
+    await ring(userId);
+    expect(await files.usage()).toMatchObject({ filesBytes: 3, trashBytes: 0 });
+    await files.write("c.txt", "c");
+  });
+
+  test("however many writes are under way when the account dies, they do not pass the quota together", async () => {
+    const [userId, account] = ["crowded", accountOf("crowded")];
+    const files = openFiles(userId);
+    const mebibyte = 1024 * 1024;
+    for (let index = 0; index < 6; index += 1) {
+      const change = { id: `lost-${index}`, userId, path: `${index}.bin`, growsBytes: mebibyte, writes: true };
+      expect(await account.beginChange(change)).toMatchObject({ isAdmitted: true });
+    }
+    await evictDurableObject(account);
+    await leaveRoom(userId, 6 * mebibyte);
+    await expect(files.write("a.txt", "a")).rejects.toMatchObject({ code: "limit_reached" });
+    await leaveRoom(userId, 6 * mebibyte + 1);
+    await files.write("a.txt", "a");
+  });
+
+  test("a large write is remembered by an account that dies", async () => {
+    const [userId, account] = ["elephant", accountOf("elephant")];
+    const deletion = { path: "a.bin", etag: (await openFiles(userId).write("a.bin", "old")).etag };
+    await account.beginChange({ id: "large", userId, path: "a.bin", growsBytes: 90_000_000, writes: true });
+    await evictDurableObject(account);
+    await sql(userId, "UPDATE changes SET began_at_ms = began_at_ms - 120000");
+    expect(await account.deleteFile("deleting", deletion, { filesBytes: -3 })).toBe("busy");
   });
 
   test("what is in the trash for thirty days is removed for good, and what is younger stays", async () => {

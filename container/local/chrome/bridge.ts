@@ -7,19 +7,24 @@ export type Endpoint = { readonly path: string } | { readonly host: string; read
 
 /**
  * Listens at one end and carries every connection to the other. Chrome has no network of its own: a bridge inside
- * its namespace leads to the egress proxy's socket, and one outside leads to its DevTools.
+ * its namespace leads to the egress proxy's socket, and one outside leads to its DevTools. `rewriteStart` is given what
+ * a connection says first, and returns what is passed on in its place.
  */
 export async function startBridge(
   listenAt: Endpoint,
   leadTo: Endpoint,
   admits?: (peer: Socket) => Promise<boolean>,
+  rewriteStart?: (first: string) => string,
 ): Promise<Server> {
   const carry = async (peer: Socket) => {
     if (admits !== undefined && !(await admits(peer))) {
       peer.destroy();
       return;
     }
-    pipeBothWays(peer, connect({ ...leadTo, allowHalfOpen: true, noDelay: true }));
+    const start = rewriteStart?.(await startOf(peer)) ?? "";
+    const far = connect({ ...leadTo, allowHalfOpen: true, noDelay: true });
+    if (start !== "") far.write(start, "latin1");
+    pipeBothWays(peer, far);
     peer.resume();
   };
   // Both ends may go on after the other has ended, as the proxy's tunnels may.
@@ -30,6 +35,21 @@ export async function startBridge(
   server.listen(listenAt);
   await once(server, "listening");
   return server;
+}
+
+/** One character for each byte. */
+async function startOf(peer: Socket): Promise<string> {
+  await once(peer, "readable");
+  const first: unknown = peer.read();
+  return first instanceof Uint8Array ? String.fromCharCode(...first) : "";
+}
+
+/**
+ * The start of a WebSocket without the offer to compress it: Chrome takes longer to compress what is on a page than to
+ * hand it over as it is.
+ */
+export function withoutCompression(start: string): string {
+  return start.replace(/\r\nsec-websocket-extensions:[^\r\n]*/i, "");
 }
 
 export function portOf(server: Server): number {

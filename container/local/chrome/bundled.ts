@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
-import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import { createBrotliDecompress } from "node:zlib";
 
 export interface BundledChrome {
@@ -27,16 +27,21 @@ export async function unpackBundledChrome(
 ): Promise<BundledChrome | undefined> {
   const home = packageFolder();
   if (process.arch !== "x64" || home === undefined) return undefined;
-  const folder = join(parent, await versionIn(home));
+  await mkdir(parent, { recursive: true });
+  const folder = join(await realpath(parent), await versionIn(home));
   const executable = join(folder, "chromium");
   if (!(await exists(executable))) {
-    await mkdir(parent, { recursive: true });
     const unfinished = await mkdtemp(join(parent, "unpacking-"));
     try {
       await unpack(join(home, "bin"), unfinished, report);
       await writeFile(join(unfinished, "fonts.conf"), fontsConf(folder));
-      await rm(folder, { recursive: true, force: true });
-      await rename(unfinished, folder);
+      await rename(unfinished, folder).catch(async (failure: unknown) => {
+        // Whoever was faster may have it running by now.
+        if (await exists(executable)) return;
+        if (!(await exists(folder))) throw failure;
+        await rm(folder, { recursive: true });
+        await rename(unfinished, folder);
+      });
     } finally {
       await rm(unfinished, { recursive: true, force: true });
     }
@@ -84,7 +89,8 @@ function fontsConf(folder: string): string {
 /** Found by its path: importing it would change this process's environment. */
 function packageFolder(): string | undefined {
   try {
-    return dirname(dirname(fileURLToPath(import.meta.resolve("@sparticuz/chromium"))));
+    const found = findPackageJSON("@sparticuz/chromium", import.meta.url);
+    return found === undefined ? undefined : dirname(found);
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { isOwnPeer, portOf, startBridge, type Endpoint } from "./bridge.ts";
+import { isOwnPeer, portOf, startBridge, withoutCompression, type Endpoint } from "./bridge.ts";
 import { chromeFlags } from "./flags.ts";
 import { JAIL, jailArguments } from "./jail.ts";
 
@@ -62,7 +62,7 @@ for await (const line of createInterface({ input: chrome.stderr })) {
   }
   isUp = true;
   clearTimeout(slow);
-  const devtools = await startBridge(LOOPBACK, devtoolsAt(Number(named[2])), isOwnPeer);
+  const devtools = await startBridge(LOOPBACK, devtoolsAt(Number(named[2])), isOwnPeer, withoutCompression);
   console.error(`${named[1]}${portOf(devtools)}${named[3]}`);
 }
 

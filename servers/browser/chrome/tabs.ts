@@ -1,0 +1,272 @@
+import { type Browser, type CDPSession, type Frame, type Page, TargetType } from "@cloudflare/puppeteer";
+import { ToolError } from "../../shared/errors.ts";
+import { within } from "./abort.ts";
+import { LivePage } from "./live-page.ts";
+import type { NetworkGate } from "./network-gate.ts";
+import type { Notes } from "./notes.ts";
+import { targetIdOf } from "./puppeteer-internals.ts";
+import type { RefBook } from "../snapshot/ref-book.ts";
+
+export const MAX_TABS = 8;
+/** A page that opens more than this beyond what there is room for is closed, or it would keep us busy for ever. */
+const MAX_REFUSED = 20;
+const ATTACH_LIMIT_MS = 3_000;
+
+/** What finds a tab again after an eviction. */
+export interface TabRecord {
+  readonly number: number;
+  readonly targetId: string;
+}
+
+interface Tab {
+  readonly number: number;
+  readonly targetId: string;
+  /** Absent where the page is so busy that it cannot be attached to, and then closed. */
+  readonly live: Promise<LivePage | undefined>;
+}
+
+/** A Chrome's pages, numbered in the order in which they came; one of them is the current one. */
+export class Tabs {
+  /** Of all of them. */
+  readonly refs: RefBook;
+  readonly #browser: Browser;
+  readonly #control: CDPSession;
+  readonly #gate: NetworkGate;
+  readonly #notes: Notes;
+  readonly #tabs = new Map<string, Tab>();
+  readonly #asides = new Set<string>();
+  readonly #records: readonly TabRecord[];
+  /** Those that we are attached to. */
+  #pages: LivePage[] = [];
+  #current: LivePage | undefined;
+  /** Whether a page that comes was asked for, or was there before. */
+  #isExpected = true;
+  /** Whether a page that nobody opens is to be ours, beside all tabs. */
+  #isAside = false;
+  #refused = 0;
+  /** Tabs that nobody asked for, since a page was last opened. */
+  readonly #popUps = new Set<string>();
+  #lastNumber = 0;
+
+  private constructor(parts: Parameters<typeof Tabs.watch>[0]) {
+    this.#browser = parts.browser;
+    this.#control = parts.control;
+    this.#gate = parts.gate;
+    this.#notes = parts.notes;
+    this.#records = parts.records;
+    this.refs = parts.refs;
+  }
+
+  /** Takes in the pages that there are, and from here on every page that comes. */
+  static async watch(parts: {
+    readonly browser: Browser;
+    readonly control: CDPSession;
+    readonly gate: NetworkGate;
+    readonly notes: Notes;
+    readonly records: readonly TabRecord[];
+    readonly refs: RefBook;
+  }): Promise<Tabs> {
+    const { browser, control, gate } = parts;
+    const tabs = new Tabs(parts);
+    // Heard here before the page's first request comes to the gate, on this same session.
+    control.on("Target.targetCreated", ({ targetInfo: { type, targetId, openerId } }) => {
+      if (type !== "page") return;
+      if (tabs.#isAside && openerId === undefined) return tabs.#takeAside(targetId);
+      if (tabs.#hasRoom && (tabs.#isExpected || tabs.#refused <= MAX_REFUSED)) tabs.#take(targetId);
+      else gate.bar(targetId);
+    });
+    control.on("Target.targetDestroyed", ({ targetId }) => tabs.#onGone(targetId));
+    // A page that is closed before puppeteer has let it go on would leave its opener waiting.
+    browser.on("targetcreated", (target) => {
+      if (target.type() === TargetType.PAGE) tabs.#closeUnlessTaken(targetIdOf(target));
+    });
+    // First come the pages that are there already.
+    await control.send("Target.setDiscoverTargets", { discover: true });
+    tabs.#isExpected = false;
+    return tabs;
+  }
+
+  /** The page that calls are about; where it has closed, the last one that is left. */
+  get current(): LivePage | undefined {
+    if (this.#current?.hasClosed === true) this.#current = this.pages.at(-1) ?? this.#current;
+    return this.#current;
+  }
+
+  get records(): TabRecord[] {
+    return [...this.#tabs.values()].map(({ number, targetId }) => ({ number, targetId }));
+  }
+
+  /** A frame of a page that has been loaded, in whatever tab. */
+  frame(frameId: string): Frame | undefined {
+    return this.#pages
+      .filter((live) => !live.isBlank)
+      .map((live) => live.frame(frameId))
+      .find((frame) => frame !== undefined);
+  }
+
+  /** Numbers and URLs, in order; of all that are open. */
+  list(): { readonly number: number; readonly url: string; readonly isCurrent: boolean }[] {
+    const targets = new Map(this.#browser.targets().map((target) => [targetIdOf(target), target]));
+    return [...this.#tabs.values()].map(({ number, targetId }) => ({
+      number,
+      url: targets.get(targetId)?.url() ?? "",
+      isCurrent: targetId === this.#current?.targetId,
+    }));
+  }
+
+  /** Makes that tab the current one. Rejects with `not_found` where there is none of that number. */
+  async select(number: number): Promise<LivePage> {
+    const live = await this.#find(number);
+    this.#current = live;
+    await live.page.bringToFront();
+    return live;
+  }
+
+  /** The tab with that page; else the first that answers; nothing where none does. */
+  async resume(targetId: string | undefined): Promise<LivePage | undefined> {
+    const tabs = [...this.#tabs.values()].toSorted(
+      (one, other) => Number(other.targetId === targetId) - Number(one.targetId === targetId),
+    );
+    for (const tab of tabs) {
+      const live = await tab.live;
+      if (live === undefined || live.lost.aborted) continue;
+      this.#current = live;
+      return live;
+    }
+    return undefined;
+  }
+
+  /** A new blank tab, which becomes the current one. Rejects with `limit_reached` where there are too many. */
+  async open(): Promise<LivePage> {
+    if (!this.#hasRoom) {
+      throw new ToolError(
+        "limit_reached",
+        `The tabs ${this.#numbers} are open, and there is room for no more; close one with browser_close, or use it with browser_open.`,
+      );
+    }
+    this.#isExpected = true;
+    try {
+      const page = await this.#browser.newPage();
+      const tab = this.#tabs.get(targetIdOf(page.target()));
+      const live = await tab?.live;
+      if (live === undefined) throw new ToolError("unavailable", "Chrome opened no tab; try again.");
+      this.#current = live;
+      return live;
+    } finally {
+      this.#isExpected = false;
+    }
+  }
+
+  /** All that can be used. */
+  get pages(): readonly LivePage[] {
+    return this.#pages.filter(({ lost }) => !lost.aborted);
+  }
+
+  /** Does something on a blank page that is nobody's tab, and closes it. */
+  async aside<T>(work: (page: Page) => Promise<T>): Promise<T> {
+    this.#isAside = true;
+    const page = await this.#browser.newPage().finally(() => (this.#isAside = false));
+    try {
+      return await work(page);
+    } finally {
+      await page.close();
+      this.#asides.delete(targetIdOf(page.target()));
+    }
+  }
+
+  /** A blank tab that is there already is as good as a new one. */
+  async openUnlessBlank(): Promise<LivePage> {
+    return this.#current?.isBlank === true ? this.#current : await this.open();
+  }
+
+  /** Closes that tab; the current one stays so where it is another. Rejects as `select` does. */
+  async close(number: number): Promise<void> {
+    const live = await this.#find(number);
+    await live.page.close({ runBeforeUnload: false });
+    this.#onGone(live.targetId);
+  }
+
+  /** Pop-ups that come from here on are the fault of another page. */
+  forgive(): void {
+    this.#refused = 0;
+    this.#popUps.clear();
+  }
+
+  async #find(number: number): Promise<LivePage> {
+    const tab = [...this.#tabs.values()].find((candidate) => candidate.number === number);
+    const live = await tab?.live;
+    if (live !== undefined && !live.lost.aborted) return live;
+    throw new ToolError("not_found", `There is no tab ${number}; open are: ${this.#numbers || "none"}.`);
+  }
+
+  get #numbers(): string {
+    return [...this.#tabs.values()].map(({ number }) => number).join(", ");
+  }
+
+  get #hasRoom(): boolean {
+    return this.#tabs.size < MAX_TABS;
+  }
+
+  #takeAside(targetId: string): void {
+    this.#isAside = false;
+    this.#asides.add(targetId);
+  }
+
+  #take(targetId: string): void {
+    const record = this.#records.find((known) => known.targetId === targetId);
+    const number = record?.number ?? Math.max(this.#lastNumber, ...this.#records.map((known) => known.number)) + 1;
+    this.#lastNumber = Math.max(this.#lastNumber, number);
+    this.#tabs.set(targetId, { number, targetId, live: this.#attach(targetId) });
+    if (this.#isExpected) return;
+    this.#popUps.add(targetId);
+    this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
+  }
+
+  async #attach(targetId: string): Promise<LivePage | undefined> {
+    const attached = this.#browser
+      .waitForTarget((target) => targetIdOf(target) === targetId, { timeout: ATTACH_LIMIT_MS })
+      .then(async (target) => await target.page())
+      .then(async (page) =>
+        page === null ? undefined : await LivePage.of(page, this.refs, (closed) => this.#closeTarget(closed)),
+      )
+      // It may close itself at once.
+      .catch(() => undefined);
+    const live = await within(attached, ATTACH_LIMIT_MS);
+    if (live === undefined) {
+      this.#closeTarget(targetId);
+      this.#onGone(targetId);
+      return undefined;
+    }
+    this.#pages.push(live);
+    return live;
+  }
+
+  #closeUnlessTaken(targetId: string): void {
+    if (this.#tabs.has(targetId) || this.#asides.has(targetId)) return;
+    this.#notes.add(`A pop-up was closed: ${MAX_TABS} tabs are open.`);
+    this.#closeTarget(targetId);
+    this.#refused += 1;
+    if (this.#refused > MAX_REFUSED) this.#endStorm();
+  }
+
+  /** What the page has opened goes with it, or there would be no room for another one, and it might go on by itself. */
+  #endStorm(): void {
+    this.#current?.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+    for (const popUp of this.#popUps) {
+      this.#closeTarget(popUp);
+      this.#onGone(popUp);
+    }
+    this.#popUps.clear();
+  }
+
+  #onGone(targetId: string): void {
+    this.#gate.admit(targetId);
+    this.#tabs.delete(targetId);
+    this.#pages = this.#pages.filter((live) => live.targetId !== targetId);
+  }
+
+  #closeTarget(targetId: string): void {
+    // It may have closed itself.
+    this.#control.send("Target.closeTarget", { targetId }).catch(() => undefined);
+  }
+}
