@@ -18,10 +18,10 @@ export interface Settled {
 }
 
 /**
- * Does something to a page and waits for what it sets off: another document, the page's own requests, its short
- * timers, the answers of its sockets and workers, its downloads, and that the result is drawn. Where nothing is set off, that is one frame. A question of the page ends the
- * wait, since nothing goes on until it is answered. `work` may look at the page at once, and does something to it when
- * `ready` has resolved; it does nothing more once its signal aborts.
+ * Does something to a page and waits for what it sets off: another document, the page's own requests, its short timers,
+ * the answers of its sockets and workers, its downloads, and that the result is drawn. Where nothing is set off, that is
+ * one frame. A question of the page ends the wait, since nothing goes on until it is answered. `work` may look at the page
+ * at once, and does something to it when `ready` has resolved; it does nothing more once its signal aborts.
  */
 export async function settleAfter(
   { chrome, live }: Current,

@@ -3,13 +3,12 @@ import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
 import { DESCRIBE_FIELD, FIND_BOX, FIND_COVER, FIND_POINT, LEAVE_FRAME } from "./element-scripts.ts";
 import type { LivePage } from "../chrome/live-page.ts";
-import { documentIdOf, handleOf } from "../chrome/puppeteer-internals.ts";
+import { documentIdOf, handleOf, ownWorld } from "../chrome/puppeteer-internals.ts";
 import { formatRef, parseRef } from "../snapshot/ref.ts";
 
 /** How long an element may take to become ready: to stop moving, to be enabled, to be uncovered. */
 const READY_LIMIT_MS = 2_000;
 const READY_CHECK_MS = 50;
-const WORLD = "pincer";
 
 export interface Point {
   readonly x: number;
@@ -198,7 +197,7 @@ function notReady(ref: string, { state, cover }: Found): ToolError {
 /** The node as an object of our world; nothing where there is no such node. */
 async function take(frame: Frame, backendNodeId: number): Promise<string | undefined> {
   const { id, session } = handleOf(frame);
-  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: id, worldName: WORLD });
+  const executionContextId = await ownWorld(session, id);
   const resolved = await session.send("DOM.resolveNode", { backendNodeId, executionContextId }).catch(() => undefined);
   return resolved?.object.objectId;
 }

@@ -2,9 +2,10 @@
 export const PAGE_KEY = `Symbol.for("pincer")`;
 
 /**
- * Runs in every document before the page's own scripts. Between `watch()` and `idle()` it knows of each short timer
- * that the page sets; the same function with the same delay counts once, so that a loop does not count for ever. Fast
- * intervals, and sockets and workers that are told something, are waited for too, a second at most. It also holds on to the last few blobs that the page gave URLs, for a download of one.
+ * Runs in every document before the page's own scripts. Between `watch()` and `idle()` it knows of each short timer that
+ * the page sets; the same function with the same delay counts once, so that a loop does not count for ever. Fast
+ * intervals, and sockets and workers that are told something, are waited for too, a second at most. It also holds on to
+ * the last few blobs that the page gave URLs, for a download of one.
  */
 export const PAGE_SCRIPT = `(() => {
   const LONGEST_MS = 1000;

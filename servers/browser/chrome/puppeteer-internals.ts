@@ -46,3 +46,8 @@ export function hasContext(frame: Frame): boolean {
   if (typeof asks !== "function") throw new TypeError("puppeteer hides its contexts");
   return Reflect.apply(asks, realm, []) === true;
 }
+
+/** A world in a frame that its page's scripts do not share; the same one as long as the document lives. */
+export async function ownWorld(session: CDPSession, frameId: string): Promise<number> {
+  return (await session.send("Page.createIsolatedWorld", { frameId, worldName: "pincer" })).executionContextId;
+}

@@ -1,5 +1,5 @@
 import type { CDPEvents } from "@cloudflare/puppeteer";
-import { tidy } from "../snapshot/snapshot-writer.ts";
+import { clip, tidy } from "../snapshot/snapshot-writer.ts";
 
 const MAX_CHARS = 300;
 /** No more is looked at, however much a page logs. */
@@ -65,8 +65,4 @@ function previewText({ subtype, description, properties, overflow }: NonNullable
   });
   const more = overflow || properties.length > shown.length ? ", …" : "";
   return isArray ? `[${shown.join(", ")}${more}]` : `{${shown.join(", ")}${more}}`;
-}
-
-function clip(text: string, maxChars: number): string {
-  return text.length <= maxChars ? text : `${text.slice(0, maxChars).toWellFormed()}…`;
 }

@@ -1,6 +1,6 @@
 import type { DomNode } from "./dom.ts";
 import type { RenderedPage } from "../snapshot/snapshot.ts";
-import { withoutControls } from "../snapshot/snapshot-writer.ts";
+import { clip, withoutControls } from "../snapshot/snapshot-writer.ts";
 
 const LEFT_OUT: ReadonlySet<string> = new Set([
   "script",
@@ -43,7 +43,7 @@ function attributesOf({ attributes }: DomNode): string {
   return [...attributes]
     .filter(([name]) => name !== "style" && !name.startsWith("on"))
     .map(([name, value]) => {
-      const short = value.length > MAX_VALUE_CHARS ? `${value.slice(0, MAX_VALUE_CHARS).toWellFormed()}…` : value;
+      const short = clip(value, MAX_VALUE_CHARS);
       return value === "" ? ` ${name}` : ` ${name}="${escape(withoutControls(short)).replaceAll('"', "&quot;")}"`;
     })
     .join("");

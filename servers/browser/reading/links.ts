@@ -1,5 +1,5 @@
 import type { DomNode } from "./dom.ts";
-import { tidy } from "../snapshot/snapshot-writer.ts";
+import { clip, tidy } from "../snapshot/snapshot-writer.ts";
 
 const MAX_TEXT_CHARS = 100;
 
@@ -33,7 +33,7 @@ export function linkLines(top: DomNode): string[] {
   };
   visit(top);
   return [...links].map(([url, label]) => {
-    const text = label.length > MAX_TEXT_CHARS ? `${label.slice(0, MAX_TEXT_CHARS).toWellFormed()}…` : label;
+    const text = clip(label, MAX_TEXT_CHARS);
     return text === "" ? url : `${text} ${url}`;
   });
 }

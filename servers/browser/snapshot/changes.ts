@@ -1,4 +1,5 @@
 import { diffArrays } from "diff";
+import { clip } from "./snapshot-writer.ts";
 
 /** Looking for the shortest way from one text to another takes time in the square of this; above it, lines are counted. */
 const MAX_EDITS = 400;
@@ -120,11 +121,7 @@ function addedLines(lines: readonly string[]): string[] {
 
 function goneLines(lines: readonly string[]): string[] {
   if (lines.length > MAX_GONE_SHOWN) return [`- ${lines.length} lines gone`];
-  return lines.map((line) => `- ${shorten(line.trim(), MAX_GONE_CHARS)}`);
-}
-
-function shorten(text: string, maxChars: number): string {
-  return text.length <= maxChars ? text : `${text.slice(0, maxChars).toWellFormed()}…`;
+  return lines.map((line) => `- ${clip(line.trim(), MAX_GONE_CHARS)}`);
 }
 
 function fit(changes: readonly string[], maxChars: number): string {
@@ -132,7 +129,7 @@ function fit(changes: readonly string[], maxChars: number): string {
   let chars = 0;
   for (const change of changes) {
     if (chars + change.length > maxChars && shown.length > 0) break;
-    const line = shorten(change, maxChars);
+    const line = clip(change, maxChars);
     shown.push(line);
     chars += line.length + 1;
   }

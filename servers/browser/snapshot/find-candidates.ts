@@ -1,5 +1,6 @@
 import type { CDPSession } from "@cloudflare/puppeteer";
 import { ToolError } from "../../shared/errors.ts";
+import { ownWorld } from "../chrome/puppeteer-internals.ts";
 import type { Query } from "./find-query.ts";
 
 /** A node of a large page whose line may hold what is looked for, or that says where such a line is. */
@@ -11,7 +12,6 @@ export interface Candidate {
 
 /** Objects of the page that are let go together. */
 export const OBJECT_GROUP = "pincer-find";
-const WORLD = "pincer";
 const MAX_CANDIDATES = 40;
 /** Chrome takes some 30 µs an element to have the first of them described. */
 const MAX_ELEMENTS = 250_000;
@@ -92,7 +92,7 @@ export async function findCandidates(
   query: Query,
   by: "phrase" | "words",
 ): Promise<Candidate[]> {
-  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId, worldName: WORLD });
+  const executionContextId = await ownWorld(session, frameId);
   const termsOf = (text: string): string[] => (by === "phrase" ? [text] : text.split(" "));
   const input = [termsOf(query.phrase), query.roleSelector ?? null, termsOf(query.rest), MAX_CANDIDATES, MAX_ELEMENTS]
     .map((value) => JSON.stringify(value))

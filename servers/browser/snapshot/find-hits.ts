@@ -1,4 +1,5 @@
 import { type Query, tidyForSearch } from "./find-query.ts";
+import { clip } from "./snapshot-writer.ts";
 
 export interface Hits {
   /** Lines of the page, indented below the heading or region that they are in. */
@@ -77,8 +78,4 @@ function around(line: string, term: string): string {
   const ref = line.lastIndexOf("[", at);
   const from = earliest === 0 ? 0 : ref > earliest ? ref : earliest;
   return `${from === 0 ? "" : "… "}${clip(line.slice(from), MAX_LINE_CHARS)}`.toWellFormed();
-}
-
-function clip(text: string, maxChars: number): string {
-  return text.length <= maxChars ? text : `${text.slice(0, maxChars).toWellFormed()}…`;
 }

@@ -113,6 +113,11 @@ export class SnapshotWriter {
   }
 }
 
+/** The text, or its beginning where it is longer. */
+export function clip(text: string, maxChars: number): string {
+  return text.length <= maxChars ? text : `${text.slice(0, maxChars).toWellFormed()}…`;
+}
+
 /** Page text on one line. */
 export function tidy(text: string): string {
   return defuse(text).replace(/\s+/g, " ").trim();

@@ -12,7 +12,7 @@ import {
 import { formatRef } from "./ref.ts";
 import { isCell, kindOf, shownRole } from "./roles.ts";
 import { shortUrl } from "./short-url.ts";
-import { type LineBreaks, SnapshotWriter, tidy } from "./snapshot-writer.ts";
+import { type LineBreaks, SnapshotWriter, clip, tidy } from "./snapshot-writer.ts";
 
 const FLAGS = ["checked", "selected", "pressed", "expanded", "disabled", "required", "readonly", "focused", "busy"];
 const MAX_NAME_CHARS = 300;
@@ -243,7 +243,7 @@ function valued(node: AccessibilityNode): string {
 function quoted(text: string): string {
   const name = tidy(text);
   if (name === "") return "";
-  const short = name.length > MAX_NAME_CHARS ? `${name.slice(0, MAX_NAME_CHARS).toWellFormed()}…` : name;
+  const short = clip(name, MAX_NAME_CHARS);
   return `"${short.replaceAll('"', "'")}"`;
 }
 

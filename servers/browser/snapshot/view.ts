@@ -1,6 +1,6 @@
 import { ToolError } from "../../shared/errors.ts";
 import { within } from "../chrome/abort.ts";
-import { type AccessibilityNode, type FrameTree, nameOf } from "./accessibility-node.ts";
+import { type AccessibilityNode, nameOf } from "./accessibility-node.ts";
 import { readAccessibility } from "./accessibility.ts";
 import { CUT_LINE } from "./changes.ts";
 import type { Current } from "../chrome/keeper.ts";
@@ -16,7 +16,6 @@ const MAX_TITLE_CHARS = 200;
 
 /** A page as it was when it was looked at; its text up to the length that was asked for. */
 export interface View {
-  readonly tree: FrameTree;
   readonly title: string;
   readonly text: string;
   readonly isCut: boolean;
@@ -31,7 +30,7 @@ export async function look({ live }: Current, maxChars: number): Promise<View> {
   const { text, isCut } = renderPage(tree, COMPARED_CHARS, "elements");
   const lines = [...(title === "" ? [] : [`title: ${title}`]), text, ...(isCut ? [CUT_LINE] : [])].join("\n");
   live.shown = lines;
-  return { ...renderPage(tree, maxChars), tree, lines, title };
+  return { ...renderPage(tree, maxChars), lines, title };
 }
 
 /** As `look`, of a page that has just loaded: its scripts are given a moment to put something on it. */
