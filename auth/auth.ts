@@ -4,9 +4,12 @@ import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { createAuthorizeRoute } from "./authorize.ts";
+import type { Caller } from "./caller.ts";
+import { createGrantCheck } from "./grant-check.ts";
 import type { Identity } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
+import type { Scope } from "./scopes.ts";
 import { createSigner } from "./secrets.ts";
 import { createTokenCache } from "./token-cache.ts";
 import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
@@ -39,6 +42,11 @@ export interface Auth {
     ctx: ExecutionContext,
     handler: GuardedHandler,
   ): Promise<Response>;
+  /**
+   * What the caller's client may do by now, within what it could when the caller was verified; `undefined` where the
+   * grant or the token is gone. What goes on without a request asks here before each step.
+   */
+  scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
 }
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
@@ -60,6 +68,7 @@ export function createAuth(options: AuthOptions): Auth {
       createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache, now }),
     ]),
   );
+  const grants = createGrantCheck({ authorizationServer, identity, accounts, now });
   const authorize = createAuthorizeRoute({ publicUrl, identity, log, now });
   const makeToken =
     settings.IDENTITY === "local"
@@ -89,6 +98,7 @@ export function createAuth(options: AuthOptions): Auth {
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
     },
+    scopesNow: grants,
   };
 }
 

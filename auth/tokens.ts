@@ -15,6 +15,7 @@ export interface StoredToken {
 export interface TokenStore {
   addToken(token: StoredToken): Promise<void>;
   findToken(hash: string): Promise<StoredToken | undefined>;
+  findTokenById(id: string): Promise<StoredToken | undefined>;
 }
 
 interface PersonalToken {

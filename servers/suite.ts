@@ -7,10 +7,12 @@ import { createBrowserSessions } from "./browser/remote-browser.ts";
 import { createArtifacts } from "./core/artifacts.ts";
 import type { CallPipeline } from "./core/call.ts";
 import { consoleLog } from "./core/log.ts";
+import type { HostedRun } from "./delegate/host.ts";
 import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
 import type { LinkHost } from "./files/link.ts";
 import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
+import { noteWrites } from "./files/note-writes.ts";
 import { createFileStore } from "./files/store.ts";
 import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
@@ -21,6 +23,8 @@ import { createLocalWorkspaces } from "./sandbox/local-workspace.ts";
 import { createSnapshotKeepers, type ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
+import { ToolError } from "./shared/errors.ts";
+import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
@@ -40,8 +44,8 @@ export interface RequestWatch {
   readonly books?: Books;
   /** The isolate's, as well. */
   readonly toldChanges?: ToldChanges;
-  /** The delegated run on whose behalf the call is made. */
-  readonly parentRunId?: string;
+  /** The delegated run on whose behalf the calls are made. */
+  readonly run?: HostedRun;
 }
 
 /** Everything that a caller's tools act on, bound to that caller: keys and ids come from `caller.userId` alone. */
@@ -49,7 +53,7 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, books = new Map(), toldChanges = new Map(), parentRunId }: RequestWatch,
+  { waitUntil, books = new Map(), toldChanges = new Map(), run }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
   const keeperOf = createSnapshotKeepers({
@@ -61,7 +65,7 @@ export function createPipeline(
   const driver = createDriver(bindings, settings, keeperOf);
   const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
-  const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
+  const files = noteWrites(createFileStore(bindings.FILES, userId, { account, waitUntil }), run?.onFile);
   return {
     caller,
     log: consoleLog,
@@ -69,9 +73,17 @@ export function createPipeline(
       files,
       artifacts: createArtifacts(files, links.now),
       shareLinks: createShareLinks(userId, files, account, links),
-      sandbox: (name) => driver.open(sandboxId(userId, name), files),
+      sandbox: (name) => driver.open(sandboxId(userId, sandboxName(name, run)), files),
       browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
-      delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
+      delegates: createDelegateRuns({
+        namespace: bindings.DELEGATE_RUN,
+        caller,
+        settings,
+        account,
+        files,
+        waitUntil,
+        ...(run === undefined ? {} : { parent: run.asParent }),
+      }),
     },
     record: createRecorder(books, {
       account,
@@ -80,9 +92,16 @@ export function createPipeline(
       isBilled: settings.SANDBOX_DRIVER === "container",
       waitUntil,
       log: consoleLog,
-      ...(parentRunId === undefined ? {} : { parentRunId }),
+      ...(run === undefined ? {} : { parentRunId: run.runId }),
     }),
   };
+}
+
+/** A run that has a sandbox of its own has that one alone, under the name that its caller's main one goes by. */
+function sandboxName(name: string, run: HostedRun | undefined): string {
+  if (run?.sandboxMode !== "fork") return name;
+  if (name === DEFAULT_HANDLE) return run.runId;
+  throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
 }
 
 /** What links act on, whoever's they are. */

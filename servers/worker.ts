@@ -13,13 +13,16 @@ import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
+import type { Tool } from "./core/tool.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
-import type { Toolbox } from "./delegate/toolbox.ts";
+import type { HostedRun, RunHost } from "./delegate/host.ts";
+import type { ChildRun } from "./delegate/run-end.ts";
+import { runName } from "./delegate/runs.ts";
 import { serveLink } from "./files/link.ts";
-import type { FileStore } from "./files/store.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
+import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createLinkHost, createPipeline, createWorkspaces } from "./suite.ts";
@@ -53,21 +56,29 @@ function suiteOf(env: Env): Suite {
 
 /** A run's tools are the suite's own, called the way clients call them. */
 export class DelegateRun extends DelegateRunObject<Env> {
-  protected override toolboxFor(caller: Caller, runId: string): Toolbox {
-    const pipeline = createPipeline(this.env, parseSettings(this.env), caller, {
-      waitUntil: (work) => this.ctx.waitUntil(work),
-      parentRunId: runId,
-    });
+  protected override suiteTools(): readonly Tool[] {
+    return CATALOG.flatMap(({ tools }) => tools);
+  }
+
+  protected override hostOf(run: HostedRun): RunHost {
+    const { runId, caller } = run;
+    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work), run };
+    const { auth, settings } = suiteOf(this.env);
+    const pipeline = createPipeline(this.env, settings, caller, watch);
+    const { sandbox, files } = pipeline.capabilities;
     return {
-      tools: CATALOG.flatMap(({ tools }) => tools),
       callTool: async (tool, input, signal) =>
         await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
+      files,
+      account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
+      scopesNow: async () => await auth.scopesNow(caller, this.env),
+      forkSandbox: async () => await Promise.reject(new Error(runId)),
+      discardSandbox: async () => await sandbox(DEFAULT_HANDLE).reset(),
     };
   }
 
-  protected override filesOf(caller: Caller): FileStore {
-    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) };
-    return createPipeline(this.env, parseSettings(this.env), caller, watch).capabilities.files;
+  protected override childRun({ userId }: Caller, runId: string): ChildRun {
+    return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
   }
 }
 

@@ -7,6 +7,8 @@ import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
+import { type ModelSpend, ModelSpendTable } from "./model-spend.ts";
+import { type ListedRun, RunTable } from "./run-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -95,6 +97,8 @@ export class Account extends DurableObject<AccountEnv> {
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
+  readonly #runs: RunTable;
+  readonly #modelSpend: ModelSpendTable;
   readonly #chores: readonly Chore[];
 
   constructor(state: DurableObjectState, env: AccountEnv) {
@@ -107,6 +111,8 @@ export class Account extends DurableObject<AccountEnv> {
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
+    this.#runs = new RunTable(this.#sql);
+    this.#modelSpend = new ModelSpendTable(this.#sql);
     this.#chores = [...this.#storage.chores, this.#uploads];
   }
 
@@ -162,6 +168,10 @@ export class Account extends DurableObject<AccountEnv> {
 
   findToken(hash: string): StoredToken | undefined {
     return this.#signIn.findToken(hash);
+  }
+
+  findTokenById(id: string): StoredToken | undefined {
+    return this.#signIn.findTokenById(id);
   }
 
   takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
@@ -221,6 +231,37 @@ export class Account extends DurableObject<AccountEnv> {
 
   async #arm(): Promise<void> {
     await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  /** Takes one of the places for delegated runs, unless all are taken. */
+  beginRun(run: ListedRun, maxAtOnce: number): boolean {
+    return this.#runs.begin(run, maxAtOnce);
+  }
+
+  endRun(id: string, status: string): void {
+    this.#runs.end(id, status);
+  }
+
+  listRuns(limit: number, parentId?: string): ListedRun[] {
+    return this.#runs.list(limit, parentId);
+  }
+
+  /**
+   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. A call
+   * without a price counts by its tokens alone. Where that is more than is left of the day nothing is set aside.
+   */
+  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): { isAdmitted: boolean; left: ModelSpend } {
+    const nowMs = Date.now();
+    const left = this.#modelSpend.left(limit, nowMs);
+    const isAdmitted = most.tokens <= left.tokens && (most.nanoUsd === 0 || most.nanoUsd <= left.nanoUsd);
+    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
+    return { isAdmitted, left };
+  }
+
+  /** What a model call has used after all, and what of it is a cost of the deployment. */
+  settleModelCall(id: string, used: ModelSpend): void {
+    this.#modelSpend.settle(id, used);
+    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
   }
 
   addLink(link: StoredLink): boolean {

@@ -55,7 +55,15 @@ export class SignInTable {
 
   /** The token with that hash; expiry is for the caller to check, against its own clock. */
   findToken(hash: string): StoredToken | undefined {
-    const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
+    return this.#find("hash", hash);
+  }
+
+  findTokenById(id: string): StoredToken | undefined {
+    return this.#find("id", id);
+  }
+
+  #find(column: "hash" | "id", value: string): StoredToken | undefined {
+    const [row] = this.#sql.exec(`SELECT * FROM tokens WHERE ${column} = ?`, value).toArray();
     if (row === undefined) return undefined;
     const record = tokenRecord.parse(row);
     return {

@@ -4,17 +4,18 @@ import type { RunRecord } from "./transcript.ts";
 /** A run that has ended, to be read by people: how it ended, then who said what. */
 export function describeConversation(run: RunRecord, messages: readonly ModelMessage[]): string {
   const facts = [
-    `${run.runId}: ${run.state}`,
-    `Model: ${run.model}`,
+    `${run.runId}: ${run.status}`,
+    `Models: ${run.modelsUsed.length === 0 ? "none answered" : run.modelsUsed.join(", ")}`,
     `Started: ${new Date(run.startedAtMs).toISOString()}`,
-    `Steps: ${run.steps}`,
+    `Turns: ${run.turns}`,
+    ...run.notes.map((note) => `Note: ${note}`),
     ...(run.error === undefined ? [] : [`Error: ${run.error}`]),
   ];
   return [`# ${facts.join("\n")}`, ...messages.flatMap(describeMessage)].join("\n\n");
 }
 
 function describeMessage({ role, content }: ModelMessage): string[] {
-  const name = role === "user" ? "Task" : role === "assistant" ? "Sub-agent" : role;
+  const name = role === "user" ? "Caller" : role === "assistant" ? "Sub-agent" : role;
   if (typeof content === "string") return content === "" ? [] : [`## ${name}`, content];
   return content.flatMap((part) => {
     if (part.type === "text") return part.text === "" ? [] : [`## ${name}`, part.text];

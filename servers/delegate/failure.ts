@@ -12,6 +12,8 @@ export interface Failure {
   /** Whether the model may have worked, so that the reservation stands. */
   readonly mayHaveCost: boolean;
   readonly isRetryable: boolean;
+  readonly mayFallBack: boolean;
+  readonly isSpendLimit: boolean;
   readonly retryAfterMs?: number;
   /** Set where the endpoint asks for the other name. */
   readonly limitField?: LimitField;
@@ -25,6 +27,8 @@ export const UNREACHABLE: Failure = {
   // The connection may have broken after the request was through.
   mayHaveCost: true,
   isRetryable: true,
+  mayFallBack: true,
+  isSpendLimit: false,
 };
 
 /** Upstream wording stays here: it can hold parts of the key. */
@@ -35,6 +39,8 @@ export function describeModelFailure(failure: unknown, model: string, limitField
     message: "The model endpoint's answer could not be read; try again, or name another model.",
     mayHaveCost: true,
     isRetryable: true,
+    mayFallBack: true,
+    isSpendLimit: false,
   } as const;
   if (!APICallError.isInstance(failure)) return unreadable;
   const status = failure.statusCode;
@@ -43,7 +49,14 @@ export function describeModelFailure(failure: unknown, model: string, limitField
     const message = `The model endpoint failed (status ${status}); try again later, or name another model.`;
     return { ...unreadable, ...retryAfter(failure), message, status };
   }
-  const refused = { kind: "failure", mayHaveCost: false, isRetryable: false, status } as const;
+  const refused = {
+    kind: "failure",
+    mayHaveCost: false,
+    isRetryable: false,
+    mayFallBack: true,
+    isSpendLimit: false,
+    status,
+  } as const;
   if (status === 429) {
     const message = "The model endpoint limits requests or spending (status 429); try again later.";
     return { ...refused, ...retryAfter(failure), code: "limit_reached", message, isRetryable: true };

@@ -15,7 +15,7 @@ export interface ModelEndpoint {
 }
 
 /** Whom AI Gateway's log shows a request under; at most five entries, none of them a name. */
-export type RequestLabels = Readonly<Record<"user" | "client" | "run", string>>;
+export type RequestLabels = Readonly<Record<"user" | "run" | "depth" | "server" | "client", string>>;
 
 /**
  * The endpoint that the settings name, if they do. `MODEL_BASE_URL` goes first. Behind AI Gateway the key is the
@@ -44,7 +44,7 @@ export interface Question {
   readonly limitField: LimitField;
   readonly signal: AbortSignal;
   /** Called with the exact request's size right before it is sent; may throw, and nothing is sent. */
-  readonly reserve: (requestBytes: number) => Reservation;
+  readonly reserve: (requestBytes: number) => Promise<Reservation>;
 }
 
 export type Reply =
@@ -55,6 +55,10 @@ export type Reply =
       readonly text: string;
       readonly finishReason: FinishReason;
       readonly usage: Usage | undefined;
+      /** The model that answered. */
+      readonly servedBy: string;
+      /** Sentences for the run's caller. */
+      readonly notes: readonly string[];
     }
   | Failure;
 
@@ -62,30 +66,33 @@ export type Reply =
 export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: typeof fetch): Promise<Reply> {
   let reservationFailure: { readonly reason: unknown } | undefined;
   let isConnected = false;
+  /** The request with the answer that its size leaves room for: the longest number was a placeholder. */
+  const reserve = async (request: string): Promise<string> => {
+    try {
+      const { answerTokens } = await question.reserve(byteLength(request));
+      const body = z.record(z.string(), z.unknown()).parse(JSON.parse(request));
+      return JSON.stringify({ ...body, [question.limitField]: answerTokens });
+    } catch (reason) {
+      reservationFailure = { reason };
+      throw reason;
+    }
+  };
   const model = new OpenAICompatibleChatLanguageModel(question.model, {
     provider: "endpoint",
     url: ({ path }) => `${endpoint.baseUrl}${path}`,
     headers: { ...endpoint.headers },
+    transformRequestBody: ({ max_tokens: _, ...body }) => ({
+      ...body,
+      // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
+      ...(question.mayCallTools ? {} : { tool_choice: "none" }),
+      [question.limitField]: Number.MAX_SAFE_INTEGER,
+    }),
     fetch: async (input, init) => {
+      const body = await reserve(String(init?.body));
       // A redirect would take the key along.
-      const response = await fetcher(input, { ...init, redirect: "manual" });
+      const response = await fetcher(input, { ...init, body, redirect: "manual" });
       isConnected = true;
       return limitBody(response);
-    },
-    transformRequestBody: (body) => {
-      const limited = (tokens: number): Record<string, unknown> => {
-        const { max_tokens: _, ...rest } = body;
-        // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
-        const choice = question.mayCallTools ? {} : { tool_choice: "none" };
-        return { ...rest, ...choice, [question.limitField]: tokens };
-      };
-      try {
-        const { answerTokens } = question.reserve(byteLength(limited(Number.MAX_SAFE_INTEGER)));
-        return limited(answerTokens);
-      } catch (reason) {
-        reservationFailure = { reason };
-        throw reason;
-      }
     },
   });
   try {
@@ -103,6 +110,8 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
       text: finalStep.text,
       finishReason: finalStep.finishReason,
       usage: readUsage(finalStep.usage.raw),
+      servedBy: question.model,
+      notes: [],
     };
   } catch (failure) {
     if (reservationFailure !== undefined) throw reservationFailure.reason;
@@ -126,7 +135,7 @@ export function readUsage(raw: unknown): Usage | undefined {
   const { prompt_tokens, completion_tokens, total_tokens, cost } = parsed.data;
   // Some count the tokens that a model thinks in only in the total.
   const outputTokens = Math.max(completion_tokens, (total_tokens ?? 0) - prompt_tokens);
-  return { inputTokens: prompt_tokens, outputTokens, ...(typeof cost === "number" ? { costUsd: cost } : {}) };
+  return { inputTokens: prompt_tokens, outputTokens, cachedTokens: 0, ...(typeof cost === "number" ? { costUsd: cost } : {}) };
 }
 
 /** The response, broken off where it is longer than a transcript can hold. */
@@ -143,6 +152,6 @@ function limitBody(response: Response): Response {
   return new Response(response.body.pipeThrough(limit), response);
 }
 
-function byteLength(value: unknown): number {
-  return new TextEncoder().encode(JSON.stringify(value)).length;
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

@@ -1,46 +1,25 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller } from "../../auth/caller.ts";
+import type { Tool } from "../core/tool.ts";
 import { consoleLog, describeFailure } from "../core/log.ts";
-import type { FileStore } from "../files/store.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
-import { type Budget, EMPTY_LEDGER, unreportedTokens } from "./budget.ts";
-import { describeConversation } from "./conversation.ts";
+import { asParent } from "./children.ts";
 import { modelEndpoint } from "./gateway.ts";
+import type { HostedRun, RunHost } from "./host.ts";
+import { describeTask } from "./instructions.ts";
+import { type ChildRun, closeRun } from "./run-end.ts";
+import { type RunReport, describeRun } from "./run-report.ts";
+import { type RunStart, type StartAnswer, newRecord, startProblem } from "./run-start.ts";
+import { SECONDS_USED_UP, leftMs } from "./step-context.ts";
 import { takeStep } from "./step.ts";
-import { type Toolbox, asSubAgent } from "./toolbox.ts";
-import { type RunRecord, type RunState, Transcript } from "./transcript.ts";
+import { asSubAgent, coveredTools } from "./toolbox.ts";
+import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, toolResult } from "./transcript.ts";
 
-/** How long a run that has ended can still be asked for. */
-const KEPT_MS = 7 * 24 * 60 * 60 * 1_000;
-/** How long a conversation waits that the files did not take: they may be full, or out of reach. */
-const KEEP_AGAIN_MS = 60 * 60 * 1_000;
-
-export interface RunStart {
-  readonly runId: string;
-  readonly caller: Caller;
-  readonly task: string;
-  readonly model: string;
-  readonly budget: Budget;
-}
-
-/** Where a run stands. */
-export interface RunReport {
-  /** Grows with every change. */
-  readonly version: number;
-  readonly runId: string;
-  readonly state: RunState;
-  readonly model: string;
-  readonly activity: string;
-  readonly answer?: string;
-  readonly error?: string;
-  readonly steps: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly unreportedTokens: number;
-  readonly costUsd?: number;
-  readonly toolCalls: Readonly<Record<string, number>>;
-}
+/** The conversation is written right after the end: worth waiting for, not for long. */
+const CONVERSATION_WAIT_MS = 3_000;
+/** A Durable Object that was replaced by a deployment is there again in a moment. */
+const TRANSIENT_WAIT_MS = 1_000;
 
 /**
  * One delegated run. Each alarm takes one step and sets the next, so the loop needs nobody to wait for it and goes on
@@ -49,6 +28,8 @@ export interface RunReport {
 export abstract class DelegateRunObject<Env extends object = object> extends DurableObject<Env> {
   readonly #transcript: Transcript;
   readonly #watchers = new Set<() => void>();
+  /** What calls wrote and is not in the record yet. */
+  #files: KeptFile[] = [];
   /** Ends what the current step waits for. */
   #abort = new AbortController();
 
@@ -59,103 +40,141 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     });
   }
 
-  /** The suite's tools as the sub-agent of that caller may use them. */
-  protected abstract toolboxFor(caller: Caller, runId: string): Toolbox;
+  /** Every tool there is. */
+  protected abstract suiteTools(): readonly Tool[];
 
-  /** The files of that caller, for the conversation of a run that has ended. */
-  protected abstract filesOf(caller: Caller): Pick<FileStore, "write">;
+  /** Everything that the run acts on. */
+  protected abstract hostOf(run: HostedRun): RunHost;
 
-  async start({ runId, caller, task, model, budget }: RunStart): Promise<void> {
-    const subAgent = asSubAgent(caller);
-    this.#transcript.create(
-      {
-        version: 1,
-        runId,
-        caller: { ...subAgent, scopes: [...subAgent.scopes] },
-        model,
-        budget,
-        limitField: "max_tokens",
-        state: "running",
-        startedAtMs: Date.now(),
-        activity: "started",
-        ledger: EMPTY_LEDGER,
-        steps: 0,
-        failedAttempts: 0,
-        inFlight: "none",
-        toolCalls: {},
-      },
-      task,
-    );
+  /** A run of the same caller, that this one started. */
+  protected abstract childRun(caller: Caller, runId: string): ChildRun;
+
+  /** Begins the run; a run that has begun stays as it is. */
+  async start(start: RunStart): Promise<StartAnswer> {
+    if (this.#transcript.find() !== undefined) return { isStarted: true };
+    const caller = asSubAgent(start.caller, start.depth, start.sandboxMode);
+    const problem = startProblem(start, coveredTools(this.suiteTools(), caller.scopes));
+    if (problem !== undefined) return { isStarted: false, problem };
+    const task = describeTask(start.task, start.texts, start.files);
+    this.#transcript.create(newRecord(start, caller, Date.now()), task);
     await this.ctx.storage.setAlarm(Date.now());
+    return { isStarted: true };
+  }
+
+  /** The digest of what the run was started with; `undefined`: there is no such run. */
+  requestDigest(): string | undefined {
+    return this.#transcript.find()?.requestDigest;
   }
 
   /** Where the run stands once that is news to the asker, or after `waitMs`. `undefined`: there is no such run. */
   async report(seenVersion: number, waitMs: number): Promise<RunReport | undefined> {
     const run = this.#transcript.find();
     if (run === undefined) return undefined;
-    if (run.version <= seenVersion && run.state === "running" && waitMs > 0) await this.#nextChange(waitMs);
+    if (run.version <= seenVersion && run.status === "running" && waitMs > 0) await this.#nextChange(waitMs);
+    if (hasEnded(this.#transcript.read()) && this.#transcript.read().conversation === undefined) {
+      const sinceMs = Date.now() - (this.#transcript.read().endedAtMs ?? 0);
+      if (sinceMs < CONVERSATION_WAIT_MS) await this.#nextChange(CONVERSATION_WAIT_MS - sinceMs);
+    }
     return describeRun(this.#transcript.read());
   }
 
-  /** Ends a run that is under way, with the model call or tool call that it waits for. */
-  async cancel(): Promise<void> {
-    if (this.#transcript.find()?.state !== "running") return;
-    const error = errorText(new ToolError("cancelled", "The run was cancelled while its caller waited for it."));
-    this.#transcript.update({ state: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
-    this.#abort.abort();
+  /** Tells a run what it has asked. `false`: it asks nothing. `undefined`: there is no such run. */
+  async answer(text: string): Promise<boolean | undefined> {
+    const run = this.#transcript.find();
+    if (run === undefined) return undefined;
+    const [request] = openRequests(this.#transcript.messages());
+    if (run.status !== "input_required" || request === undefined) return false;
+    this.#transcript.update({ status: "running", activity: "was answered" }, [toolResult(request, text, false)]);
     await this.ctx.storage.setAlarm(Date.now());
+    return true;
+  }
+
+  /** Ends a run that is under way, with the model call or tool call that it waits for. */
+  async cancel(): Promise<RunReport | undefined> {
+    const run = this.#transcript.find();
+    if (run === undefined) return undefined;
+    if (!hasEnded(run)) {
+      const error = errorText(new ToolError("cancelled", "The run was cancelled by its caller."));
+      this.#transcript.update({ status: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
+      this.#abort.abort();
+      await this.ctx.storage.setAlarm(Date.now());
+    }
+    return await this.report(0, 0);
   }
 
   override async alarm(): Promise<void> {
     const run = this.#transcript.find();
     if (run === undefined) return;
-    const waitMs = run.state === "running" ? await this.#takeStep(run) : undefined;
+    const waitMs = await this.#goOn(run);
     if (waitMs !== undefined) return await this.ctx.storage.setAlarm(Date.now() + waitMs);
-    const keptUntilMs = (run.endedAtMs ?? Date.now()) + KEPT_MS;
-    if (Date.now() >= keptUntilMs) return await this.ctx.storage.deleteAll();
-    const isKept = await this.#keepConversation();
-    await this.ctx.storage.setAlarm(isKept ? keptUntilMs : Date.now() + KEEP_AGAIN_MS);
+    const ended = this.#transcript.read();
+    const nextAtMs = await closeRun({
+      storage: this.ctx.storage,
+      transcript: this.#transcript,
+      tools: this.suiteTools(),
+      host: this.#host(ended),
+      childRun: (childId) => this.childRun(ended.caller, childId),
+      log: consoleLog,
+    });
+    if (nextAtMs === undefined) return await this.ctx.storage.deleteAll();
+    await this.ctx.storage.setAlarm(nextAtMs);
   }
 
-  /** Puts the conversation into the caller's files, once; whether it is there. */
-  async #keepConversation(): Promise<boolean> {
-    if (this.ctx.storage.kv.get("conversation") !== undefined) return true;
-    const run = this.#transcript.read();
-    const path = `conversations/${new Date(run.startedAtMs).toISOString().slice(0, 10)}/${run.runId}.md`;
-    const text = describeConversation(run, this.#transcript.messages());
-    try {
-      const madeBy = { tool: "delegate_run", run_id: run.runId, model: run.model.slice(0, 256) };
-      await this.filesOf(run.caller).write(path, text, { mimeType: "text/markdown", madeBy });
-    } catch (failure) {
-      consoleLog.error("conversation not kept", { run: run.runId, failure: describeFailure(failure) });
-      return false;
+  /** How long to wait before the run goes on; `undefined` where it has ended. */
+  async #goOn(run: RunRecord): Promise<number | undefined> {
+    if (run.status === "input_required") {
+      const waitMs = leftMs(run, Date.now());
+      if (waitMs > 0) return waitMs;
+      const asked = `budget.seconds was used up while the run waited for an answer to: ${run.question}`;
+      const error = errorText(new ToolError("limit_reached", asked));
+      this.#transcript.update({ status: "budget_exhausted", activity: "budget_exhausted", endedAtMs: Date.now(), error });
     }
-    // Beside the record: for whoever asks how the run stands, this is no change.
-    this.ctx.storage.kv.put("conversation", path);
-    return true;
+    if (run.status !== "running") return undefined;
+    const waitMs = await this.#takeStep(run);
+    const after = this.#transcript.read();
+    return after.status === "input_required" ? Math.max(0, leftMs(after, Date.now())) : waitMs;
   }
 
   async #takeStep(run: RunRecord): Promise<number | undefined> {
     this.#abort = new AbortController();
     try {
       const settings = parseSettings(this.env);
-      const labels = { user: run.caller.userId, client: run.caller.clientId, run: run.runId };
-      const endpoint = modelEndpoint(settings, labels);
+      const endpoint = modelEndpoint(settings, {
+        user: run.caller.userId,
+        run: run.runId,
+        depth: String(run.depth),
+        server: "delegate",
+        client: run.caller.clientId,
+      });
       if (endpoint === undefined)
         throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
       return await takeStep({
         transcript: this.#transcript,
-        toolbox: this.toolboxFor(run.caller, run.runId),
+        tools: this.suiteTools(),
+        host: this.#host(run),
         endpoint,
+        settings,
         fetcher: (input, init) => fetch(input, init),
         log: consoleLog,
         now: () => Date.now(),
         signal: this.#abort.signal,
+        takeFiles: () => this.#files.splice(0),
       });
     } catch (failure) {
+      if (isTransient(failure) && leftMs(run, Date.now()) > TRANSIENT_WAIT_MS) return TRANSIENT_WAIT_MS;
       this.#fail(run, failure);
       return undefined;
     }
+  }
+
+  #host({ runId, caller, sandboxMode }: RunRecord): RunHost {
+    return this.hostOf({
+      runId,
+      caller,
+      sandboxMode,
+      asParent: asParent(this.#transcript, () => Date.now()),
+      onFile: (file) => void this.#files.push(file),
+    });
   }
 
   /** An unexpected end is written down too: a run is never silently lost. */
@@ -165,8 +184,8 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     const error = isExpected
       ? failure
       : new ToolError("internal", `Something broke in Pincer; tell whoever runs it the reference ${run.runId}.`);
-    if (this.#transcript.read().state !== "running") return;
-    this.#transcript.update({ state: "failed", activity: "failed", endedAtMs: Date.now(), error: errorText(error) });
+    if (this.#transcript.read().status !== "running") return;
+    this.#transcript.update({ status: "failed", activity: "failed", endedAtMs: Date.now(), error: errorText(error) });
   }
 
   async #nextChange(waitMs: number): Promise<void> {
@@ -179,21 +198,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   }
 }
 
-function describeRun(run: RunRecord): RunReport {
-  return {
-    version: run.version,
-    runId: run.runId,
-    state: run.state,
-    model: run.model,
-    activity: run.activity,
-    ...(run.answer === undefined ? {} : { answer: run.answer }),
-    ...(run.error === undefined ? {} : { error: run.error }),
-    steps: run.steps,
-    inputTokens: run.ledger.inputTokens,
-    outputTokens: run.ledger.outputTokens,
-    // While the model works, its reservation is open rather than unreported.
-    unreportedTokens: run.state === "running" && run.inFlight === "model" ? 0 : unreportedTokens(run.ledger),
-    ...(run.ledger.costUsd === undefined ? {} : { costUsd: run.ledger.costUsd }),
-    toolCalls: run.toolCalls,
-  };
+/** What the platform says where it took an object away in the middle of a call; asked again it is there. */
+function isTransient(failure: unknown): boolean {
+  return failure instanceof Error && "retryable" in failure && failure.retryable === true;
 }

@@ -6,43 +6,74 @@ import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import type { CallEnd } from "../core/call.ts";
 import type { Attachment, Tool } from "../core/tool.ts";
 import { errorText } from "../shared/errors.ts";
+import type { RunRecord } from "./transcript.ts";
 
-/** The suite's tools as `worker.ts` hands them to a run. */
-export interface Toolbox {
-  readonly tools: readonly Tool[];
-  /** Calls a tool the way clients do: scopes, limits, deadline, books. Never rejects. */
-  readonly callTool: (tool: Tool, input: unknown, signal: AbortSignal) => Promise<CallEnd>;
+/** A run that a client starts may start others; those start none. */
+export const MAX_DEPTH = 2;
+
+/** The tool by which a sub-agent asks whoever started it; it is no tool of the suite. */
+export const ASK_CALLER = "ask_caller";
+export const askCallerInput = z.strictObject({
+  question: z.string().min(1).max(4_000).describe("One question, with what you need to know to go on"),
+});
+
+const SANDBOX_SCOPES: readonly Scope[] = ["sandbox:exec", "interpreter:run"];
+
+/** The caller as its sub-agent: the same person with less. No sub-agent administers anything. */
+export function asSubAgent(caller: Caller, depth: number, sandboxMode: RunRecord["sandboxMode"]): Caller {
+  const taken: readonly Scope[] = [
+    "admin",
+    ...(depth >= MAX_DEPTH ? (["delegate:run"] as const) : []),
+    ...(sandboxMode === "none" ? SANDBOX_SCOPES : []),
+  ];
+  return { ...caller, scopes: caller.scopes.filter((scope) => !taken.includes(scope)) };
 }
 
-/** A sub-agent starts no sub-agents, and administers nothing. */
-const NEVER_HANDED_ON: readonly Scope[] = ["delegate:run", "admin"];
-
-/** The caller as its sub-agent: the same person with less. */
-export function asSubAgent(caller: Caller): Caller {
-  return { ...caller, scopes: caller.scopes.filter((scope) => !NEVER_HANDED_ON.includes(scope)) };
-}
-
-/** The tools that a sub-agent is told of: those that its scopes cover, never one that nobody's scopes guard. */
-export function offeredTools(tools: readonly Tool[], { scopes }: Caller): Tool[] {
+/** The tools that a caller's scopes cover, never one that nobody's scopes guard. */
+export function coveredTools(tools: readonly Tool[], scopes: readonly Scope[]): Tool[] {
   return tools.filter((tool) => tool.scopes.length > 0 && tool.scopes.every((scope) => scopes.includes(scope)));
+}
+
+/** The tools that a run's model is told of. */
+export function offeredTools(tools: readonly Tool[], { caller, tools: held }: RunRecord): Tool[] {
+  return coveredTools(tools, caller.scopes).filter(({ name }) => held === undefined || held.includes(name));
 }
 
 /** The tools as the model sees them. Their input is checked where the suite checks everybody's. */
 export function toolSet(tools: readonly Tool[]): ToolSet {
-  return Object.fromEntries(
-    tools.map(({ name, description, input }) => {
-      const { $schema: _, ...schema } = z.toJSONSchema(input, { io: "input" });
-      return [name, declareTool({ description, inputSchema: jsonSchema({ ...schema, type: "object" }) })];
-    }),
-  );
+  const asking = { name: ASK_CALLER, description: ASKING, input: askCallerInput };
+  return Object.fromEntries([...tools, asking].map((tool) => [tool.name, declaration(tool)]));
 }
 
-/** A call's end as text for the model, capped; pictures are left out, since not every model can look at one. */
+const ASKING =
+  "Asks whoever gave you the task, and waits for the answer. Only for what you cannot find out and cannot go on without.";
+
+type Declaration = ReturnType<typeof declare>;
+
+const declare = (description: string, schema: Readonly<Record<string, unknown>>) =>
+  declareTool({ description, inputSchema: jsonSchema({ ...schema, type: "object" }) });
+
+const declarations = new WeakMap<z.ZodObject, Declaration>();
+
+function declaration({ description, input }: Pick<Tool, "description" | "input">): Declaration {
+  const known = declarations.get(input);
+  if (known !== undefined) return known;
+  const { $schema: _, ...schema } = z.toJSONSchema(input, { io: "input" });
+  const declared = declare(description, schema);
+  declarations.set(input, declared);
+  return declared;
+}
+
+/**
+ * A call's end as text for the model, capped; pictures are left out, since not every model can look at one. What a tool
+ * found stands between marks that nobody who wrote it could know, so that it cannot pretend to be the end of it.
+ */
 export function describeEnd(end: CallEnd): { readonly text: string; readonly isError: boolean } {
   if (!end.ok) return { text: errorText(end.error), isError: true };
   const { text, attachments } = end.outcome;
   const notes = attachments.map((attachment) => `\n${describeAttachment(attachment)}`);
-  return { text: cutText(text, MAX_TEXT_CHARS).text + notes.join(""), isError: false };
+  const mark = `data-${crypto.randomUUID().slice(0, 8)}`;
+  return { text: `<${mark}>\n${cutText(text, MAX_TEXT_CHARS).text}${notes.join("")}\n</${mark}>`, isError: false };
 }
 
 function describeAttachment(attachment: Attachment): string {

@@ -1,10 +1,23 @@
 import { type ModelMessage, modelMessageSchema } from "ai";
 import * as z from "zod";
 import { isScope } from "../../auth/scopes.ts";
-import { budgetInput, ledgerSchema } from "./budget.ts";
+import { budgetSchema, ledgerSchema } from "./budget.ts";
 
-export const RUN_STATES = ["running", "completed", "failed", "cancelled", "budget_exhausted"] as const;
-export type RunState = (typeof RUN_STATES)[number];
+/** `input_required` waits for an answer; all but it and `running` are ends. */
+export const RUN_STATUSES = [
+  "running",
+  "input_required",
+  "completed",
+  "failed",
+  "cancelled",
+  "budget_exhausted",
+  "loop_detected",
+] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+export const SANDBOX_MODES = ["share", "fork", "none"] as const;
+
+const keptFile = z.object({ path: z.string(), mimeType: z.string(), sizeBytes: z.int() });
 
 const runRecord = z.object({
   /** Grows with every change, so that whoever waits can say what it has seen. */
@@ -16,30 +29,70 @@ const runRecord = z.object({
     scopes: z.array(z.string()).transform((scopes) => scopes.filter(isScope)),
     clientId: z.string(),
   }),
-  model: z.string(),
-  budget: budgetInput,
+  /** The run that started this one; absent where a client did. */
+  parentId: z.string().optional(),
+  /** 1 for a run that a client started. */
+  depth: z.int(),
+  /** The tools that it is held to; absent where it may use all that its caller may. */
+  tools: z.array(z.string()).optional(),
+  sandboxMode: z.enum(SANDBOX_MODES),
+  /** Whether the run's own sandbox is there, in mode `fork`. */
+  isForked: z.boolean(),
+  /** Commands of the run that went on after their call, by handle. */
+  processes: z.array(z.string()),
+  /** In the order in which they are asked: each is the fallback of the one before. */
+  models: z.array(z.string()).min(1),
+  /** Which of them is asked now. */
+  modelIndex: z.int(),
+  /** JSON Schema of the result, as JSON; absent where the result is a text. */
+  outputSchema: z.string().optional(),
+  /** Whether a result that does not fit the schema was sent back once. */
+  isRepairing: z.boolean(),
+  budget: budgetSchema,
   limitField: z.enum(["max_tokens", "max_completion_tokens"]),
-  state: z.enum(RUN_STATES),
+  /** What the start was asked, hashed: the same key for something else is a mistake. */
+  requestDigest: z.string(),
+  status: z.enum(RUN_STATUSES),
   startedAtMs: z.number(),
   endedAtMs: z.number().optional(),
   /** What it did last, for whoever watches. */
   activity: z.string(),
   ledger: ledgerSchema,
   /** Model calls that were answered. */
-  steps: z.int(),
+  turns: z.int(),
   /** Model calls in a row that were not. */
   failedAttempts: z.int(),
   /** Set before a call to the model or a tool and cleared after it: what an eviction cut off. */
   inFlight: z.enum(["none", "model", "tool"]),
   toolCalls: z.record(z.string(), z.int()),
-  answer: z.string().optional(),
+  /** The last tool call, and how many times in a row it was asked for. */
+  lastCall: z.object({ digest: z.string(), count: z.int() }).optional(),
+  /** What it waits to be told. */
+  question: z.string().optional(),
+  /** What its calls left in files. */
+  artifacts: z.array(keptFile),
+  /** The models that answered, in order. */
+  modelsUsed: z.array(z.string()),
+  /** Sentences for its caller: what was fallen back from, where ZDR does not hold. */
+  notes: z.array(z.string()),
+  /** A text, or JSON that fits `outputSchema` where the run has completed. */
+  result: z.string().optional(),
   /** `code: sentence`, where the run did not complete. */
   error: z.string().optional(),
+  /** Where the conversation is kept. */
+  conversation: keptFile.optional(),
 });
 
 const storedMessage = z.object({ message: z.string() });
 
 export type RunRecord = Readonly<z.output<typeof runRecord>>;
+export type SandboxMode = RunRecord["sandboxMode"];
+export type KeptFile = Readonly<z.output<typeof keptFile>>;
+
+/** Whether nothing more happens in a run. */
+export function hasEnded({ status }: { readonly status: RunStatus }): boolean {
+  return status !== "running" && status !== "input_required";
+}
 
 /** A call that the model asked for and nobody has answered yet. */
 export interface ToolRequest {

@@ -90,7 +90,8 @@ export async function completePath(
   }
 }
 
-function pathOf(uri: string): string | undefined {
+/** The path in a `files:///` URI; `undefined` where it is none. */
+export function pathOf(uri: string): string | undefined {
   const match = /^files:\/\/\/(.+)$/.exec(uri);
   try {
     return match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);

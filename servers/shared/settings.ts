@@ -73,6 +73,13 @@ const settingsSchema = z.object({
   MODEL_API_KEY: z.string().min(1).optional(),
   /** The model that delegate_run uses when the caller names none. */
   MODEL_DEFAULT: z.string().min(1).optional(),
+  /** Asked in its place, in this order, where it fails and the caller names none; comma-separated. */
+  MODEL_FALLBACKS: commaSeparated,
+  /** How many delegated runs of one person may be under way at once, those that runs start among them. */
+  DELEGATE_RUNS_AT_ONCE: z.coerce.number().int().min(1).max(1_000).default(4),
+  /** What one person's runs may use of models in a day (UTC). Tokens bound what has no known price. */
+  DELEGATE_DAILY_USD: z.coerce.number().min(0).max(1_000_000).default(10),
+  DELEGATE_DAILY_TOKENS: z.coerce.number().int().min(0).default(20_000_000),
   /** Instead of MODEL_BASE_URL: Cloudflare AI Gateway by account, gateway and token. */
   AI_GATEWAY_ACCOUNT_ID: z.string().min(1).optional(),
   AI_GATEWAY_ID: z.string().min(1).optional(),

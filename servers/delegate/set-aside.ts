@@ -1,0 +1,73 @@
+import { describeFailure } from "../core/log.ts";
+import { ToolError } from "../shared/errors.ts";
+import { NANO_USD, type Reservation, type Room, charge, plan, roomIn } from "./budget.ts";
+import { tokenPrice } from "./model-prices.ts";
+import type { StepContext } from "./step-context.ts";
+import type { RunRecord } from "./transcript.ts";
+
+/** What a call has set aside: in its run's budget, and in its person's day. */
+export interface SetAside extends Reservation {
+  readonly callId: string;
+}
+
+/**
+ * Sets the most that a model call can use aside before it is sent, from the run's budget and from its person's day.
+ * Where the day has less room than the budget a shorter answer is asked for. Throws `limit_reached` where there is no
+ * room for an answer worth having.
+ */
+export async function setAside(context: StepContext, run: RunRecord, requestBytes: number): Promise<SetAside> {
+  const { transcript, host, settings } = context;
+  const model = run.models[run.modelIndex] ?? "";
+  const price = tokenPrice(model, settings);
+  const room = roomIn(run.budget, run.ledger);
+  if (room.nanoUsd !== undefined && price === undefined) {
+    throw new ToolError("limit_reached", `What ${model} costs is not known, so budget.usd cannot be kept; give budget.tokens.`);
+  }
+  const limit = {
+    tokens: settings.DELEGATE_DAILY_TOKENS,
+    nanoUsd: Math.floor(settings.DELEGATE_DAILY_USD * NANO_USD),
+  };
+  const callId = `${run.runId}/${run.version}`;
+  let reservation = plan(room, requestBytes, price);
+  if (reservation === undefined) throw noRoom(run, room, requestBytes);
+  let day = await host.account.reserveModelCall(callId, reservation, limit);
+  if (!day.isAdmitted) {
+    reservation = plan(narrower(room, day.left), requestBytes, price);
+    if (reservation !== undefined) day = await host.account.reserveModelCall(callId, reservation, limit);
+  }
+  if (reservation === undefined || !day.isAdmitted) throw DAY_USED_UP;
+  if (transcript.read().status !== "running") throw new ToolError("cancelled", "The run ended before the call was sent.");
+  const activity = `turn ${run.turns + 1}: ${model} is thinking`;
+  transcript.update({ inFlight: "model", activity, ledger: charge(transcript.read().ledger, reservation) });
+  return { ...reservation, callId };
+}
+
+/** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
+export async function settleDay(
+  { host, log }: StepContext,
+  { callId }: SetAside,
+  used: { readonly tokens: number; readonly nanoUsd: number },
+): Promise<void> {
+  try {
+    await host.account.settleModelCall(callId, used);
+  } catch (failure) {
+    log.error("model call not settled", { call: callId, failure: describeFailure(failure) });
+  }
+}
+
+const DAY_USED_UP = new ToolError(
+  "limit_reached",
+  "What you may spend on models in a day is used up (DELEGATE_DAILY_USD, DELEGATE_DAILY_TOKENS); go on tomorrow, or have it raised.",
+);
+
+function narrower(room: Room, left: { readonly tokens: number; readonly nanoUsd: number }): Room {
+  return { tokens: Math.min(room.tokens, left.tokens), nanoUsd: Math.min(room.nanoUsd ?? Infinity, left.nanoUsd) };
+}
+
+function noRoom(run: RunRecord, room: Room, requestBytes: number): ToolError {
+  const money = room.nanoUsd === undefined ? "" : ` and $${(room.nanoUsd / NANO_USD).toFixed(4)} of budget.usd`;
+  return new ToolError(
+    "limit_reached",
+    `The next model call could take ${requestBytes} tokens for its input, and ${room.tokens} are left of budget.tokens${money}; give more.`,
+  );
+}
