@@ -46,8 +46,7 @@ export class RunTable {
   /** Takes a place for a run, unless all are taken. The same run keeps the place that it has. */
   begin(run: ListedRun, maxAtOnce: number): boolean {
     this.#sql.exec("DELETE FROM delegate_runs WHERE ends_by_ms < ?", run.startedAtMs - RUN_KEPT_MS);
-    const query =
-      "SELECT count(*) AS busy FROM delegate_runs WHERE status IS NULL AND ends_by_ms > ? AND id <> ?";
+    const query = "SELECT count(*) AS busy FROM delegate_runs WHERE status IS NULL AND ends_by_ms > ? AND id <> ?";
     const busy = Number(this.#sql.exec(query, run.startedAtMs, run.id).one()["busy"]);
     if (busy >= maxAtOnce) return false;
     this.#sql.exec(

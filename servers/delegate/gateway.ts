@@ -135,7 +135,12 @@ export function readUsage(raw: unknown): Usage | undefined {
   const { prompt_tokens, completion_tokens, total_tokens, cost } = parsed.data;
   // Some count the tokens that a model thinks in only in the total.
   const outputTokens = Math.max(completion_tokens, (total_tokens ?? 0) - prompt_tokens);
-  return { inputTokens: prompt_tokens, outputTokens, cachedTokens: 0, ...(typeof cost === "number" ? { costUsd: cost } : {}) };
+  return {
+    inputTokens: prompt_tokens,
+    outputTokens,
+    cachedTokens: 0,
+    ...(typeof cost === "number" ? { costUsd: cost } : {}),
+  };
 }
 
 /** The response, broken off where it is longer than a transcript can hold. */

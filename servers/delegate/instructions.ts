@@ -10,7 +10,9 @@ const LAST_TURN = "This is your last turn and tools are off: reply now with what
 export function instructionsFor({ outputSchema, isRepairing }: RunRecord, isLast: boolean): string {
   return [
     INSTRUCTIONS,
-    ...(outputSchema === undefined ? [] : [`The result is JSON and nothing else, by this JSON Schema: ${outputSchema}`]),
+    ...(outputSchema === undefined
+      ? []
+      : [`The result is JSON and nothing else, by this JSON Schema: ${outputSchema}`]),
     ...(isLast && !isRepairing ? [LAST_TURN] : []),
   ].join("\n");
 }
@@ -30,7 +32,11 @@ export function describeMisfit(problem: string): string {
 }
 
 /** How a run goes on with the next model. */
-export function describeFallback(run: RunRecord, next: string, failure: Pick<ToolError, "code"> & { status?: number }): string {
+export function describeFallback(
+  run: RunRecord,
+  next: string,
+  failure: Pick<ToolError, "code"> & { status?: number },
+): string {
   const model = run.models[run.modelIndex] ?? "";
   const reason =
     failure.status !== undefined

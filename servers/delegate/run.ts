@@ -127,7 +127,12 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
       if (waitMs > 0) return waitMs;
       const asked = `budget.seconds was used up while the run waited for an answer to: ${run.question}`;
       const error = errorText(new ToolError("limit_reached", asked));
-      this.#transcript.update({ status: "budget_exhausted", activity: "budget_exhausted", endedAtMs: Date.now(), error });
+      this.#transcript.update({
+        status: "budget_exhausted",
+        activity: "budget_exhausted",
+        endedAtMs: Date.now(),
+        error,
+      });
     }
     if (run.status !== "running") return undefined;
     const waitMs = await this.#takeStep(run);

@@ -135,7 +135,8 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
       const run = await find(runId);
       const isAnswered = await run.answer(text);
       if (isAnswered === undefined) throw new ToolError("not_found", NO_SUCH_RUN);
-      if (!isAnswered) throw new ToolError("conflict", "The run asks nothing; leave answer out to see how it is doing.");
+      if (!isAnswered)
+        throw new ToolError("conflict", "The run asks nothing; leave answer out to see how it is doing.");
     },
     cancel: async (runId) => {
       const run = await find(runId);
@@ -161,10 +162,7 @@ export function runName(userId: string, runId: string): string {
   return `${userId}/run/${runId}`;
 }
 
-async function runIdFor(
-  { idempotencyKey }: RunRequest,
-  { caller, parent }: DelegateRunsContext,
-): Promise<string> {
+async function runIdFor({ idempotencyKey }: RunRequest, { caller, parent }: DelegateRunsContext): Promise<string> {
   if (idempotencyKey === undefined) return `run-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
   const named = JSON.stringify([caller.userId, caller.clientId, parent?.runId, idempotencyKey]);
   return `run-${(await sha256Hex(named)).slice(0, 16)}`;

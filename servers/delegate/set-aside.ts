@@ -21,7 +21,10 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   const price = tokenPrice(model, settings);
   const room = roomIn(run.budget, run.ledger);
   if (room.nanoUsd !== undefined && price === undefined) {
-    throw new ToolError("limit_reached", `What ${model} costs is not known, so budget.usd cannot be kept; give budget.tokens.`);
+    throw new ToolError(
+      "limit_reached",
+      `What ${model} costs is not known, so budget.usd cannot be kept; give budget.tokens.`,
+    );
   }
   const limit = {
     tokens: settings.DELEGATE_DAILY_TOKENS,
@@ -36,7 +39,8 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
     if (reservation !== undefined) day = await host.account.reserveModelCall(callId, reservation, limit);
   }
   if (reservation === undefined || !day.isAdmitted) throw DAY_USED_UP;
-  if (transcript.read().status !== "running") throw new ToolError("cancelled", "The run ended before the call was sent.");
+  if (transcript.read().status !== "running")
+    throw new ToolError("cancelled", "The run ended before the call was sent.");
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
   transcript.update({ inFlight: "model", activity, ledger: charge(transcript.read().ledger, reservation) });
   return { ...reservation, callId };

@@ -178,6 +178,11 @@ async function fitResult(
   const { text, isCut } = cutText(result, MAX_TEXT_CHARS);
   if (!isCut) return { result: isStructured ? z.json().parse(JSON.parse(result)) : result, attachments: [] };
   const [name, mimeType] = isStructured ? ["result.json", "application/json"] : ["result.md", "text/markdown"];
-  const kept = await artifacts.attach({ name, mimeType, content: result, madeBy: { tool: "delegate_run", run_id: id } });
+  const kept = await artifacts.attach({
+    name,
+    mimeType,
+    content: result,
+    madeBy: { tool: "delegate_run", run_id: id },
+  });
   return { result: text, attachments: [kept] };
 }

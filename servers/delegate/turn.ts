@@ -73,7 +73,15 @@ export async function askModel(
 
 /** A call of which nobody knows how far it came. */
 function unanswered({ code, message }: ToolError): Failure {
-  return { kind: "failure", code, message, mayHaveCost: true, isRetryable: true, mayFallBack: true, isSpendLimit: false };
+  return {
+    kind: "failure",
+    code,
+    message,
+    mayHaveCost: true,
+    isRetryable: true,
+    mayFallBack: true,
+    isSpendLimit: false,
+  };
 }
 
 async function takeFailure(
@@ -137,7 +145,8 @@ async function takeReply(
   transcript.update(settled, said);
   if (usage !== undefined) await settleDay(context, reservation, spentBy(usage, reservation));
   if (transcript.read().status !== "running") return undefined;
-  if (usage !== undefined && isExcess(usage, reservation)) return endRun(context, "budget_exhausted", EXCESS, reply.text);
+  if (usage !== undefined && isExcess(usage, reservation))
+    return endRun(context, "budget_exhausted", EXCESS, reply.text);
   return readReply(context, run, reply);
 }
 
@@ -155,10 +164,14 @@ function readReply(
 ): number | undefined {
   const { transcript } = context;
   if (finishReason === "content-filter") {
-    return retryOrFail(context, { ...run, turns: run.turns + 1 }, {
-      ...unanswered(REFUSED),
-      isRetryable: false,
-    });
+    return retryOrFail(
+      context,
+      { ...run, turns: run.turns + 1 },
+      {
+        ...unanswered(REFUSED),
+        isRetryable: false,
+      },
+    );
   }
   if (messages.some(hasCalls)) return 0;
   if (finishReason === "length") return endRun(context, "budget_exhausted", CUT_SHORT, text);
