@@ -43,8 +43,8 @@ export interface Auth {
     handler: GuardedHandler,
   ): Promise<Response>;
   /**
-   * What the caller's client may do by now, within what it could when the caller was verified; `undefined` where the
-   * grant or the token is gone. What goes on without a request asks here before each step.
+   * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
+   * request asks here before each step.
    */
   scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
 }

@@ -21,11 +21,7 @@ export function createGrantCheck(
     const granted = caller.clientId.startsWith("token:")
       ? await scopesOfToken(caller, options)
       : await scopesOfGrants(caller, env, options);
-    if (granted === undefined) return undefined;
-    return withinRole(
-      caller.scopes.filter((scope) => granted.includes(scope)),
-      caller.role,
-    );
+    return granted && withinRole(granted, caller.role);
   };
 }
 

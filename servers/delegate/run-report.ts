@@ -15,7 +15,7 @@ export interface RunReport {
   readonly isStructured: boolean;
   /** `code: sentence`. */
   readonly error?: string;
-  /** What it asks its caller, while it waits for the answer; what it still needed, where it ended without. */
+  /** What it asks its caller, while it waits for the answer. */
   readonly question?: string;
   readonly turns: number;
   readonly modelsUsed: readonly string[];
@@ -49,7 +49,7 @@ export function describeRun(run: RunRecord): RunReport {
     ...(endedAtMs === undefined ? {} : { endedAtMs }),
     ...(result === undefined ? {} : { result }),
     ...(error === undefined ? {} : { error }),
-    ...(question === undefined ? {} : { question }),
+    ...(question === undefined || status !== "input_required" ? {} : { question }),
     ...(conversation === undefined ? {} : { conversation }),
   };
 }

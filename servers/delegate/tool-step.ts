@@ -89,7 +89,7 @@ function artifactsAfter({ transcript, takeFiles }: StepContext, ended: CallEnd):
   return { artifacts: files };
 }
 
-const startedProcess = z.object({ process_id: z.string(), exit_code: z.undefined() });
+const startedProcess = z.object({ process_id: z.string(), exit_code: z.undefined().optional() });
 
 /** The commands that go on by themselves: a run that does not complete takes them along. */
 function processesAfter(run: RunRecord, tool: Tool, ended: CallEnd): Partial<Pick<RunRecord, "processes">> {

@@ -170,7 +170,8 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       const bucket = await miniflare.getR2Bucket("FILES");
       const { objects } = await bucket.list({ prefix: filesPrefix(USER_ID) });
       const bodies = objects.map(
-        async ({ key }) => [key.slice(filesPrefix(USER_ID).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
+        async ({ key }) =>
+          [key.slice(filesPrefix(USER_ID).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
       );
       return new Map(await Promise.all(bodies));
     },

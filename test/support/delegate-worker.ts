@@ -163,9 +163,9 @@ export class DelegateRun extends DelegateRunObject<Env> {
   }
 }
 
-async function scopesNow({ GRANTS }: Env, caller: Caller): Promise<readonly Scope[] | undefined> {
-  const changed = await (await GRANTS.get(caller.userId))?.text();
-  if (changed === undefined) return caller.scopes;
+async function scopesNow({ GRANTS }: Env, { userId }: Caller): Promise<readonly Scope[] | undefined> {
+  const changed = await (await GRANTS.get(userId))?.text();
+  if (changed === undefined) return ALL_SCOPES;
   return changed === "" ? undefined : changed.split(" ").filter(isScope);
 }
 

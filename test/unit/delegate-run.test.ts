@@ -1,57 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { type DelegateSuite, startDelegateSuite } from "../support/delegate-suite.ts";
-import { type ScriptStep, type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
-
-const KEY = "sk-secret-key-that-nobody-may-see";
-const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
+import { startDelegateSuite } from "../support/delegate-suite.ts";
+import { KEY, USAGE, marked, note, say, startBoth, toldByTools, until, wait } from "../support/delegate-talk.ts";
+import { type ScriptStep, type ScriptedReply, startTestGateway } from "../support/test-gateway.ts";
 
 // Each test starts a workerd of its own, and some wait out a retry.
 vi.setConfig({ testTimeout: 30_000 });
-
-async function startBoth(): Promise<{ gateway: TestGateway; suite: DelegateSuite } & AsyncDisposable> {
-  const gateway = await startTestGateway({ key: KEY });
-  const suite = await startDelegateSuite({ MODEL_BASE_URL: gateway.baseUrl, MODEL_API_KEY: KEY, MODEL_DEFAULT: "m" });
-  return {
-    gateway,
-    suite,
-    [Symbol.asyncDispose]: async () => {
-      await suite[Symbol.asyncDispose]();
-      await gateway[Symbol.asyncDispose]();
-    },
-  };
-}
-
-function note(...texts: readonly string[]): ScriptedReply {
-  return { kind: "calls", calls: texts.map((text) => ({ name: "note", input: { text } })), usage: USAGE };
-}
-
-function wait(ms: number): ScriptedReply {
-  return { kind: "calls", calls: [{ name: "wait", input: { ms } }], usage: USAGE };
-}
-
-function say(text: string): ScriptedReply {
-  return { kind: "text", text, usage: USAGE };
-}
-
-/** What the model was told by tools, in its newest question. */
-function toldByTools({ requests }: TestGateway): unknown[] {
-  const messages = requests.at(-1)?.body.messages ?? [];
-  return messages.filter(({ role }) => role === "tool").map(({ content }) => content);
-}
-
-/** What a tool found, as the model is shown it. */
-function marked(text: string): unknown {
-  return expect.stringMatching(new RegExp(`^<(data-[0-9a-f]{8})>\n${text}\n</\\1>$`));
-}
-
-async function until(claim: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 30_000;
-  while (!(await claim())) {
-    if (Date.now() > giveUpAt) throw new Error("It never came to pass.");
-    await sleep(20);
-  }
-}
 
 test("a task is worked on with the suite's tools and its answer comes back", async () => {
   await using both = await startBoth();
