@@ -5,9 +5,12 @@ import { NANO_USD, budgetInput } from "./budget.ts";
 import type { RunReport } from "./run-report.ts";
 import { RUN_STATUSES, SANDBOX_MODES } from "./transcript.ts";
 
-const runId = z.string().regex(/^run-[0-9a-f]{16}$/, "give a run_id that delegate_run answered with");
-const modelName = z.string().regex(/^[\w@./:-]{1,200}$/, "give a model's name as the endpoint has it");
-const toolName = z.string().regex(/^[a-z0-9_]{1,60}$/);
+// Not by `regex`: whoever lists the tools would pay for the patterns.
+const runId = z.string().refine((id) => /^run-[0-9a-f]{16}$/.test(id), "give a run_id as delegate_run answered it");
+const modelName = z
+  .string()
+  .refine((name) => /^[\w@./:-]{1,200}$/.test(name), "give a model's name as the endpoint has it");
+const toolName = z.string().refine((name) => /^[a-z0-9_]{1,60}$/.test(name), "give names of tools");
 const waitMs = z.int().min(0).max(50_000).default(30_000);
 
 const MAX_SCHEMA_CHARS = 20_000;
@@ -41,20 +44,20 @@ export const delegateRun = defineTool({
   name: "delegate_run",
   title: "Delegate a task",
   description:
-    "Hands a self-contained task to a sub-agent that works with these same tools under a budget, and returns its result. What is not finished within wait_ms goes on; delegate_status follows it.",
+    "Hands a self-contained task to a sub-agent that works with these same tools under a budget, and returns its result, not its steps. What is not finished within wait_ms goes on: delegate_status follows it.",
   input: z.strictObject({
-    task: z.string().min(1).max(100_000).describe("All it must know"),
-    material: z.array(z.string().min(1).max(200_000)).max(20).optional().describe("Texts, or files:/// links"),
-    tools: z.array(toolName).max(60).optional().describe("All of yours if left out"),
+    task: z.string().min(1).max(100_000).describe("All that it must know"),
+    material: z.array(z.string().min(1).max(200_000)).max(20).optional().describe("To work with: texts, or files:///path"),
+    tools: z.array(toolName).max(60).optional().describe("Names; all of yours if left out"),
     model: modelName.optional(),
-    fallbacks: z.array(modelName).max(5).optional().describe("Models if it fails"),
-    budget: budgetInput.prefault({}).describe("Ends the run, whichever is used up first"),
+    fallbacks: z.array(modelName).max(5).optional().describe("Models to ask if it fails"),
+    budget: budgetInput.prefault({}).describe("Whichever is used up first ends it; 200000 tokens, 20 turns, 600 seconds if left out"),
     output_schema: z
       .record(z.string(), z.unknown())
       .refine((schema) => JSON.stringify(schema).length <= MAX_SCHEMA_CHARS, "give a smaller schema")
       .optional()
       .describe("JSON Schema of the result"),
-    sandbox_mode: z.enum(SANDBOX_MODES).default("share").describe("Yours, a copy, or none"),
+    sandbox_mode: z.enum(SANDBOX_MODES).default("share").describe("fork: a copy of yours"),
     wait_ms: waitMs,
     idempotency_key: z.string().min(1).max(200).optional(),
   }),
@@ -87,7 +90,7 @@ export const delegateStatus = defineTool({
   description: "Waits until a run ends or asks something, and shows how it stands.",
   input: z.strictObject({
     run_id: runId,
-    answer: z.string().min(1).max(100_000).optional().describe("To its question"),
+    answer: z.string().min(1).max(100_000).optional().describe("To its question, if input_required"),
     wait_ms: waitMs,
   }),
   output: runOutput,
