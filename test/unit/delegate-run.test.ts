@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { type DelegateSuite, startDelegateSuite } from "../support/delegate-suite.ts";
-import { type ScriptStep, type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
+import type { ScriptedReply } from "../support/scripted-replies.ts";
+import { type ScriptStep, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 const KEY = "sk-secret-key-that-nobody-may-see";
 const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
