@@ -1,38 +1,12 @@
-import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
 import { type FinishReason, type ModelMessage, type ToolSet, generateText } from "ai";
-import * as z from "zod";
-import type { Settings } from "../shared/settings.ts";
-import type { Reservation, Usage } from "./budget.ts";
+import { asEventStream } from "./answer-stream.ts";
+import type { Reservation } from "./budget.ts";
+import type { ModelEndpoint } from "./endpoint.ts";
 import { type Failure, type LimitField, UNREACHABLE, describeModelFailure } from "./failure.ts";
-
-/** A transcript row holds the whole reply, and SQLite rows end at 2 MB. */
-const MAX_REPLY_BYTES = 1024 * 1024;
-
-/** Where models answer, and what opens the door there. */
-export interface ModelEndpoint {
-  readonly baseUrl: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-/** Whom AI Gateway's log shows a request under; at most five entries, none of them a name. */
-export type RequestLabels = Readonly<Record<"user" | "client" | "run", string>>;
-
-/**
- * The endpoint that the settings name, if they do. `MODEL_BASE_URL` goes first. Behind AI Gateway the key is the
- * provider's and is passed through; without one the gateway uses the key that it stores, or its own billing.
- */
-export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelEndpoint | undefined {
-  const key = settings.MODEL_API_KEY;
-  const bearer: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  if (settings.MODEL_BASE_URL !== undefined) return { baseUrl: settings.MODEL_BASE_URL, headers: bearer };
-  const { AI_GATEWAY_ACCOUNT_ID: account, AI_GATEWAY_ID: gateway, AI_GATEWAY_TOKEN: token } = settings;
-  if (account === undefined || gateway === undefined || token === undefined) return undefined;
-  const place = `${encodeURIComponent(account)}/${encodeURIComponent(gateway)}`;
-  return {
-    baseUrl: `https://gateway.ai.cloudflare.com/v1/${place}/compat`,
-    headers: { ...bearer, "cf-aig-authorization": `Bearer ${token}`, "cf-aig-metadata": JSON.stringify(labels) },
-  };
-}
+import { costUsd } from "./model-prices.ts";
+import { describeRoute } from "./route.ts";
+import { StreamedModel } from "./streamed-model.ts";
+import { type ReportedUsage, readUsage } from "./usage.ts";
 
 export interface Question {
   readonly model: string;
@@ -54,34 +28,36 @@ export type Reply =
       readonly messages: readonly ModelMessage[];
       readonly text: string;
       readonly finishReason: FinishReason;
-      readonly usage: Usage | undefined;
+      /** Its `costUsd` is the endpoint's, else by the price of the model that served; absent where nobody knows. */
+      readonly usage: ReportedUsage | undefined;
+      /** The model that answered, which a route or the endpoint itself may have chosen. */
+      readonly servedBy: string;
+      /** Whether AI Gateway had the answer already: then it cost nothing. */
+      readonly isCached: boolean;
+      /** Sentences for the caller about what AI Gateway did otherwise than it was asked. */
+      readonly notes: readonly string[];
     }
   | Failure;
 
 /** Asks once, without retries. Rejects only with what `reserve` throws, or where `signal` aborts. */
 export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: typeof fetch): Promise<Reply> {
   let reservationFailure: { readonly reason: unknown } | undefined;
-  let isConnected = false;
-  const model = new OpenAICompatibleChatLanguageModel(question.model, {
+  let headers: Headers | undefined;
+  const model = new StreamedModel(question.model, {
     provider: "endpoint",
+    includeUsage: true,
     url: ({ path }) => `${endpoint.baseUrl}${path}`,
     headers: { ...endpoint.headers },
     fetch: async (input, init) => {
       // A redirect would take the key along.
       const response = await fetcher(input, { ...init, redirect: "manual" });
-      isConnected = true;
-      return limitBody(response);
+      headers = response.headers;
+      return await asEventStream(response);
     },
     transformRequestBody: (body) => {
-      const limited = (tokens: number): Record<string, unknown> => {
-        const { max_tokens: _, ...rest } = body;
-        // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
-        const choice = question.mayCallTools ? {} : { tool_choice: "none" };
-        return { ...rest, ...choice, [question.limitField]: tokens };
-      };
       try {
-        const { answerTokens } = question.reserve(byteLength(limited(Number.MAX_SAFE_INTEGER)));
-        return limited(answerTokens);
+        const { answerTokens } = question.reserve(byteLength(limited(body, question, Number.MAX_SAFE_INTEGER)));
+        return limited(body, question, answerTokens);
       } catch (reason) {
         reservationFailure = { reason };
         throw reason;
@@ -97,50 +73,42 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
       maxRetries: 0,
       abortSignal: question.signal,
     });
+    const route = describeRoute(endpoint, headers ?? new Headers(), finalStep.response.modelId);
     return {
       kind: "reply",
       messages: finalStep.response.messages,
       text: finalStep.text,
       finishReason: finalStep.finishReason,
-      usage: readUsage(finalStep.usage.raw),
+      usage: withCost(readUsage(finalStep.usage.raw), endpoint, route),
+      ...route,
     };
   } catch (failure) {
     if (reservationFailure !== undefined) throw reservationFailure.reason;
     question.signal.throwIfAborted();
-    return isConnected ? describeModelFailure(failure, question.model, question.limitField) : UNREACHABLE;
+    return headers === undefined ? UNREACHABLE : describeModelFailure(failure, question.model, question.limitField);
   }
 }
 
-const count = z.int().min(0).max(1_000_000_000);
-const reportedUsage = z.object({
-  prompt_tokens: count,
-  completion_tokens: count,
-  total_tokens: count.nullish().catch(undefined),
-  cost: z.number().min(0).max(1_000_000).nullish().catch(undefined),
-});
-
-/** The usage that the endpoint reported, or `undefined` where it is missing or makes no sense. */
-export function readUsage(raw: unknown): Usage | undefined {
-  const parsed = reportedUsage.safeParse(raw);
-  if (!parsed.success) return undefined;
-  const { prompt_tokens, completion_tokens, total_tokens, cost } = parsed.data;
-  // Some count the tokens that a model thinks in only in the total.
-  const outputTokens = Math.max(completion_tokens, (total_tokens ?? 0) - prompt_tokens);
-  return { inputTokens: prompt_tokens, outputTokens, ...(typeof cost === "number" ? { costUsd: cost } : {}) };
+function limited(
+  body: Record<string, unknown>,
+  { mayCallTools, limitField }: Question,
+  answerTokens: number,
+): Record<string, unknown> {
+  const { max_tokens: _, ...rest } = body;
+  // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
+  const choice = mayCallTools ? {} : { tool_choice: "none" };
+  return { ...rest, ...choice, [limitField]: answerTokens };
 }
 
-/** The response, broken off where it is longer than a transcript can hold. */
-function limitBody(response: Response): Response {
-  if (response.body === null) return response;
-  let bytes = 0;
-  const limit = new TransformStream<Uint8Array, Uint8Array>({
-    transform: (chunk, controller) => {
-      bytes += chunk.length;
-      if (bytes > MAX_REPLY_BYTES) controller.error(new Error("The reply is too large."));
-      else controller.enqueue(chunk);
-    },
-  });
-  return new Response(response.body.pipeThrough(limit), response);
+function withCost(
+  usage: ReportedUsage | undefined,
+  { priceOf }: ModelEndpoint,
+  { servedBy, isCached }: { readonly servedBy: string; readonly isCached: boolean },
+): ReportedUsage | undefined {
+  if (usage === undefined) return undefined;
+  if (isCached) return { ...usage, costUsd: 0 };
+  const price = usage.costUsd === undefined ? priceOf(servedBy) : undefined;
+  return price === undefined ? usage : { ...usage, costUsd: costUsd(price, usage) };
 }
 
 function byteLength(value: unknown): number {

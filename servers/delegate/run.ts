@@ -6,7 +6,7 @@ import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
 import { type Budget, EMPTY_LEDGER, unreportedTokens } from "./budget.ts";
 import { describeConversation } from "./conversation.ts";
-import { modelEndpoint } from "./gateway.ts";
+import { modelEndpoint } from "./endpoint.ts";
 import { takeStep } from "./step.ts";
 import { type Toolbox, asSubAgent } from "./toolbox.ts";
 import { type RunRecord, type RunState, Transcript } from "./transcript.ts";
@@ -139,7 +139,13 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     this.#abort = new AbortController();
     try {
       const settings = parseSettings(this.env);
-      const labels = { user: run.caller.userId, client: run.caller.clientId, run: run.runId };
+      const labels = {
+        user: run.caller.userId,
+        run: run.runId,
+        depth: "1",
+        server: "delegate",
+        client: run.caller.clientId,
+      };
       const endpoint = modelEndpoint(settings, labels);
       if (endpoint === undefined)
         throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");

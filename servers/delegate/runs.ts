@@ -2,7 +2,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import type { Budget } from "./budget.ts";
-import { modelEndpoint } from "./gateway.ts";
+import { modelEndpoint } from "./endpoint.ts";
 import type { DelegateRunObject, RunReport } from "./run.ts";
 
 /** A caller's delegated runs. */
@@ -72,7 +72,7 @@ export function createDelegateRuns({ namespace, caller, settings, waitUntil }: D
     start: async ({ task, model = settings.MODEL_DEFAULT, budget }, watch) => {
       const endsAtMs = Date.now() + watch.waitMs;
       const runId = `run-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
-      const labels = { user: caller.userId, client: caller.clientId, run: runId };
+      const labels = { user: caller.userId, run: runId, depth: "1", server: "delegate", client: caller.clientId };
       if (modelEndpoint(settings, labels) === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
       if (model === undefined) {
         throw new ToolError("invalid_input", "There is no MODEL_DEFAULT; name the model to use in model.");

@@ -1,7 +1,7 @@
 import type { ModelMessage } from "ai";
 import type { Log } from "../core/log.ts";
 import { type ToolError, errorText } from "../shared/errors.ts";
-import type { ModelEndpoint } from "./gateway.ts";
+import type { ModelEndpoint } from "./endpoint.ts";
 import type { Toolbox } from "./toolbox.ts";
 import type { RunState, Transcript } from "./transcript.ts";
 

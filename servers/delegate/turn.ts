@@ -74,7 +74,15 @@ export async function askModel(
 
 /** A call of which nobody knows how far it came. */
 function unanswered({ code, message }: ToolError): Failure {
-  return { kind: "failure", code, message, mayHaveCost: true, isRetryable: true };
+  return {
+    kind: "failure",
+    code,
+    message,
+    mayHaveCost: true,
+    isRetryable: true,
+    mayFallBack: true,
+    isSpendLimit: false,
+  };
 }
 
 function reserve(transcript: Transcript, run: RunRecord, requestBytes: number): Reservation {
