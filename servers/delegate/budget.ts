@@ -60,7 +60,7 @@ export interface Reservation {
 export interface Usage {
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** Part of `inputTokens`. */
+  /** Of `inputTokens`, those that the provider had in its prompt cache; 0 where it does not tell. */
   readonly cachedTokens: number;
   /** Absent where neither the endpoint nor the price table tells it. */
   readonly costUsd?: number;

@@ -1,4 +1,4 @@
-import type { ToolError } from "../shared/errors.ts";
+import type { Failure } from "./failure.ts";
 import type { RunRecord } from "./transcript.ts";
 
 const INSTRUCTIONS = `You are a sub-agent: another agent gave you the task and gets nothing but your last reply.
@@ -32,17 +32,12 @@ export function describeMisfit(problem: string): string {
 }
 
 /** How a run goes on with the next model. */
-export function describeFallback(
-  run: RunRecord,
-  next: string,
-  failure: Pick<ToolError, "code"> & { status?: number },
-): string {
-  const model = run.models[run.modelIndex] ?? "";
-  const reason =
-    failure.status !== undefined
-      ? `answered with status ${failure.status}`
-      : failure.code === "timeout"
-        ? "did not answer in time"
-        : "gave no usable answer";
-  return `From turn ${run.turns + 1} on ${next} was asked in place of ${model}, which ${reason}.`;
+export function describeFallback(run: RunRecord, next: string, failure: Failure): string {
+  return `From turn ${run.turns + 1} on ${next} was asked in place of ${run.models[run.modelIndex]}, which ${reasonOf(failure)}.`;
+}
+
+function reasonOf({ status, code, isSpendLimit }: Failure): string {
+  if (isSpendLimit) return `has reached its spend limit (status ${status})`;
+  if (status !== undefined) return `answered with status ${status}`;
+  return code === "timeout" ? "did not answer in time" : "gave no usable answer";
 }

@@ -5,7 +5,7 @@ import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
 import { asParent } from "./children.ts";
-import { modelEndpoint } from "./gateway.ts";
+import { modelEndpoint } from "./endpoint.ts";
 import type { HostedRun, RunHost } from "./host.ts";
 import { describeTask } from "./instructions.ts";
 import { type ChildRun, closeRun } from "./run-end.ts";

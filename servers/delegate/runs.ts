@@ -4,10 +4,9 @@ import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import { type Budget, type BudgetInput, EMPTY_LEDGER, budgetOf } from "./budget.ts";
-import { modelEndpoint } from "./gateway.ts";
+import { type ModelEndpoint, modelEndpoint } from "./endpoint.ts";
 import type { RunAccount, RunParent } from "./host.ts";
 import { sortMaterial } from "./material.ts";
-import { tokenPrice } from "./model-prices.ts";
 import type { DelegateRunObject } from "./run.ts";
 import type { RunReport } from "./run-report.ts";
 import type { RunStart } from "./run-start.ts";
@@ -172,7 +171,8 @@ async function runIdFor({ idempotencyKey }: RunRequest, { caller, parent }: Dele
 async function describeStart(runId: string, request: RunRequest, context: DelegateRunsContext): Promise<RunStart> {
   const { caller, settings, parent } = context;
   const labels = { user: caller.userId, run: runId, depth: "1", server: "delegate", client: caller.clientId };
-  if (modelEndpoint(settings, labels) === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
+  const endpoint = modelEndpoint(settings, labels);
+  if (endpoint === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
   const { idempotencyKey: _, ...asked } = request;
   const { texts, files } = await sortMaterial(request.material, context.files, caller);
   return {
@@ -185,7 +185,7 @@ async function describeStart(runId: string, request: RunRequest, context: Delega
     files,
     ...(request.tools === undefined ? {} : { tools: request.tools }),
     sandboxMode: request.sandboxMode,
-    models: modelsFor(request, settings),
+    models: modelsFor(request, settings, endpoint),
     ...(request.outputSchema === undefined ? {} : { outputSchema: JSON.stringify(request.outputSchema) }),
     budget: budgetOf(request.budget),
     requestDigest: await sha256Hex(JSON.stringify(asked)),
@@ -193,13 +193,13 @@ async function describeStart(runId: string, request: RunRequest, context: Delega
 }
 
 /** The models in the order in which they are asked. Dollars can only be kept where every price is known. */
-function modelsFor({ model, fallbacks, budget }: RunRequest, settings: Settings): string[] {
+function modelsFor({ model, fallbacks, budget }: RunRequest, settings: Settings, endpoint: ModelEndpoint): string[] {
   const first = model ?? settings.MODEL_DEFAULT;
   if (first === undefined) {
     throw new ToolError("invalid_input", "There is no MODEL_DEFAULT; name the model to use in model.");
   }
   const models = [...new Set([first, ...(fallbacks ?? settings.MODEL_FALLBACKS)])];
-  const unpriced = models.filter((name) => tokenPrice(name, settings) === undefined);
+  const unpriced = models.filter((name) => endpoint.priceOf(name) === undefined);
   if (budget.usd !== undefined && unpriced.length > 0) {
     const message = `What ${unpriced.join(", ")} costs is not known, so budget.usd could not be kept; give budget.tokens instead, or have MODEL_PRICES set.`;
     throw new ToolError("invalid_input", message);

@@ -1,7 +1,7 @@
 import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import { NANO_USD, type Reservation, type Room, charge, plan, roomIn } from "./budget.ts";
-import { tokenPrice } from "./model-prices.ts";
+import { reservedRates } from "./model-prices.ts";
 import type { StepContext } from "./step-context.ts";
 import type { RunRecord } from "./transcript.ts";
 
@@ -16,9 +16,9 @@ export interface SetAside extends Reservation {
  * room for an answer worth having.
  */
 export async function setAside(context: StepContext, run: RunRecord, requestBytes: number): Promise<SetAside> {
-  const { transcript, host, settings } = context;
+  const { transcript, host, settings, endpoint } = context;
   const model = run.models[run.modelIndex] ?? "";
-  const price = tokenPrice(model, settings);
+  const price = reservedRates(endpoint.priceOf(model), requestBytes);
   const room = roomIn(run.budget, run.ledger);
   if (room.nanoUsd !== undefined && price === undefined) {
     throw new ToolError(

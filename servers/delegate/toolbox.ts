@@ -39,28 +39,34 @@ export function offeredTools(tools: readonly Tool[], { caller, tools: held }: Ru
   return coveredTools(tools, caller.scopes).filter(({ name }) => held === undefined || held.includes(name));
 }
 
+const ASKING = {
+  name: ASK_CALLER,
+  description:
+    "Asks whoever gave you the task, and waits for the answer. Only for what you cannot find out and cannot go on without.",
+  input: askCallerInput,
+};
+
 /** The tools as the model sees them. Their input is checked where the suite checks everybody's. */
 export function toolSet(tools: readonly Tool[]): ToolSet {
-  const asking = { name: ASK_CALLER, description: ASKING, input: askCallerInput };
-  return Object.fromEntries([...tools, asking].map((tool) => [tool.name, declaration(tool)]));
+  return Object.fromEntries(
+    [...tools, ASKING].map(({ name, description, input }) => [
+      name,
+      declareTool({ description, inputSchema: jsonSchema(schemaOf(input)) }),
+    ]),
+  );
 }
 
-const ASKING =
-  "Asks whoever gave you the task, and waits for the answer. Only for what you cannot find out and cannot go on without.";
+type InputSchema = Exclude<Parameters<typeof jsonSchema>[0], PromiseLike<unknown> | (() => unknown)>;
 
-type Declaration = ReturnType<typeof declare>;
+/** Schemas are the same for every run. */
+const schemas = new WeakMap<z.ZodObject, InputSchema>();
 
-const declare = (description: string, schema: Readonly<Record<string, unknown>>) =>
-  declareTool({ description, inputSchema: jsonSchema({ ...schema, type: "object" }) });
-
-const declarations = new WeakMap<z.ZodObject, Declaration>();
-
-function declaration({ description, input }: Pick<Tool, "description" | "input">): Declaration {
-  const known = declarations.get(input);
+function schemaOf(input: z.ZodObject): InputSchema {
+  const known = schemas.get(input);
   if (known !== undefined) return known;
   const { $schema: _, ...schema } = z.toJSONSchema(input, { io: "input" });
-  const declared = declare(description, schema);
-  declarations.set(input, declared);
+  const declared: InputSchema = { ...schema, type: "object" };
+  schemas.set(input, declared);
   return declared;
 }
 

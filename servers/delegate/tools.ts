@@ -47,11 +47,17 @@ export const delegateRun = defineTool({
     "Hands a self-contained task to a sub-agent that works with these same tools under a budget, and returns its result, not its steps. What is not finished within wait_ms goes on: delegate_status follows it.",
   input: z.strictObject({
     task: z.string().min(1).max(100_000).describe("All that it must know"),
-    material: z.array(z.string().min(1).max(200_000)).max(20).optional().describe("To work with: texts, or files:///path"),
+    material: z
+      .array(z.string().min(1).max(200_000))
+      .max(20)
+      .optional()
+      .describe("To work with: texts, or files:///path"),
     tools: z.array(toolName).max(60).optional().describe("Names; all of yours if left out"),
     model: modelName.optional(),
     fallbacks: z.array(modelName).max(5).optional().describe("Models to ask if it fails"),
-    budget: budgetInput.prefault({}).describe("Whichever is used up first ends it; 200000 tokens, 20 turns, 600 seconds if left out"),
+    budget: budgetInput
+      .prefault({})
+      .describe("Whichever is used up first ends it; 200000 tokens, 20 turns, 600 seconds if left out"),
     output_schema: z
       .record(z.string(), z.unknown())
       .refine((schema) => JSON.stringify(schema).length <= MAX_SCHEMA_CHARS, "give a smaller schema")

@@ -18,6 +18,30 @@ const baseUrl = z
 const duration = z.string().regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m");
 const DURATION_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
+const flag = z
+  .enum(["true", "false"], { error: "give true or false" })
+  .default("false")
+  .transform((value) => value === "true");
+
+const usdPerMillion = z.number().min(0).max(1_000_000);
+const modelPrices = z
+  .string()
+  .default("{}")
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue('give JSON such as {"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}');
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z.record(
+      z.string(),
+      z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
+    ),
+  );
+
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 const origin = z
   .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
@@ -73,8 +97,10 @@ const settingsSchema = z.object({
   MODEL_API_KEY: z.string().min(1).optional(),
   /** The model that delegate_run uses when the caller names none. */
   MODEL_DEFAULT: z.string().min(1).optional(),
-  /** Asked in its place, in this order, where it fails and the caller names none; comma-separated. */
+  /** Models, comma-separated, in order, that a run goes on with where one does not serve. */
   MODEL_FALLBACKS: commaSeparated,
+  /** JSON: what models cost, in USD per million tokens. Goes before the listed prices. */
+  MODEL_PRICES: modelPrices,
   /** How many delegated runs of one person may be under way at once, those that runs start among them. */
   DELEGATE_RUNS_AT_ONCE: z.coerce.number().int().min(1).max(1_000).default(4),
   /** What one person's runs may use of models in a day (UTC). Tokens bound what has no known price. */
@@ -84,6 +110,25 @@ const settingsSchema = z.object({
   AI_GATEWAY_ACCOUNT_ID: z.string().min(1).optional(),
   AI_GATEWAY_ID: z.string().min(1).optional(),
   AI_GATEWAY_TOKEN: z.string().min(1).optional(),
+  /** `compat`: gateway.ai.cloudflare.com, keys of any kind. `rest`: api.cloudflare.com, billed by Cloudflare. */
+  AI_GATEWAY_API: z.enum(["compat", "rest"]).default("compat"),
+  /** Instead of Cloudflare's own address: all before `/chat/completions`. */
+  AI_GATEWAY_BASE_URL: baseUrl.optional(),
+  /** Which of the keys that the gateway stores is used. */
+  AI_GATEWAY_BYOK_ALIAS: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, "give the alias as the gateway shows it")
+    .optional(),
+  /** How long a model may take to begin its answer before the gateway gives it up. */
+  AI_GATEWAY_TIMEOUT: duration.optional(),
+  /** How often the gateway itself tries a request; a run has tries of its own besides. */
+  AI_GATEWAY_ATTEMPTS: z.coerce.number().int().min(1).max(5).default(1),
+  /** For so many seconds the same question is answered from the gateway's cache, whoever asks; never where absent. */
+  AI_GATEWAY_CACHE_TTL: z.coerce.number().int().min(60).max(2_592_000).optional(),
+  /** Whether the gateway's log keeps what was asked and answered. */
+  AI_GATEWAY_LOG_PAYLOADS: flag,
+  /** Whether the gateway is asked for zero data retention at the provider. */
+  AI_GATEWAY_ZDR: flag,
 });
 
 type Parsed = Readonly<z.output<typeof settingsSchema>>;
@@ -100,9 +145,49 @@ const NEEDS: readonly (readonly [
   [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
   [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],
   [
-    (s) => [s.AI_GATEWAY_ACCOUNT_ID, s.AI_GATEWAY_ID, s.AI_GATEWAY_TOKEN].some((value) => value !== undefined),
+    (s) =>
+      [
+        s.AI_GATEWAY_ACCOUNT_ID,
+        s.AI_GATEWAY_ID,
+        s.AI_GATEWAY_TOKEN,
+        s.AI_GATEWAY_BASE_URL,
+        s.AI_GATEWAY_BYOK_ALIAS,
+        s.AI_GATEWAY_TIMEOUT,
+        s.AI_GATEWAY_CACHE_TTL,
+      ].some((value) => value !== undefined) ||
+      s.AI_GATEWAY_API === "rest" ||
+      s.AI_GATEWAY_LOG_PAYLOADS ||
+      s.AI_GATEWAY_ZDR,
     ["AI_GATEWAY_ACCOUNT_ID", "AI_GATEWAY_ID", "AI_GATEWAY_TOKEN"],
     "part of AI_GATEWAY_* is set",
+  ],
+];
+
+/** Settings that contradict each other, and what to do about it. */
+const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, problem: string])[] = [
+  [
+    (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
+    "MODEL_API_KEY is set while AI_GATEWAY_API is rest, which takes no provider's key; choose compat to pass it through.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_API === "rest" && s.AI_GATEWAY_BYOK_ALIAS !== undefined,
+    "AI_GATEWAY_BYOK_ALIAS is set while AI_GATEWAY_API is rest, which uses no stored key; choose compat.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_BYOK_ALIAS !== undefined && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
+    "AI_GATEWAY_BYOK_ALIAS and MODEL_API_KEY are both set, and the gateway takes one key; remove the other.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_ZDR && s.MODEL_BASE_URL !== undefined,
+    "AI_GATEWAY_ZDR is true while MODEL_BASE_URL leads past the gateway; remove one of them.",
+  ],
+  [
+    (s) => isPlainHttp(s.AI_GATEWAY_BASE_URL),
+    "AI_GATEWAY_BASE_URL would show the token to the network; give an https:// address.",
   ],
 ];
 
@@ -128,9 +213,7 @@ export function parseSettings(env: object): Settings {
   const problems = NEEDS.filter(([when]) => when(settings)).flatMap(([, needed, why]) =>
     needed.filter((name) => settings[name] === undefined).map((name) => `${name} is missing while ${why}.`),
   );
-  if (settings.IDENTITY === "local" && !isLoopback(new URL(settings.PUBLIC_URL).hostname)) {
-    problems.push("IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.");
-  }
+  problems.push(...CONTRADICTIONS.filter(([when]) => when(settings)).map(([, problem]) => problem));
   const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
   const sandbox = readSandboxSecrets(settings.SANDBOX_SECRETS, env, policy);
   problems.push(...sandbox.problems);
@@ -141,6 +224,10 @@ export function parseSettings(env: object): Settings {
 /** Whether a URL's hostname can only be this machine. */
 export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+function isPlainHttp(url: string | undefined): boolean {
+  return url?.startsWith("http://") === true && !isLoopback(new URL(url).hostname);
 }
 
 /** A setting such as `30s` in milliseconds. */

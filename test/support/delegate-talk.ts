@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { type DelegateSuite, startDelegateSuite } from "./delegate-suite.ts";
-import { type ScriptedReply, type TestGateway, startTestGateway } from "./test-gateway.ts";
+import type { ScriptedReply } from "./scripted-replies.ts";
+import { type TestGateway, startTestGateway } from "./test-gateway.ts";
 
 export const KEY = "sk-secret-key-that-nobody-may-see";
 export const USAGE = { prompt_tokens: 100, completion_tokens: 10 };

@@ -1,7 +1,8 @@
 import { expect, test, vi } from "vitest";
 import { startDelegateSuite } from "../support/delegate-suite.ts";
 import { KEY, USAGE, marked, note, say, startBoth, toldByTools, until, wait } from "../support/delegate-talk.ts";
-import { type ScriptStep, type ScriptedReply, startTestGateway } from "../support/test-gateway.ts";
+import type { ScriptedReply } from "../support/scripted-replies.ts";
+import { type ScriptStep, startTestGateway } from "../support/test-gateway.ts";
 
 // Each test starts a workerd of its own, and some wait out a retry.
 vi.setConfig({ testTimeout: 30_000 });
