@@ -24,7 +24,7 @@ test("a task is worked on with the suite's tools and its answer comes back", asy
       result: "Both are noted.",
       isStructured: false,
       turns: 2,
-      modelsUsed: ["m"],
+      modelsUsed: ["openai/m"],
       ledger: {
         charged: { tokens: 220, nanoUsd: 2_000_000 },
         inputTokens: 200,
@@ -60,7 +60,7 @@ test("the conversation of a run that has ended is kept in its caller's files, wh
   expect(path).toBe(`conversations/${/Started: (\S+)T/.exec(text)?.[1]}/${runId}.md`);
   expect(text.replace(/Started: .*/, "Started: then").replaceAll(/data-[0-9a-f]{8}/g, "data")).toBe(
     [
-      `# ${runId}: completed\nModels: m\nStarted: then\nTurns: 2`,
+      `# ${runId}: completed\nModels: openai/m\nStarted: then\nTurns: 2`,
       "## Caller\n\nNote it.",
       '## Call of note\n\n````\n{\n  "text": "# no heading\\n```"\n}\n````',
       "## Result of note\n\n````\n<data>\nnoted # no heading\n```\n</data>\n````",

@@ -229,7 +229,7 @@ test("the next model goes on where one fails, and the report says so", async () 
     say("Done."),
   );
   const report = await suite.report({ task: "Work.", model: "a", fallbacks: ["b", "c", "d"] });
-  expect(report).toMatchObject({ status: "completed", result: "Done.", modelsUsed: ["c", "d"] });
+  expect(report).toMatchObject({ status: "completed", result: "Done.", modelsUsed: ["openai/c", "openai/d"] });
   expect(report.notes).toEqual([
     "From turn 1 on b was asked in place of a, which answered with status 429.",
     "From turn 1 on c was asked in place of b, which answered with status 503.",
