@@ -28,6 +28,8 @@ export interface Workspace {
   restore(snapshot: SizedStream | undefined, signal: AbortSignal): Promise<RestoreEnd>;
   /** Ends everything in the sandbox and empties it, restored or not. It begins empty, or unrestored. */
   reset(): Promise<void>;
+  /** Ends everything in the sandbox and takes it away, disk and all, at once: it begins unrestored. */
+  remove(): Promise<void>;
 }
 
 export type WorkspaceLook =
