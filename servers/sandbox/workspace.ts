@@ -65,6 +65,10 @@ export interface SnapshotKeeper {
   restore(waitMs: number): Promise<RestoreReport>;
   /** Resets the sandbox so that nothing from before comes back. Answers what went wrong. */
   reset(): Promise<Failure | undefined>;
+  /** Lets another sandbox begin as a copy of this one. Answers what went wrong. */
+  fork(intoId: string): Promise<Failure | undefined>;
+  /** Removes the sandbox, its snapshots and what is known of them. Answers what went wrong. */
+  discard(): Promise<Failure | undefined>;
   /** The newest snapshot, and what its caller has to know about it. */
   describe(): Promise<SnapshotReport>;
 }
