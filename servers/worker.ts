@@ -19,6 +19,7 @@ import type { HostedRun, RunHost } from "./delegate/host.ts";
 import type { ChildRun } from "./delegate/run-end.ts";
 import { runName } from "./delegate/runs.ts";
 import { serveLink } from "./files/link.ts";
+import { sandboxId } from "./sandbox/driver.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
@@ -62,18 +63,19 @@ export class DelegateRun extends DelegateRunObject<Env> {
 
   protected override hostOf(run: HostedRun): RunHost {
     const { runId, caller } = run;
-    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work), run };
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
     const { auth, settings } = suiteOf(this.env);
-    const pipeline = createPipeline(this.env, settings, caller, watch);
+    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, run });
     const { sandbox, files } = pipeline.capabilities;
+    const callers = createPipeline(this.env, settings, caller, { waitUntil }).capabilities;
     return {
       callTool: async (tool, input, signal) =>
         await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
       files,
       account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
       scopesNow: async () => await auth.scopesNow(caller, this.env),
-      forkSandbox: async () => await Promise.reject(new Error(runId)),
-      discardSandbox: async () => await sandbox(DEFAULT_HANDLE).reset(),
+      forkSandbox: async () => await callers.sandbox(DEFAULT_HANDLE).fork(sandboxId(caller.userId, runId)),
+      discardSandbox: async () => await sandbox(DEFAULT_HANDLE).discard(),
     };
   }
 

@@ -14,12 +14,27 @@ export interface TestGateway extends AsyncDisposable {
   readonly requests: readonly RecordedRequest[];
   /** Adds replies to the script. A request beyond its end is answered with 501. */
   script(...steps: readonly ScriptStep[]): void;
+  /** A model with a script of its own, whatever the others are asked; its fallbacks are named `model-2` and so on. */
+  newModel(): ScriptedModel;
+}
+
+export interface ScriptedModel {
+  readonly model: string;
+  /** What it and its fallbacks were asked, in order. */
+  readonly requests: readonly RecordedRequest[];
+  script(...steps: readonly ScriptStep[]): void;
+}
+
+interface Script {
+  readonly requests: RecordedRequest[];
+  readonly script: ScriptStep[];
 }
 
 /** `key`: what `Authorization` must bear; a wrong one is told back to the client, as providers do. */
 export async function startTestGateway({ key }: { readonly key?: string } = {}): Promise<TestGateway> {
   const requests: RecordedRequest[] = [];
   const script: ScriptStep[] = [];
+  const models = new Map<string, Script>();
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const sent = await text(incoming);
@@ -36,7 +51,9 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       body: chatRequest.parse(JSON.parse(sent)),
     };
     requests.push(request);
-    const next: ScriptStep = script.shift() ?? { kind: "status", status: 501 };
+    const scripted = models.get(request.body.model.split("-")[0] ?? "");
+    scripted?.requests.push(request);
+    const next: ScriptStep = (scripted?.script ?? script).shift() ?? { kind: "status", status: 501 };
     await play(typeof next === "function" ? next(request) : next, request, response);
   };
 
@@ -50,6 +67,12 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
     baseUrl: `http://127.0.0.1:${portOf(server.address())}/v1/account/gateway/compat`,
     requests,
     script: (...steps) => void script.push(...steps),
+    newModel: () => {
+      const model = `model${models.size}`;
+      const scripted: Script = { requests: [], script: [] };
+      models.set(model, scripted);
+      return { model, requests: scripted.requests, script: (...steps) => void scripted.script.push(...steps) };
+    },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
