@@ -154,6 +154,6 @@ async function answerMcp(
   });
   const answer = async (): Promise<Response> =>
     (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
-    (await serveMcp(request, parsed.body, () => createServer(servers, pipeline)));
+    (await serveMcp(request, parsed.body, ({ era }) => createServer(servers, pipeline, era)));
   return await answerLasting(request, answer());
 }
