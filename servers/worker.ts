@@ -9,6 +9,7 @@ import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
 import { createServer } from "./core/server.ts";
@@ -153,8 +154,8 @@ async function answerMcp(
     toldChanges,
     waitUntil: (work) => ctx.waitUntil(work),
   });
-  return (
+  const answer = async (): Promise<Response> =>
     (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
-    (await serveMcp(request, parsed.body, () => createServer(servers, pipeline)))
-  );
+    (await serveMcp(request, parsed.body, ({ era }) => createServer(servers, pipeline, era)));
+  return await answerLasting(request, answer());
 }

@@ -96,7 +96,7 @@ test.each([
   ["with arguments that the tool does not know", { params: { arguments: { nonsense: 1 } } }],
 ])("a plain call %s is answered byte for byte as the SDK answers it", async (_what, change) => {
   const { request, body } = callOf(change);
-  const bySdk = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+  const bySdk = await serveMcp(request, body, ({ era }) => createServer(CATALOG, pipelineOf(), era));
   expect(await seen(await answerPlain(change))).toEqual(await seen(bySdk));
 });
 
@@ -130,7 +130,7 @@ test.each([
   "a plain call of 2025 %s is answered with what the SDK sends as the one event of a stream",
   async (_what, change) => {
     const { request, body } = oldCallOf(change);
-    const stream = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+    const stream = await serveMcp(request, body, ({ era }) => createServer(CATALOG, pipelineOf(), era));
     const [, sent] = /^data: (.*)$/m.exec(await stream.text()) ?? [];
     const bySdk = new Response(sent, { headers: { "Content-Type": "application/json" } });
     const again = oldCallOf(change);
