@@ -7,7 +7,7 @@ import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
-import { type ModelSpend, ModelSpendTable } from "./model-spend.ts";
+import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
 import { type ListedRun, RunTable } from "./run-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
@@ -250,12 +250,12 @@ export class Account extends DurableObject<AccountEnv> {
    * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. A call
    * without a price counts by its tokens alone. Where that is more than is left of the day nothing is set aside.
    */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): { isAdmitted: boolean; left: ModelSpend } {
+  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
     const nowMs = Date.now();
-    const left = this.#modelSpend.left(limit, nowMs);
-    const isAdmitted = most.tokens <= left.tokens && (most.nanoUsd === 0 || most.nanoUsd <= left.nanoUsd);
+    const { now, atBest } = this.#modelSpend.left(limit, nowMs);
+    const isAdmitted = most.tokens <= now.tokens && (most.nanoUsd === 0 || most.nanoUsd <= now.nanoUsd);
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
-    return { isAdmitted, left };
+    return { isAdmitted, left: now, leftAtBest: atBest };
   }
 
   /** What a model call has used after all, and what of it is a cost of the deployment. */

@@ -1,6 +1,6 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
-import type { ModelSpend } from "../account/model-spend.ts";
+import type { DayAnswer, ModelSpend } from "../account/model-spend.ts";
 import type { ListedRun } from "../account/run-table.ts";
 import type { CallEnd } from "../core/call.ts";
 import type { Tool } from "../core/tool.ts";
@@ -16,11 +16,7 @@ export interface RunAccount {
   /** The newest first; those that one run started, where that is given. */
   listRuns(limit: number, parentId?: string): Promise<ListedRun[]>;
   /** Sets aside what a model call may use at most, unless that is more than is left of the day. */
-  reserveModelCall(
-    callId: string,
-    most: ModelSpend,
-    limit: ModelSpend,
-  ): Promise<{ readonly isAdmitted: boolean; readonly left: ModelSpend }>;
+  reserveModelCall(callId: string, most: ModelSpend, limit: ModelSpend): Promise<DayAnswer>;
   settleModelCall(callId: string, used: ModelSpend): Promise<void>;
 }
 

@@ -38,7 +38,10 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
     reservation = plan(narrower(room, day.left), requestBytes, price);
     if (reservation !== undefined) day = await host.account.reserveModelCall(callId, reservation, limit);
   }
-  if (reservation === undefined || !day.isAdmitted) throw DAY_USED_UP;
+  if (reservation === undefined || !day.isAdmitted) {
+    const mayFit = plan(narrower(room, day.leftAtBest), requestBytes, price) !== undefined;
+    throw mayFit ? DAY_TAKEN : DAY_USED_UP;
+  }
   if (transcript.read().status !== "running")
     throw new ToolError("cancelled", "The run ended before the call was sent.");
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
@@ -58,6 +61,9 @@ export async function settleDay(
     log.error("model call not settled", { call: callId, failure: describeFailure(failure) });
   }
 }
+
+/** Other runs' calls hold what is left of the day: once they have ended there may be room. */
+export const DAY_TAKEN = new ToolError("limit_reached", "Other runs hold what is left of the day; wait for them.");
 
 const DAY_USED_UP = new ToolError(
   "limit_reached",

@@ -4,7 +4,7 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./failure.ts";
 import { type Question, type Reply, ask } from "./gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { type SetAside, setAside, settleDay } from "./set-aside.ts";
+import { DAY_TAKEN, type SetAside, setAside, settleDay } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -15,6 +15,7 @@ const MODEL_TIMEOUT_MS = 300_000;
 const MAX_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_WAIT_MS = 60_000;
+const DAY_WAIT_MS = 1_000;
 /** Calls of one reply that are run; the rest are refused. */
 const MAX_CALLS_PER_REPLY = 16;
 
@@ -64,11 +65,17 @@ export async function askModel(
   } catch (failure) {
     if (transcript.read().status !== "running") return undefined;
     if (!(failure instanceof ToolError)) throw failure;
+    if (failure === DAY_TAKEN) return waitForDay(context);
     if (failure !== TOO_SLOW) return endRun(context, "budget_exhausted", failure, lastText(messages));
     reply = unanswered(TOO_SLOW);
   }
   if (reply.kind === "failure") return await takeFailure(context, run, reply, reservation);
   return await takeReply(context, run, reply, reservation);
+}
+
+function waitForDay({ transcript }: StepContext): number {
+  transcript.update({ activity: "waits for what other runs hold of the day's limit" });
+  return DAY_WAIT_MS;
 }
 
 /** A call of which nobody knows how far it came. */
@@ -91,9 +98,9 @@ async function takeFailure(
   reservation: SetAside | undefined,
 ): Promise<number | undefined> {
   const { transcript } = context;
-  if (reservation !== undefined && !failure.mayHaveCost) {
-    transcript.update({ ledger: release(transcript.read().ledger, reservation) });
-    await settleDay(context, reservation, { tokens: 0, nanoUsd: 0 });
+  if (reservation !== undefined) {
+    if (!failure.mayHaveCost) transcript.update({ ledger: release(transcript.read().ledger, reservation) });
+    await settleDay(context, reservation, failure.mayHaveCost ? reservation : { tokens: 0, nanoUsd: 0 });
   }
   return transcript.read().status === "running" ? retryOrFail(context, run, failure) : undefined;
 }
@@ -143,7 +150,7 @@ async function takeReply(
   // What a model was kept from saying is not shown to the next one.
   const said = reply.finishReason === "content-filter" ? [] : [...reply.messages, ...refusedCalls(reply.messages)];
   transcript.update(settled, said);
-  if (usage !== undefined) await settleDay(context, reservation, spentBy(usage, reservation));
+  await settleDay(context, reservation, usage === undefined ? reservation : spentBy(usage, reservation));
   if (transcript.read().status !== "running") return undefined;
   if (usage !== undefined && isExcess(usage, reservation))
     return endRun(context, "budget_exhausted", EXCESS, reply.text);

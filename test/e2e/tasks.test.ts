@@ -4,7 +4,8 @@ import * as z from "zod";
 import { modeOf } from "../support/mcp-clients.ts";
 import { type ModernAnswer, type ModernClient, askModern } from "../support/modern-mcp.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
-import { type ScriptedReply, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
+import type { ScriptedReply } from "../support/scripted-replies.ts";
+import { type ScriptStep, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 const TASKS = { extensions: { "io.modelcontextprotocol/tasks": {} } };
 const FORMS = { elicitation: { form: {} } };
@@ -13,8 +14,7 @@ const QUESTION = "Which colour?";
 const ask: ScriptedReply = { kind: "calls", calls: [{ name: "ask_caller", input: { question: QUESTION } }] };
 const say = (text: string): ScriptedReply => ({ kind: "text", text });
 /** Says what it was told last. */
-const repeat: Parameters<TestGateway["script"]>[0] = ({ body }) =>
-  say(`I was told: ${JSON.stringify(body.messages.at(-1)?.content)}`);
+const repeat: ScriptStep = ({ body }) => say(`I was told: ${JSON.stringify(body.messages.at(-1)?.content)}`);
 
 let gateway: TestGateway;
 let suite: OwnSuite;
