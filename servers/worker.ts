@@ -14,6 +14,7 @@ import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
+import { refuseListening } from "./core/tasks.ts";
 import type { Tool } from "./core/tool.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
 import type { HostedRun, RunHost } from "./delegate/host.ts";
@@ -155,6 +156,7 @@ async function answerMcp(
     waitUntil: (work) => ctx.waitUntil(work),
   });
   const answer = async (): Promise<Response> =>
+    refuseListening(parsed.body) ??
     (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
     (await serveMcp(request, parsed.body, ({ era }) => createServer(servers, pipeline, era)));
   return await answerLasting(request, answer());

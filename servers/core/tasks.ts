@@ -1,4 +1,5 @@
 import {
+  CLIENT_CAPABILITIES_META_KEY,
   type CallToolResult,
   type InputRequests,
   MissingRequiredClientCapabilityError,
@@ -100,10 +101,31 @@ export function serveTasks(server: Server, statusTool: Tool, pipeline: CallPipel
   });
 }
 
+const listening = z.object({
+  id: z.union([z.string(), z.int()]),
+  method: z.literal("subscriptions/listen"),
+  params: z.object({
+    notifications: z.object({ taskIds: z.array(z.unknown()) }),
+    _meta: z.object({
+      [CLIENT_CAPABILITIES_META_KEY]: z.object({ extensions: z.record(z.string(), z.unknown()).default({}) }),
+    }),
+  }),
+});
+
+/** Whoever does not take tasks may not ask to be told of them either (SEP-2663, "Task Status Notifications"). */
+export function refuseListening(body: unknown): Response | undefined {
+  const asked = listening.safeParse(body);
+  if (!asked.success || EXTENSION in asked.data.params._meta[CLIENT_CAPABILITIES_META_KEY].extensions) return undefined;
+  const { code, message, data } = undeclared();
+  return Response.json({ jsonrpc: "2.0", id: asked.data.id, error: { code, message, data } }, { status: 400 });
+}
+
 function requireTasks(context: ServerContext): void {
-  if (takesTasks(context)) return;
-  const requiredCapabilities = { extensions: TASKS_EXTENSION };
-  throw new MissingRequiredClientCapabilityError({ requiredCapabilities });
+  if (!takesTasks(context)) throw undeclared();
+}
+
+function undeclared(): MissingRequiredClientCapabilityError {
+  return new MissingRequiredClientCapabilityError({ requiredCapabilities: { extensions: TASKS_EXTENSION } });
 }
 
 function describeTask(report: RunReport, status: Task["status"]): Task {

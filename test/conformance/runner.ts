@@ -31,6 +31,11 @@ export async function runScenario(mcpUrl: URL, scenario: string, revision: Revis
   return checksOf(found, scenario);
 }
 
+/** A scenario about an extension, which no revision requires. */
+export async function runExtensionScenario(mcpUrl: URL, scenario: string): Promise<Checks> {
+  return checksOf(await run(mcpUrl, ["--scenario", scenario]), scenario);
+}
+
 export function checksOf(found: ReadonlyMap<string, Checks>, scenario: string): Checks {
   const checks = found.get(scenario);
   if (checks === undefined) throw new Error(`The conformance runner did not run ${scenario}.`);

@@ -1,18 +1,17 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
+import { call, say } from "../support/delegate-talk.ts";
 import { modeOf } from "../support/mcp-clients.ts";
 import { type ModernAnswer, type ModernClient, askModern } from "../support/modern-mcp.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
-import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { type ScriptStep, type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 const TASKS = { extensions: { "io.modelcontextprotocol/tasks": {} } };
 const FORMS = { elicitation: { form: {} } };
 const QUESTION = "Which colour?";
 
-const ask: ScriptedReply = { kind: "calls", calls: [{ name: "ask_caller", input: { question: QUESTION } }] };
-const say = (text: string): ScriptedReply => ({ kind: "text", text });
+const ask = call("ask_caller", { question: QUESTION });
 /** Says what it was told last. */
 const repeat: ScriptStep = ({ body }) => say(`I was told: ${JSON.stringify(body.messages.at(-1)?.content)}`);
 
@@ -56,7 +55,7 @@ function questionIn(result: Record<string, unknown> | undefined): { readonly key
   return { key, message: request?.params["message"] };
 }
 
-const accept = (answer: string) => ({ action: "accept", content: { answer } });
+const accept = (answer: string) => ({ action: "accept", content: { answer } }) as const;
 
 describe("a client that takes tasks", () => {
   test("is told that the server makes them, where there is anything to delegate", async () => {
@@ -171,6 +170,13 @@ test.each(["tasks/get", "tasks/update", "tasks/cancel"])(
 );
 
 describe("a client that takes no tasks", () => {
+  test("may not listen to them", async () => {
+    const wanted = { notifications: { taskIds: ["run-0123456789abcdef"] } };
+    const { status, error } = await askModern(await clientWith(), "subscriptions/listen", wanted);
+    expect(status).toBe(400);
+    expect(error).toMatchObject({ code: -32021, data: { requiredCapabilities: TASKS } });
+  });
+
   test("is asked what a run asks, and waits on with its answer", async () => {
     gateway.script(ask, repeat);
     const client = new Client(
@@ -208,4 +214,18 @@ describe("a client that takes no tasks", () => {
       structuredContent: { status: "completed", result: expect.stringContaining("green") },
     });
   });
+});
+
+test("a client of 2025 is told of no tasks, and gets what a run asks as the result", async () => {
+  gateway.script(ask);
+  const client = new Client(
+    { name: "pincer-test", version: "1.0.0" },
+    { versionNegotiation: { mode: modeOf("legacy") }, capabilities: FORMS },
+  );
+  const requestInit = { headers: { Authorization: `Bearer ${await suite.token()}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp/delegate", suite.url), { requestInit }));
+  expect(client.getServerCapabilities()).toEqual({ tools: {} });
+  const { structuredContent } = await client.callTool({ name: "delegate_run", arguments: { task: "Paint." } });
+  expect(structuredContent).toMatchObject({ status: "input_required", question: QUESTION });
+  await client.close();
 });

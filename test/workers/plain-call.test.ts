@@ -158,6 +158,7 @@ test.each([
   ["another method in its header", { headers: { "Mcp-Method": "tools/list" } }],
   ["another tool in its header", { headers: { "Mcp-Name": "files_list" } }],
   ["a tool that does not exist", { params: { name: "no_tool" }, headers: { "Mcp-Name": "no_tool" } }],
+  ["a tool whose client may get a task", { params: { name: "delegate_run" }, headers: { "Mcp-Name": "delegate_run" } }],
   ["a client of no name", { params: { _meta: { ...META, "io.modelcontextprotocol/clientInfo": { version: "1" } } } }],
   [
     "a capability that is no object",
