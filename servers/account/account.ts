@@ -1,8 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
-import * as z from "zod";
 import type { StoredToken } from "../../auth/tokens.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
@@ -16,73 +16,6 @@ import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
-/** One finished call, as the audit keeps it: a digest of the input, never its contents. */
-export interface AuditRow {
-  readonly id: string;
-  readonly atMs: number;
-  readonly clientId: string;
-  readonly tool: string;
-  /** `ok`, or the code of the error that the caller got. */
-  readonly outcome: string;
-  readonly durationMs: number;
-  /** SHA-256 of the input's JSON, hex. */
-  readonly inputDigest: string;
-  readonly outputBytes: number;
-  /** The delegated run that made the call, where a sub-agent did. */
-  readonly parentRunId?: string;
-}
-
-/** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
-export interface CostRow {
-  /** The call's id, or what names the stretch, with a slash in it. */
-  readonly callId: string;
-  readonly atMs: number;
-  /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
-  readonly nanoUsd: number;
-}
-
-/** What one call leaves. */
-export interface BooksEntry {
-  readonly audit: AuditRow;
-  readonly cost: CostRow;
-}
-
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS audit (
-    id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, client_id TEXT NOT NULL, tool TEXT NOT NULL, outcome TEXT NOT NULL,
-    duration_ms REAL NOT NULL, input_digest TEXT NOT NULL, output_bytes INTEGER NOT NULL, parent_run_id TEXT
-  ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
-  CREATE TABLE IF NOT EXISTS costs (
-    call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
-  ) WITHOUT ROWID;
-`;
-
-const auditRecord = z.object({
-  id: z.string(),
-  at_ms: z.number(),
-  client_id: z.string(),
-  tool: z.string(),
-  outcome: z.string(),
-  duration_ms: z.number(),
-  input_digest: z.string(),
-  output_bytes: z.number(),
-  parent_run_id: z.string().nullable(),
-});
-
-const RECORD_AUDIT = `
-  INSERT OR IGNORE INTO audit
-  SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
-    value->>'$.audit.outcome', value->>'$.audit.durationMs', value->>'$.audit.inputDigest',
-    value->>'$.audit.outputBytes', value->>'$.audit.parentRunId'
-  FROM json_each(?)`;
-
-const RECORD_COSTS = `
-  INSERT OR IGNORE INTO costs
-  SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
-const COUNT_COSTS = `
-  SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
-
 interface AccountEnv {
   readonly FILES: R2Bucket;
 }
@@ -93,6 +26,7 @@ interface AccountEnv {
  */
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
+  readonly #books: BookTable;
   readonly #signIn: SignInTable;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
@@ -104,7 +38,7 @@ export class Account extends DurableObject<AccountEnv> {
   constructor(state: DurableObjectState, env: AccountEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#sql.exec(SCHEMA);
+    this.#books = new BookTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
@@ -123,43 +57,22 @@ export class Account extends DurableObject<AccountEnv> {
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
   record(entries: readonly BooksEntry[]): void {
-    this.ctx.storage.transactionSync(() => this.#write(entries));
-  }
-
-  #write(entries: readonly BooksEntry[]): void {
-    const all = JSON.stringify(entries);
-    this.#sql.exec(RECORD_AUDIT, all);
-    this.#sql.exec(RECORD_COSTS, all);
+    this.ctx.storage.transactionSync(() => this.#books.write(entries));
   }
 
   /** The newest audit rows first, at most `limit`. */
   listAudit(limit: number): AuditRow[] {
-    const rows = this.#sql.exec("SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT ?", limit).toArray();
-    return rows.map((row) => {
-      const record = auditRecord.parse(row);
-      return {
-        id: record.id,
-        atMs: record.at_ms,
-        clientId: record.client_id,
-        tool: record.tool,
-        outcome: record.outcome,
-        durationMs: record.duration_ms,
-        inputDigest: record.input_digest,
-        outputBytes: record.output_bytes,
-        ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
-      };
-    });
+    return this.#books.listAudit(limit);
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
   keepCosts(costs: readonly CostRow[]): void {
-    this.#sql.exec(RECORD_COSTS, JSON.stringify(costs.map((cost) => ({ cost }))));
+    this.#books.keepCosts(costs);
   }
 
   /** How many calls have a cost row, and what all rows come to. */
   costTotal(): { calls: number; nanoUsd: number } {
-    const row = this.#sql.exec(COUNT_COSTS).one();
-    return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
+    return this.#books.costTotal();
   }
 
   addToken(token: StoredToken): void {

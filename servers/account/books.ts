@@ -1,7 +1,8 @@
 import { sha256Hex } from "../../auth/secrets.ts";
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
-import type { Account, BooksEntry } from "./account.ts";
+import type { Account } from "./account.ts";
+import type { BooksEntry } from "./book-table.ts";
 import { callNanoUsd } from "./prices.ts";
 
 /** Long enough to gather the calls of a busy moment, short enough to lose next to nothing with an isolate. */

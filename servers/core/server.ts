@@ -12,6 +12,7 @@ import { type CallPipeline, callTool } from "./call.ts";
 import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
 import { RUN_STATUS, callRunTool, waitsForRun } from "./run-calls.ts";
 import { TASKS_EXTENSION, serveTasks } from "./tasks.ts";
+import { leanSchema } from "./lean-schema.ts";
 import { type Annotations, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 import { toResult } from "./tool-result.ts";
 
@@ -22,25 +23,11 @@ export const SERVER_INFO = { name: "pincer", title: "Pincer", version: VERSION }
 /** Schemas are the same for every caller: the entries of `tools/list` are made once. */
 const listings = new WeakMap<Tool, ListedTool>();
 
-/**
- * A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema, and of the bounds only the
- * greatest numbers. No model minds the others; whoever goes past one hears of it.
- */
+/** A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema. */
 export function listTool(tool: Tool): ListedTool {
   const known = listings.get(tool);
   if (known !== undefined) return known;
-  const schema = z.toJSONSchema(tool.input, {
-    io: "input",
-    override: ({ jsonSchema }) => {
-      delete jsonSchema.minLength;
-      delete jsonSchema.maxLength;
-      delete jsonSchema.minimum;
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      delete jsonSchema.minItems;
-      delete jsonSchema.maxItems;
-      delete jsonSchema.propertyNames;
-    },
-  });
+  const schema = leanSchema(tool.input);
   const listed: ListedTool = {
     name: tool.name,
     title: tool.title,

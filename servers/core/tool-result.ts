@@ -1,5 +1,5 @@
 import type { CallToolResult, ContentBlock } from "@modelcontextprotocol/server";
-import { fileUri } from "../files/resources.ts";
+import { fileUri } from "../shared/file-uri.ts";
 import { errorText } from "../shared/errors.ts";
 import type { CallEnd } from "./call.ts";
 import type { Attachment } from "./tool.ts";

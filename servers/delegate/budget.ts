@@ -208,10 +208,9 @@ export function settleChild(ledger: Ledger, childId: string, child: Ledger): Led
   };
 }
 
-function add<T extends { readonly tokens: number; readonly nanoUsd: number }>(
-  a: { readonly tokens: number; readonly nanoUsd: number },
-  b: T,
-): { tokens: number; nanoUsd: number } {
+type Spent = Readonly<z.output<typeof spent>>;
+
+function add(a: Spent, b: Spent): z.output<typeof spent> {
   return { tokens: a.tokens + b.tokens, nanoUsd: a.nanoUsd + b.nanoUsd };
 }
 

@@ -62,7 +62,7 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
     headers: { ...endpoint.headers },
     transformRequestBody: (body) => limited(body, question, Number.MAX_SAFE_INTEGER),
     fetch: async (input, init) => {
-      const body = await reserve(String(init?.body));
+      const body = await reserve(z.string().parse(init?.body));
       // A redirect would take the key along.
       const response = await fetcher(input, { ...init, body, redirect: "manual" });
       headers = response.headers;

@@ -1,7 +1,7 @@
 import type { Caller } from "../../auth/caller.ts";
-import { pathOf } from "../files/resources.ts";
 import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
+import { pathOf } from "../shared/file-uri.ts";
 
 /** What a caller puts beside a task, told apart: texts, and paths of files that are there. Rejects with `not_found`. */
 export async function sortMaterial(

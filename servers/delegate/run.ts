@@ -11,7 +11,7 @@ import { describeTask } from "./instructions.ts";
 import { type ChildRun, closeRun } from "./run-end.ts";
 import { type RunReport, describeRun } from "./run-report.ts";
 import { type RunStart, type StartAnswer, newRecord, startProblem } from "./run-start.ts";
-import { SECONDS_USED_UP, leftMs } from "./step-context.ts";
+import { leftMs } from "./step-context.ts";
 import { takeStep } from "./step.ts";
 import { asSubAgent, coveredTools } from "./toolbox.ts";
 import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, toolResult } from "./transcript.ts";

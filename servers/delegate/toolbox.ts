@@ -4,6 +4,7 @@ import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import type { CallEnd } from "../core/call.ts";
+import { leanSchema } from "../core/lean-schema.ts";
 import type { Attachment, Tool } from "../core/tool.ts";
 import { errorText } from "../shared/errors.ts";
 import type { RunRecord } from "./transcript.ts";
@@ -48,25 +49,18 @@ const ASKING = {
 
 /** The tools as the model sees them. Their input is checked where the suite checks everybody's. */
 export function toolSet(tools: readonly Tool[]): ToolSet {
-  return Object.fromEntries(
-    [...tools, ASKING].map(({ name, description, input }) => [
-      name,
-      declareTool({ description, inputSchema: jsonSchema(schemaOf(input)) }),
-    ]),
-  );
+  return Object.fromEntries([...tools, ASKING].flatMap((tool) => Object.entries(declaration(tool))));
 }
 
-type InputSchema = Exclude<Parameters<typeof jsonSchema>[0], PromiseLike<unknown> | (() => unknown)>;
+/** They are the same for every run. */
+const declarations = new WeakMap<z.ZodObject, ToolSet>();
 
-/** Schemas are the same for every run. */
-const schemas = new WeakMap<z.ZodObject, InputSchema>();
-
-function schemaOf(input: z.ZodObject): InputSchema {
-  const known = schemas.get(input);
+function declaration({ name, description, input }: Pick<Tool, "name" | "description" | "input">): ToolSet {
+  const known = declarations.get(input);
   if (known !== undefined) return known;
-  const { $schema: _, ...schema } = z.toJSONSchema(input, { io: "input" });
-  const declared: InputSchema = { ...schema, type: "object" };
-  schemas.set(input, declared);
+  const inputSchema = jsonSchema({ ...leanSchema(input), type: "object" });
+  const declared: ToolSet = { [name]: declareTool({ description, inputSchema }) };
+  declarations.set(input, declared);
   return declared;
 }
 

@@ -142,7 +142,8 @@ class Purse {
         return { kind: "text", text: "Done.", usage };
       case "silent":
         return { kind: "calls", calls: [noteOf(nth)], usage: undefined };
-      default:
+      case "calls":
+      case "excess":
         return { kind: "calls", calls: [noteOf(nth)], usage };
     }
   }

@@ -153,10 +153,10 @@ test("no more runs are under way than may be, and the end of one makes room", as
   await until(() => gateway.requests.length === 2);
   expect(await suite.report({ runId: first.runId, cancel: true })).toMatchObject({ status: "cancelled" });
   await until(async () => (await suite.send({ task: "Three." })).ok);
-  expect((await suite.list()).map(({ title, status }) => [title, status]).toSorted()).toEqual([
-    ["One.", "cancelled"],
-    ["Three.", "completed"],
-    ["Two.", "running"],
+  expect((await suite.list()).map(({ title, status }) => `${title} ${status}`).toSorted()).toEqual([
+    "One. cancelled",
+    "Three. completed",
+    "Two. running",
   ]);
 });
 
