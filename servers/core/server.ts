@@ -12,7 +12,7 @@ import { type CallPipeline, callTool } from "./call.ts";
 import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
 import { RUN_STATUS, callRunTool, waitsForRun } from "./run-calls.ts";
 import { TASKS_EXTENSION, serveTasks } from "./tasks.ts";
-import { leanSchema } from "./lean-schema.ts";
+import { leanSchema } from "../shared/lean-schema.ts";
 import { type Annotations, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 import { toResult } from "./tool-result.ts";
 

@@ -4,7 +4,7 @@ import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import type { CallEnd } from "../core/call.ts";
-import { leanSchema } from "../core/lean-schema.ts";
+import { leanSchema } from "../shared/lean-schema.ts";
 import type { Attachment, Tool } from "../core/tool.ts";
 import { errorText } from "../shared/errors.ts";
 import type { RunRecord } from "./transcript.ts";
