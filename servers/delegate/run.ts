@@ -116,7 +116,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
       childRun: (childId) => this.childRun(ended.caller, childId),
       log: consoleLog,
     });
-    if (nextAtMs === undefined) return await this.ctx.storage.deleteAll();
+    if (nextAtMs === undefined) return await this.#transcript.forget();
     await this.ctx.storage.setAlarm(nextAtMs);
   }
 

@@ -105,6 +105,9 @@ export interface ToolRequest {
 export class Transcript {
   readonly #storage: DurableObjectStorage;
   readonly #onChange: () => void;
+  /** What is on the disk, read once in the object's life: to read it for each step would take longer than the step. */
+  #record: RunRecord | undefined;
+  #messages: readonly ModelMessage[] | undefined;
 
   constructor(storage: DurableObjectStorage, onChange: () => void) {
     this.#storage = storage;
@@ -113,8 +116,9 @@ export class Transcript {
 
   /** `undefined` before the run was started, and after it was forgotten. */
   find(): RunRecord | undefined {
-    const stored = this.#storage.kv.get("run");
-    return stored === undefined ? undefined : runRecord.parse(stored);
+    const stored = this.#record === undefined ? this.#storage.kv.get("run") : undefined;
+    if (stored !== undefined) this.#record = runRecord.parse(stored);
+    return this.#record;
   }
 
   read(): RunRecord {
@@ -129,24 +133,36 @@ export class Transcript {
       this.#storage.kv.put("run", record);
       this.#append([{ role: "user", content: task }]);
     });
+    this.#record = record;
   }
 
   /** Changes the record and appends messages, both or neither. */
   update(change: Partial<Omit<RunRecord, "version">>, messages: readonly ModelMessage[] = []): RunRecord {
-    const after = this.#storage.transactionSync(() => {
-      const before = this.read();
-      const changed = { ...before, ...change, version: before.version + 1 };
-      this.#storage.kv.put("run", changed);
+    const before = this.read();
+    const after = { ...before, ...change, version: before.version + 1 };
+    this.#storage.transactionSync(() => {
+      this.#storage.kv.put("run", after);
       this.#append(messages);
-      return changed;
     });
+    this.#record = after;
+    if (messages.length > 0) this.#messages = this.#messages && [...this.#messages, ...messages];
     this.#onChange();
     return after;
   }
 
   messages(): ModelMessage[] {
-    const rows = this.#storage.sql.exec("SELECT message FROM messages ORDER BY number").toArray();
-    return rows.map((row) => modelMessageSchema.parse(JSON.parse(storedMessage.parse(row).message)));
+    this.#messages ??= this.#storage.sql
+      .exec("SELECT message FROM messages ORDER BY number")
+      .toArray()
+      .map((row) => modelMessageSchema.parse(JSON.parse(storedMessage.parse(row).message)));
+    return [...this.#messages];
+  }
+
+  /** Nothing is left of the run. */
+  async forget(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#record = undefined;
+    this.#messages = undefined;
   }
 
   #append(messages: readonly ModelMessage[]): void {

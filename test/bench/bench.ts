@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Era } from "../support/mcp-clients.ts";
 import { measureBrowser } from "./browser.ts";
 import { measurePeople } from "./browser-people.ts";
+import { measureDelegate } from "./delegate.ts";
 import { measureFiles } from "./files.ts";
 import { type LoadOptions, type Task, measure } from "./load.ts";
 import {
@@ -50,6 +51,7 @@ const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   files: measureFiles,
   sandbox: measureSandbox,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
+  delegate: measureDelegate,
   store: measureStore,
   starts: measureStarts,
 };

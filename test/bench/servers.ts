@@ -22,8 +22,9 @@ export interface OpenDoor extends AsyncDisposable {
 export async function startWholeSuite(
   dataDir: string,
   args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<OpenDoor & { readonly launcher: number | undefined }> {
-  const suite = spawnSuite(["--data", dataDir, ...args]);
+  const suite = spawnSuite(["--data", dataDir, ...args], environment);
   const mcpUrl = new URL("/mcp", await suite.ready);
   return {
     door: { mcpUrl, token: await requestToken(await readSuite(dataDir), { name: "bench" }) },
