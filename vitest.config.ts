@@ -36,7 +36,14 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "workers", include: ["test/workers/**/*.test.ts"], testTimeout: TIMEOUT_MS },
+        test: {
+          name: "workers",
+          include: ["test/workers/**/*.test.ts"],
+          // To load the whole Worker takes 5 s or more: once for each of the workers, and not for each file.
+          isolate: false,
+          setupFiles: ["test/workers/empty-storage.ts"],
+          testTimeout: TIMEOUT_MS,
+        },
       },
       {
         test: {
