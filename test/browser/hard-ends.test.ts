@@ -9,7 +9,7 @@ afterAll(async () => await visit[Symbol.asyncDispose]());
 
 const NEXT = "We value your privacy";
 
-describe.concurrent("the next page opens after", () => {
+describe.concurrent("the next one comes after", () => {
   test("redirects without end, which are said to be", async () => {
     await using other = visit.another();
     expect(await other.call("browser_open", { url: `${visit.origin}/loop` })).toEqual({
@@ -42,5 +42,15 @@ describe.concurrent("the next page opens after", () => {
     );
     expect(crashed).toMatchObject({ message: "The page crashed; open it, or another one, with browser_open." });
     expect(await other.open("/banner")).toContain(NEXT);
+  });
+
+  test("a download that never ends", async () => {
+    await using other = visit.another();
+    await other.open("/downloads");
+    const late = "Note: A download is still coming; a later call brings it to files.";
+    expect(await other.click('link "Archive without end"')).toBe(`${late}\nNothing changed on the page.`);
+    const next = await other.call("browser_click", { ref: await other.refOf('link "Report by header"') });
+    expect(next).toMatchObject({ ok: true, attachments: [{ path: expect.stringMatching("-report.csv$") }] });
+    expect(next).not.toMatchObject({ text: expect.stringContaining(late) });
   });
 });

@@ -58,16 +58,6 @@ describe("a download", () => {
     expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download was lost; try again.") });
   });
 
-  test("that never ends holds up no other", async () => {
-    await using other = visit.another();
-    await other.open("/downloads");
-    const late = "Note: A download is still coming; a later call brings it to files.";
-    expect(await other.click('link "Archive without end"')).toBe(`${late}\nNothing changed on the page.`);
-    const next = await other.call("browser_click", { ref: await other.refOf('link "Report by header"') });
-    expect(next).toMatchObject({ ok: true, attachments: [{ path: expect.stringMatching("-report.csv$") }] });
-    expect(next).not.toMatchObject({ text: expect.stringContaining(late) });
-  });
-
   test("with a name that leads elsewhere stays among the caller's files", async () => {
     await visit.open("/downloads");
     const [link] = await linksOf("browser_click", { ref: await visit.refOf('link "Bad name"') });
