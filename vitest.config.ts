@@ -13,11 +13,13 @@ const TEST_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-// One more than the machine has cores: what most tests do is wait, for a limit to pass or a process to start.
+// One more than the machine has cores: a file waits for a good part of its time, for a limit to pass or a process to start.
 const MAX_WORKERS = 3;
 /** What hangs ends; what is slow on a busy machine does not. */
 const TIMEOUT_MS = 60_000;
-const PATIENCE = { testTimeout: TIMEOUT_MS, hookTimeout: TIMEOUT_MS, expect: { poll: { timeout: 20_000 } } };
+/** What comes in a moment is polled for longer than it takes there. */
+const POLL_TIMEOUT_MS = 20_000;
+const PATIENCE = { testTimeout: TIMEOUT_MS, hookTimeout: TIMEOUT_MS, expect: { poll: { timeout: POLL_TIMEOUT_MS } } };
 
 export default defineConfig({
   test: {
