@@ -710,7 +710,7 @@ export function describeCode(name: string, subject: ContractSubject): void {
         context: "waits",
       });
       await expect
-        .poll(async () => await sandbox.listContexts(), { timeout: 10_000 })
+        .poll(async () => await sandbox.listContexts())
         .toEqual([
           { language: "python", context: "main", isBusy: false },
           { language: "javascript", context: "waits", isBusy: true },
