@@ -9,23 +9,36 @@ const MAX_STREAM_BYTES = 16 * 1024 * 1024;
  */
 export async function asEventStream(response: Response): Promise<Response> {
   if (response.body === null) return response;
-  const body = response.body.pipeThrough(limitBytes());
-  if (!response.ok) return new Response(body, response);
   const isPlain = /\bjson\b/i.test(response.headers.get("content-type") ?? "");
-  const events = isPlain
-    ? `data: ${JSON.stringify(asChunk(await new Response(body).json()))}\n\n`
-    : body.pipeThrough(new TextDecoderStream()).pipeThrough(mendLines()).pipeThrough(new TextEncoderStream());
-  return new Response(events, { headers: { "content-type": "text/event-stream" } });
+  if (response.ok && !isPlain) {
+    return new Response(response.body.pipeThrough(limited(mendLine)), EVENT_STREAM);
+  }
+  const body = response.body.pipeThrough(limited((line) => line));
+  if (!response.ok) return new Response(body, response);
+  const chunk = asChunk(await new Response(body).json());
+  return new Response(`data: ${JSON.stringify(chunk)}\n\n`, EVENT_STREAM);
 }
 
-function limitBytes(): TransformStream<Uint8Array, Uint8Array> {
+const EVENT_STREAM = { headers: { "content-type": "text/event-stream" } };
+
+/** Line by line, each as `mend` leaves it, up to the longest answer. One step for all: each costs as much as a chunk. */
+function limited(mend: (line: string) => string): TransformStream<Uint8Array, Uint8Array> {
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
   let bytes = 0;
+  let rest = "";
   return new TransformStream({
     transform: (chunk, controller) => {
       bytes += chunk.length;
-      if (bytes > MAX_STREAM_BYTES) controller.error(new Error("The answer is too long."));
-      else controller.enqueue(chunk);
+      if (bytes > MAX_STREAM_BYTES) return controller.error(new Error("The answer is too long."));
+      rest += decoder.decode(chunk, { stream: true });
+      const end = rest.lastIndexOf("\n");
+      if (end < 0) return;
+      const lines = rest.slice(0, end).split("\n");
+      rest = rest.slice(end + 1);
+      controller.enqueue(encoder.encode(`${lines.map(mend).join("\n")}\n`));
     },
+    flush: (controller) => controller.enqueue(encoder.encode(mend(rest + decoder.decode()))),
   });
 }
 
@@ -43,20 +56,6 @@ function asChunk(body: unknown): unknown {
     finish_reason: finish_reason ?? "stop",
   }));
   return { ...parsed.data, choices };
-}
-
-function mendLines(): TransformStream<string, string> {
-  let rest = "";
-  return new TransformStream({
-    transform: (text, controller) => {
-      rest += text;
-      if (!text.includes("\n")) return;
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      controller.enqueue(`${lines.map(mendLine).join("\n")}\n`);
-    },
-    flush: (controller) => controller.enqueue(mendLine(rest)),
-  });
 }
 
 /** Workers AI tells the usage of the whole at the end, in an event without the choices that a chunk must have. */

@@ -40,69 +40,88 @@ export type Reply =
     }
   | Failure;
 
-/** Asks once, without retries. Rejects only with what `reserve` throws, or where `signal` aborts. */
-export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: typeof fetch): Promise<Reply> {
-  let reservationFailure: { readonly reason: unknown } | undefined;
-  let headers: Headers | undefined;
-  /** The request with the answer that there is room for in the place of the longest number. */
-  const reserve = async (request: string): Promise<string> => {
-    try {
-      const { answerTokens } = await question.reserve(new TextEncoder().encode(request).length);
-      const body = z.record(z.string(), z.unknown()).parse(JSON.parse(request));
-      return JSON.stringify({ ...body, [question.limitField]: answerTokens });
-    } catch (reason) {
-      reservationFailure = { reason };
-      throw reason;
-    }
-  };
-  const model = new StreamedModel(question.model, {
-    provider: "endpoint",
-    includeUsage: true,
-    url: ({ path }) => `${endpoint.baseUrl}${path}`,
-    headers: { ...endpoint.headers },
-    transformRequestBody: (body) => limited(body, question, Number.MAX_SAFE_INTEGER),
-    fetch: async (input, init) => {
-      const body = await reserve(z.string().parse(init?.body));
-      // A redirect would take the key along.
-      const response = await fetcher(input, { ...init, body, redirect: "manual" });
-      headers = response.headers;
-      return await asEventStream(response);
-    },
-  });
-  try {
-    const { finalStep } = await generateText({
-      model,
-      instructions: question.instructions,
-      messages: question.messages,
-      tools: question.tools,
-      maxRetries: 0,
-      abortSignal: question.signal,
-    });
-    const route = describeRoute(endpoint, headers ?? new Headers(), finalStep.response.modelId);
-    return {
-      kind: "reply",
-      messages: finalStep.response.messages,
-      text: finalStep.text,
-      finishReason: finalStep.finishReason,
-      usage: withCost(readUsage(finalStep.usage.raw), endpoint, route),
-      ...route,
-    };
-  } catch (failure) {
-    if (reservationFailure !== undefined) throw reservationFailure.reason;
-    question.signal.throwIfAborted();
-    return headers === undefined ? UNREACHABLE : describeModelFailure(failure, question.model, question.limitField);
-  }
+/** One call on its way: what the model is asked, and what became of the request. */
+interface Call {
+  readonly question: Question;
+  reservationFailure?: { readonly reason: unknown };
+  headers?: Headers;
 }
 
-function limited(
-  body: Record<string, unknown>,
-  { mayCallTools, limitField }: Question,
-  answerTokens: number,
-): Record<string, unknown> {
-  const { max_tokens: _, ...rest } = body;
+/**
+ * Asks models at that endpoint: each question once, without retries. Rejects only with what `reserve` throws, or where
+ * `signal` aborts. The models are kept: to make one takes longer than all else of a call.
+ */
+export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (question: Question) => Promise<Reply> {
+  const models = new Map<string, StreamedModel>();
+  /** By the signal that goes along with a call, down to its request. */
+  const calls = new WeakMap<AbortSignal, Call>();
+  const callOf = (signal: AbortSignal | null | undefined): Call => {
+    const call = signal ? calls.get(signal) : undefined;
+    if (call === undefined) throw new Error("A request was made for no call.");
+    return call;
+  };
+  const newModel = (name: string): StreamedModel =>
+    new StreamedModel(name, {
+      provider: "endpoint",
+      includeUsage: true,
+      url: ({ path }) => `${endpoint.baseUrl}${path}`,
+      headers: { ...endpoint.headers },
+      fetch: async (input, init) => {
+        const call = callOf(init?.signal);
+        const body = await reserve(call, z.string().parse(init?.body));
+        // A redirect would take the key along.
+        const response = await fetcher(input, { ...init, body, redirect: "manual" });
+        call.headers = response.headers;
+        return await asEventStream(response);
+      },
+    });
+
+  return async (question) => {
+    const call: Call = { question };
+    const model = models.get(question.model) ?? newModel(question.model);
+    models.set(question.model, model);
+    try {
+      const { finalStep } = await generateText({
+        model: model.asked((signal) => void calls.set(signal, call)),
+        instructions: question.instructions,
+        messages: question.messages,
+        tools: question.tools,
+        maxRetries: 0,
+        abortSignal: question.signal,
+      });
+      const route = describeRoute(endpoint, call.headers ?? new Headers(), finalStep.response.modelId);
+      return {
+        kind: "reply",
+        messages: finalStep.response.messages,
+        text: finalStep.text,
+        finishReason: finalStep.finishReason,
+        usage: withCost(readUsage(finalStep.usage.raw), endpoint, route),
+        ...route,
+      };
+    } catch (failure) {
+      if (call.reservationFailure !== undefined) throw call.reservationFailure.reason;
+      question.signal.throwIfAborted();
+      if (call.headers === undefined) return UNREACHABLE;
+      return describeModelFailure(failure, question.model, question.limitField);
+    }
+  };
+}
+
+/** The request as it is sent: with the answer that there is room for in the place of the longest number. */
+async function reserve(call: Call, request: string): Promise<string> {
+  const { question } = call;
+  const { max_tokens: _, ...body } = z.record(z.string(), z.unknown()).parse(JSON.parse(request));
   // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
-  const choice = mayCallTools ? {} : { tool_choice: "none" };
-  return { ...rest, ...choice, [limitField]: answerTokens };
+  const choice = question.mayCallTools ? {} : { tool_choice: "none" };
+  const limited = (tokens: number): string => JSON.stringify({ ...body, ...choice, [question.limitField]: tokens });
+  try {
+    const longest = new TextEncoder().encode(limited(Number.MAX_SAFE_INTEGER)).length;
+    const { answerTokens } = await question.reserve(longest);
+    return limited(answerTokens);
+  } catch (reason) {
+    call.reservationFailure = { reason };
+    throw reason;
+  }
 }
 
 function withCost(

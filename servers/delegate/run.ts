@@ -6,18 +6,21 @@ import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
 import { asParent } from "./children.ts";
 import { modelEndpoint } from "./endpoint.ts";
+import { createAsker } from "./gateway.ts";
 import type { HostedRun, RunHost } from "./host.ts";
 import { describeTask } from "./instructions.ts";
 import { type ChildRun, closeRun } from "./run-end.ts";
 import { type RunReport, describeRun } from "./run-report.ts";
 import { type RunStart, type StartAnswer, newRecord, startProblem } from "./run-start.ts";
-import { leftMs } from "./step-context.ts";
+import { type StepContext, leftMs } from "./step-context.ts";
 import { takeStep } from "./step.ts";
 import { asSubAgent, coveredTools } from "./toolbox.ts";
 import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, toolResult } from "./transcript.ts";
 
 /** The conversation is written right after the end: worth waiting for, not for long. */
 const CONVERSATION_WAIT_MS = 3_000;
+/** Changes within such a time are told together. */
+const GATHERED_MS = 100;
 /** A Durable Object that was replaced by a deployment is there again in a moment. */
 const TRANSIENT_WAIT_MS = 1_000;
 
@@ -30,6 +33,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   readonly #watchers = new Set<() => void>();
   /** What calls wrote and is not in the record yet. */
   #files: KeptFile[] = [];
+  #known: Omit<StepContext, "signal"> | undefined;
   /** Ends what the current step waits for. */
   #abort = new AbortController();
 
@@ -137,39 +141,47 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     if (run.status !== "running") return undefined;
     const waitMs = await this.#takeStep(run);
     const after = this.#transcript.read();
-    return after.status === "input_required" ? Math.max(0, leftMs(after, Date.now())) : waitMs;
+    if (after.status === "input_required") return Math.max(0, leftMs(after, Date.now()));
+    // It may have asked and been answered meanwhile.
+    return hasEnded(after) ? undefined : (waitMs ?? 0);
   }
 
   async #takeStep(run: RunRecord): Promise<number | undefined> {
     this.#abort = new AbortController();
     try {
-      const settings = parseSettings(this.env);
-      const endpoint = modelEndpoint(settings, {
-        user: run.caller.userId,
-        run: run.runId,
-        depth: String(run.depth),
-        server: "delegate",
-        client: run.caller.clientId,
-      });
-      if (endpoint === undefined)
-        throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
-      return await takeStep({
-        transcript: this.#transcript,
-        tools: this.suiteTools(),
-        host: this.#host(run),
-        endpoint,
-        settings,
-        fetcher: (input, init) => fetch(input, init),
-        log: consoleLog,
-        now: () => Date.now(),
-        signal: this.#abort.signal,
-        takeFiles: () => this.#files.splice(0),
-      });
+      return await takeStep({ ...this.#surroundings(run), signal: this.#abort.signal });
     } catch (failure) {
       if (isTransient(failure) && leftMs(run, Date.now()) > TRANSIENT_WAIT_MS) return TRANSIENT_WAIT_MS;
       this.#fail(run, failure);
       return undefined;
     }
+  }
+
+  /** What every step of the run works with: neither it nor the settings change in the object's life. */
+  #surroundings(run: RunRecord): Omit<StepContext, "signal"> {
+    if (this.#known !== undefined) return this.#known;
+    const settings = parseSettings(this.env);
+    const endpoint = modelEndpoint(settings, {
+      user: run.caller.userId,
+      run: run.runId,
+      depth: String(run.depth),
+      server: "delegate",
+      client: run.caller.clientId,
+    });
+    if (endpoint === undefined) throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
+    this.#known = {
+      transcript: this.#transcript,
+      tools: this.suiteTools(),
+      host: this.#host(run),
+      endpoint,
+      settings,
+      ask: createAsker(endpoint, (input, init) => fetch(input, init)),
+      log: consoleLog,
+      now: () => Date.now(),
+      takeFiles: () => this.#files.splice(0),
+      inBackground: (work) => this.ctx.waitUntil(work),
+    };
+    return this.#known;
   }
 
   #host({ runId, caller, sandboxMode }: RunRecord): RunHost {
@@ -193,13 +205,22 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     this.#transcript.update({ status: "failed", activity: "failed", endedAtMs: Date.now(), error: errorText(error) });
   }
 
+  /** Waits for a change: for a moment longer where others may follow it at once, so that each needs no message. */
   async #nextChange(waitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, waitMs);
-    this.#watchers.add(resolve);
+    let timer = setTimeout(resolve, waitMs);
+    let hasChanged = false;
+    const onChange = (): void => {
+      if (this.#transcript.read().status !== "running") return resolve();
+      if (hasChanged) return;
+      hasChanged = true;
+      clearTimeout(timer);
+      timer = setTimeout(resolve, Math.min(waitMs, GATHERED_MS));
+    };
+    this.#watchers.add(onChange);
     await promise;
     clearTimeout(timer);
-    this.#watchers.delete(resolve);
+    this.#watchers.delete(onChange);
   }
 }
 

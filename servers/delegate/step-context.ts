@@ -4,6 +4,7 @@ import type { Tool } from "../core/tool.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import type { ModelEndpoint } from "./endpoint.ts";
+import type { Question, Reply } from "./gateway.ts";
 import type { RunHost } from "./host.ts";
 import type { KeptFile, RunRecord, RunStatus, Transcript } from "./transcript.ts";
 
@@ -17,11 +18,13 @@ export interface StepContext {
   readonly host: RunHost;
   readonly endpoint: ModelEndpoint;
   readonly settings: Settings;
-  readonly fetcher: typeof fetch;
+  readonly ask: (question: Question) => Promise<Reply>;
   readonly log: Log;
   readonly now: () => number;
   /** Aborts when the run is cancelled. */
   readonly signal: AbortSignal;
+  /** Work that nobody waits for; it never rejects. */
+  readonly inBackground: (work: Promise<void>) => void;
   /** The files that calls have written since this was last asked. */
   readonly takeFiles: () => readonly KeptFile[];
 }

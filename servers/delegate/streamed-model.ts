@@ -3,6 +3,11 @@ import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
 /** A transcript row holds the whole reply, and SQLite rows end at 2 MB. */
 const MAX_REPLY_BYTES = 1024 * 1024;
 
+/** As much of a model as `generateText` uses. */
+type AskedModel = Pick<
+  OpenAICompatibleChatLanguageModel,
+  "specificationVersion" | "provider" | "modelId" | "supportedUrls" | "doGenerate" | "doStream"
+>;
 type CallOptions = Parameters<OpenAICompatibleChatLanguageModel["doStream"]>[0];
 type Parts = Awaited<ReturnType<OpenAICompatibleChatLanguageModel["doStream"]>>["stream"];
 type Answer = Awaited<ReturnType<OpenAICompatibleChatLanguageModel["doGenerate"]>>;
@@ -13,6 +18,20 @@ type Content = Answer["content"][number];
  * what breaks off, holds an error or ends without saying why rejects.
  */
 export class StreamedModel extends OpenAICompatibleChatLanguageModel {
+  /** The same model for one call, whose signal is told right before it asks. */
+  asked(onCall: (signal: AbortSignal) => void): AskedModel {
+    const { specificationVersion, provider, modelId, supportedUrls } = this;
+    return {
+      ...{ specificationVersion, provider, modelId, supportedUrls },
+      doGenerate: async (options) => {
+        const signal = options.abortSignal ?? new AbortController().signal;
+        onCall(signal);
+        return await this.doGenerate({ ...options, abortSignal: signal });
+      },
+      doStream: async (options) => await this.doStream(options),
+    };
+  }
+
   override async doGenerate(options: CallOptions): Promise<Answer> {
     const { stream, request, response } = await this.doStream(options);
     const answer = await collect(stream);

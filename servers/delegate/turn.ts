@@ -2,7 +2,7 @@ import type { ModelMessage } from "ai";
 import { ToolError } from "../shared/errors.ts";
 import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./failure.ts";
-import { type Question, type Reply, ask } from "./gateway.ts";
+import type { Question, Reply } from "./gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
 import { DAY_TAKEN, type SetAside, setAside, settleDay } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
@@ -60,7 +60,7 @@ export async function askModel(
       context,
       Math.min(MODEL_TIMEOUT_MS, leftMs(run, now())),
       TOO_SLOW,
-      async (signal) => await ask(context.endpoint, { ...question, signal }, context.fetcher),
+      async (signal) => await context.ask({ ...question, signal }),
     );
   } catch (failure) {
     if (transcript.read().status !== "running") return undefined;
@@ -69,8 +69,8 @@ export async function askModel(
     if (failure !== TOO_SLOW) return endRun(context, "budget_exhausted", failure, lastText(messages));
     reply = unanswered(TOO_SLOW);
   }
-  if (reply.kind === "failure") return await takeFailure(context, run, reply, reservation);
-  return await takeReply(context, run, reply, reservation);
+  if (reply.kind === "failure") return takeFailure(context, run, reply, reservation);
+  return takeReply(context, run, reply, reservation);
 }
 
 function waitForDay({ transcript }: StepContext): number {
@@ -91,16 +91,17 @@ function unanswered({ code, message }: ToolError): Failure {
   };
 }
 
-async function takeFailure(
+function takeFailure(
   context: StepContext,
   run: RunRecord,
   failure: Failure,
   reservation: SetAside | undefined,
-): Promise<number | undefined> {
+): number | undefined {
   const { transcript } = context;
   if (reservation !== undefined) {
     if (!failure.mayHaveCost) transcript.update({ ledger: release(transcript.read().ledger, reservation) });
-    await settleDay(context, reservation, failure.mayHaveCost ? reservation : { tokens: 0, nanoUsd: 0 });
+    const used = failure.mayHaveCost ? reservation : { tokens: 0, nanoUsd: 0 };
+    context.inBackground(settleDay(context, reservation, used));
   }
   return transcript.read().status === "running" ? retryOrFail(context, run, failure) : undefined;
 }
@@ -129,12 +130,12 @@ function retryOrFail(context: StepContext, run: RunRecord, failure: Failure): nu
   return endRun(context, "failed", new ToolError(code, failure.message), lastText(transcript.messages()));
 }
 
-async function takeReply(
+function takeReply(
   context: StepContext,
   run: RunRecord,
   reply: Extract<Reply, { kind: "reply" }>,
   reservation: SetAside | undefined,
-): Promise<number | undefined> {
+): number | undefined {
   const { transcript } = context;
   if (reservation === undefined) throw new Error("The model was asked without a reservation.");
   const { usage, servedBy, notes } = reply;
@@ -150,7 +151,8 @@ async function takeReply(
   // What a model was kept from saying is not shown to the next one.
   const said = reply.finishReason === "content-filter" ? [] : [...reply.messages, ...refusedCalls(reply.messages)];
   transcript.update(settled, said);
-  await settleDay(context, reservation, usage === undefined ? reservation : spentBy(usage, reservation));
+  const used = usage === undefined ? reservation : spentBy(usage, reservation);
+  context.inBackground(settleDay(context, reservation, used));
   if (transcript.read().status !== "running") return undefined;
   if (usage !== undefined && isExcess(usage, reservation))
     return endRun(context, "budget_exhausted", EXCESS, reply.text);

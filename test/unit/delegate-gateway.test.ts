@@ -1,7 +1,7 @@
 import { jsonSchema, tool } from "ai";
 import { expect, test, vi } from "vitest";
 import type { ModelEndpoint } from "../../servers/delegate/endpoint.ts";
-import { type Question, ask } from "../../servers/delegate/gateway.ts";
+import { type Question, type Reply, createAsker } from "../../servers/delegate/gateway.ts";
 import { readUsage } from "../../servers/delegate/usage.ts";
 import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
@@ -34,7 +34,7 @@ function question(more: Partial<Question> = {}): Question {
   };
 }
 
-type Asked = Awaited<ReturnType<typeof ask>>;
+type Asked = Reply;
 
 async function askOnce(
   reply: ScriptedReply,
@@ -43,7 +43,7 @@ async function askOnce(
 ): Promise<Asked> {
   await using gateway = await startTestGateway();
   gateway.script(reply);
-  return await ask(endpointAt(gateway.baseUrl, endpoint), question(more), fetch);
+  return await createAsker(endpointAt(gateway.baseUrl, endpoint), fetch)(question(more));
 }
 
 function chunk(delta: object, finishReason: string | null = null): object {
@@ -54,15 +54,14 @@ test("a question carries model, messages, tools and what the answer may take, an
   await using gateway = await startTestGateway({ key: "secret-key" });
   gateway.script({ kind: "text", text: "hello", usage: { prompt_tokens: 12, completion_tokens: 3, cost: 0.001 } });
   let reserved = 0;
-  const reply = await ask(
-    endpointAt(gateway.baseUrl, { headers: { authorization: "Bearer secret-key" } }),
+  const askHere = createAsker(endpointAt(gateway.baseUrl, { headers: { authorization: "Bearer secret-key" } }), fetch);
+  const reply = await askHere(
     question({
       reserve: async (bytes) => {
         reserved = bytes;
         return { tokens: bytes + 77, answerTokens: 77, nanoUsd: 0 };
       },
     }),
-    fetch,
   );
   expect(reply).toEqual({
     kind: "reply",
@@ -138,7 +137,7 @@ test("nothing is sent where the reservation is refused", async () => {
   const reserve = async (): Promise<never> => {
     throw refusal;
   };
-  await expect(ask(endpointAt(gateway.baseUrl), question({ reserve }), fetch)).rejects.toBe(refusal);
+  await expect(createAsker(endpointAt(gateway.baseUrl), fetch)(question({ reserve }))).rejects.toBe(refusal);
   expect(gateway.requests).toEqual([]);
 });
 
@@ -277,7 +276,7 @@ test("an endpoint that wants max_completion_tokens is told so the next time", as
   });
   await using gateway = await startTestGateway();
   gateway.script({ kind: "text", text: "hello" });
-  await ask(endpointAt(gateway.baseUrl), question({ limitField: "max_completion_tokens" }), fetch);
+  await createAsker(endpointAt(gateway.baseUrl), fetch)(question({ limitField: "max_completion_tokens" }));
   expect(gateway.requests[0]?.body).toMatchObject({ max_completion_tokens: 500 });
   expect(gateway.requests[0]?.body).not.toHaveProperty("max_tokens");
 });
@@ -285,7 +284,7 @@ test("an endpoint that wants max_completion_tokens is told so the next time", as
 test("an endpoint that cannot be reached is a failure that may be tried again", async () => {
   const gateway = await startTestGateway();
   await gateway[Symbol.asyncDispose]();
-  expect(await ask(endpointAt(gateway.baseUrl), question(), fetch)).toMatchObject({
+  expect(await createAsker(endpointAt(gateway.baseUrl), fetch)(question())).toMatchObject({
     kind: "failure",
     message: "The model endpoint cannot be reached; have MODEL_BASE_URL checked, or try again later.",
     isRetryable: true,

@@ -13,7 +13,7 @@ test("a task is worked on with the suite's tools and its answer comes back", asy
   gateway.script(note("one", "two"), { kind: "text", text: "Both are noted.", usage: { ...USAGE, cost: 0.002 } });
   expect(await suite.send({ task: "Note one and two." })).toEqual({
     ok: true,
-    progress: ["started", "turn 1: m is thinking", "turn 1: note", "turn 2: m is thinking", "completed"],
+    progress: expect.arrayContaining(["started", "completed"]),
     answer: {
       version: expect.any(Number),
       runId: expect.stringMatching(/^run-[0-9a-f]{16}$/),
