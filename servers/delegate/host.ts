@@ -48,6 +48,8 @@ export interface HostedRun {
 export interface RunParent {
   readonly runId: string;
   readonly depth: number;
+  /** The tools that it is held to, and whoever it starts with it; absent where it may use all that its caller may. */
+  readonly tools?: readonly string[];
   /** Sets the budget of a run that it starts aside, from its own. Throws `limit_reached` where too little is left. */
   reserveChild(childId: string, asked: BudgetInput): Budget;
   /** Takes in what a run that it started has used, once that has ended. */

@@ -9,6 +9,8 @@ export interface RunStart {
   readonly runId: string;
   readonly caller: Caller;
   readonly parentId?: string;
+  /** The tools that the run which starts it is held to; absent where it is held to none. */
+  readonly parentTools?: readonly string[];
   readonly depth: number;
   readonly task: string;
   /** Material: texts, and paths of files. */
@@ -28,8 +30,11 @@ export interface RunStart {
 export type StartAnswer = { readonly isStarted: true } | { readonly isStarted: false; readonly problem: string };
 
 /** What only the run itself can tell is wrong: names of tools that it may not use, and a schema that is none. */
-export function startProblem({ tools = [], outputSchema }: RunStart, covered: readonly Tool[]): string | undefined {
-  const names = covered.map(({ name }) => name);
+export function startProblem(
+  { tools = [], parentTools, outputSchema }: RunStart,
+  covered: readonly Tool[],
+): string | undefined {
+  const names = covered.map(({ name }) => name).filter((name) => parentTools?.includes(name) ?? true);
   const unknown = tools.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     return `tools: this run may not use ${unknown.join(", ")}; leave tools out, or name some of ${names.join(", ")}.`;
@@ -40,7 +45,8 @@ export function startProblem({ tools = [], outputSchema }: RunStart, covered: re
 
 /** A run that is about to take its first step. */
 export function newRecord(start: RunStart, caller: Caller, startedAtMs: number): RunRecord {
-  const { runId, parentId, depth, tools, sandboxMode, models, outputSchema, budget, requestDigest } = start;
+  const { runId, parentId, depth, parentTools, sandboxMode, models, outputSchema, budget, requestDigest } = start;
+  const tools = start.tools ?? parentTools;
   return {
     version: 1,
     runId,

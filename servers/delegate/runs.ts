@@ -179,6 +179,7 @@ async function describeStart(runId: string, request: RunRequest, context: Delega
     runId,
     caller,
     ...(parent === undefined ? {} : { parentId: parent.runId }),
+    ...(parent?.tools === undefined ? {} : { parentTools: parent.tools }),
     depth: (parent?.depth ?? 0) + 1,
     task: request.task,
     texts,

@@ -53,14 +53,17 @@ export function toolSet(tools: readonly Tool[]): ToolSet {
 }
 
 /** They are the same for every run. */
-const declarations = new WeakMap<z.ZodObject, ToolSet>();
+const declarations = new WeakMap<Declared, ToolSet>();
 
-function declaration({ name, description, input }: Pick<Tool, "name" | "description" | "input">): ToolSet {
-  const known = declarations.get(input);
+type Declared = Pick<Tool, "name" | "description" | "input">;
+
+function declaration(tool: Declared): ToolSet {
+  const known = declarations.get(tool);
   if (known !== undefined) return known;
+  const { name, description, input } = tool;
   const inputSchema = jsonSchema({ ...leanSchema(input), type: "object" });
   const declared: ToolSet = { [name]: declareTool({ description, inputSchema }) };
-  declarations.set(input, declared);
+  declarations.set(tool, declared);
   return declared;
 }
 

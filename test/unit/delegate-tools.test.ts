@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { delegateServer } from "../../servers/delegate/index.ts";
+import { toolSet } from "../../servers/delegate/toolbox.ts";
 import { delegateRun, delegateStatus } from "../../servers/delegate/tools.ts";
+import { filesServer } from "../../servers/files/index.ts";
 import { listedTokens } from "../support/listed-tokens.ts";
 
 test("delegate_run takes a task and fills in the rest", () => {
@@ -29,4 +31,9 @@ test("a run id that was never given out is refused", () => {
 test("the delegate server has four tools at most, and they take 600 tokens of a model's context at most", () => {
   expect(delegateServer.tools.length).toBeLessThanOrEqual(4);
   expect(listedTokens(delegateServer)).toBeLessThanOrEqual(600);
+});
+
+test("a sub-agent is shown every tool that it may use, those that take the same input among them", () => {
+  const names = filesServer.tools.map(({ name }) => name);
+  expect(Object.keys(toolSet(filesServer.tools)).toSorted()).toEqual(["ask_caller", ...names].toSorted());
 });

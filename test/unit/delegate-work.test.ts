@@ -108,6 +108,24 @@ test("a run is held to the tools that it is given, and those that it may not hav
   expect(await suite.list()).toHaveLength(2);
 });
 
+test("a run that a run starts is held to the same tools", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script(
+    call("delegate_run", { task: "Note it.", tools: ["note"] }),
+    call("delegate_run", { task: "Note it." }),
+    note("forbidden"),
+    say("I could not."),
+    say("Nor could I."),
+  );
+  await suite.report({ task: "Have it noted.", tools: ["delegate_run", "wait"] });
+  const [toParent, toldParent, toChild] = gateway.requests.map(({ body }) => body);
+  expect(toParent?.tools.map((tool) => tool.function.name)).toEqual(["wait", "delegate_run", "ask_caller"]);
+  expect(toldParent?.messages.at(-1)?.content).toMatch(/^invalid_input: tools: this run may not use note; /);
+  expect(toChild?.tools.map((tool) => tool.function.name)).toEqual(["wait", "ask_caller"]);
+  expect(await suite.effects()).toEqual([]);
+});
+
 test("a run in mode fork has a sandbox of its own from its start to its end", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
