@@ -99,8 +99,8 @@ export function createPipeline(
 
 /** A run that has a sandbox of its own has that one alone, under the name that its caller's main one goes by. */
 function sandboxName(name: string, run: HostedRun | undefined): string {
-  if (run?.sandboxMode !== "fork") return name;
-  if (name === DEFAULT_HANDLE) return run.runId;
+  if (run === undefined || run.sandbox === DEFAULT_HANDLE) return name;
+  if (name === DEFAULT_HANDLE) return run.sandbox;
   throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
 }
 

@@ -64,7 +64,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
   }
 
   protected override hostOf(run: HostedRun): RunHost {
-    const { runId, caller } = run;
+    const { caller } = run;
     const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
     const { auth, settings } = suiteOf(this.env);
     const pipeline = createPipeline(this.env, settings, caller, { waitUntil, run });
@@ -76,7 +76,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
       files,
       account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
       scopesNow: async () => await auth.scopesNow(caller, this.env),
-      forkSandbox: async () => await callers.sandbox(DEFAULT_HANDLE).fork(sandboxId(caller.userId, runId)),
+      forkSandbox: async () => await callers.sandbox(run.forkOf).fork(sandboxId(caller.userId, run.sandbox)),
       discardSandbox: async () => await sandbox(DEFAULT_HANDLE).discard(),
     };
   }

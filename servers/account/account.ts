@@ -155,18 +155,24 @@ export class Account extends DurableObject<AccountEnv> {
     this.#runs.end(id, status);
   }
 
+  /** A run that did not begin after all. */
+  forgetRun(id: string): void {
+    this.#runs.forget(id);
+  }
+
   listRuns(limit: number, parentId?: string): ListedRun[] {
     return this.#runs.list(limit, parentId);
   }
 
   /**
-   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. A call
-   * without a price counts by its tokens alone. Where that is more than is left of the day nothing is set aside.
+   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
+   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
+   * are passed.
    */
   reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
     const nowMs = Date.now();
-    const { now, atBest } = this.#modelSpend.left(limit, nowMs);
-    const isAdmitted = most.tokens <= now.tokens && (most.nanoUsd === 0 || most.nanoUsd <= now.nanoUsd);
+    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
+    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
     return { isAdmitted, left: now, leftAtBest: atBest };
   }

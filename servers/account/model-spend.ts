@@ -11,7 +11,7 @@ const SCHEMA = `
 const USED = `
   SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(nano_usd), 0) AS nano_usd,
     coalesce(sum(tokens * is_open), 0) AS open_tokens, coalesce(sum(nano_usd * is_open), 0) AS open_nano_usd
-  FROM model_calls WHERE day = ?`;
+  FROM model_calls WHERE day = ? AND id <> ?`;
 
 const total = z.object({
   tokens: z.number(),
@@ -47,9 +47,9 @@ export class ModelSpendTable {
     sql.exec(SCHEMA);
   }
 
-  /** What is left of the day's limit: now, with what calls under way can use at most, and if those used nothing. */
-  left(limit: ModelSpend, nowMs: number): { readonly now: ModelSpend; readonly atBest: ModelSpend } {
-    const used = total.parse(this.#sql.exec(USED, dayOf(nowMs)).one());
+  /** What is left of the day's limit for that call: now, with what calls under way can use at most, and if those used nothing. */
+  left(id: string, limit: ModelSpend, nowMs: number): { readonly now: ModelSpend; readonly atBest: ModelSpend } {
+    const used = total.parse(this.#sql.exec(USED, dayOf(nowMs), id).one());
     const now = { tokens: limit.tokens - used.tokens, nanoUsd: limit.nanoUsd - used.nano_usd };
     return {
       now,

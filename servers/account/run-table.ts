@@ -43,14 +43,14 @@ export class RunTable {
     sql.exec(SCHEMA);
   }
 
-  /** Takes a place for a run, unless all are taken. The same run keeps the place that it has. */
+  /** Takes a place for a run, unless all are taken. */
   begin(run: ListedRun, maxAtOnce: number): boolean {
     this.#sql.exec("DELETE FROM delegate_runs WHERE ends_by_ms < ?", run.startedAtMs - RUN_KEPT_MS);
     const query = "SELECT count(*) AS busy FROM delegate_runs WHERE status IS NULL AND ends_by_ms > ? AND id <> ?";
     const busy = Number(this.#sql.exec(query, run.startedAtMs, run.id).one()["busy"]);
     if (busy >= maxAtOnce) return false;
     this.#sql.exec(
-      "INSERT OR IGNORE INTO delegate_runs VALUES (?, ?, ?, ?, ?, NULL)",
+      "INSERT OR REPLACE INTO delegate_runs VALUES (?, ?, ?, ?, ?, NULL)",
       run.id,
       run.parentId ?? null,
       run.title,
@@ -62,6 +62,10 @@ export class RunTable {
 
   end(id: string, status: string): void {
     this.#sql.exec("UPDATE delegate_runs SET status = ? WHERE id = ?", status, id);
+  }
+
+  forget(id: string): void {
+    this.#sql.exec("DELETE FROM delegate_runs WHERE id = ?", id);
   }
 
   /** The newest first; those that one run started, where that is given. */

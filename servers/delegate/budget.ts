@@ -115,6 +115,8 @@ export function plan(
   price: TokenPrice | undefined,
   maxAnswerTokens: number = MAX_ANSWER_TOKENS,
 ): Reservation | undefined {
+  // A day may be overdrawn by what nobody knew the price of.
+  if ((room.nanoUsd ?? 0) < 0) return undefined;
   const payable =
     room.nanoUsd === undefined || price === undefined
       ? Infinity

@@ -9,10 +9,11 @@ const MIN_CHILD_TOKENS = 1_000;
 
 /** A run as the parent of those that it starts: they draw on its budget. */
 export function asParent(transcript: Transcript, now: () => number): RunParent {
-  const { runId, depth, tools } = transcript.read();
+  const { runId, depth, sandbox, tools } = transcript.read();
   return {
     runId,
     depth,
+    sandbox,
     ...(tools === undefined ? {} : { tools }),
     reserveChild: (childId, asked) => {
       const run = transcript.read();

@@ -8,6 +8,8 @@ export interface ModelEndpoint {
   /** What a model costs here; `undefined` where nobody says. */
   readonly priceOf: (model: string) => ModelPrice | undefined;
   readonly zeroRetention: ZeroRetention;
+  /** How often a call may be made, and paid, where it fails on the way. */
+  readonly attempts: number;
 }
 
 /** Whether AI Gateway was asked to keep nothing at the provider; with a key of one's own it cannot see to that. */
@@ -35,6 +37,7 @@ export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelE
       headers: bearer(settings.MODEL_API_KEY),
       priceOf: (model) => priceOfOwn(own, model) ?? priceAt(new URL(baseUrl).hostname, model),
       zeroRetention: "not asked",
+      attempts: 1,
     };
   }
   const { AI_GATEWAY_ACCOUNT_ID: account, AI_GATEWAY_ID: gateway, AI_GATEWAY_TOKEN: token } = settings;
@@ -44,6 +47,7 @@ export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelE
     headers: { ...credentials(settings, gateway, token), ...requestOptions(settings, labels) },
     priceOf: (model) => priceOfOwn(own, model) ?? priceOf(model),
     zeroRetention: zeroRetention(settings),
+    attempts: settings.AI_GATEWAY_ATTEMPTS,
   };
 }
 

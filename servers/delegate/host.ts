@@ -6,13 +6,14 @@ import type { CallEnd } from "../core/call.ts";
 import type { Tool } from "../core/tool.ts";
 import type { FileStore } from "../files/store.ts";
 import type { Budget, BudgetInput, Ledger } from "./budget.ts";
-import type { KeptFile, SandboxMode } from "./transcript.ts";
+import type { KeptFile } from "./transcript.ts";
 
 /** The person's books as far as runs are in them (`Account`). */
 export interface RunAccount {
   /** Takes one of the places for runs side by side; `false`: all are taken. */
   beginRun(run: ListedRun, maxAtOnce: number): Promise<boolean>;
   endRun(runId: string, status: string): Promise<void>;
+  forgetRun(runId: string): Promise<void>;
   /** The newest first; those that one run started, where that is given. */
   listRuns(limit: number, parentId?: string): Promise<ListedRun[]>;
   /** Sets aside what a model call may use at most, unless that is more than is left of the day. */
@@ -37,7 +38,10 @@ export interface RunHost {
 export interface HostedRun {
   readonly runId: string;
   readonly caller: Caller;
-  readonly sandboxMode: SandboxMode;
+  /** The sandbox that it works in: its caller's main one, or one of its own. */
+  readonly sandbox: string;
+  /** The one that it begins as a copy of, in mode `fork`. */
+  readonly forkOf: string;
   /** The run as the parent of those that it starts itself. */
   readonly asParent: RunParent;
   /** Told of each file that the run's calls write. */
@@ -48,6 +52,8 @@ export interface HostedRun {
 export interface RunParent {
   readonly runId: string;
   readonly depth: number;
+  /** The sandbox that it works in, and whoever it starts with it, or with a copy of it. */
+  readonly sandbox: string;
   /** The tools that it is held to, and whoever it starts with it; absent where it may use all that its caller may. */
   readonly tools?: readonly string[];
   /** Sets the budget of a run that it starts aside, from its own. Throws `limit_reached` where too little is left. */

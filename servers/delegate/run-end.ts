@@ -1,11 +1,12 @@
 import { describeFailure, type Log } from "../core/log.ts";
 import { RUN_KEPT_MS } from "../account/run-table.ts";
 import type { Tool } from "../core/tool.ts";
+import { settle, settleChild } from "./budget.ts";
 import { describeConversation } from "./conversation.ts";
 import type { RunHost } from "./host.ts";
 import type { RunReport } from "./run-report.ts";
+import { settleDay } from "./set-aside.ts";
 import { type Transcript, hasEnded } from "./transcript.ts";
-import { settleChild } from "./budget.ts";
 
 /** How long what could not be done after the end waits to be tried again: files may be full, or out of reach. */
 const TRY_AGAIN_MS = 60 * 60 * 1_000;
@@ -30,6 +31,12 @@ const CHORES: Readonly<Record<string, (closing: Closing) => Promise<void>>> = {
   place: async ({ host, transcript }) => {
     const { runId, status } = transcript.read();
     await host.account.endRun(runId, status);
+  },
+  reservation: async ({ host, transcript, log }) => {
+    const { reserved, ledger } = transcript.read();
+    if (reserved === undefined) return;
+    transcript.update({ ledger: settle(ledger, reserved, undefined), reserved: undefined });
+    await settleDay({ host, log }, reserved, reserved);
   },
   children: endChildren,
   processes: killProcesses,
@@ -77,7 +84,10 @@ async function killProcesses({ transcript, tools, host }: Closing): Promise<void
   const send = tools.find(({ name }) => name === "sandbox_send");
   if (status === "completed" || send === undefined) return;
   for (const handle of processes) {
-    await host.callTool(send, { process_id: handle, signal: "SIGKILL", wait_ms: 0 }, new AbortController().signal);
+    const end = { process_id: handle, signal: "SIGKILL", wait_ms: 0 };
+    const ended = await host.callTool(send, end, new AbortController().signal);
+    // One that has ended by itself is a conflict.
+    if (!ended.ok && (ended.error.code === "unavailable" || ended.error.code === "timeout")) throw ended.error;
   }
 }
 

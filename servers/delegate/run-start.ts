@@ -19,6 +19,8 @@ export interface RunStart {
   /** Names of those that it may use at most. */
   readonly tools?: readonly string[];
   readonly sandboxMode: SandboxMode;
+  /** The sandbox that its caller works in. */
+  readonly sandbox: string;
   readonly models: readonly string[];
   /** JSON Schema, as JSON. */
   readonly outputSchema?: string;
@@ -45,7 +47,8 @@ export function startProblem(
 
 /** A run that is about to take its first step. */
 export function newRecord(start: RunStart, caller: Caller, startedAtMs: number): RunRecord {
-  const { runId, parentId, depth, parentTools, sandboxMode, models, outputSchema, budget, requestDigest } = start;
+  const { runId, parentId, depth, parentTools, sandboxMode, sandbox, models, outputSchema, budget, requestDigest } =
+    start;
   const tools = start.tools ?? parentTools;
   return {
     version: 1,
@@ -55,6 +58,8 @@ export function newRecord(start: RunStart, caller: Caller, startedAtMs: number):
     depth,
     ...(tools === undefined ? {} : { tools: [...tools] }),
     sandboxMode,
+    sandbox: sandboxMode === "fork" ? runId : sandbox,
+    forkOf: sandbox,
     isForked: false,
     processes: [],
     models: [...models],

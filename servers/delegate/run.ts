@@ -19,10 +19,15 @@ import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, tool
 
 /** The conversation is written right after the end: worth waiting for, not for long. */
 const CONVERSATION_WAIT_MS = 3_000;
+/** How long what broke unexpectedly waits. */
+const TRY_AGAIN_MS = 60_000;
 /** Changes within such a time are told together. */
 const GATHERED_MS = 100;
 /** A Durable Object that was replaced by a deployment is there again in a moment. */
 const TRANSIENT_WAIT_MS = 1_000;
+
+/** Who asks for a run, of its person's clients. */
+type Asker = Pick<Caller, "clientId" | "scopes">;
 
 /**
  * One delegated run. Each alarm takes one step and sets the next, so the loop needs nobody to wait for it and goes on
@@ -33,7 +38,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   readonly #watchers = new Set<() => void>();
   /** What calls wrote and is not in the record yet. */
   #files: KeptFile[] = [];
-  #known: Omit<StepContext, "signal"> | undefined;
+  #known: { readonly caller: RunRecord["caller"]; readonly surroundings: Omit<StepContext, "signal"> } | undefined;
   /** Ends what the current step waits for. */
   #abort = new AbortController();
 
@@ -65,14 +70,21 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     return { isStarted: true };
   }
 
+  /** The run, where whoever asks may have it: another client with fewer scopes could act through it. */
+  #openTo(asker: Asker | undefined): RunRecord | undefined {
+    const run = this.#transcript.find();
+    if (run === undefined || asker === undefined || asker.clientId === run.caller.clientId) return run;
+    return run.caller.scopes.every((scope) => asker.scopes.includes(scope)) ? run : undefined;
+  }
+
   /** The digest of what the run was started with; `undefined`: there is no such run. */
   requestDigest(): string | undefined {
     return this.#transcript.find()?.requestDigest;
   }
 
   /** Where the run stands once that is news to the asker, or after `waitMs`. `undefined`: there is no such run. */
-  async report(seenVersion: number, waitMs: number): Promise<RunReport | undefined> {
-    const run = this.#transcript.find();
+  async report(seenVersion: number, waitMs: number, asker?: Asker): Promise<RunReport | undefined> {
+    const run = this.#openTo(asker);
     if (run === undefined) return undefined;
     if (run.version <= seenVersion && run.status === "running" && waitMs > 0) await this.#nextChange(waitMs);
     if (hasEnded(this.#transcript.read()) && this.#transcript.read().conversation === undefined) {
@@ -83,8 +95,8 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   }
 
   /** Tells a run what it has asked. `false`: it asks nothing. `undefined`: there is no such run. */
-  async answer(text: string): Promise<boolean | undefined> {
-    const run = this.#transcript.find();
+  async answer(text: string, asker: Asker): Promise<boolean | undefined> {
+    const run = this.#openTo(asker);
     if (run === undefined) return undefined;
     const [request] = openRequests(this.#transcript.messages());
     if (run.status !== "input_required" || request === undefined) return false;
@@ -94,8 +106,8 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   }
 
   /** Ends a run that is under way, with the model call or tool call that it waits for. */
-  async cancel(): Promise<RunReport | undefined> {
-    const run = this.#transcript.find();
+  async cancel(asker?: Asker): Promise<RunReport | undefined> {
+    const run = this.#openTo(asker);
     if (run === undefined) return undefined;
     if (!hasEnded(run)) {
       const error = errorText(new ToolError("cancelled", "The run was cancelled by its caller."));
@@ -106,7 +118,17 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     return await this.report(0, 0);
   }
 
+  /** The platform gives an alarm up that fails again and again: this one does not. */
   override async alarm(): Promise<void> {
+    try {
+      await this.#onAlarm();
+    } catch (failure) {
+      consoleLog.error("run not gone on with", { failure: describeFailure(failure) });
+      await this.ctx.storage.setAlarm(Date.now() + TRY_AGAIN_MS);
+    }
+  }
+
+  async #onAlarm(): Promise<void> {
     const run = this.#transcript.find();
     if (run === undefined) return;
     const waitMs = await this.#goOn(run);
@@ -157,9 +179,9 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     }
   }
 
-  /** What every step of the run works with: neither it nor the settings change in the object's life. */
+  /** What every step of the run works with, as long as its caller may do the same. Settings stay in the object's life. */
   #surroundings(run: RunRecord): Omit<StepContext, "signal"> {
-    if (this.#known !== undefined) return this.#known;
+    if (this.#known?.caller === run.caller) return this.#known.surroundings;
     const settings = parseSettings(this.env);
     const endpoint = modelEndpoint(settings, {
       user: run.caller.userId,
@@ -169,7 +191,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
       client: run.caller.clientId,
     });
     if (endpoint === undefined) throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
-    this.#known = {
+    const surroundings = {
       transcript: this.#transcript,
       tools: this.suiteTools(),
       host: this.#host(run),
@@ -179,16 +201,18 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
       log: consoleLog,
       now: () => Date.now(),
       takeFiles: () => this.#files.splice(0),
-      inBackground: (work) => this.ctx.waitUntil(work),
+      inBackground: (work: Promise<void>) => this.ctx.waitUntil(work),
     };
-    return this.#known;
+    this.#known = { caller: run.caller, surroundings };
+    return surroundings;
   }
 
-  #host({ runId, caller, sandboxMode }: RunRecord): RunHost {
+  #host({ runId, caller, sandbox, forkOf }: RunRecord): RunHost {
     return this.hostOf({
       runId,
       caller,
-      sandboxMode,
+      sandbox,
+      forkOf,
       asParent: asParent(this.#transcript, () => Date.now()),
       onFile: (file) => void this.#files.push(file),
     });

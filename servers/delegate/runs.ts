@@ -1,7 +1,9 @@
 import type { Caller } from "../../auth/caller.ts";
 import { sha256Hex } from "../../auth/secrets.ts";
+import type { ListedRun } from "../account/run-table.ts";
 import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
+import { DEFAULT_HANDLE } from "../shared/handles.ts";
 import type { Settings } from "../shared/settings.ts";
 import { type Budget, type BudgetInput, EMPTY_LEDGER, budgetOf } from "./budget.ts";
 import { type ModelEndpoint, modelEndpoint } from "./endpoint.ts";
@@ -10,7 +12,7 @@ import { sortMaterial } from "./material.ts";
 import type { DelegateRunObject } from "./run.ts";
 import type { RunReport } from "./run-report.ts";
 import type { RunStart } from "./run-start.ts";
-import { type RunStatus, type SandboxMode, hasEnded } from "./transcript.ts";
+import { RUN_STATUSES, type RunStatus, type SandboxMode, hasEnded } from "./transcript.ts";
 
 /** A caller's delegated runs; for a sub-agent those that it started itself. */
 export interface DelegateRuns {
@@ -75,6 +77,8 @@ export interface DelegateRunsContext {
 const HEARTBEAT_MS = 3_000;
 const LISTED_RUNS = 50;
 const TITLE_CHARS = 80;
+/** They are one message, which is one row. */
+const MAX_TASK_BYTES = 1024 * 1024;
 
 const NO_ENDPOINT =
   "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.";
@@ -101,7 +105,7 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
     for (;;) {
       const leftMs = signal.aborted ? 0 : Math.max(0, endsAtMs - Date.now());
       const sinceMs = Date.now();
-      const report = await reportOf(run, seen?.version ?? 0, Math.min(leftMs, HEARTBEAT_MS), runId);
+      const report = await reportOf(run, seen?.version ?? 0, Math.min(leftMs, HEARTBEAT_MS), runId, caller);
       if (report.activity !== seen?.activity || Date.now() - sinceMs >= HEARTBEAT_MS) onProgress(report.activity);
       if (hasEnded(report)) parent?.settleChild(runId, report.ledger);
       if (report.status !== "running" || leftMs === 0) return report;
@@ -113,14 +117,14 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
     start: async (request, watch) => {
       const runId = await runIdFor(request, context);
       const run = open(runId);
-      const start = await describeStart(runId, request, context);
+      const digest = await digestOf(request);
       const known = request.idempotencyKey === undefined ? undefined : await run.requestDigest();
-      if (known === undefined) await begin(run, start, request, context);
-      else if (known !== start.requestDigest) {
+      if (known !== undefined && known !== digest) {
         throw new ToolError("conflict", "This idempotency_key started another run; give the same input, or a new key.");
       }
-      // A call that is cancelled takes its work along.
-      const onAbort = (): void => waitUntil(run.cancel());
+      if (known === undefined) await begin(run, await describeStart(runId, digest, request, context), request, context);
+      // A call that is cancelled takes its run along, unless whoever lost the answer can find that again by its key.
+      const onAbort = (): void => (request.idempotencyKey === undefined ? waitUntil(run.cancel()) : undefined);
       if (watch.signal.aborted) onAbort();
       watch.signal.addEventListener("abort", onAbort, { once: true });
       try {
@@ -132,26 +136,21 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
     wait: async (runId, watch) => await follow(runId, await find(runId), watch),
     answer: async (runId, text) => {
       const run = await find(runId);
-      const isAnswered = await run.answer(text);
+      const isAnswered = await run.answer(text, caller);
       if (isAnswered === undefined) throw new ToolError("not_found", NO_SUCH_RUN);
       if (!isAnswered)
         throw new ToolError("conflict", "The run asks nothing; leave answer out to see how it is doing.");
     },
     cancel: async (runId) => {
       const run = await find(runId);
-      const report = await run.cancel();
+      const report = await run.cancel(caller);
       if (report === undefined) throw new ToolError("not_found", NO_SUCH_RUN);
       parent?.settleChild(runId, report.ledger);
       return report;
     },
     list: async () => {
       const rows = await account.listRuns(LISTED_RUNS, parent?.runId);
-      return await Promise.all(
-        rows.map(async ({ id, title, startedAtMs }) => {
-          const report = await open(id).report(0, 0);
-          return { runId: id, title, startedAtMs, status: report?.status ?? "failed" };
-        }),
-      );
+      return (await Promise.all(rows.map(async (row) => await summarize(open(row.id), row, caller)))).flat();
     },
   };
 }
@@ -167,13 +166,39 @@ async function runIdFor({ idempotencyKey }: RunRequest, { caller, parent }: Dele
   return `run-${(await sha256Hex(named)).slice(0, 16)}`;
 }
 
+/** What was asked, whoever asks it again. */
+async function digestOf({ idempotencyKey: _, ...asked }: RunRequest): Promise<string> {
+  return await sha256Hex(JSON.stringify(asked));
+}
+
+/** A run in a line; nothing where its object has forgotten it, or does not know the asker. */
+async function summarize(run: Run, row: ListedRun, caller: Caller): Promise<RunSummary[]> {
+  const { id: runId, title, startedAtMs } = row;
+  try {
+    const report = await run.report(0, 0, caller);
+    return report === undefined ? [] : [{ runId, title, startedAtMs, status: report.status }];
+  } catch {
+    // One that cannot be reached right now is no reason to show none.
+    return [{ runId, title, startedAtMs, status: RUN_STATUSES.find((status) => status === row.status) ?? "running" }];
+  }
+}
+
 /** Checks what can be checked before anything is taken. Its budget is what was asked for. */
-async function describeStart(runId: string, request: RunRequest, context: DelegateRunsContext): Promise<RunStart> {
+async function describeStart(
+  runId: string,
+  requestDigest: string,
+  request: RunRequest,
+  context: DelegateRunsContext,
+): Promise<RunStart> {
   const { caller, settings, parent } = context;
   const labels = { user: caller.userId, run: runId, depth: "1", server: "delegate", client: caller.clientId };
   const endpoint = modelEndpoint(settings, labels);
   if (endpoint === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
-  const { idempotencyKey: _, ...asked } = request;
+  const sizeBytes = new TextEncoder().encode(JSON.stringify([request.task, request.material])).length;
+  if (sizeBytes > MAX_TASK_BYTES) {
+    const message = `task and material are over ${MAX_TASK_BYTES} bytes together; put long texts into files and give files:///path.`;
+    throw new ToolError("too_large", message);
+  }
   const { texts, files } = await sortMaterial(request.material, context.files, caller);
   return {
     runId,
@@ -186,10 +211,11 @@ async function describeStart(runId: string, request: RunRequest, context: Delega
     files,
     ...(request.tools === undefined ? {} : { tools: request.tools }),
     sandboxMode: request.sandboxMode,
+    sandbox: parent?.sandbox ?? DEFAULT_HANDLE,
     models: modelsFor(request, settings, endpoint),
     ...(request.outputSchema === undefined ? {} : { outputSchema: JSON.stringify(request.outputSchema) }),
     budget: budgetOf(request.budget),
-    requestDigest: await sha256Hex(JSON.stringify(asked)),
+    requestDigest,
   };
 }
 
@@ -208,7 +234,10 @@ function modelsFor({ model, fallbacks, budget }: RunRequest, settings: Settings,
   return models;
 }
 
-/** Takes a place and a budget for the run and starts it; where that fails both are given back. */
+/**
+ * Takes a place and a budget for the run and starts it. Where it is known not to have begun both are given back; where
+ * nobody knows they stay taken, and its end gives them back.
+ */
 async function begin(
   run: Run,
   start: RunStart,
@@ -218,34 +247,47 @@ async function begin(
   const { runId, task } = start;
   const budget: Budget = parent === undefined ? start.budget : parent.reserveChild(runId, asked);
   const startedAtMs = Date.now();
-  let isStarted = false;
+  const place = {
+    id: runId,
+    title: task.slice(0, TITLE_CHARS).toWellFormed(),
+    startedAtMs,
+    endsByMs: startedAtMs + budget.seconds * 1_000,
+    ...(parent === undefined ? {} : { parentId: parent.runId }),
+  };
+  if (!(await account.beginRun(place, settings.DELEGATE_RUNS_AT_ONCE))) {
+    parent?.settleChild(runId, EMPTY_LEDGER);
+    const message = `${settings.DELEGATE_RUNS_AT_ONCE} of your runs are under way; wait for one with delegate_status, or cancel one.`;
+    throw new ToolError("limit_reached", message);
+  }
+  const problem = await tryToStart(run, { ...start, budget });
+  if (problem === undefined) return;
+  parent?.settleChild(runId, EMPTY_LEDGER);
+  await account.forgetRun(runId);
+  throw problem;
+}
+
+/** What keeps the run from beginning. */
+async function tryToStart(run: Run, start: RunStart): Promise<ToolError | undefined> {
   try {
-    const place = {
-      id: runId,
-      title: task.slice(0, TITLE_CHARS).toWellFormed(),
-      startedAtMs,
-      endsByMs: startedAtMs + budget.seconds * 1_000,
-      ...(parent === undefined ? {} : { parentId: parent.runId }),
-    };
-    if (!(await account.beginRun(place, settings.DELEGATE_RUNS_AT_ONCE))) {
-      const message = `${settings.DELEGATE_RUNS_AT_ONCE} of your runs are under way; wait for one with delegate_status, or cancel one.`;
-      throw new ToolError("limit_reached", message);
-    }
-    const answer = await run.start({ ...start, budget });
-    if (!answer.isStarted) {
-      await account.endRun(runId, "failed");
-      throw new ToolError("invalid_input", answer.problem);
-    }
-    isStarted = true;
-  } finally {
-    if (!isStarted) parent?.settleChild(runId, EMPTY_LEDGER);
+    const answer = await run.start(start);
+    return answer.isStarted ? undefined : new ToolError("invalid_input", answer.problem);
+  } catch (cause) {
+    // Its answer may have been lost, and not the run.
+    const hasBegun = (await run.requestDigest()) !== undefined;
+    return hasBegun ? undefined : new ToolError("unavailable", "The run could not be started; try again.", { cause });
   }
 }
 
-async function reportOf(run: Run, seenVersion: number, waitMs: number, runId: string): Promise<RunReport> {
+async function reportOf(
+  run: Run,
+  seenVersion: number,
+  waitMs: number,
+  runId: string,
+  caller: Caller,
+): Promise<RunReport> {
   let report: RunReport | undefined;
   try {
-    report = await run.report(seenVersion, waitMs);
+    report = await run.report(seenVersion, waitMs, caller);
   } catch (cause) {
     const message = `Nobody can say how ${runId} is doing right now; ask delegate_status again.`;
     throw new ToolError("unavailable", message, { cause });

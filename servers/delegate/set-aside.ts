@@ -19,7 +19,9 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   const { transcript, host, settings, endpoint } = context;
   const model = run.models[run.modelIndex] ?? "";
   const price = reservedRates(endpoint.priceOf(model), requestBytes);
-  const room = roomIn(run.budget, run.ledger);
+  // The gateway may try again by itself, and each try may cost.
+  const { attempts } = endpoint;
+  const room = scaled(roomIn(run.budget, run.ledger), 1 / attempts);
   if (room.nanoUsd !== undefined && price === undefined) {
     throw new ToolError(
       "limit_reached",
@@ -31,27 +33,35 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
     nanoUsd: Math.floor(settings.DELEGATE_DAILY_USD * NANO_USD),
   };
   const callId = `${run.runId}/${run.version}`;
-  let reservation = plan(room, requestBytes, price);
+  const planned = (within: Room): Reservation | undefined => {
+    const once = plan(within, requestBytes, price);
+    return once && { ...once, tokens: once.tokens * attempts, nanoUsd: once.nanoUsd * attempts };
+  };
+  let reservation = planned(room);
   if (reservation === undefined) throw noRoom(run, room, requestBytes);
   let day = await host.account.reserveModelCall(callId, reservation, limit);
   if (!day.isAdmitted) {
-    reservation = plan(narrower(room, day.left), requestBytes, price);
+    reservation = planned(narrower(room, scaled(day.left, 1 / attempts)));
     if (reservation !== undefined) day = await host.account.reserveModelCall(callId, reservation, limit);
   }
   if (reservation === undefined || !day.isAdmitted) {
-    const mayFit = plan(narrower(room, day.leftAtBest), requestBytes, price) !== undefined;
+    const mayFit = planned(narrower(room, scaled(day.leftAtBest, 1 / attempts))) !== undefined;
     throw mayFit ? DAY_TAKEN : DAY_USED_UP;
   }
-  if (transcript.read().status !== "running")
+  const aside = { ...reservation, callId };
+  if (transcript.read().status !== "running") {
+    context.inBackground(settleDay(context, aside, NOTHING_USED));
     throw new ToolError("cancelled", "The run ended before the call was sent.");
+  }
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
-  transcript.update({ inFlight: "model", activity, ledger: charge(transcript.read().ledger, reservation) });
-  return { ...reservation, callId };
+  const ledger = charge(transcript.read().ledger, reservation);
+  transcript.update({ inFlight: "model", activity, ledger, reserved: aside });
+  return aside;
 }
 
 /** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
 export async function settleDay(
-  { host, log }: StepContext,
+  { host, log }: Pick<StepContext, "host" | "log">,
   { callId }: SetAside,
   used: { readonly tokens: number; readonly nanoUsd: number },
 ): Promise<void> {
@@ -62,6 +72,8 @@ export async function settleDay(
   }
 }
 
+export const NOTHING_USED = { tokens: 0, nanoUsd: 0 };
+
 /** Other runs' calls hold what is left of the day: once they have ended there may be room. */
 export const DAY_TAKEN = new ToolError("limit_reached", "Other runs hold what is left of the day; wait for them.");
 
@@ -70,8 +82,18 @@ const DAY_USED_UP = new ToolError(
   "What you may spend on models in a day is used up (DELEGATE_DAILY_USD, DELEGATE_DAILY_TOKENS); go on tomorrow, or have it raised.",
 );
 
-function narrower(room: Room, left: { readonly tokens: number; readonly nanoUsd: number }): Room {
-  return { tokens: Math.min(room.tokens, left.tokens), nanoUsd: Math.min(room.nanoUsd ?? Infinity, left.nanoUsd) };
+function scaled({ tokens, nanoUsd }: Room, factor: number): Room {
+  return {
+    tokens: Math.floor(tokens * factor),
+    ...(nanoUsd === undefined ? {} : { nanoUsd: Math.floor(nanoUsd * factor) }),
+  };
+}
+
+function narrower(room: Room, left: Room): Room {
+  return {
+    tokens: Math.min(room.tokens, left.tokens),
+    nanoUsd: Math.min(room.nanoUsd ?? Infinity, left.nanoUsd ?? Infinity),
+  };
 }
 
 function noRoom(run: RunRecord, room: Room, requestBytes: number): ToolError {

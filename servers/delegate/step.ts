@@ -1,13 +1,17 @@
+import type { Scope } from "../../auth/scopes.ts";
+import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
-import { SECONDS_USED_UP, type StepContext, endRun, lastText, leftMs } from "./step-context.ts";
+import { SECONDS_USED_UP, type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { runTool } from "./tool-step.ts";
-import { type RunRecord, openRequests } from "./transcript.ts";
+import { openRequests } from "./transcript.ts";
 import { askModel } from "./turn.ts";
 
 const ACCESS_LOST = new ToolError(
   "forbidden",
   "The grant that this run acts under is gone or no longer covers sub-agents; sign in again to start another.",
 );
+/** Where nobody can say whether the grant still holds, nothing is done meanwhile. */
+const GRANT_WAIT_MS = 2_000;
 const TURNS_USED_UP = new ToolError("limit_reached", "budget.turns is used up; give more.");
 
 /**
@@ -21,10 +25,13 @@ export async function takeStep(context: StepContext): Promise<number | undefined
   if (leftMs(transcript.read(), now()) <= 0) {
     return endRun(context, "budget_exhausted", SECONDS_USED_UP, lastText(transcript.messages()));
   }
-  const run = await withCurrentScopes(context);
-  if (run === undefined) {
-    return transcript.read().status === "running" ? endRun(context, "failed", ACCESS_LOST) : undefined;
-  }
+  const grant = await lookAtGrant(context);
+  if (transcript.read().status !== "running") return undefined;
+  if (grant === "unknown") return GRANT_WAIT_MS;
+  if (grant === "gone") return endRun(context, "failed", ACCESS_LOST);
+  // The next step acts with what is left.
+  if (grant === "narrowed") return 0;
+  const run = transcript.read();
   if (run.sandboxMode === "fork" && !run.isForked) return await forkSandbox(context);
   const messages = transcript.messages();
   if (run.turns >= run.budget.turns) {
@@ -34,17 +41,40 @@ export async function takeStep(context: StepContext): Promise<number | undefined
   return request === undefined ? await askModel(context, run, messages) : await runTool(context, run, request);
 }
 
-/** The run with no more scopes than its caller's grant has by now; `undefined` where it may not go on, or has ended. */
-async function withCurrentScopes({ transcript, host }: StepContext): Promise<RunRecord | undefined> {
-  const scopes = await host.scopesNow();
-  const run = transcript.read();
-  if (scopes === undefined || !scopes.includes("delegate:run") || run.status !== "running") return undefined;
-  return { ...run, caller: { ...run.caller, scopes: run.caller.scopes.filter((scope) => scopes.includes(scope)) } };
+/** Takes from the run what its caller's grant no longer allows. */
+async function lookAtGrant(context: StepContext): Promise<"same" | "narrowed" | "gone" | "unknown"> {
+  const { transcript, host, log } = context;
+  let scopes: readonly Scope[] | undefined;
+  try {
+    scopes = await host.scopesNow();
+  } catch (failure) {
+    log.error("grant not looked up", { run: transcript.read().runId, failure: describeFailure(failure) });
+    return "unknown";
+  }
+  if (scopes?.includes("delegate:run") !== true) return "gone";
+  const { caller, status } = transcript.read();
+  const left = caller.scopes.filter((scope) => scopes.includes(scope));
+  if (left.length === caller.scopes.length || status !== "running") return "same";
+  transcript.update({ caller: { ...caller, scopes: left } });
+  return "narrowed";
 }
 
-async function forkSandbox({ transcript, host }: StepContext): Promise<number | undefined> {
+/** A copy that takes longer than the run has is not waited for; whatever comes of it is discarded at the end. */
+async function forkSandbox(context: StepContext): Promise<number | undefined> {
+  const { transcript, host, now } = context;
   transcript.update({ activity: "copying the sandbox" });
-  await host.forkSandbox();
+  try {
+    await withDeadline(context, leftMs(transcript.read(), now()), SECONDS_USED_UP, async (signal) => {
+      const ended = Promise.withResolvers<never>();
+      signal.addEventListener("abort", () => ended.reject(signal.reason));
+      if (signal.aborted) ended.reject(signal.reason);
+      await Promise.race([host.forkSandbox(), ended.promise]);
+    });
+  } catch (failure) {
+    if (transcript.read().status !== "running") return undefined;
+    if (failure === SECONDS_USED_UP) return endRun(context, "budget_exhausted", SECONDS_USED_UP);
+    throw failure;
+  }
   if (transcript.read().status !== "running") return undefined;
   transcript.update({ isForked: true });
   return 0;

@@ -9,8 +9,8 @@ import { type KeptFile, type RunRecord, type ToolRequest, toolResult } from "./t
 
 /** The same call so many times in a row goes nowhere. */
 const LOOP_CALLS = 3;
-/** Waiting for a run that it started, a sub-agent may well ask the same again. */
-const MAY_REPEAT = new Set(["delegate_status"]);
+/** Who waits for something may well ask the same again. */
+const MAY_REPEAT = new Set(["delegate_status", "sandbox_wait", "browser_wait"]);
 const MAX_ARTIFACTS = 100;
 
 const CUT_OFF = "This call was cut off and may have taken effect or not; look before you repeat it.";
@@ -28,7 +28,7 @@ export async function runTool(context: StepContext, run: RunRecord, request: Too
     const message = `The sub-agent called ${request.name} ${LOOP_CALLS} times in a row with the same input; put the task differently.`;
     return endRun(context, "loop_detected", new ToolError("conflict", message), lastText(transcript.messages()));
   }
-  if (request.name === ASK_CALLER) return askCaller(context, run, request);
+  if (request.name === ASK_CALLER) return askCaller(context, { ...run, lastCall }, request);
   const tool = offeredTools(context.tools, run).find(({ name }) => name === request.name);
   if (tool === undefined) {
     const text = `not_found: There is no tool ${request.name}, or this run may not use it.`;
@@ -64,14 +64,18 @@ async function countCall(run: RunRecord, { name, input }: ToolRequest): Promise<
 }
 
 /** The run stands still until its caller answers, or its time is up. */
-function askCaller({ transcript }: StepContext, run: RunRecord, request: ToolRequest): number | undefined {
+function askCaller(
+  { transcript }: StepContext,
+  { turns, lastCall }: RunRecord,
+  request: ToolRequest,
+): number | undefined {
   const parsed = askCallerInput.safeParse(request.input);
   if (!parsed.success) {
-    transcript.update({}, [toolResult(request, "invalid_input: Give one question.", true)]);
+    transcript.update({ lastCall }, [toolResult(request, "invalid_input: Give one question.", true)]);
     return 0;
   }
   const { question } = parsed.data;
-  transcript.update({ status: "input_required", activity: `turn ${run.turns}: asks its caller`, question });
+  transcript.update({ lastCall, status: "input_required", activity: `turn ${turns}: asks its caller`, question });
   return undefined;
 }
 

@@ -7,6 +7,7 @@ import type { CallEnd } from "../core/call.ts";
 import { leanSchema } from "../shared/lean-schema.ts";
 import type { Attachment, Tool } from "../core/tool.ts";
 import { errorText } from "../shared/errors.ts";
+import { asData } from "./instructions.ts";
 import type { RunRecord } from "./transcript.ts";
 
 /** A run that a client starts may start others; those start none. */
@@ -68,15 +69,14 @@ function declaration(tool: Declared): ToolSet {
 }
 
 /**
- * A call's end as text for the model, capped; pictures are left out, since not every model can look at one. What a tool
- * found stands between marks that nobody who wrote it could know, so that it cannot pretend to be the end of it.
+ * A call's end as text for the model, capped; pictures are left out, since not every model can look at one. Errors are
+ * marked as well: a page or a command has a say in some of them.
  */
 export function describeEnd(end: CallEnd): { readonly text: string; readonly isError: boolean } {
-  if (!end.ok) return { text: errorText(end.error), isError: true };
+  if (!end.ok) return { text: asData(errorText(end.error)), isError: true };
   const { text, attachments } = end.outcome;
   const notes = attachments.map((attachment) => `\n${describeAttachment(attachment)}`);
-  const mark = `data-${crypto.randomUUID().slice(0, 8)}`;
-  return { text: `<${mark}>\n${cutText(text, MAX_TEXT_CHARS).text}${notes.join("")}\n</${mark}>`, isError: false };
+  return { text: asData(cutText(text, MAX_TEXT_CHARS).text + notes.join("")), isError: false };
 }
 
 function describeAttachment(attachment: Attachment): string {

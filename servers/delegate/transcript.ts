@@ -36,8 +36,13 @@ const runRecord = z.object({
   /** The tools that it is held to; absent where it may use all that its caller may. */
   tools: z.array(z.string()).optional(),
   sandboxMode: z.enum(SANDBOX_MODES),
+  /** The sandbox that it works in; its own in mode `fork`, a copy of `forkOf`. */
+  sandbox: z.string(),
+  forkOf: z.string(),
   /** Whether the run's own sandbox is there, in mode `fork`. */
   isForked: z.boolean(),
+  /** What the model call under way has set aside: whoever finds it closes its day's books. */
+  reserved: z.object({ callId: z.string(), tokens: z.int(), answerTokens: z.int(), nanoUsd: z.int() }).optional(),
   /** Commands of the run that went on after their call, by handle. */
   processes: z.array(z.string()),
   /** In the order in which they are asked: each is the fallback of the one before. */

@@ -4,7 +4,7 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./failure.ts";
 import type { Question, Reply } from "./gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { DAY_TAKEN, type SetAside, setAside, settleDay } from "./set-aside.ts";
+import { DAY_TAKEN, NOTHING_USED, type SetAside, setAside, settleDay } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -15,7 +15,7 @@ const MODEL_TIMEOUT_MS = 300_000;
 const MAX_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_WAIT_MS = 60_000;
-const DAY_WAIT_MS = 1_000;
+const DAY_WAIT_MS = 3_000;
 /** Calls of one reply that are run; the rest are refused. */
 const MAX_CALLS_PER_REPLY = 16;
 
@@ -42,7 +42,10 @@ export async function askModel(
   messages: ModelMessage[],
 ): Promise<number | undefined> {
   const { transcript, now } = context;
-  if (run.inFlight === "model") return retryOrFail(context, run, unanswered(CUT_OFF));
+  if (run.inFlight === "model") {
+    // It is not the model's failure, so no other is asked in its place.
+    return takeFailure(context, run, { ...unanswered(CUT_OFF), mayFallBack: false }, run.reserved);
+  }
   const isLast = run.turns === run.budget.turns - 1;
   let reservation: SetAside | undefined;
   const question: Omit<Question, "signal"> = {
@@ -99,9 +102,11 @@ function takeFailure(
 ): number | undefined {
   const { transcript } = context;
   if (reservation !== undefined) {
-    if (!failure.mayHaveCost) transcript.update({ ledger: release(transcript.read().ledger, reservation) });
-    const used = failure.mayHaveCost ? reservation : { tokens: 0, nanoUsd: 0 };
-    context.inBackground(settleDay(context, reservation, used));
+    const { ledger } = transcript.read();
+    const { mayHaveCost } = failure;
+    const settled = mayHaveCost ? settle(ledger, reservation, undefined) : release(ledger, reservation);
+    transcript.update({ ledger: settled, reserved: undefined });
+    context.inBackground(settleDay(context, reservation, mayHaveCost ? reservation : NOTHING_USED));
   }
   return transcript.read().status === "running" ? retryOrFail(context, run, failure) : undefined;
 }
@@ -119,7 +124,7 @@ function retryOrFail(context: StepContext, run: RunRecord, failure: Failure): nu
       failedAttempts: 0,
       limitField: "max_tokens",
       modelIndex: run.modelIndex + 1,
-      notes: [...run.notes, describeFallback(run, next, failure)],
+      notes: [...transcript.read().notes, describeFallback(run, next, failure)],
     });
     return 0;
   }
@@ -143,6 +148,7 @@ function takeReply(
   const settled = {
     inFlight: "none" as const,
     failedAttempts: 0,
+    reserved: undefined,
     turns: run.turns + 1,
     ledger: settle(ledger, reservation, usage),
     modelsUsed: modelsUsed.includes(servedBy) ? modelsUsed : [...modelsUsed, servedBy],

@@ -53,10 +53,11 @@ export interface DelegateOrder {
   readonly answer?: string;
   readonly cancel?: boolean;
   readonly userId?: string;
+  readonly clientId?: string;
   readonly scopes?: readonly string[];
   readonly budget?: BudgetInput;
   readonly waitMs?: number;
-  readonly cancelAfterMs?: number;
+  readonly mayLeave?: boolean;
 }
 
 /** Delegated runs in the real workerd, on a disk of their own. */
@@ -66,6 +67,8 @@ export interface DelegateSuite extends AsyncDisposable {
   report(order: DelegateOrder): Promise<DelegateReport>;
   /** The person's runs, the newest first. */
   list(): Promise<z.output<typeof listed>>;
+  /** Makes the clients go away that may. */
+  leave(): Promise<void>;
   /** Leaves the person's grant with those scopes, or takes it away. */
   changeGrant(scopes: readonly string[]): Promise<void>;
   /** What the fixture's tools did, in order. */
@@ -154,6 +157,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       const sent = await send({ list: true });
       if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
       return listed.parse(sent.answer);
+    },
+    leave: async () => {
+      const grants = await miniflare.getR2Bucket("GRANTS");
+      await grants.put("leave", "");
     },
     changeGrant: async (scopes) => {
       const grants = await miniflare.getR2Bucket("GRANTS");

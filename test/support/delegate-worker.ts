@@ -8,6 +8,7 @@ import type { Capabilities, Tool, ToolContext } from "../../servers/core/tool.ts
 import { budgetInput } from "../../servers/delegate/budget.ts";
 import type { HostedRun, RunHost } from "../../servers/delegate/host.ts";
 import type { ChildRun } from "../../servers/delegate/run-end.ts";
+import type { RunStart, StartAnswer } from "../../servers/delegate/run-start.ts";
 import { DelegateRunObject } from "../../servers/delegate/run.ts";
 import { type DelegateRuns, type RunWatch, createDelegateRuns, runName } from "../../servers/delegate/runs.ts";
 import * as delegateTools from "../../servers/delegate/tools.ts";
@@ -25,6 +26,7 @@ interface Env {
   readonly FILES: R2Bucket;
   /** What a person's grant allows by now, by `userId`: scopes, or nothing where it was revoked. */
   readonly GRANTS: R2Bucket;
+  readonly LOSE_START_OF?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
 }
@@ -74,6 +76,7 @@ const FIXTURES: readonly { readonly tool: Tool; readonly work: (work: Work) => P
       return done("sent");
     },
   ),
+  declare("sandbox_wait", z.strictObject({}), ["sandbox:exec"], async () => done("It goes on.")),
   declare("picture", z.strictObject({}), ["browser:read"], async () => ({
     ok: true,
     durationMs: 1,
@@ -131,6 +134,13 @@ function filesOf(env: Env, caller: Caller, waitUntil: (work: Promise<unknown>) =
 }
 
 export class DelegateRun extends DelegateRunObject<Env> {
+  /** Plays an answer that is lost on its way back. */
+  override async start(start: RunStart): Promise<StartAnswer> {
+    const answer = await super.start(start);
+    if (start.task === this.env.LOSE_START_OF) throw new Error("The answer is lost.");
+    return answer;
+  }
+
   protected override suiteTools(): readonly Tool[] {
     return TOOLS;
   }
@@ -146,7 +156,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
       files,
       account: accountOf(this.env, caller),
       scopesNow: async () => await scopesNow(this.env, caller),
-      forkSandbox: async () => await note("forked"),
+      forkSandbox: async () => await note(`forked ${run.forkOf}`),
       discardSandbox: async () => await note("discarded"),
       callTool: async (tool, input, signal) => {
         const fixture = FIXTURES.find(({ tool: known }) => known === tool);
@@ -200,6 +210,7 @@ const ABSENT_LINKS: Capabilities["shareLinks"] = { create: refuse, list: refuse,
 
 const order = z.object({
   userId: z.string(),
+  clientId: z.string().default("client-1"),
   scopes: z.array(z.string()).transform((scopes) => ALL_SCOPES.filter((scope) => scopes.includes(scope))),
   task: z.string().optional(),
   material: z.array(z.string()).default([]),
@@ -215,8 +226,8 @@ const order = z.object({
   list: z.boolean().default(false),
   budget: budgetInput.prefault({}),
   waitMs: z.int(),
-  /** Plays a client that goes away. */
-  cancelAfterMs: z.int().optional(),
+  /** Plays a client that goes away when the test says so. */
+  mayLeave: z.boolean().default(false),
 });
 
 type Order = z.output<typeof order>;
@@ -250,14 +261,19 @@ async function follow(runs: DelegateRuns, asked: Order, watch: RunWatch): Promis
   );
 }
 
+async function leaveWhenTold({ GRANTS }: Env, client: AbortController): Promise<void> {
+  while ((await GRANTS.head("leave")) === null) await scheduler.wait(20);
+  client.abort();
+}
+
 export default {
   fetch: async (request, env, ctx) => {
     const asked = order.parse(await request.json());
-    const caller: Caller = { userId: asked.userId, role: "member", scopes: asked.scopes, clientId: "client-1" };
+    const caller: Caller = { userId: asked.userId, role: "member", scopes: asked.scopes, clientId: asked.clientId };
     const runs = runsOf(env, caller, (work) => ctx.waitUntil(work));
     const progress: string[] = [];
     const client = new AbortController();
-    if (asked.cancelAfterMs !== undefined) setTimeout(() => client.abort(), asked.cancelAfterMs);
+    if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, client));
     const { waitMs } = asked;
     const watch = { waitMs, signal: client.signal, onProgress: (activity: string) => void progress.push(activity) };
     try {

@@ -17,7 +17,7 @@ const UNREADABLE = {
 };
 
 function endpointAt(baseUrl: string, more: Partial<ModelEndpoint> = {}): ModelEndpoint {
-  return { baseUrl, headers: {}, priceOf: () => undefined, zeroRetention: "not asked", ...more };
+  return { baseUrl, headers: {}, priceOf: () => undefined, zeroRetention: "not asked", attempts: 1, ...more };
 }
 
 function question(more: Partial<Question> = {}): Question {

@@ -73,7 +73,9 @@ test("the conversation of a run that was cancelled is kept too", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
   gateway.script(wait(60_000));
-  await suite.send({ task: "Wait.", cancelAfterMs: 1_000 });
+  const { runId } = await suite.report({ task: "Wait.", waitMs: 0 });
+  await until(async () => (await suite.effects()).includes("wait begun"));
+  await suite.report({ runId, cancel: true });
   await until(async () => (await suite.files()).size > 0);
   const [text] = (await suite.files()).values();
   expect(text).toMatch(/^# run-[0-9a-f]{16}: cancelled\n/);
@@ -82,9 +84,9 @@ test("the conversation of a run that was cancelled is kept too", async () => {
 test("a run goes on when nobody waits any longer, and its id finds the answer", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
-  gateway.script(wait(4_000), say("Done."));
-  const started = await suite.report({ task: "Wait.", waitMs: 2_000 });
-  expect(started).toMatchObject({ status: "running", activity: "turn 1: wait", turns: 1, toolCalls: { wait: 1 } });
+  gateway.script(wait(1_000), say("Done."));
+  const started = await suite.report({ task: "Wait.", waitMs: 0 });
+  await until(async () => (await suite.effects()).includes("wait ended"));
   const ended = await suite.report({ runId: started.runId });
   expect(ended).toMatchObject({ runId: started.runId, status: "completed", result: "Done." });
 });
@@ -103,7 +105,10 @@ test("a caller who goes away while waiting ends the run and the call that it is 
   await using both = await startBoth();
   const { gateway, suite } = both;
   gateway.script(wait(30_000));
-  const report = await suite.report({ task: "Wait.", cancelAfterMs: 2_000 });
+  const waiting = suite.report({ task: "Wait.", mayLeave: true });
+  await until(async () => (await suite.effects()).includes("wait begun"));
+  await suite.leave();
+  const report = await waiting;
   expect(report).toMatchObject({ status: "cancelled", error: expect.stringMatching(/^cancelled: /) });
   await until(async () => (await suite.effects()).includes("wait aborted"));
   expect(gateway.requests).toHaveLength(1);
@@ -114,8 +119,12 @@ test("a caller who goes away while the model thinks ends the run, and the reserv
   await using both = await startBoth();
   const { gateway, suite } = both;
   gateway.script({ kind: "hang" });
-  const report = await suite.report({ task: "Think.", cancelAfterMs: 2_000 });
-  expect(report).toMatchObject({ status: "cancelled", turns: 0, ledger: { inputTokens: 0 } });
+  const waiting = suite.report({ task: "Think.", mayLeave: true });
+  await until(() => gateway.requests.length === 1);
+  await suite.leave();
+  const { runId } = await waiting;
+  const report = await suite.report({ runId });
+  expect(report).toMatchObject({ status: "cancelled", turns: 0, ledger: { inputTokens: 0, isCostKnown: false } });
   expect(report.unreportedTokens).toBeGreaterThan(gateway.requests[0]?.bytes ?? Infinity);
 });
 
@@ -311,6 +320,7 @@ test("a sub-agent is offered what its caller may use, and never administration",
     "wait",
     "sandbox_exec",
     "sandbox_send",
+    "sandbox_wait",
     "delegate_cancel",
     "delegate_list",
     "delegate_run",
@@ -331,7 +341,7 @@ test("wrong arguments are the model's to correct", async () => {
   gateway.script({ kind: "calls", calls }, note("right"), say("Corrected."));
   expect(await suite.report({ task: "Note." })).toMatchObject({ status: "completed", result: "Corrected." });
   expect(await suite.effects()).toEqual(["right"]);
-  expect(toldByTools(gateway)).toContain("invalid_input: Correct the arguments.");
+  expect(toldByTools(gateway)).toContainEqual(marked("invalid_input: Correct the arguments."));
 });
 
 test("a long result is cut for the model, and pictures are left out", async () => {

@@ -33,6 +33,7 @@ async function startRun(userId: string): Promise<void> {
     texts: [],
     files: [],
     sandboxMode: "share",
+    sandbox: "main",
     models: ["m"],
     budget: budgetOf({}),
     requestDigest: "",
