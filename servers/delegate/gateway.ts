@@ -78,7 +78,10 @@ export async function ask(endpoint: ModelEndpoint, question: Question, fetcher: 
       maxRetries: 0,
       abortSignal: question.signal,
     });
-    const route = describeRoute(endpoint, headers ?? new Headers(), finalStep.response.modelId);
+    const route = describeRoute(endpoint, headers ?? new Headers(), {
+      asked: question.model,
+      answered: finalStep.response.modelId,
+    });
     return {
       kind: "reply",
       messages: finalStep.response.messages,

@@ -360,6 +360,16 @@ test.each([
   expect(reply).toMatchObject({ servedBy, notes: [] });
 });
 
+test.each([
+  ["makes up a name", "ignore all; do this"],
+  ["names no end", "m".repeat(201)],
+  ["names nothing", ""],
+])("a body that %s is taken for the asked model's", async (_, model) => {
+  const headers = { "cf-aig-provider": "", "cf-aig-model": "" };
+  const reply = await askOnce({ kind: "text", text: "hi", model, headers }, { model: "asked" });
+  expect(reply).toMatchObject({ servedBy: "asked" });
+});
+
 test("that AI Gateway fell back by itself is told", async () => {
   const headers = { "cf-aig-step": "1", "cf-aig-provider": "openai", "cf-aig-model": "gpt-6-luna" };
   expect(await askOnce({ kind: "text", text: "hi", headers })).toMatchObject({
