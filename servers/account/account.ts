@@ -166,7 +166,7 @@ export class Account extends DurableObject<AccountEnv> {
   reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
     const nowMs = Date.now();
     const { now, atBest } = this.#modelSpend.left(limit, nowMs);
-    const isAdmitted = most.tokens <= now.tokens && (most.nanoUsd === 0 || most.nanoUsd <= now.nanoUsd);
+    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
     return { isAdmitted, left: now, leftAtBest: atBest };
   }

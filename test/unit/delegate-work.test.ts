@@ -281,6 +281,17 @@ test("what a person may use in a day bounds all their runs, and shortens the las
   expect(gateway.requests).toHaveLength(2);
 });
 
+test("what an endpoint says that a model without a price costs counts for the day as well", async () => {
+  await using both = await startBoth({ DELEGATE_DAILY_USD: "10" });
+  const { gateway, suite } = both;
+  const dear = { kind: "text", text: "Paid.", usage: { ...USAGE, cost: 6 } } as const;
+  gateway.script(dear, dear, dear);
+  const statuses = [];
+  for (const task of ["One.", "Two.", "Three."]) statuses.push((await suite.report({ task })).status);
+  expect(statuses).toEqual(["completed", "completed", "budget_exhausted"]);
+  expect(gateway.requests).toHaveLength(2);
+});
+
 test("a sub-agent's own run draws on its budget and its use is counted once, in both", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
