@@ -42,7 +42,7 @@ export async function askModel(
   messages: ModelMessage[],
 ): Promise<number | undefined> {
   const { transcript, now } = context;
-  if (run.inFlight === "model") return retryOrFail(context, run, unanswered(CUT_OFF));
+  if (run.inFlight === "model") return retryOrFail(context, run, { ...unanswered(CUT_OFF), mayFallBack: false });
   const isLast = run.turns === run.budget.turns - 1;
   let reservation: SetAside | undefined;
   const question: Omit<Question, "signal"> = {
