@@ -311,6 +311,24 @@ test("a call of an unknown tool and arguments that are no JSON come back with th
   expect(answered.map((part) => part.type === "tool-result" && part.toolCallId)).toEqual(["a", "b"]);
 });
 
+test("what a call is answered that could not be read is cut", async () => {
+  const calls = [
+    { name: "n".repeat(50_000), input: {} },
+    { name: "greet", input: "{".repeat(50_000) },
+  ];
+  const reply = await askOnce({ kind: "calls", calls });
+  if (reply.kind !== "reply") throw new Error(reply.message);
+  const answered = reply.messages.flatMap((message) => (message.role === "tool" ? message.content : []));
+  expect(answered).toHaveLength(2);
+  for (const part of answered) expect(JSON.stringify(part).length).toBeLessThan(52_000);
+});
+
+test("an answer with more calls than any model means is not taken in", async () => {
+  const calls = Array.from({ length: 129 }, (_, index) => ({ name: "greet", input: { index } }));
+  expect(await askOnce({ kind: "calls", calls })).toMatchObject({ kind: "failure", mayHaveCost: true });
+  expect(await askOnce({ kind: "calls", calls: calls.slice(1) })).toMatchObject({ kind: "reply" });
+});
+
 test("an answer from AI Gateway's cache costs nothing, whatever its body says", async () => {
   const usage = { prompt_tokens: 10, completion_tokens: 5, cost: 0.5 };
   const headers = { "cf-aig-cache-status": "HIT" };
