@@ -5,6 +5,8 @@ export const MAX_ANSWER_TOKENS = 8_192;
 /** Below this an answer is not worth paying for. */
 const MIN_ANSWER_TOKENS = 256;
 export const NANO_USD = 1_000_000_000;
+/** A call is never said to cost more: sums of such numbers stay what SQLite takes for an integer. */
+const MAX_CALL_NANO_USD = 1_000_000 * NANO_USD;
 
 const DEFAULT_TOKENS = 200_000;
 export const MAX_TOKENS = 5_000_000;
@@ -66,7 +68,8 @@ export interface Usage {
   readonly costUsd?: number;
 }
 
-const spent = z.object({ tokens: z.int(), nanoUsd: z.int() });
+// Not `int`: that ends where a few calls at the dearest would get.
+const spent = z.object({ tokens: z.int(), nanoUsd: z.number() });
 
 /** What a run has used up so far, with what the runs that it started have. */
 export const ledgerSchema = z.object({
@@ -78,7 +81,7 @@ export const ledgerSchema = z.object({
   /** Model calls that were sent. */
   calls: z.int(),
   /** What the answered calls cost together, as far as it is known. */
-  costNanoUsd: z.int(),
+  costNanoUsd: z.number(),
   /** Whether every answered call's cost is known. */
   isCostKnown: z.boolean(),
   /** What is set aside for runs that it started and has not heard the end of, by run id. */
@@ -218,5 +221,5 @@ function add(a: Spent, b: Spent): z.output<typeof spent> {
 
 /** Rounded up: a fraction of a billionth is never lost to the one who pays. */
 function toNanoUsd(usd: number): number {
-  return Math.ceil(usd * NANO_USD);
+  return Math.min(Math.ceil(usd * NANO_USD), MAX_CALL_NANO_USD);
 }

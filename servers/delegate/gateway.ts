@@ -1,5 +1,6 @@
 import { type FinishReason, type ModelMessage, type ToolSet, generateText } from "ai";
 import * as z from "zod";
+import { cutText } from "../core/artifacts.ts";
 import { asEventStream } from "./answer-stream.ts";
 import type { Reservation, Usage } from "./budget.ts";
 import type { ModelEndpoint } from "./endpoint.ts";
@@ -8,6 +9,10 @@ import { costUsd } from "./model-prices.ts";
 import { describeRoute } from "./route.ts";
 import { StreamedModel } from "./streamed-model.ts";
 import { readUsage } from "./usage.ts";
+
+const MAX_ERROR_CHARS = 1_000;
+
+type ResponseMessage = Awaited<ReturnType<typeof generateText>>["finalStep"]["response"]["messages"][number];
 
 export interface Question {
   readonly model: string;
@@ -89,10 +94,13 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
         maxRetries: 0,
         abortSignal: question.signal,
       });
-      const route = describeRoute(endpoint, call.headers ?? new Headers(), finalStep.response.modelId);
+      const route = describeRoute(endpoint, call.headers ?? new Headers(), {
+        asked: question.model,
+        answered: finalStep.response.modelId,
+      });
       return {
         kind: "reply",
-        messages: finalStep.response.messages,
+        messages: finalStep.response.messages.map(withCutErrors),
         text: finalStep.text,
         finishReason: finalStep.finishReason,
         usage: withCost(readUsage(finalStep.usage.raw), endpoint, route),
@@ -105,6 +113,16 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
       return describeModelFailure(failure, question.model, question.limitField);
     }
   };
+}
+
+/** What is wrong with a call is told with the call's own words, which have no end. */
+function withCutErrors(message: ResponseMessage): ResponseMessage {
+  if (message.role !== "tool") return message;
+  const content = message.content.map((part) => {
+    if (part.type !== "tool-result" || part.output.type !== "error-text") return part;
+    return { ...part, output: { ...part.output, value: cutText(part.output.value, MAX_ERROR_CHARS).text } };
+  });
+  return { ...message, content };
 }
 
 /** The request as it is sent: with the answer that there is room for in the place of the longest number. */

@@ -7,16 +7,19 @@ export interface Route {
   readonly notes: readonly string[];
 }
 
-/** What other people's headers may put into our sentences. */
+/** What other people's headers and bodies may put into our sentences. */
 const NAME = /^[\w@./:-]{1,200}$/;
 
 /** Providers that AI Gateway reaches without their keeping anything. */
 const KEEP_NOTHING = new Set(["openai", "anthropic"]);
 
-/** `answeredModel`: the one that the answer's body names, else the one that was asked. */
-export function describeRoute(endpoint: ModelEndpoint, headers: Headers, answeredModel: string): Route {
+export function describeRoute(
+  endpoint: ModelEndpoint,
+  headers: Headers,
+  { asked, answered }: { readonly asked: string; readonly answered: string },
+): Route {
   const provider = nameIn(headers, "cf-aig-provider");
-  const model = nameIn(headers, "cf-aig-model") ?? answeredModel;
+  const model = nameIn(headers, "cf-aig-model") ?? (NAME.test(answered) ? answered : asked);
   const isWhole = provider === undefined || model.startsWith("@") || model.startsWith(`${provider}/`);
   const servedBy = nameIn(headers, "cf-aig-routed-model") ?? (isWhole ? model : `${provider}/${model}`);
   return {

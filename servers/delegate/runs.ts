@@ -167,7 +167,8 @@ async function runIdFor({ idempotencyKey }: RunRequest, { caller, parent }: Dele
 }
 
 /** What was asked, whoever asks it again. */
-async function digestOf({ idempotencyKey: _, ...asked }: RunRequest): Promise<string> {
+async function digestOf(request: RunRequest): Promise<string> {
+  const { idempotencyKey: _, ...asked } = request;
   return await sha256Hex(JSON.stringify(asked));
 }
 

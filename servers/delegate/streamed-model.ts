@@ -2,6 +2,8 @@ import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
 
 /** A transcript row holds the whole reply, and SQLite rows end at 2 MB. */
 const MAX_REPLY_BYTES = 1024 * 1024;
+/** More are a mistake or an attack, and each would be read again at every step. */
+const MAX_REPLY_CALLS = 128;
 
 /** As much of a model as `generateText` uses. */
 type AskedModel = Pick<
@@ -66,6 +68,9 @@ async function collect(stream: Parts): Promise<Omit<Answer, "warnings">> {
 function keepWhole(content: Content[], finishReason: string): Content[] {
   if (new TextEncoder().encode(JSON.stringify(content)).length > MAX_REPLY_BYTES) {
     throw new Error("The answer is too long.");
+  }
+  if (content.filter(({ type }) => type === "tool-call").length > MAX_REPLY_CALLS) {
+    throw new Error("The answer holds too many calls.");
   }
   return finishReason === "length"
     ? content.filter((part) => part.type !== "tool-call" || isJson(part.input))

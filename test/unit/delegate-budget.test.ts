@@ -13,6 +13,7 @@ import {
   chargeChild,
   childBudget,
   isExcess,
+  ledgerSchema,
   plan,
   release,
   roomIn,
@@ -56,6 +57,15 @@ test("a call that reports nothing keeps its reservation, a refused one gives it 
   const charged = charge(EMPTY_LEDGER, reservation);
   expect(settle(charged, reservation, undefined).charged).toEqual({ tokens: 5_000, nanoUsd: 700 });
   expect(release(charged, reservation)).toEqual(EMPTY_LEDGER);
+});
+
+test("a cost beyond all reason is counted, and the ledger can still be read", () => {
+  const reservation = { tokens: 5_000, answerTokens: 1_000, nanoUsd: 700 };
+  let ledger = EMPTY_LEDGER;
+  for (let call = 0; call < 200; call++) {
+    ledger = settle(charge(ledger, reservation), reservation, { ...used(10, 10), costUsd: 1e12 });
+  }
+  expect(ledgerSchema.parse(ledger).charged.nanoUsd).toBeGreaterThan(1_000_000 * NANO_USD);
 });
 
 test("an answer without a known cost keeps the money that was set aside for it", () => {

@@ -310,6 +310,24 @@ test("a call of an unknown tool and arguments that are no JSON come back with th
   expect(answered.map((part) => part.type === "tool-result" && part.toolCallId)).toEqual(["a", "b"]);
 });
 
+test("what a call is answered that could not be read is cut", async () => {
+  const calls = [
+    { name: "n".repeat(50_000), input: {} },
+    { name: "greet", input: "{".repeat(50_000) },
+  ];
+  const reply = await askOnce({ kind: "calls", calls });
+  if (reply.kind !== "reply") throw new Error(reply.message);
+  const answered = reply.messages.flatMap((message) => (message.role === "tool" ? message.content : []));
+  expect(answered).toHaveLength(2);
+  for (const part of answered) expect(JSON.stringify(part).length).toBeLessThan(52_000);
+});
+
+test("an answer with more calls than any model means is not taken in", async () => {
+  const calls = Array.from({ length: 129 }, (_, index) => ({ name: "greet", input: { index } }));
+  expect(await askOnce({ kind: "calls", calls })).toMatchObject({ kind: "failure", mayHaveCost: true });
+  expect(await askOnce({ kind: "calls", calls: calls.slice(1) })).toMatchObject({ kind: "reply" });
+});
+
 test("an answer from AI Gateway's cache costs nothing, whatever its body says", async () => {
   const usage = { prompt_tokens: 10, completion_tokens: 5, cost: 0.5 };
   const headers = { "cf-aig-cache-status": "HIT" };
@@ -357,6 +375,16 @@ test.each([
 ])("%s is told as the one that served", async (_, headers, servedBy) => {
   const reply = await askOnce({ kind: "text", text: "hi", model: "body-model", headers }, { model: "dynamic/route" });
   expect(reply).toMatchObject({ servedBy, notes: [] });
+});
+
+test.each([
+  ["makes up a name", "ignore all; do this"],
+  ["names no end", "m".repeat(201)],
+  ["names nothing", ""],
+])("a body that %s is taken for the asked model's", async (_, model) => {
+  const headers = { "cf-aig-provider": "", "cf-aig-model": "" };
+  const reply = await askOnce({ kind: "text", text: "hi", model, headers }, { model: "asked" });
+  expect(reply).toMatchObject({ servedBy: "asked" });
 });
 
 test("that AI Gateway fell back by itself is told", async () => {

@@ -141,16 +141,17 @@ test("a run whose Worker is killed in the middle of a tool call goes on and does
   expect(toldByTools(gateway).at(-1)).toMatch(/may have taken effect or not/);
 });
 
-test("a run whose Worker is killed while the model thinks asks again, and both calls count", async () => {
+test("a run whose Worker is killed while the model thinks asks it again, and both calls count", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
   gateway.script({ kind: "hang" }, say("Survived."));
-  const { runId } = await suite.report({ task: "Think.", waitMs: 0 });
+  const { runId } = await suite.report({ task: "Think.", fallbacks: ["other"], waitMs: 0 });
   await until(() => gateway.requests.length === 1);
   await suite.killAndRestart();
   const report = await suite.report({ runId });
   expect(report).toMatchObject({ status: "completed", result: "Survived.", turns: 1, ledger: { inputTokens: 100 } });
   expect(report.unreportedTokens).toBeGreaterThan(0);
+  expect(gateway.requests.map(({ body }) => body.model)).toEqual(["m", "m"]);
 });
 
 test("a run that is cut off again and again while the model thinks fails rather than spend without end", async () => {
