@@ -93,5 +93,6 @@ function script(model: ScriptedModel, turns: number, turn: (nth: number) => Scri
 async function delegate(client: ToolClient, { model }: ScriptedModel, turns: number): Promise<string> {
   const input = { task: "Bench.", model, budget: { turns, tokens: 5_000_000 }, wait_ms: 50_000 };
   const answer = await client.callTool("delegate_run", input);
-  return String(answer.structuredContent?.["status"] ?? textOf(answer));
+  const status = answer.structuredContent?.["status"];
+  return typeof status === "string" ? status : textOf(answer);
 }
