@@ -11,9 +11,9 @@ export async function asEventStream(response: Response): Promise<Response> {
   if (response.body === null) return response;
   const isPlain = /\bjson\b/i.test(response.headers.get("content-type") ?? "");
   if (response.ok && !isPlain) {
-    return new Response(response.body.pipeThrough(limited(mendLine)), EVENT_STREAM);
+    return new Response(limited(response.body, mendLine), EVENT_STREAM);
   }
-  const body = response.body.pipeThrough(limited((line) => line));
+  const body = limited(response.body, (line) => line);
   if (!response.ok) return new Response(body, response);
   const chunk = asChunk(await new Response(body).json());
   return new Response(`data: ${JSON.stringify(chunk)}\n\n`, EVENT_STREAM);
@@ -21,24 +21,36 @@ export async function asEventStream(response: Response): Promise<Response> {
 
 const EVENT_STREAM = { headers: { "content-type": "text/event-stream" } };
 
-/** Line by line, each as `mend` leaves it, up to the longest answer. One step for all: each costs as much as a chunk. */
-function limited(mend: (line: string) => string): TransformStream<Uint8Array, Uint8Array> {
+/** Line by line, each as `mend` leaves it, up to the longest answer. */
+function limited(body: ReadableStream<Uint8Array>, mend: (line: string) => string): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();
   let bytes = 0;
   let rest = "";
-  return new TransformStream({
-    transform: (chunk, controller) => {
-      bytes += chunk.length;
-      if (bytes > MAX_STREAM_BYTES) return controller.error(new Error("The answer is too long."));
-      rest += decoder.decode(chunk, { stream: true });
-      const end = rest.lastIndexOf("\n");
-      if (end < 0) return;
-      const lines = rest.slice(0, end).split("\n");
-      rest = rest.slice(end + 1);
-      controller.enqueue(encoder.encode(`${lines.map(mend).join("\n")}\n`));
+  return new ReadableStream({
+    pull: async (controller) => {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) {
+          controller.enqueue(encoder.encode(mend(rest + decoder.decode())));
+          return controller.close();
+        }
+        bytes += value.length;
+        if (bytes > MAX_STREAM_BYTES) {
+          const failure = new Error("The answer is too long.");
+          controller.error(failure);
+          return await reader.cancel(failure);
+        }
+        rest += decoder.decode(value, { stream: true });
+        const end = rest.lastIndexOf("\n");
+        if (end < 0) continue;
+        controller.enqueue(encoder.encode(`${rest.slice(0, end).split("\n").map(mend).join("\n")}\n`));
+        rest = rest.slice(end + 1);
+        return;
+      }
     },
-    flush: (controller) => controller.enqueue(encoder.encode(mend(rest + decoder.decode()))),
+    cancel: async (reason) => await reader.cancel(reason),
   });
 }
 

@@ -65,15 +65,21 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
     if (call === undefined) throw new Error("A request was made for no call.");
     return call;
   };
-  const newModel = (name: string): StreamedModel =>
-    new StreamedModel(name, {
+  const newModel = ({ model, mayCallTools, limitField }: Question): StreamedModel =>
+    new StreamedModel(model, {
       provider: "endpoint",
       includeUsage: true,
       url: ({ path }) => `${endpoint.baseUrl}${path}`,
       headers: { ...endpoint.headers },
+      transformRequestBody: ({ max_tokens: _, ...body }) => ({
+        [limitField]: LONGEST,
+        ...body,
+        // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
+        ...(mayCallTools ? {} : { tool_choice: "none" }),
+      }),
       fetch: async (input, init) => {
         const call = callOf(init?.signal);
-        const body = await reserve(call, z.string().parse(init?.body));
+        const body = await reserve(call, requestText.parse(init?.body));
         // A redirect would take the key along.
         const response = await fetcher(input, { ...init, body, redirect: "manual" });
         call.headers = response.headers;
@@ -83,8 +89,9 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
 
   return async (question) => {
     const call: Call = { question };
-    const model = models.get(question.model) ?? newModel(question.model);
-    models.set(question.model, model);
+    const key = `${question.limitField} ${question.mayCallTools} ${question.model}`;
+    const model = models.get(key) ?? newModel(question);
+    models.set(key, model);
     try {
       const { finalStep } = await generateText({
         model: model.asked((signal) => void calls.set(signal, call)),
@@ -125,17 +132,19 @@ function withCutErrors(message: ResponseMessage): ResponseMessage {
   return { ...message, content };
 }
 
-/** The request as it is sent: with the answer that there is room for in the place of the longest number. */
+const requestText = z.string();
+/** Stands for the longest answer until it is known how long the request is. */
+const LONGEST = Number.MAX_SAFE_INTEGER;
+
+/**
+ * The request as it is sent: with the answer that there is room for. The placeholder is a key of the request itself: a
+ * quotation mark within any of its texts has a backslash before it.
+ */
 async function reserve(call: Call, request: string): Promise<string> {
-  const { question } = call;
-  const { max_tokens: _, ...body } = z.record(z.string(), z.unknown()).parse(JSON.parse(request));
-  // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
-  const choice = question.mayCallTools ? {} : { tool_choice: "none" };
-  const limited = (tokens: number): string => JSON.stringify({ ...body, ...choice, [question.limitField]: tokens });
+  const { reserve: setAside, limitField } = call.question;
   try {
-    const longest = new TextEncoder().encode(limited(Number.MAX_SAFE_INTEGER)).length;
-    const { answerTokens } = await question.reserve(longest);
-    return limited(answerTokens);
+    const { answerTokens } = await setAside(new TextEncoder().encode(request).length);
+    return request.replace(`"${limitField}":${LONGEST}`, `"${limitField}":${answerTokens}`);
   } catch (reason) {
     call.reservationFailure = { reason };
     throw reason;

@@ -6,6 +6,7 @@ import { startWholeSuite } from "./servers.ts";
 import { type Row, describe } from "./table.ts";
 
 const TURNS = 60;
+const WARM_UP_TURNS = 10;
 const RUNS = 50;
 const TURNS_OF_MANY = 5;
 const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
@@ -46,18 +47,14 @@ function reply(name: string, input: Readonly<Record<string, unknown>>): Scripted
   return { kind: "calls", calls: [{ name, input }], usage: USAGE };
 }
 
-/** The time from one request of a run to its next; the endpoint's answer, which takes it well below a millisecond, is in it. */
+/** The time from the end of one answer to a run's next request. */
 async function takeTurns(
   client: ToolClient,
   gateway: TestGateway,
   turn: (turn: number) => ScriptedReply,
 ): Promise<Latencies> {
   const model = gateway.newModel();
-  const askedAtMs: number[] = [];
-  script(model, TURNS, (nth) => {
-    askedAtMs.push(performance.now());
-    return turn(nth);
-  });
+  script(model, TURNS, turn);
   const status = await delegate(client, model, TURNS + 1);
   if (status !== "completed") throw new Error(`The run is ${status}.`);
   // The first turns warm it up.

@@ -57,6 +57,9 @@ export interface RecordedRequest {
   readonly headers: IncomingMessage["headers"];
   readonly bytes: number;
   readonly body: z.output<typeof chatRequest>;
+  /** When its first byte was there, and when the last of the answer was sent; of `performance.now`. */
+  readonly receivedMs: number;
+  answeredMs?: number;
 }
 
 /** What a model says, as OpenAI's message. */

@@ -37,6 +37,7 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
   const models = new Map<string, Script>();
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const receivedMs = performance.now();
     const sent = await text(incoming);
     if (incoming.method !== "POST" || !incoming.url?.endsWith("/chat/completions"))
       return sendStatus(response, 404, {});
@@ -49,12 +50,14 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       headers: incoming.headers,
       bytes: new TextEncoder().encode(sent).length,
       body: chatRequest.parse(JSON.parse(sent)),
+      receivedMs,
     };
     requests.push(request);
     const scripted = models.get(request.body.model.split("-")[0] ?? "");
     scripted?.requests.push(request);
     const next: ScriptStep = (scripted?.script ?? script).shift() ?? { kind: "status", status: 501 };
     await play(typeof next === "function" ? next(request) : next, request, response);
+    request.answeredMs = performance.now();
   };
 
   const server = createServer((incoming, response) => {
