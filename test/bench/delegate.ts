@@ -57,13 +57,10 @@ async function takeTurns(
   script(model, TURNS, turn);
   const status = await delegate(client, model, TURNS + 1);
   if (status !== "completed") throw new Error(`The run is ${status}.`);
-  // The first turns warm it up.
-  return summarize(
-    askedAtMs
-      .slice(1)
-      .map((atMs, index) => atMs - (askedAtMs[index] ?? atMs))
-      .slice(10),
-  );
+  const taken = model.requests
+    .slice(1)
+    .map(({ receivedMs }, index) => receivedMs - (model.requests[index]?.answeredMs ?? receivedMs));
+  return summarize(taken.slice(WARM_UP_TURNS));
 }
 
 async function runMany(client: ToolClient, gateway: TestGateway): Promise<{ failed: number; seconds: number }> {
