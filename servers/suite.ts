@@ -97,10 +97,11 @@ export function createPipeline(
   };
 }
 
-/** A run that has a sandbox of its own has that one alone, under the name that its caller's main one goes by. */
+/** A run's own sandbox is all that it and those whom it starts have, under the name of its caller's main one. */
 function sandboxName(name: string, run: HostedRun | undefined): string {
-  if (run?.sandboxMode !== "fork") return name;
-  if (name === DEFAULT_HANDLE) return run.runId;
+  const own = run?.sandboxMode === "fork" ? run.runId : run?.sandboxOf;
+  if (own === undefined) return name;
+  if (name === DEFAULT_HANDLE) return own;
   throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
 }
 

@@ -9,11 +9,13 @@ const MIN_CHILD_TOKENS = 1_000;
 
 /** A run as the parent of those that it starts: they draw on its budget. */
 export function asParent(transcript: Transcript, now: () => number): RunParent {
-  const { runId, depth, tools } = transcript.read();
+  const { runId, depth, tools, sandboxMode, ...run } = transcript.read();
+  const sandboxOf = sandboxMode === "fork" ? runId : run.sandboxOf;
   return {
     runId,
     depth,
     ...(tools === undefined ? {} : { tools }),
+    ...(sandboxOf === undefined ? {} : { sandboxOf }),
     reserveChild: (childId, asked) => {
       const run = transcript.read();
       const budget = childBudget(run.budget, run.ledger, asked, Math.floor(leftMs(run, now()) / 1_000));

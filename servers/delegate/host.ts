@@ -38,6 +38,8 @@ export interface HostedRun {
   readonly runId: string;
   readonly caller: Caller;
   readonly sandboxMode: SandboxMode;
+  /** The run whose own sandbox stands in its caller's place; absent where none does. */
+  readonly sandboxOf?: string;
   /** The run as the parent of those that it starts itself. */
   readonly asParent: RunParent;
   /** Told of each file that the run's calls write. */
@@ -50,6 +52,8 @@ export interface RunParent {
   readonly depth: number;
   /** The tools that it is held to, and whoever it starts with it; absent where it may use all that its caller may. */
   readonly tools?: readonly string[];
+  /** The run whose own sandbox it works in, itself perhaps; absent where that is its caller's. */
+  readonly sandboxOf?: string;
   /** Sets the budget of a run that it starts aside, from its own. Throws `limit_reached` where too little is left. */
   reserveChild(childId: string, asked: BudgetInput): Budget;
   /** Takes in what a run that it started has used, once that has ended. */

@@ -19,6 +19,8 @@ export interface RunStart {
   /** Names of those that it may use at most. */
   readonly tools?: readonly string[];
   readonly sandboxMode: SandboxMode;
+  /** The run whose own sandbox it shares or copies; absent where that is its caller's. */
+  readonly sandboxOf?: string;
   readonly models: readonly string[];
   /** JSON Schema, as JSON. */
   readonly outputSchema?: string;
@@ -45,7 +47,8 @@ export function startProblem(
 
 /** A run that is about to take its first step. */
 export function newRecord(start: RunStart, caller: Caller, startedAtMs: number): RunRecord {
-  const { runId, parentId, depth, parentTools, sandboxMode, models, outputSchema, budget, requestDigest } = start;
+  const { runId, parentId, depth, parentTools, sandboxMode, sandboxOf, models, outputSchema, budget, requestDigest } =
+    start;
   const tools = start.tools ?? parentTools;
   return {
     version: 1,
@@ -55,6 +58,7 @@ export function newRecord(start: RunStart, caller: Caller, startedAtMs: number):
     depth,
     ...(tools === undefined ? {} : { tools: [...tools] }),
     sandboxMode,
+    ...(sandboxOf === undefined ? {} : { sandboxOf }),
     isForked: false,
     processes: [],
     models: [...models],

@@ -172,11 +172,12 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     }
   }
 
-  #host({ runId, caller, sandboxMode }: RunRecord): RunHost {
+  #host({ runId, caller, sandboxMode, sandboxOf }: RunRecord): RunHost {
     return this.hostOf({
       runId,
       caller,
       sandboxMode,
+      ...(sandboxOf === undefined ? {} : { sandboxOf }),
       asParent: asParent(this.#transcript, () => Date.now()),
       onFile: (file) => void this.#files.push(file),
     });

@@ -186,6 +186,7 @@ async function describeStart(runId: string, request: RunRequest, context: Delega
     files,
     ...(request.tools === undefined ? {} : { tools: request.tools }),
     sandboxMode: request.sandboxMode,
+    ...(parent?.sandboxOf === undefined ? {} : { sandboxOf: parent.sandboxOf }),
     models: modelsFor(request, settings, endpoint),
     ...(request.outputSchema === undefined ? {} : { outputSchema: JSON.stringify(request.outputSchema) }),
     budget: budgetOf(request.budget),

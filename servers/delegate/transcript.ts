@@ -36,6 +36,8 @@ const runRecord = z.object({
   /** The tools that it is held to; absent where it may use all that its caller may. */
   tools: z.array(z.string()).optional(),
   sandboxMode: z.enum(SANDBOX_MODES),
+  /** The run whose own sandbox it shares or copies; absent where that is its caller's. */
+  sandboxOf: z.string().optional(),
   /** Whether the run's own sandbox is there, in mode `fork`. */
   isForked: z.boolean(),
   /** Commands of the run that went on after their call, by handle. */

@@ -123,6 +123,26 @@ test("a run in mode fork changes its own copy of the sandbox, and leaves none be
   expect(await exec("cat state.txt files/delegated-state.txt")).toMatchObject({ stdout: "mine\ntheirs\n" });
 });
 
+test("what a run in mode fork starts works in that copy, or in a copy of it", async () => {
+  const [parent, sharing, forking] = [gateway.newModel(), gateway.newModel(), gateway.newModel()];
+  await exec("echo mine > state.txt");
+  parent.script(
+    call("delegate_run", { ...by(sharing), task: "Change it." }),
+    call("delegate_run", { ...by(forking), task: "Change it.", sandbox_mode: "fork" }),
+    call("sandbox_exec", { command: "cat state.txt" }),
+    () => say(lastTold(parent)),
+  );
+  sharing.script(call("sandbox_exec", { command: "echo shared > state.txt" }), say("Changed."));
+  forking.script(call("sandbox_exec", { command: "cat state.txt; echo forked > state.txt" }), () =>
+    say(lastTold(forking)),
+  );
+  const input = { ...by(parent), task: "Have it changed.", sandbox_mode: "fork", wait_ms: 50_000 };
+  const run = await ask(client, "delegate_run", input);
+  expect(run).toMatchObject({ status: "completed", result: expect.stringContaining("shared") });
+  expect(lastTold(forking)).toContain("shared");
+  expect(await exec("cat state.txt")).toMatchObject({ stdout: "mine\n" });
+});
+
 test("a run has no tool that its caller's scopes do not cover", async () => {
   const model = gateway.newModel();
   const reader = await connect(await suite.token(["files:read", "delegate:run"]));
