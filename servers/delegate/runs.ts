@@ -114,9 +114,10 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
       const runId = await runIdFor(request, context);
       const run = open(runId);
       const start = await describeStart(runId, request, context);
-      const known = request.idempotencyKey === undefined ? undefined : await run.requestDigest();
-      if (known === undefined) await begin(run, start, request, context);
-      else if (known !== start.requestDigest) {
+      const isNew = request.idempotencyKey === undefined || (await run.requestDigest()) === undefined;
+      if (isNew) await begin(run, start, request, context);
+      // Asked after the start: another call may have used the key meanwhile.
+      if (request.idempotencyKey !== undefined && (await run.requestDigest()) !== start.requestDigest) {
         throw new ToolError("conflict", "This idempotency_key started another run; give the same input, or a new key.");
       }
       // A call that is cancelled takes its work along.

@@ -143,6 +143,20 @@ test("what a run in mode fork starts works in that copy, or in a copy of it", as
   expect(await exec("cat state.txt")).toMatchObject({ stdout: "mine\n" });
 });
 
+test("of tasks that use an idempotency key at the same time one is begun, and the others are refused", async () => {
+  for (const key of ["first", "second", "third", "fourth", "fifth"]) {
+    const model = gateway.newModel();
+    model.script(say("Done."), say("Done as well."), say("Done again."));
+    const inputs = ["One.", "Two.", "Three."].map((task) => ({ ...by(model), task, idempotency_key: key }));
+    const answers = await Promise.all(inputs.map(async (input) => await client.callTool("delegate_run", input)));
+    expect(answers.filter(({ isError }) => isError).map((answer) => textOf(answer).split(":")[0])).toEqual([
+      "conflict",
+      "conflict",
+    ]);
+    expect(model.requests).toHaveLength(1);
+  }
+});
+
 test("a run has no tool that its caller's scopes do not cover", async () => {
   const model = gateway.newModel();
   const reader = await connect(await suite.token(["files:read", "delegate:run"]));
