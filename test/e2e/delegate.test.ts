@@ -144,17 +144,20 @@ test("what a run in mode fork starts works in that copy, or in a copy of it", as
 });
 
 test("of tasks that use an idempotency key at the same time one is begun, and the others are refused", async () => {
+  const token = await suite.token();
+  const connections = [await connect(token), await connect(token), await connect(token)];
   for (const key of ["first", "second", "third", "fourth", "fifth"]) {
     const model = gateway.newModel();
     model.script(say("Done."), say("Done as well."), say("Done again."));
     const inputs = ["One.", "Two.", "Three."].map((task) => ({ ...by(model), task, idempotency_key: key }));
-    const answers = await Promise.all(inputs.map(async (input) => await client.callTool("delegate_run", input)));
-    expect(answers.filter(({ isError }) => isError).map((answer) => textOf(answer).split(":")[0])).toEqual([
-      "conflict",
-      "conflict",
-    ]);
+    const answers = await Promise.all(
+      inputs.map(async (input, index) => await connections[index]?.callTool("delegate_run", input)),
+    );
+    const refused = answers.filter((answer) => answer?.isError === true);
+    expect(refused.map((answer) => answer && textOf(answer).split(":")[0])).toEqual(["conflict", "conflict"]);
     expect(model.requests).toHaveLength(1);
   }
+  for (const connection of connections) await connection[Symbol.asyncDispose]();
 });
 
 test("a run has no tool that its caller's scopes do not cover", async () => {
