@@ -118,13 +118,15 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
       const runId = await runIdFor(request, context);
       const run = open(runId);
       const digest = await digestOf(request);
-      const known = request.idempotencyKey === undefined ? undefined : await run.requestDigest();
-      if (known !== undefined && known !== digest) {
+      const isKeyed = request.idempotencyKey !== undefined;
+      const isNew = !isKeyed || (await run.requestDigest()) === undefined;
+      if (isNew) await begin(run, await describeStart(runId, digest, request, context), request, context);
+      // Asked after the start: another call may have used the key meanwhile.
+      if (isKeyed && (await run.requestDigest()) !== digest) {
         throw new ToolError("conflict", "This idempotency_key started another run; give the same input, or a new key.");
       }
-      if (known === undefined) await begin(run, await describeStart(runId, digest, request, context), request, context);
       // A call that is cancelled takes its run along, unless whoever lost the answer can find that again by its key.
-      const onAbort = (): void => (request.idempotencyKey === undefined ? waitUntil(run.cancel()) : undefined);
+      const onAbort = (): void => (isKeyed ? undefined : waitUntil(run.cancel()));
       if (watch.signal.aborted) onAbort();
       watch.signal.addEventListener("abort", onAbort, { once: true });
       try {

@@ -126,6 +126,43 @@ test("a run in mode fork changes its own copy of the sandbox, and leaves none be
   );
 });
 
+test("what a run in mode fork starts works in that copy, or in a copy of it", async () => {
+  const [parent, sharing, forking] = [gateway.newModel(), gateway.newModel(), gateway.newModel()];
+  await exec("echo mine > state.txt");
+  parent.script(
+    call("delegate_run", { ...by(sharing), task: "Change it." }),
+    call("delegate_run", { ...by(forking), task: "Change it.", sandbox_mode: "fork" }),
+    call("sandbox_exec", { command: "cat state.txt" }),
+    () => say(lastTold(parent)),
+  );
+  sharing.script(call("sandbox_exec", { command: "echo shared > state.txt" }), say("Changed."));
+  forking.script(call("sandbox_exec", { command: "cat state.txt; echo forked > state.txt" }), () =>
+    say(lastTold(forking)),
+  );
+  const input = { ...by(parent), task: "Have it changed.", sandbox_mode: "fork", wait_ms: 50_000 };
+  const run = await ask(client, "delegate_run", input);
+  expect(run).toMatchObject({ status: "completed", result: expect.stringContaining("shared") });
+  expect(lastTold(forking)).toContain("shared");
+  expect(await exec("cat state.txt")).toMatchObject({ stdout: "mine\n" });
+});
+
+test("of tasks that use an idempotency key at the same time one is begun, and the others are refused", async () => {
+  const token = await suite.token();
+  const connections = [await connect(token), await connect(token), await connect(token)];
+  for (const key of ["first", "second", "third", "fourth", "fifth"]) {
+    const model = gateway.newModel();
+    model.script(say("Done."), say("Done as well."), say("Done again."));
+    const inputs = ["One.", "Two.", "Three."].map((task) => ({ ...by(model), task, idempotency_key: key }));
+    const answers = await Promise.all(
+      inputs.map(async (input, index) => await connections[index]?.callTool("delegate_run", input)),
+    );
+    const refused = answers.filter((answer) => answer?.isError === true);
+    expect(refused.map((answer) => answer && textOf(answer).split(":")[0])).toEqual(["conflict", "conflict"]);
+    expect(model.requests).toHaveLength(1);
+  }
+  for (const connection of connections) await connection[Symbol.asyncDispose]();
+});
+
 test("a run has no tool that its caller's scopes do not cover", async () => {
   const model = gateway.newModel();
   const reader = await connect(await suite.token(["files:read", "delegate:run"]));

@@ -157,6 +157,19 @@ test("an idempotency key finds the run that it started, and refuses another task
   expect(other.runId).not.toBe(first.runId);
 });
 
+test("a call of the model that is given up with its run is closed in the books of the day", async () => {
+  await using both = await startBoth({ DELEGATE_DAILY_TOKENS: "20000" });
+  const { gateway, suite } = both;
+  gateway.script({ kind: "hang" });
+  const { runId } = await suite.report({ task: "Think.", waitMs: 0 });
+  await until(() => gateway.requests.length === 1);
+  await suite.report({ runId, cancel: true });
+  expect(await suite.report({ task: "Think.", waitMs: 10_000 })).toMatchObject({
+    status: "budget_exhausted",
+    error: expect.stringContaining("DELEGATE_DAILY_TOKENS"),
+  });
+});
+
 test("no more runs are under way than may be, and the end of one makes room", async () => {
   await using both = await startBoth({ DELEGATE_RUNS_AT_ONCE: "2" });
   const { gateway, suite } = both;
