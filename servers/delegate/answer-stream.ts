@@ -8,12 +8,13 @@ const MAX_STREAM_BYTES = 16 * 1024 * 1024;
  * no streams answers with JSON instead, which becomes a stream of one event.
  */
 export async function asEventStream(response: Response): Promise<Response> {
-  if (response.body === null) return response;
+  const answer: ReadableStream<Uint8Array> | null = response.body;
+  if (answer === null) return response;
   const isPlain = /\bjson\b/i.test(response.headers.get("content-type") ?? "");
   if (response.ok && !isPlain) {
-    return new Response(limited(response.body, mendLine), EVENT_STREAM);
+    return new Response(limited(answer, mendLine), EVENT_STREAM);
   }
-  const body = limited(response.body, (line) => line);
+  const body = limited(answer, (line) => line);
   if (!response.ok) return new Response(body, response);
   const chunk = asChunk(await new Response(body).json());
   return new Response(`data: ${JSON.stringify(chunk)}\n\n`, EVENT_STREAM);

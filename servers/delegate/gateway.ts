@@ -71,9 +71,9 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
       includeUsage: true,
       url: ({ path }) => `${endpoint.baseUrl}${path}`,
       headers: { ...endpoint.headers },
-      transformRequestBody: ({ max_tokens: _, ...body }) => ({
-        [limitField]: LONGEST,
+      transformRequestBody: (body) => ({
         ...body,
+        [limitField]: LONGEST,
         // Not through `toolChoice`: a model that calls tools all the same would lose its usage in an exception.
         ...(mayCallTools ? {} : { tool_choice: "none" }),
       }),
