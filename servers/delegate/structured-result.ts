@@ -1,6 +1,6 @@
 import { CfWorkerJsonSchemaValidator } from "@modelcontextprotocol/server/validators/cf-worker";
 import * as z from "zod";
-import { describeFailure } from "../core/log.ts";
+import { metered } from "./metered.ts";
 
 export type Structured =
   | { readonly ok: true; readonly json: string }
@@ -8,14 +8,16 @@ export type Structured =
   | { readonly ok: false; readonly problem: string };
 
 const MAX_PROBLEM_CHARS = 2_000;
+/** Two hundred thousand checks of one value by one schema: seconds at most, for which others wait. */
+const MAX_STEPS = 10_000_000;
 
 /** What is wrong with a JSON Schema, if anything that a validator notices. */
 export function schemaProblem(schema: string): string | undefined {
   try {
-    validatorOf(schema)(null);
+    check(null, schema);
     return undefined;
   } catch (failure) {
-    return describeFailure(failure).slice(0, 200);
+    return reasonOf(failure);
   }
 }
 
@@ -23,13 +25,26 @@ export function schemaProblem(schema: string): string | undefined {
 export function structuredResult(text: string, schema: string): Structured {
   const value = parseJson(text);
   if (value === undefined) return { ok: false, problem: "It is not JSON." };
-  const checked = validatorOf(schema)(value);
-  if (checked.valid) return { ok: true, json: JSON.stringify(value) };
-  return { ok: false, problem: checked.errorMessage.slice(0, MAX_PROBLEM_CHARS) };
+  try {
+    const checked = check(value, schema);
+    if (checked.valid) return { ok: true, json: JSON.stringify(value) };
+    return { ok: false, problem: checked.errorMessage.slice(0, MAX_PROBLEM_CHARS) };
+  } catch (failure) {
+    return { ok: false, problem: `It cannot be checked: ${reasonOf(failure)}` };
+  }
 }
 
-function validatorOf(schema: string): ReturnType<CfWorkerJsonSchemaValidator["getValidator"]> {
-  return new CfWorkerJsonSchemaValidator().getValidator(z.record(z.string(), z.json()).parse(JSON.parse(schema)));
+/** Throws where the schema, or what it makes of the value, has no end. */
+function check(value: unknown, schema: string): ReturnType<ReturnType<CfWorkerJsonSchemaValidator["getValidator"]>> {
+  const meter = { left: MAX_STEPS };
+  const parsed = metered(z.record(z.string(), z.json()).parse(JSON.parse(schema)), meter);
+  const isObject = typeof value === "object" && value !== null;
+  return new CfWorkerJsonSchemaValidator().getValidator(parsed)(isObject ? metered(value, meter) : value);
+}
+
+function reasonOf(failure: unknown): string {
+  const message = failure instanceof Error ? failure.message : String(failure);
+  return message.split("\n", 1).join("").slice(0, 200);
 }
 
 function parseJson(text: string): unknown {
