@@ -76,7 +76,8 @@ export class DelegateRun extends DelegateRunObject<Env> {
       files,
       account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
       scopesNow: async () => await auth.scopesNow(caller, this.env),
-      forkSandbox: async () => await callers.sandbox(run.sandboxOf ?? DEFAULT_HANDLE).fork(sandboxId(caller.userId, runId)),
+      forkSandbox: async () =>
+        await callers.sandbox(run.sandboxOf ?? DEFAULT_HANDLE).fork(sandboxId(caller.userId, runId)),
       discardSandbox: async () => await sandbox(DEFAULT_HANDLE).discard(),
     };
   }

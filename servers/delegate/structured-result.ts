@@ -8,8 +8,8 @@ export type Structured =
   | { readonly ok: false; readonly problem: string };
 
 const MAX_PROBLEM_CHARS = 2_000;
-/** Two hundred thousand checks of one value by one schema: seconds at most, for which others wait. */
-const MAX_STEPS = 10_000_000;
+/** A hundred thousand checks of one value by one schema: seconds at most, for which others wait. */
+const MAX_STEPS = 5_000_000;
 
 /** What is wrong with a JSON Schema, if anything that a validator notices. */
 export function schemaProblem(schema: string): string | undefined {
@@ -48,7 +48,7 @@ function reasonOf(failure: unknown): string {
 }
 
 function parseJson(text: string): unknown {
-  const fenced = /```(?:json)?\s*\n([\s\S]*?)\n```/.exec(text)?.[1];
+  const fenced = withinFence(text);
   for (const candidate of [text, ...(fenced === undefined ? [] : [fenced])]) {
     try {
       return JSON.parse(candidate);
@@ -57,4 +57,13 @@ function parseJson(text: string): unknown {
     }
   }
   return undefined;
+}
+
+/** In two steps: as one expression it would read a long text again from each of its fences. */
+function withinFence(text: string): string | undefined {
+  const opening = /```(?:json)?[ \t\r]*\n/.exec(text);
+  if (opening === null) return undefined;
+  const begin = opening.index + opening[0].length;
+  const end = text.indexOf("\n```", begin);
+  return end === -1 ? undefined : text.slice(begin, end);
 }

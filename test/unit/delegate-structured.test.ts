@@ -50,3 +50,18 @@ test.each([
     problem: expect.stringMatching(/^It cannot be checked: [^\n]{10,200}$/),
   });
 });
+
+test.each([
+  ["JSON alone", '{"n":1}'],
+  ["a fence around it", '```json\n{"n":1}\n```'],
+  ["words around the fence", 'Here it is:\n```\n{"n":1}\n```\nThat is all.'],
+])("%s is taken for the result", (_, text) => {
+  expect(structuredResult(text, "{}")).toEqual({ ok: true, json: '{"n":1}' });
+});
+
+test.each([
+  ["a fence before nothing but lines", `\`\`\`${"\n".repeat(200_000)}`],
+  ["fences that nothing closes", "```\nx".repeat(100_000)],
+])("%s is no JSON, and that is soon found out", (_, text) => {
+  expect(structuredResult(text, "{}")).toEqual({ ok: false, problem: "It is not JSON." });
+});
