@@ -165,6 +165,7 @@ export class Account extends DurableObject<AccountEnv> {
    */
   reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
     const nowMs = Date.now();
+    this.#modelSpend.endCutOff(id);
     const { now, atBest } = this.#modelSpend.left(limit, nowMs);
     const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);

@@ -57,6 +57,16 @@ export class ModelSpendTable {
     };
   }
 
+  /**
+   * A run asks one model at a time: when it comes with the next call, what it has open was cut off and counts in full.
+   * What it reserved under the same id it never sent.
+   */
+  endCutOff(id: string): void {
+    this.#sql.exec("DELETE FROM model_calls WHERE id = ?", id);
+    const run = id.slice(0, id.indexOf("/") + 1);
+    this.#sql.exec("UPDATE model_calls SET is_open = 0 WHERE id LIKE ? || '%' AND is_open = 1", run);
+  }
+
   reserve(id: string, { tokens, nanoUsd }: ModelSpend, nowMs: number): void {
     this.#sql.exec("DELETE FROM model_calls WHERE day < ?", dayOf(nowMs));
     this.#sql.exec("INSERT OR REPLACE INTO model_calls VALUES (?, ?, ?, ?, 1)", id, dayOf(nowMs), tokens, nanoUsd);
