@@ -32,7 +32,7 @@ function describeValue(output: { readonly type: string; readonly value?: unknown
 
 /** A fence longer than any within: what a tool returned stays inside. */
 function fenced(text: string): string {
-  const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map(({ length }) => length));
+  const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
   const fence = "`".repeat(Math.max(3, longest + 1));
   return `${fence}\n${text}\n${fence}`;
 }

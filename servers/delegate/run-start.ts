@@ -1,7 +1,7 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Tool } from "../core/tool.ts";
 import { type Budget, EMPTY_LEDGER } from "./budget.ts";
-import { schemaProblem } from "./structured-result.ts";
+import { schemaProblem, uncheckedNote } from "./structured-result.ts";
 import type { RunRecord, SandboxMode } from "./transcript.ts";
 
 /** What a run is started with. */
@@ -79,6 +79,11 @@ export function newRecord(start: RunStart, caller: Caller, startedAtMs: number):
     toolCalls: {},
     artifacts: [],
     modelsUsed: [],
-    notes: [],
+    notes: noteOf(outputSchema),
   };
+}
+
+function noteOf(outputSchema: string | undefined): string[] {
+  const note = outputSchema === undefined ? undefined : uncheckedNote(outputSchema);
+  return note === undefined ? [] : [note];
 }

@@ -87,6 +87,8 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     const run = this.#openTo(asker);
     if (run === undefined) return undefined;
     if (run.version <= seenVersion && run.status === "running" && waitMs > 0) await this.#nextChange(waitMs);
+    // Should its alarm be lost, whoever asks sees to it that it ends.
+    if (!hasEnded(run) && leftMs(run, Date.now()) < -TRY_AGAIN_MS) await this.ctx.storage.setAlarm(Date.now());
     if (hasEnded(this.#transcript.read()) && this.#transcript.read().conversation === undefined) {
       const sinceMs = Date.now() - (this.#transcript.read().endedAtMs ?? 0);
       if (sinceMs < CONVERSATION_WAIT_MS) await this.#nextChange(CONVERSATION_WAIT_MS - sinceMs);

@@ -1,7 +1,7 @@
 import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
 
-/** A transcript row holds the whole reply, and SQLite rows end at 2 MB. */
-const MAX_REPLY_BYTES = 1024 * 1024;
+/** A row holds the whole reply, or the result of it with two bytes to a character, and SQLite rows end at 2 MB. */
+const MAX_REPLY_BYTES = 768 * 1024;
 /** More are a mistake or an attack, and each would be read again at every step. */
 const MAX_REPLY_CALLS = 128;
 

@@ -154,6 +154,20 @@ test("a run whose Worker is killed while the model thinks asks it again, and bot
   expect(gateway.requests.map(({ body }) => body.model)).toEqual(["m", "m"]);
 });
 
+test("a call that a restart cut off counts for the day, and is not waited for", async () => {
+  await using both = await startBoth({ DELEGATE_DAILY_TOKENS: "12000" });
+  const { gateway, suite } = both;
+  gateway.script({ kind: "hang" }, say("Never asked."));
+  const { runId } = await suite.report({ task: "Think.", waitMs: 0 });
+  await until(() => gateway.requests.length === 1);
+  await suite.killAndRestart();
+  expect(await suite.report({ runId })).toMatchObject({
+    status: "budget_exhausted",
+    error: expect.stringContaining("DELEGATE_DAILY_TOKENS"),
+  });
+  expect(gateway.requests).toHaveLength(1);
+});
+
 test("a run that is cut off again and again while the model thinks fails rather than spend without end", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
