@@ -1,4 +1,4 @@
-import type { Failure } from "./failure.ts";
+import type { Failure } from "./model/failure.ts";
 import type { RunRecord } from "./transcript.ts";
 
 const INSTRUCTIONS = `You are a sub-agent: another agent gave you the task and gets nothing but your last reply.

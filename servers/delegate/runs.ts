@@ -3,15 +3,12 @@ import { sha256Hex } from "../../auth/secrets.ts";
 import type { ListedRun } from "../account/run-table.ts";
 import type { FileStore } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import { DEFAULT_HANDLE } from "../shared/handles.ts";
 import type { Settings } from "../shared/settings.ts";
-import { type Budget, type BudgetInput, EMPTY_LEDGER, budgetOf } from "./budget.ts";
-import { type ModelEndpoint, modelEndpoint } from "./endpoint.ts";
+import type { BudgetInput } from "./budget.ts";
 import type { RunAccount, RunParent } from "./host.ts";
-import { sortMaterial } from "./material.ts";
+import { beginRun } from "./run-begin.ts";
 import type { DelegateRunObject } from "./run.ts";
 import type { RunReport } from "./run-report.ts";
-import type { RunStart } from "./run-start.ts";
 import { RUN_STATUSES, type RunStatus, type SandboxMode, hasEnded } from "./transcript.ts";
 
 /** A caller's delegated runs; for a sub-agent those that it started itself. */
@@ -76,12 +73,6 @@ export interface DelegateRunsContext {
 /** A client that waits is told something at least so often. */
 const HEARTBEAT_MS = 3_000;
 const LISTED_RUNS = 50;
-const TITLE_CHARS = 80;
-/** They are one message, which is one row. */
-const MAX_TASK_BYTES = 1024 * 1024;
-
-const NO_ENDPOINT =
-  "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.";
 const NO_SUCH_RUN = "There is no such run, or it ended over a week ago; delegate_list shows what there is.";
 
 type Run = DurableObjectStub<DelegateRunObject>;
@@ -120,7 +111,7 @@ export function createDelegateRuns(context: DelegateRunsContext): DelegateRuns {
       const digest = await digestOf(request);
       const isKeyed = request.idempotencyKey !== undefined;
       const isNew = !isKeyed || (await run.requestDigest()) === undefined;
-      if (isNew) await begin(run, await describeStart(runId, digest, request, context), request, context);
+      if (isNew) await beginRun(run, { runId, requestDigest: digest }, request, context);
       // Asked after the start: another call may have used the key meanwhile.
       if (isKeyed && (await run.requestDigest()) !== digest) {
         throw new ToolError("conflict", "This idempotency_key started another run; give the same input, or a new key.");
@@ -183,101 +174,6 @@ async function summarize(run: Run, row: ListedRun, caller: Caller): Promise<RunS
   } catch {
     // One that cannot be reached right now is no reason to show none.
     return [{ runId, title, startedAtMs, status: RUN_STATUSES.find((status) => status === row.status) ?? "running" }];
-  }
-}
-
-/** Checks what can be checked before anything is taken. Its budget is what was asked for. */
-async function describeStart(
-  runId: string,
-  requestDigest: string,
-  request: RunRequest,
-  context: DelegateRunsContext,
-): Promise<RunStart> {
-  const { caller, settings, parent } = context;
-  const labels = { user: caller.userId, run: runId, depth: "1", server: "delegate", client: caller.clientId };
-  const endpoint = modelEndpoint(settings, labels);
-  if (endpoint === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
-  const sizeBytes = new TextEncoder().encode(JSON.stringify([request.task, request.material])).length;
-  if (sizeBytes > MAX_TASK_BYTES) {
-    const message = `task and material are over ${MAX_TASK_BYTES} bytes together; put long texts into files and give files:///path.`;
-    throw new ToolError("too_large", message);
-  }
-  const { texts, files } = await sortMaterial(request.material, context.files, caller);
-  return {
-    runId,
-    caller,
-    ...(parent === undefined ? {} : { parentId: parent.runId }),
-    ...(parent?.tools === undefined ? {} : { parentTools: parent.tools }),
-    depth: (parent?.depth ?? 0) + 1,
-    task: request.task,
-    texts,
-    files,
-    ...(request.tools === undefined ? {} : { tools: request.tools }),
-    sandboxMode: request.sandboxMode,
-    sandbox: parent?.sandbox ?? DEFAULT_HANDLE,
-    models: modelsFor(request, settings, endpoint),
-    ...(request.outputSchema === undefined ? {} : { outputSchema: JSON.stringify(request.outputSchema) }),
-    budget: budgetOf(request.budget),
-    requestDigest,
-  };
-}
-
-/** The models in the order in which they are asked. Dollars can only be kept where every price is known. */
-function modelsFor({ model, fallbacks, budget }: RunRequest, settings: Settings, endpoint: ModelEndpoint): string[] {
-  const first = model ?? settings.MODEL_DEFAULT;
-  if (first === undefined) {
-    throw new ToolError("invalid_input", "There is no MODEL_DEFAULT; name the model to use in model.");
-  }
-  const models = [...new Set([first, ...(fallbacks ?? settings.MODEL_FALLBACKS)])];
-  const unpriced = models.filter((name) => endpoint.priceOf(name) === undefined);
-  if (budget.usd !== undefined && unpriced.length > 0) {
-    const message = `What ${unpriced.join(", ")} costs is not known, so budget.usd could not be kept; give budget.tokens instead, or have MODEL_PRICES set.`;
-    throw new ToolError("invalid_input", message);
-  }
-  return models;
-}
-
-/**
- * Takes a place and a budget for the run and starts it. Where it is known not to have begun both are given back; where
- * nobody knows they stay taken, and its end gives them back.
- */
-async function begin(
-  run: Run,
-  start: RunStart,
-  { budget: asked }: RunRequest,
-  { account, settings, parent }: DelegateRunsContext,
-): Promise<void> {
-  const { runId, task } = start;
-  const budget: Budget = parent === undefined ? start.budget : parent.reserveChild(runId, asked);
-  const startedAtMs = Date.now();
-  const place = {
-    id: runId,
-    title: task.slice(0, TITLE_CHARS).toWellFormed(),
-    startedAtMs,
-    endsByMs: startedAtMs + budget.seconds * 1_000,
-    ...(parent === undefined ? {} : { parentId: parent.runId }),
-  };
-  if (!(await account.beginRun(place, settings.DELEGATE_RUNS_AT_ONCE))) {
-    parent?.settleChild(runId, EMPTY_LEDGER);
-    const message = `${settings.DELEGATE_RUNS_AT_ONCE} of your runs are under way; wait for one with delegate_status, or cancel one.`;
-    throw new ToolError("limit_reached", message);
-  }
-  const problem = await tryToStart(run, { ...start, budget });
-  if (problem === undefined) return;
-  parent?.settleChild(runId, EMPTY_LEDGER);
-  await account.forgetRun(runId);
-  throw problem;
-}
-
-/** What keeps the run from beginning. */
-async function tryToStart(run: Run, start: RunStart): Promise<ToolError | undefined> {
-  try {
-    const answer = await run.start(start);
-    return answer.isStarted ? undefined : new ToolError("invalid_input", answer.problem);
-  } catch (cause) {
-    // Its answer may have been lost, and not the run.
-    const hasBegun = (await run.requestDigest()) !== undefined;
-    return hasBegun ? undefined : new ToolError("unavailable", "The run could not be started; try again.", { cause });
   }
 }
 

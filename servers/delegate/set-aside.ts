@@ -1,7 +1,7 @@
 import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import { NANO_USD, type Reservation, type Room, charge, plan, roomIn } from "./budget.ts";
-import { reservedRates } from "./model-prices.ts";
+import { reservedRates } from "./model/model-prices.ts";
 import type { StepContext } from "./step-context.ts";
 import type { RunRecord } from "./transcript.ts";
 

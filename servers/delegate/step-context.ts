@@ -3,8 +3,8 @@ import type { Log } from "../core/log.ts";
 import type { Tool } from "../core/tool.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
-import type { ModelEndpoint } from "./endpoint.ts";
-import type { Question, Reply } from "./gateway.ts";
+import type { ModelEndpoint } from "./model/endpoint.ts";
+import type { Question, Reply } from "./model/gateway.ts";
 import type { RunHost } from "./host.ts";
 import type { KeptFile, RunRecord, RunStatus, Transcript } from "./transcript.ts";
 

@@ -1,8 +1,8 @@
 import type { ModelMessage } from "ai";
 import { ToolError } from "../shared/errors.ts";
 import { isExcess, release, settle, spentBy } from "./budget.ts";
-import type { Failure } from "./failure.ts";
-import type { Question, Reply } from "./gateway.ts";
+import type { Failure } from "./model/failure.ts";
+import type { Question, Reply } from "./model/gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
 import { DAY_TAKEN, NOTHING_USED, type SetAside, setAside, settleDay } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";

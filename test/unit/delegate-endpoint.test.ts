@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type ModelEndpoint, modelEndpoint } from "../../servers/delegate/endpoint.ts";
+import { type ModelEndpoint, modelEndpoint } from "../../servers/delegate/model/endpoint.ts";
 import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
 

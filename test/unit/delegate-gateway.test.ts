@@ -1,8 +1,8 @@
 import { jsonSchema, tool } from "ai";
 import { expect, test, vi } from "vitest";
-import type { ModelEndpoint } from "../../servers/delegate/endpoint.ts";
-import { type Question, type Reply, createAsker } from "../../servers/delegate/gateway.ts";
-import { readUsage } from "../../servers/delegate/usage.ts";
+import type { ModelEndpoint } from "../../servers/delegate/model/endpoint.ts";
+import { type Question, type Reply, createAsker } from "../../servers/delegate/model/gateway.ts";
+import { readUsage } from "../../servers/delegate/model/usage.ts";
 import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { LISTED_PRICES } from "../../servers/delegate/listed-prices.ts";
-import { costUsd, priceOf } from "../../servers/delegate/model-prices.ts";
+import { LISTED_PRICES } from "../../servers/delegate/model/listed-prices.ts";
+import { costUsd, priceOf } from "../../servers/delegate/model/model-prices.ts";
 
 test.each([
   ["anthropic/claude-opus-4.8", 5],

@@ -1,5 +1,5 @@
-import type { Settings } from "../shared/settings.ts";
-import { NANO_USD, type TokenPrice } from "./budget.ts";
+import type { Settings } from "../../shared/settings.ts";
+import { NANO_USD, type TokenPrice } from "../budget.ts";
 import { LISTED_PRICES } from "./listed-prices.ts";
 
 /** One US dollar for a million tokens is so many billionths a token. */

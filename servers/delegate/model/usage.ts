@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Usage } from "./budget.ts";
+import type { Usage } from "../budget.ts";
 
 const count = z.int().min(0).max(1_000_000_000);
 const reportedUsage = z.object({

@@ -1,5 +1,5 @@
 import { APICallError } from "ai";
-import type { ErrorCode } from "../shared/errors.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
 import { isContentFilter, isSpendLimit } from "./refusal.ts";
 
 /** What endpoints call the limit on an answer; OpenAI's newer models refuse the old name. */

@@ -1,8 +1,8 @@
 import { type FinishReason, type ModelMessage, type ToolSet, generateText } from "ai";
 import * as z from "zod";
-import { cutText } from "../core/artifacts.ts";
+import { cutText } from "../../core/artifacts.ts";
 import { asEventStream } from "./answer-stream.ts";
-import type { Reservation, Usage } from "./budget.ts";
+import type { Reservation, Usage } from "../budget.ts";
 import type { ModelEndpoint } from "./endpoint.ts";
 import { type Failure, type LimitField, UNREACHABLE, describeModelFailure } from "./failure.ts";
 import { costUsd } from "./model-prices.ts";
