@@ -139,7 +139,7 @@ async function answerMcp(
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
-  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"));
+  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"), caller.role);
   if (unknown.length > 0) {
     return problem(
       404,
