@@ -2,6 +2,7 @@ import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { settingsProblem } from "../auth/settings-page.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
@@ -98,7 +99,7 @@ export default {
     try {
       return await route(request, env, ctx, suiteOf(env));
     } catch (failure) {
-      if (failure instanceof SettingsError) return problem(500, failure.message);
+      if (failure instanceof SettingsError) return settingsProblem(request, failure);
       const reference = crypto.randomUUID();
       consoleLog.error("request broke", { reference, failure: describeFailure(failure) });
       return problem(500, `Something broke in Pincer; tell whoever runs it the reference ${reference}.`);
