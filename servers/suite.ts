@@ -25,7 +25,8 @@ import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
 import { ToolError } from "./shared/errors.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
-import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
+import { durationMs } from "./shared/setting-kinds.ts";
+import { type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { SettingsError, durationMs, parseSettings } from "../../servers/shared/settings.ts";
+import { durationMs } from "../../servers/shared/setting-kinds.ts";
+import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 
 const LOCAL = {
   PUBLIC_URL: "http://localhost:8717",
