@@ -1,4 +1,6 @@
+import type { UpstreamSessions } from "../auth/access-oidc.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
@@ -37,6 +39,7 @@ export interface Bindings {
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }
 
 export interface RequestWatch {
@@ -103,6 +106,11 @@ function sandboxName(name: string, run: HostedRun | undefined): string {
   if (run?.sandboxMode !== "fork") return name;
   if (name === DEFAULT_HANDLE) return run.runId;
   throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
+}
+
+/** Each grant's session at the upstream provider; like all else, one that is found by its person alone. */
+export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings): UpstreamSessions {
+  return (userId, sessionId) => namespace.get(namespace.idFromName(`${userId}/upstream/${sessionId}`));
 }
 
 /** What links act on, whoever's they are. */

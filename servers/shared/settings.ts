@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { identityProblems, identityShape } from "./identity-settings.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
 import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
 
@@ -9,21 +10,7 @@ import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
-  /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
-  IDENTITY: z.enum(["local", "access-edge"]),
-  /** Local mode: the code that the consent page asks for. */
-  LOCAL_SIGN_IN_CODE: z
-    .string()
-    .refine((code) => code.replace(/[^a-z0-9]/gi, "").length >= 8, "needs at least 8 letters and digits")
-    .optional(),
-  /** Local mode: what `npm run token` shows to be given a personal access token. */
-  LOCAL_ADMIN_SECRET: z.string().min(32).optional(),
-  /** `https://<team>.cloudflareaccess.com`. */
-  ACCESS_TEAM_DOMAIN: baseUrl.optional(),
-  /** The Access application's audience tag. */
-  ACCESS_AUDIENCE: z.string().min(1).optional(),
-  /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
-  ADMIN_EMAILS: commaSeparated,
+  ...identityShape,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   /** How much of R2 one person's files and trash may take together. */
@@ -95,8 +82,6 @@ const NEEDS: readonly (readonly [
   needed: readonly (keyof Parsed)[],
   why: string,
 ])[] = [
-  [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
-  [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
   [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],
   [
     (s) =>
@@ -121,7 +106,7 @@ const NEEDS: readonly (readonly [
 const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, problem: string])[] = [
   [
     (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
-    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.",
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
   ],
   [
     (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
@@ -142,6 +127,10 @@ const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, p
   [
     (s) => isPlainHttp(s.AI_GATEWAY_BASE_URL),
     "AI_GATEWAY_BASE_URL would show the token to the network; give an https:// address.",
+  ],
+  [
+    (s) => isPlainHttp(s.ACCESS_OIDC_ISSUER) || isPlainHttp(s.ACCESS_TEAM_DOMAIN),
+    "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
   ],
 ];
 
@@ -164,9 +153,12 @@ export function parseSettings(env: object): Settings {
     throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}.`));
   }
   const settings = parsed.data;
-  const problems = NEEDS.filter(([when]) => when(settings)).flatMap(([, needed, why]) =>
-    needed.filter((name) => settings[name] === undefined).map((name) => `${name} is missing while ${why}.`),
-  );
+  const problems = identityProblems(settings);
+  for (const [when, needed, why] of NEEDS) {
+    if (!when(settings)) continue;
+    const missing = needed.filter((name) => settings[name] === undefined);
+    problems.push(...missing.map((name) => `${name} is missing while ${why}.`));
+  }
   problems.push(...CONTRADICTIONS.filter(([when]) => when(settings)).map(([, problem]) => problem));
   const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
   const sandbox = readSandboxSecrets(settings.SANDBOX_SECRETS, env, policy);
