@@ -117,7 +117,7 @@ export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings
 export function createLinkHost(
   bindings: Bindings,
   settings: Settings,
-  { waitUntil, books = new Map() }: RequestWatch,
+  { waitUntil, books = new Map(), isLetIn }: Omit<RequestWatch, "run"> & Pick<LinkHost, "isLetIn">,
 ): LinkHost {
   const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   return {
@@ -125,6 +125,7 @@ export function createLinkHost(
     bucket: bindings.FILES,
     log: consoleLog,
     waitUntil,
+    isLetIn,
     filesOf: (userId) => createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
     accountOf,
     recorderOf: ({ userId, clientId }) =>

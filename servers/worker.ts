@@ -4,6 +4,7 @@ import type { Caller } from "../auth/caller.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
+import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
@@ -118,6 +119,7 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
     const watch = {
       books,
       waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
+      isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
     };
     return await serveLink(request, createLinkHost(env, settings, watch));
   }

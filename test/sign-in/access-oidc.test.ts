@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import * as z from "zod";
 import {
   type AccessSuite,
   authorize,
@@ -175,6 +176,22 @@ test("while Access is down nobody's token is renewed, and no grant is lost", asy
   expect(await refresh(suite, client, tokens)).toEqual({ status: 503, error: "temporarily_unavailable" });
   access.trouble = "none";
   expect((await refresh(suite, client, tokens)).status).toBe(200);
+});
+
+test("a share link ends with its person", async () => {
+  const { suite, access } = started;
+  // Somebody who has signed in nowhere else: any sign-in vouches for its person.
+  access.atBrowser = "sue";
+  access.people.set("sue", ["staff"]);
+  const { client, tokens } = await signIn(suite);
+  await using mcp = await connectOfficial(new URL("/mcp", suite.url), tokens.access_token, "modern");
+  await mcp.callTool("files_write", { path: "shared.txt", content: "hello" });
+  const shared = await mcp.callTool("files_share", { path: "shared.txt" });
+  const { url } = z.object({ url: z.string() }).parse(shared.structuredContent);
+  expect((await fetch(url)).status).toBe(200);
+  access.people.delete("sue");
+  await refresh(suite, client, tokens);
+  expect((await fetch(url)).status).toBe(404);
 });
 
 test("an answer of Access is good in the browser that asked for it alone, and once", async () => {
