@@ -163,13 +163,17 @@ test("PKCE and nonce go to the provider with each sign-in, and are new each time
   expect(script.asked[0]?.get("code_verifier")).toMatch(/^[0-9a-f]{64}$/);
 });
 
-test("a scope that the person's role does not have is not granted, ticked or not", async () => {
+test("a scope that the person's role does not have is not granted, nor kept for a better role", async () => {
   const { suite, script } = await startOidcSuite();
   script.claims = { groups: ["guests"] };
   const client = await register(suite);
   const redirect = await comeBack(suite, client);
   const answer = tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json());
   expect(answer.scope).toBe("files:read browser:read");
+  script.claims = { groups: ["staff"] };
+  const form = { grant_type: "refresh_token", client_id: client.clientId, refresh_token: answer.refresh_token };
+  const later = await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+  expect(tokenAnswer.parse(await later.json()).scope).toBe("files:read browser:read");
 });
 
 test("a refresh that names another person gives them nothing", async () => {

@@ -147,6 +147,11 @@ test("what goes on without a request has the role of now", async () => {
   expect(await suite.scopesNow(caller)).toEqual(["files:read", "browser:read"]);
   expect(await suite.isLetIn(caller.userId, ["files:read"])).toBe(true);
   expect(await suite.isLetIn(caller.userId, ["files:write"])).toBe(false);
+  script.claims = { groups: [] };
+  suite.clock.nowMs += 11 * MINUTE_MS;
+  expect(await suite.scopesNow(caller)).toBeUndefined();
+  expect(await suite.isLetIn(caller.userId, ["files:read"])).toBe(false);
+  expect(await countGrants()).toBe(0);
 });
 
 test("many that ask at once share one question", async () => {
@@ -177,6 +182,8 @@ test.each<[what: string, trouble: (script: Script) => void]>([
   await expect(suite.scopesNow(caller)).rejects.toMatchObject({ code: "unavailable", retryable: true });
   await expect(suite.isLetIn(caller.userId, ["files:read"])).rejects.toMatchObject({ code: "unavailable" });
   expect((await refresh(suite, client, refreshToken)).status).toBe(503);
+  // Nobody else is shown our secret.
+  expect(script.followed).toEqual([]);
   script.refusal = undefined;
   expect(await suite.scopesNow(caller)).toEqual(caller.scopes);
 });

@@ -48,6 +48,8 @@ export interface Script {
   hasIdTokenAtRefresh: boolean;
   /** The forms that the token endpoint was sent. */
   readonly asked: URLSearchParams[];
+  /** Where a redirect of its has led. */
+  readonly followed: string[];
 }
 
 interface OidcSuite {
@@ -69,6 +71,7 @@ export async function startOidcSuite(settings: Readonly<Record<string, string>> 
     refreshToken: "upstream-refresh-1",
     hasIdTokenAtRefresh: true,
     asked: [],
+    followed: [],
   };
   const answerTokens = async (form: URLSearchParams): Promise<Response> => {
     script.asked.push(form);
@@ -85,7 +88,7 @@ export async function startOidcSuite(settings: Readonly<Record<string, string>> 
       ...(isRefresh && !script.hasIdTokenAtRefresh ? {} : { id_token: await script.idToken(claims) }),
     });
   };
-  const fetcher = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+  const answer = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const form = init?.body instanceof URLSearchParams ? init.body : new URLSearchParams();
     switch (new Request(input).url) {
       case `${ISSUER}/jwks`:
@@ -97,6 +100,12 @@ export async function startOidcSuite(settings: Readonly<Record<string, string>> 
       default:
         throw new Error("That address is not the provider's.");
     }
+  };
+  const fetcher = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const response = await answer(input, init);
+    const location = response.headers.get("Location");
+    if (location !== null && init?.redirect !== "manual") script.followed.push(location);
+    return response;
   };
   const suite = startSuite({
     bindings: env,
