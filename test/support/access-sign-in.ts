@@ -32,45 +32,51 @@ export async function startAccessSuite(settings: Readonly<Record<string, string>
 
 export interface Client {
   readonly clientId: string;
+  readonly redirectUri: string;
   readonly verifier: string;
 }
 
 /** A client that has registered itself, and has chosen its PKCE verifier. */
-export async function registerClient({ url }: DeployedSuite): Promise<Client> {
+export async function registerClient({ url }: DeployedSuite, redirectUri = CLIENT_CALLBACK): Promise<Client> {
   const response = await fetch(`${url}/oauth/register`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({
       client_name: "Test client",
-      redirect_uris: [CLIENT_CALLBACK],
+      redirect_uris: [redirectUri],
       token_endpoint_auth_method: "none",
     }),
   });
   const { client_id: clientId } = z.object({ client_id: z.string() }).parse(await response.json());
-  return { clientId, verifier: randomBytes(32).toString("hex") };
+  return { clientId, redirectUri, verifier: randomBytes(32).toString("hex") };
 }
 
-/** Opens the consent page and presses Allow with all that it has ticked; returns where the browser is sent. */
-export async function consent(
-  { url }: DeployedSuite,
-  browser: CookieBrowser,
-  { clientId, verifier }: Client,
-): Promise<{ readonly response: Response; readonly page: string }> {
-  const authorizeUrl = new URL("/authorize", url);
-  authorizeUrl.search = new URLSearchParams({
+/** Where the client sends its person to. */
+export function authorizeUrl({ url }: DeployedSuite, { clientId, redirectUri, verifier }: Client): URL {
+  const authorize = new URL("/authorize", url);
+  authorize.search = new URLSearchParams({
     response_type: "code",
     client_id: clientId,
-    redirect_uri: CLIENT_CALLBACK,
+    redirect_uri: redirectUri,
     state: "the-clients-state",
     code_challenge: createHash("sha256").update(verifier).digest("base64url"),
     code_challenge_method: "S256",
     resource: `${url}/mcp`,
   }).toString();
-  const page = await (await browser.send(authorizeUrl)).text();
+  return authorize;
+}
+
+/** Opens the consent page and presses Allow with all that it has ticked; returns where the browser is sent. */
+export async function consent(
+  suite: DeployedSuite,
+  browser: CookieBrowser,
+  client: Client,
+): Promise<{ readonly response: Response; readonly page: string }> {
+  const page = await (await browser.send(authorizeUrl(suite, client))).text();
   const ticked = [...page.matchAll(/name="scope" value="([^"]+)"\s+checked/g)].map(([, scope = ""]) => scope);
-  const response = await browser.send(new URL("/authorize", url), {
+  const response = await browser.send(new URL("/authorize", suite.url), {
     method: "POST",
-    headers: { Origin: url, "Sec-Fetch-Site": "same-origin" },
+    headers: { Origin: suite.url, "Sec-Fetch-Site": "same-origin" },
     body: new URLSearchParams([
       ["handle", /name="handle" value="([^"]+)"/.exec(page)?.[1] ?? ""],
       ["decision", "allow"],
@@ -83,7 +89,7 @@ export async function consent(
 /** Consents, signs in at the provider, and comes back to the client or to a page that says why not. */
 export async function authorize(suite: DeployedSuite, browser: CookieBrowser, client: Client): Promise<Arrival> {
   const { response } = await consent(suite, browser, client);
-  return await browser.follow(response, new URL("/authorize", suite.url), CLIENT_CALLBACK);
+  return await browser.follow(response, new URL("/authorize", suite.url), client.redirectUri);
 }
 
 const tokenAnswer = z.object({
@@ -113,7 +119,7 @@ export async function exchange(suite: DeployedSuite, client: Client, code: strin
   return await requestTokens(suite, {
     grant_type: "authorization_code",
     client_id: client.clientId,
-    redirect_uri: CLIENT_CALLBACK,
+    redirect_uri: client.redirectUri,
     code,
     code_verifier: client.verifier,
   });
