@@ -1,8 +1,16 @@
 import * as z from "zod";
-import { type GiverNow, type Identity, type Refused, type UpstreamArrival, grantOwner, userIdOf } from "./identity.ts";
+import {
+  type GiverNow,
+  type Identity,
+  type Refused,
+  type Upstream,
+  type UpstreamArrival,
+  grantOwner,
+  userIdOf,
+} from "./identity.ts";
 import { type RoleGroups, namedGroups, roleInGroups } from "./roles.ts";
 import { randomHex } from "./secrets.ts";
-import type { UpstreamProvider } from "./upstream-provider.ts";
+import type { UpstreamProvider, UpstreamRefusal } from "./upstream-provider.ts";
 import type { SessionHolder } from "./upstream-session.ts";
 
 /** So long a grant lives unused; Access is asked again before each of its tokens. */
@@ -33,10 +41,10 @@ const NO_REFRESH_TOKEN =
 /** Access for SaaS as the OpenID provider: its id token is the person, its `groups` are the role. */
 export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
   const { groups: roleGroups, sessions, now } = options;
-  const upstream = {
+  const upstream: Upstream = {
     begin: async () => await begin(options),
-    finish: async (url: URL, data: unknown) => await finish(url, data, options),
-    giverNow: async (userId: string, sessionId: string, maxAgeMs: number): Promise<GiverNow> => {
+    finish: async (url, data) => await finish(url, data, options),
+    giverNow: async (userId, sessionId, maxAgeMs): Promise<GiverNow> => {
       const session = sessions(userId, sessionId);
       const standing = await session.standing({ maxAgeMs, nowMs: now().getTime() });
       if (standing.kind !== "in") return { kind: standing.kind };
@@ -63,7 +71,7 @@ export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
   };
 }
 
-async function begin({ provider }: AccessOidcOptions) {
+async function begin({ provider }: AccessOidcOptions): ReturnType<Upstream["begin"]> {
   const nonce = randomHex(32);
   const codeVerifier = randomHex(32);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(codeVerifier));
@@ -83,11 +91,11 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
   const code = answer.get("code");
   if (answer.has("error") || code === null) return refuse("the provider sent no code", NOT_LET_IN);
   const tokens = await provider.exchange(code, codeVerifier);
-  const found = tokens.kind === "tokens" ? await provider.identify(tokens, nonce) : tokens;
-  if (found.kind === "refused") return refuse(found.reason, NOT_LET_IN);
-  if (found.kind === "unavailable" || tokens.kind !== "tokens") return refuse(found.kind, NOT_REACHED);
-  const { subject } = found;
+  if (tokens.kind !== "tokens") return refuseAs(tokens);
+  const found = await provider.identify(tokens, nonce);
+  if (found.kind !== "person") return refuseAs(found);
   if (roleInGroups(found.groups, roleGroups) === undefined) return refuse("in no group", NO_GROUP);
+  const { subject } = found;
   const { refreshToken } = tokens;
   if (refreshToken === undefined) return refuse("no refresh token", NO_REFRESH_TOKEN);
   // By the team and not by the application, as in access-edge: another application is still the same person.
@@ -103,6 +111,10 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
       await sessions(userId, sessionId).begin({ subject, refreshToken, groups }, now().getTime());
     },
   };
+}
+
+function refuseAs({ kind, reason }: UpstreamRefusal): Refused {
+  return refuse(reason, kind === "refused" ? NOT_LET_IN : NOT_REACHED);
 }
 
 function refuse(reason: string, message: string): Refused {

@@ -19,6 +19,9 @@ export function roleInGroups(
 }
 
 /** Those groups that a role goes by: no others are kept. */
-export function namedGroups(groups: readonly string[], { ADMIN_GROUPS, MEMBER_GROUPS, READER_GROUPS }: RoleGroups) {
+export function namedGroups(
+  groups: readonly string[],
+  { ADMIN_GROUPS, MEMBER_GROUPS, READER_GROUPS }: RoleGroups,
+): string[] {
   return [...new Set([...ADMIN_GROUPS, ...MEMBER_GROUPS, ...READER_GROUPS])].filter((name) => groups.includes(name));
 }
