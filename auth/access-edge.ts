@@ -4,6 +4,7 @@ import { type Identity, grantOwner, userIdOf } from "./identity.ts";
 
 /** Access is asked at `/authorize` only, so a grant must not outlive its decision by more than a day. */
 const GRANT_SECONDS = 24 * 60 * 60;
+const TOKEN_SECONDS = 60 * 60;
 
 interface AccessEdgeOptions {
   readonly teamDomain: string;
@@ -19,7 +20,7 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
   const admins = options.adminEmails.map((email) => email.toLowerCase());
   const roleFor = (email: string): Caller["role"] => (admins.includes(email) ? "admin" : "member");
   return {
-    grantLife: { seconds: GRANT_SECONDS, isRenewed: false },
+    grantLife: { seconds: GRANT_SECONDS, isRenewed: false, tokenSeconds: TOKEN_SECONDS },
     asksForCode: false,
     identify: async (request) => {
       const assertion = await verify(request.headers.get(ASSERTION_HEADER));

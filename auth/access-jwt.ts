@@ -1,5 +1,6 @@
-import { type JWTVerifyGetKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from "jose";
+import { jwtVerify } from "jose";
 import * as z from "zod";
+import { explainJwtFailure, remoteKeys } from "./remote-keys.ts";
 
 /** The header in which Access hands over its assertion. A bare e-mail header is never believed. */
 export const ASSERTION_HEADER = "Cf-Access-Jwt-Assertion";
@@ -34,7 +35,7 @@ const personClaims = z.object({
 
 /** Verifies assertions of one Access application; keeps the team's keys, so make it once. */
 export function createAssertionVerifier(options: AccessOptions): (assertion: string | null) => Promise<Assertion> {
-  const keys = teamKeys(options);
+  const keys = remoteKeys(`${options.teamDomain}/cdn-cgi/access/certs`, options.fetch);
   return async (assertion) => {
     if (assertion === null) return { kind: "invalid", reason: "no assertion" };
     try {
@@ -51,25 +52,7 @@ export function createAssertionVerifier(options: AccessOptions): (assertion: str
       const { sub, email } = claims.data;
       return { kind: "person", person: { issuer: options.teamDomain, subject: sub, email: email.toLowerCase() } };
     } catch (failure) {
-      return explain(failure);
+      return explainJwtFailure(failure);
     }
   };
-}
-
-/** jose follows no redirect, so no other host chooses the keys. */
-function teamKeys({ teamDomain, fetch }: AccessOptions): JWTVerifyGetKey {
-  return createRemoteJWKSet(new URL(`${teamDomain}/cdn-cgi/access/certs`), {
-    timeoutDuration: 5_000,
-    cooldownDuration: 30_000,
-    cacheMaxAge: 10 * 60 * 1000,
-    [customFetch]: async (url, init) => await fetch(url, init),
-  });
-}
-
-/** jose's codes say which check failed, and never hold the token. */
-function explain(failure: unknown): Assertion {
-  if (!(failure instanceof errors.JOSEError))
-    return { kind: "unavailable", reason: "the team's keys cannot be fetched" };
-  const isOurTrouble = failure instanceof errors.JWKSTimeout || failure.code === "ERR_JOSE_GENERIC";
-  return { kind: isOurTrouble ? "unavailable" : "invalid", reason: failure.code };
 }

@@ -2,6 +2,7 @@ import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
+import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
@@ -14,6 +15,8 @@ import { createSigner } from "./secrets.ts";
 import { createTokenCache } from "./token-cache.ts";
 import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
 import { type TokenStore, createPersonalTokens } from "./tokens.ts";
+import { createUpstreamProvider } from "./upstream-provider.ts";
+import { CALLBACK_ROUTE, upstreamClient } from "./upstream-settings.ts";
 
 const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA = "/.well-known/oauth-authorization-server";
@@ -26,6 +29,7 @@ export interface AuthOptions {
   readonly endpoints: readonly string[];
   /** A person's Durable Object. */
   readonly accounts: (userId: string) => TokenStore & Attempts;
+  readonly upstreamSessions: UpstreamSessions;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
@@ -44,9 +48,11 @@ export interface Auth {
   ): Promise<Response>;
   /**
    * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
-   * request asks here before each step.
+   * request asks here before each step. Rejects with `unavailable`, to be tried again, where nobody can say.
    */
   scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
+  /** Whether a person may still have these scopes, for what goes on without a client. Rejects as `scopesNow` does. */
+  isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
 }
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
@@ -78,7 +84,7 @@ export function createAuth(options: AuthOptions): Auth {
     routes: async (received, env, ctx) => {
       const request = atPublicUrl(received, publicUrl);
       const { pathname } = new URL(request.url);
-      if (pathname === AUTHORIZE_ROUTE) {
+      if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
         return await authorize(request, authorizationServer.getOAuthApi(env));
@@ -98,25 +104,41 @@ export function createAuth(options: AuthOptions): Auth {
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
     },
-    scopesNow: grants,
+    scopesNow: grants.scopesNow,
+    isLetIn: grants.isLetIn,
   };
 }
 
-function createIdentity({ settings, accounts, now = () => new Date(), fetch: fetchKeys }: AuthOptions): Identity {
+function createIdentity(options: AuthOptions): Identity {
+  const {
+    settings,
+    now = () => new Date(),
+    fetch: fetcher = async (input, init) => await fetch(input, init),
+  } = options;
   switch (settings.IDENTITY) {
     case "local":
       return createLocalIdentity({
         publicUrl: settings.PUBLIC_URL,
         signInCode: needed(settings, "LOCAL_SIGN_IN_CODE"),
-        attempts: accounts,
+        attempts: options.accounts,
         now,
       });
+    case "access-oidc": {
+      const client = upstreamClient(settings);
+      return createAccessOidcIdentity({
+        issuer: client.issuer,
+        groups: settings,
+        provider: createUpstreamProvider({ ...client, fetch: fetcher, now }),
+        sessions: options.upstreamSessions,
+        now,
+      });
+    }
     case "access-edge":
       return createAccessEdgeIdentity({
         teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
         audience: needed(settings, "ACCESS_AUDIENCE"),
         adminEmails: settings.ADMIN_EMAILS,
-        fetch: fetchKeys ?? (async (input, init) => await fetch(input, init)),
+        fetch: fetcher,
         now,
       });
   }

@@ -1,5 +1,6 @@
-import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
+import { giverForToken } from "./giver.ts";
 import type { Identity } from "./identity.ts";
 import { withinRole } from "./policy.ts";
 import { ALL_SCOPES } from "./scopes.ts";
@@ -10,7 +11,6 @@ export interface AuthEnv {
 }
 
 export const AUTHORIZE_ROUTE = "/authorize";
-const ACCESS_TOKEN_SECONDS = 60 * 60;
 
 interface AuthorizationServerOptions {
   readonly publicUrl: string;
@@ -25,7 +25,7 @@ interface AuthorizationServerOptions {
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): OAuthAuthorizationServer<AuthEnv> {
   const { publicUrl, resources, identity, log } = options;
-  const { seconds, isRenewed } = identity.grantLife;
+  const { seconds, isRenewed, tokenSeconds } = identity.grantLife;
   return new OAuthAuthorizationServer<AuthEnv>({
     issuer: publicUrl,
     resources,
@@ -38,14 +38,16 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
     clientIdMetadataDocumentEnabled: false,
     // Cursor comes back through cursor://.
     allowPrivateUseRedirectUris: true,
-    accessTokenTTL: ACCESS_TOKEN_SECONDS,
+    accessTokenTTL: tokenSeconds,
     refreshTokenTTL: seconds,
     ...(isRenewed ? { refreshTokenIdleTTL: seconds } : {}),
     // Runs at each exchange and refresh: what the person may no longer do, the next token cannot.
-    tokenExchangeCallback: ({ props, requestedScope }) => {
-      const role = identity.roleOf(props);
+    tokenExchangeCallback: async ({ grantType, userId, props, requestedScope }) => {
+      const isRefresh = grantType === GrantType.REFRESH_TOKEN;
+      const giver = await giverForToken(identity, { userId, props, isRefresh });
+      const role = identity.roleOf(giver);
       if (role === undefined) throw new OAuthError("invalid_grant", { description: "Sign in again." });
-      return { accessTokenScope: withinRole(requestedScope, role) };
+      return { accessTokenScope: withinRole(requestedScope, role), accessTokenProps: giver };
     },
     onError: ({ code, status, internal }) => {
       log.info("oauth refused", { code, status, category: internal.category, reason: internal.reason });

@@ -2,8 +2,10 @@ import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudf
 import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
 import { type Problem, consentPage, problemPage } from "./consent.ts";
-import type { Identity, Person } from "./identity.ts";
+import type { Identity, Person, Upstream } from "./identity.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
+import { CALLBACK_ROUTE } from "./upstream-settings.ts";
+import { comeBackFromUpstream, goUpstream } from "./upstream-way.ts";
 import { type Scope, isScope } from "./scopes.ts";
 
 const MAX_FORM_BYTES = 16_384;
@@ -16,9 +18,10 @@ interface AuthorizeOptions {
 }
 
 /**
- * `/authorize`: the consent page and its answer. The authorization request stays on the server between the two; the
- * form carries a handle that works once, in the browser whose cookie matches it. Nothing is approved without a
- * press of the button, and no error is redirected: anybody may register a client with any address.
+ * `/authorize`: the consent page and its answer, and the way back from an upstream provider. The authorization request
+ * stays on the server in between; the form carries a handle that works once, in the browser whose cookie matches it.
+ * Nothing is approved without a press of the button, and no error is redirected: anybody may register a client with any
+ * address.
  */
 export function createAuthorizeRoute(
   options: AuthorizeOptions,
@@ -28,14 +31,16 @@ export function createAuthorizeRoute(
     if (request.method !== "GET" && request.method !== "POST") {
       return new Response(null, { status: 405, headers: { Allow: "GET, POST" } });
     }
-    const identified = await identity.identify(request);
-    if (identified.kind === "refused") {
-      log.info("sign-in refused", { reason: identified.reason });
-      return problemPage(403, "You are not signed in", identified.message);
-    }
     try {
+      if (new URL(request.url).pathname === CALLBACK_ROUTE) return await comeBackFromUpstream(request, oauth, options);
+      const identified = await identity.identify(request);
+      if (identified.kind === "refused") {
+        log.info("sign-in refused", { reason: identified.reason });
+        return problemPage(403, "You are not signed in", identified.message);
+      }
+      const giver = identified.kind === "person" ? identified.person : identified.upstream;
       const handle = request.method === "GET" ? showConsent : decide;
-      return await handle(request, oauth, identified.person, options);
+      return await handle(request, oauth, giver, options);
     } catch (failure) {
       if (!(failure instanceof AuthorizationError)) throw failure;
       log.info("authorization refused", { code: failure.code });
@@ -48,10 +53,13 @@ export function createAuthorizeRoute(
   };
 }
 
+/** Who is to give the grant: a person, or whoever the upstream provider says it is, after consent. */
+type Giver = Person | Upstream;
+
 async function showConsent(
   request: Request,
   oauth: OAuthHelpers,
-  person: Person,
+  giver: Giver,
   options: AuthorizeOptions,
 ): Promise<Response> {
   const asked = await oauth.parseAuthRequest(request);
@@ -63,7 +71,7 @@ async function showConsent(
       "The app does not use PKCE (S256). Update it, or tell its makers.",
     );
   }
-  const offer = offerOf(asked, person, options);
+  const offer = offerOf(asked, giver, options);
   if (offer.scopes.length === 0) {
     return problemPage(
       403,
@@ -71,13 +79,13 @@ async function showConsent(
       "The app asks for what this server does not offer, or what you may not grant.",
     );
   }
-  return await ask(asked, oauth, person, options, { offer, ticked: offer.ticked });
+  return await ask(asked, oauth, giver, options, { offer, ticked: offer.ticked });
 }
 
 async function ask(
   asked: AuthRequest,
   oauth: OAuthHelpers,
-  person: Person,
+  giver: Giver,
   { identity }: AuthorizeOptions,
   page: {
     readonly offer: Offer;
@@ -96,7 +104,7 @@ async function ask(
       client,
       handle: consent.handle,
       resource: resourceOf(asked),
-      person: person.displayName,
+      person: isPerson(giver) ? giver.displayName : "You, as Cloudflare Access knows you: it is asked next",
       asksForCode: identity.asksForCode,
     },
     consent.headers,
@@ -106,7 +114,7 @@ async function ask(
 async function decide(
   request: Request,
   oauth: OAuthHelpers,
-  person: Person,
+  giver: Giver,
   options: AuthorizeOptions,
 ): Promise<Response> {
   const form = await readForm(request, options.publicUrl);
@@ -118,18 +126,20 @@ async function decide(
   }
   // Uses the handle up: each guess at the code needs a page of its own.
   const { request: asked, headers } = await oauth.approveConsent(request, handle);
-  const offer = offerOf(asked, person, options);
+  const offer = offerOf(asked, giver, options);
   const ticked = form.getAll("scope").filter(isScope);
-  const problem = await problemWith(form, grantOf(ticked, offer), person, options);
+  const scope = grantOf(ticked, offer);
+  const problem = await problemWith(form, scope, giver, options);
   if (problem !== undefined) {
-    return await ask(asked, oauth, person, options, { offer, ticked, problem, headers });
+    return await ask(asked, oauth, giver, options, { offer, ticked, problem, headers });
   }
+  if (!isPerson(giver)) return await goUpstream({ ...asked, scope }, oauth, giver, headers);
   const { redirectTo } = await oauth.completeAuthorization({
     request: asked,
-    userId: person.userId,
+    userId: giver.userId,
     metadata: {},
-    scope: grantOf(ticked, offer),
-    props: person.owner,
+    scope,
+    props: giver.owner,
   });
   headers.set("Location", redirectTo);
   return new Response(null, { status: 302, headers });
@@ -139,13 +149,14 @@ async function decide(
 async function problemWith(
   form: URLSearchParams,
   grant: readonly Scope[],
-  person: Person,
+  giver: Giver,
   { identity, log, now }: AuthorizeOptions,
 ): Promise<Problem | undefined> {
   if (grant.length === 0) {
     return { status: 400, message: "Tick at least one thing that the app may do, or press Deny.", isAboutCode: false };
   }
-  const proof = await identity.prove(person, (form.get("code") ?? "").slice(0, 64));
+  if (!isPerson(giver)) return undefined;
+  const proof = await identity.prove(giver, (form.get("code") ?? "").slice(0, 64));
   switch (proof.kind) {
     case "proven":
       return undefined;
@@ -177,8 +188,13 @@ async function readForm(request: Request, publicUrl: string): Promise<URLSearchP
   return body === undefined ? undefined : new URLSearchParams(body);
 }
 
-function offerOf(asked: AuthRequest, { owner }: Person, { identity }: AuthorizeOptions): Offer {
-  const role = identity.roleOf(owner);
+function isPerson(giver: Giver): giver is Person {
+  return "userId" in giver;
+}
+
+/** Whoever comes from upstream is offered all that anybody may have: their role narrows it once it is known. */
+function offerOf(asked: AuthRequest, giver: Giver, { identity }: AuthorizeOptions): Offer {
+  const role = isPerson(giver) ? identity.roleOf(giver.owner) : "admin";
   if (role === undefined) throw new Error("An identified person has no role.");
   return offerFor(asked.scope, new URL(resourceOf(asked)).pathname, role);
 }

@@ -56,10 +56,11 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
 }
 
 /** For what cannot go on: shown here, never sent to an address that a stranger registered. */
-export function problemPage(status: number, heading: string, message: string): Response {
+export function problemPage(status: number, heading: string, message: string, headers?: Headers): Response {
   return pageResponse({
     title: heading,
     status,
+    ...(headers === undefined ? {} : { headers }),
     body: html`<h1>${heading}</h1>
       <p>${message}</p>`,
   });

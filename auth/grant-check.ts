@@ -1,8 +1,9 @@
-import type { OAuthAuthorizationServer } from "@cloudflare/workers-oauth-provider";
+import type { GrantSummary, OAuthAuthorizationServer, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
+import { GiverUnknown, giverOfGrant } from "./giver.ts";
 import type { Identity } from "./identity.ts";
-import { withinRole } from "./policy.ts";
+import { mayHave, withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
 import type { TokenStore } from "./tokens.ts";
 
@@ -13,15 +14,29 @@ interface GrantCheckOptions {
   readonly now: () => Date;
 }
 
-/** Looks up what a caller's grant or personal token allows by now; `undefined` where it is gone. */
-export function createGrantCheck(
-  options: GrantCheckOptions,
-): (caller: Caller, env: AuthEnv) => Promise<readonly Scope[] | undefined> {
-  return async (caller, env) => {
-    const granted = caller.clientId.startsWith("token:")
-      ? await scopesOfToken(caller, options)
-      : await scopesOfGrants(caller, env, options);
-    return granted && withinRole(granted, caller.role);
+/** What is still allowed to that which goes on without a request of its own. */
+interface GrantCheck {
+  /** What a caller's grant or personal token allows by now; `undefined` where it is gone. */
+  scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
+  /** Whether a person is still let in, with a role that has these scopes. */
+  isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
+}
+
+/** Both reject with `unavailable` where nobody can say. */
+export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
+  const { authorizationServer, identity } = options;
+  return {
+    scopesNow: async (caller, env) => {
+      const granted = caller.clientId.startsWith("token:")
+        ? await scopesOfToken(caller, options)
+        : await scopesOfGrants(caller, authorizationServer.getOAuthApi(env), options);
+      return granted && withinRole(granted, caller.role);
+    },
+    isLetIn: async (userId, scopes, env) => {
+      if (identity.upstream === undefined) return true;
+      const oauth = authorizationServer.getOAuthApi(env);
+      return await isVouchedFor(userId, scopes, oauth, options);
+    },
   };
 }
 
@@ -36,23 +51,71 @@ async function scopesOfToken(
 
 /** A client has a grant for each endpoint that it signed in at: any of them will do. */
 async function scopesOfGrants(
-  { userId, clientId }: Caller,
-  env: AuthEnv,
-  { authorizationServer, now }: GrantCheckOptions,
+  { userId, clientId, role: roleThen }: Caller,
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
 ): Promise<readonly string[] | undefined> {
-  const oauth = authorizationServer.getOAuthApi(env);
-  const nowSeconds = now().getTime() / 1_000;
   const scopes: string[] = [];
   let isGranted = false;
+  for await (const grant of grantsOf(userId, oauth, options)) {
+    if (grant.clientId !== clientId) continue;
+    const role = await roleBehind(grant, roleThen, oauth, options);
+    if (role === "unknown") throw new GiverUnknown();
+    if (role === undefined) continue;
+    isGranted = true;
+    scopes.push(...withinRole(grant.scope, role));
+  }
+  return isGranted ? scopes : undefined;
+}
+
+/** Any sign-in of the person vouches for them, whichever client it was for. */
+async function isVouchedFor(
+  userId: string,
+  scopes: readonly Scope[],
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
+): Promise<boolean> {
+  let isUnknown = false;
+  for await (const grant of grantsOf(userId, oauth, options)) {
+    const role = await roleBehind(grant, undefined, oauth, options);
+    if (role === "unknown") isUnknown = true;
+    else if (role !== undefined && mayHave(role, scopes)) return true;
+  }
+  if (isUnknown) throw new GiverUnknown();
+  return false;
+}
+
+/** The role that whoever gave the grant has now. A grant whose giver is out is revoked. */
+async function roleBehind(
+  { id, userId, metadata }: GrantSummary,
+  roleThen: Caller["role"] | undefined,
+  oauth: OAuthHelpers,
+  { identity }: GrantCheckOptions,
+): Promise<Caller["role"] | "unknown" | undefined> {
+  const giver = await giverOfGrant(identity, userId, metadata);
+  switch (giver?.kind) {
+    case undefined:
+      return roleThen;
+    case "in":
+      return giver.role;
+    case "unknown":
+      return "unknown";
+    case "out":
+      await oauth.revokeGrant(id, userId);
+      return undefined;
+  }
+}
+
+async function* grantsOf(
+  userId: string,
+  oauth: OAuthHelpers,
+  { now }: GrantCheckOptions,
+): AsyncGenerator<GrantSummary> {
+  const nowSeconds = now().getTime() / 1_000;
   let cursor: string | undefined;
   do {
     const page = await oauth.listUserGrants(userId, cursor === undefined ? {} : { cursor });
-    for (const grant of page.items) {
-      if (grant.clientId !== clientId || (grant.expiresAt ?? Infinity) <= nowSeconds) continue;
-      isGranted = true;
-      scopes.push(...grant.scope);
-    }
+    yield* page.items.filter(({ expiresAt = Infinity }) => expiresAt > nowSeconds);
     cursor = page.cursor;
   } while (cursor !== undefined);
-  return isGranted ? scopes : undefined;
 }

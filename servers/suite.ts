@@ -1,4 +1,6 @@
+import type { UpstreamSessions } from "../auth/access-oidc.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
@@ -25,7 +27,8 @@ import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
 import { ToolError } from "./shared/errors.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
-import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
+import { durationMs } from "./shared/setting-kinds.ts";
+import { type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
@@ -36,6 +39,7 @@ export interface Bindings {
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }
 
 export interface RequestWatch {
@@ -104,11 +108,16 @@ function sandboxName(name: string, run: HostedRun | undefined): string {
   throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
 }
 
+/** Each grant's session at the upstream provider; like all else, one that is found by its person alone. */
+export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings): UpstreamSessions {
+  return (userId, sessionId) => namespace.get(namespace.idFromName(`${userId}/upstream/${sessionId}`));
+}
+
 /** What links act on, whoever's they are. */
 export function createLinkHost(
   bindings: Bindings,
   settings: Settings,
-  { waitUntil, books = new Map() }: RequestWatch,
+  { waitUntil, books = new Map(), isLetIn }: Omit<RequestWatch, "run"> & Pick<LinkHost, "isLetIn">,
 ): LinkHost {
   const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   return {
@@ -116,6 +125,7 @@ export function createLinkHost(
     bucket: bindings.FILES,
     log: consoleLog,
     waitUntil,
+    isLetIn,
     filesOf: (userId) => createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
     accountOf,
     recorderOf: ({ userId, clientId }) =>

@@ -2,6 +2,9 @@ import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { settingsProblem } from "../auth/settings-page.ts";
+import { UpstreamSession } from "../auth/upstream-session.ts";
+import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
@@ -28,9 +31,9 @@ import type { Workspace } from "./sandbox/workspace.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createWorkspaces } from "./suite.ts";
+import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
-export { Account, BrowserSession, ContainerProxy, Sandbox };
+export { Account, BrowserSession, ContainerProxy, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv;
 
@@ -50,7 +53,8 @@ function suiteOf(env: Env): Suite {
   if (known !== undefined) return known;
   const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog });
+  const upstreamSessions = createUpstreamSessions(env);
+  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
   suites.set(env, suite);
@@ -98,7 +102,7 @@ export default {
     try {
       return await route(request, env, ctx, suiteOf(env));
     } catch (failure) {
-      if (failure instanceof SettingsError) return problem(500, failure.message);
+      if (failure instanceof SettingsError) return settingsProblem(request, failure);
       const reference = crypto.randomUUID();
       consoleLog.error("request broke", { reference, failure: describeFailure(failure) });
       return problem(500, `Something broke in Pincer; tell whoever runs it the reference ${reference}.`);
@@ -112,7 +116,11 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
   if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
-    const watch = { books, waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work) };
+    const watch = {
+      books,
+      waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
+      isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
+    };
     return await serveLink(request, createLinkHost(env, settings, watch));
   }
   if (ENDPOINTS.includes(pathname)) {
@@ -139,7 +147,7 @@ async function answerMcp(
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
-  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"));
+  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"), caller.role);
   if (unknown.length > 0) {
     return problem(
       404,

@@ -1,7 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
-import { durationMs, parseSettings } from "../shared/settings.ts";
+import { durationMs } from "../shared/setting-kinds.ts";
+import { parseSettings } from "../shared/settings.ts";
 import { copyParts, MissingPart, putParts, removeParts } from "./snapshot-bucket.ts";
 import { type Snapshot, SnapshotLedger } from "./snapshot-ledger.ts";
 import { restoreNewest, type Progress } from "./snapshot-restore.ts";

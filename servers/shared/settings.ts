@@ -1,52 +1,7 @@
 import * as z from "zod";
+import { identityProblems, identityShape } from "./identity-settings.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
-
-const commaSeparated = z
-  .string()
-  .default("")
-  .transform((list) =>
-    list
-      .split(",")
-      .map((host) => host.trim())
-      .filter((host) => host !== ""),
-  );
-
-const baseUrl = z
-  .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
-  .transform((url) => url.replace(/\/+$/, ""));
-
-const duration = z.string().regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m");
-const DURATION_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
-
-const flag = z
-  .enum(["true", "false"], { error: "give true or false" })
-  .default("false")
-  .transform((value) => value === "true");
-
-const usdPerMillion = z.number().min(0).max(1_000_000);
-const modelPrices = z
-  .string()
-  .default("{}")
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue('give JSON such as {"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}');
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z.record(
-      z.string(),
-      z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
-    ),
-  );
-
-/** As requests spell it: lower case, without the port that the protocol has anyway. */
-const origin = z
-  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
-  .refine((url) => `${new URL(url).origin}/` === new URL(url).href, "give the origin alone, without a path")
-  .transform((url) => new URL(url).origin);
+import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
 
 /**
  * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
@@ -55,21 +10,7 @@ const origin = z
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
-  /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
-  IDENTITY: z.enum(["local", "access-edge"]),
-  /** Local mode: the code that the consent page asks for. */
-  LOCAL_SIGN_IN_CODE: z
-    .string()
-    .refine((code) => code.replace(/[^a-z0-9]/gi, "").length >= 8, "needs at least 8 letters and digits")
-    .optional(),
-  /** Local mode: what `npm run token` shows to be given a personal access token. */
-  LOCAL_ADMIN_SECRET: z.string().min(32).optional(),
-  /** `https://<team>.cloudflareaccess.com`. */
-  ACCESS_TEAM_DOMAIN: baseUrl.optional(),
-  /** The Access application's audience tag. */
-  ACCESS_AUDIENCE: z.string().min(1).optional(),
-  /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
-  ADMIN_EMAILS: commaSeparated,
+  ...identityShape,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   /** How much of R2 one person's files and trash may take together. */
@@ -141,8 +82,6 @@ const NEEDS: readonly (readonly [
   needed: readonly (keyof Parsed)[],
   why: string,
 ])[] = [
-  [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
-  [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
   [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],
   [
     (s) =>
@@ -167,7 +106,7 @@ const NEEDS: readonly (readonly [
 const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, problem: string])[] = [
   [
     (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
-    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.",
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
   ],
   [
     (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
@@ -188,6 +127,10 @@ const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, p
   [
     (s) => isPlainHttp(s.AI_GATEWAY_BASE_URL),
     "AI_GATEWAY_BASE_URL would show the token to the network; give an https:// address.",
+  ],
+  [
+    (s) => isPlainHttp(s.ACCESS_OIDC_ISSUER) || isPlainHttp(s.ACCESS_TEAM_DOMAIN),
+    "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
   ],
 ];
 
@@ -210,9 +153,12 @@ export function parseSettings(env: object): Settings {
     throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}.`));
   }
   const settings = parsed.data;
-  const problems = NEEDS.filter(([when]) => when(settings)).flatMap(([, needed, why]) =>
-    needed.filter((name) => settings[name] === undefined).map((name) => `${name} is missing while ${why}.`),
-  );
+  const problems = identityProblems(settings);
+  for (const [when, needed, why] of NEEDS) {
+    if (!when(settings)) continue;
+    const missing = needed.filter((name) => settings[name] === undefined);
+    problems.push(...missing.map((name) => `${name} is missing while ${why}.`));
+  }
   problems.push(...CONTRADICTIONS.filter(([when]) => when(settings)).map(([, problem]) => problem));
   const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
   const sandbox = readSandboxSecrets(settings.SANDBOX_SECRETS, env, policy);
@@ -228,10 +174,4 @@ export function isLoopback(hostname: string): boolean {
 
 function isPlainHttp(url: string | undefined): boolean {
   return url?.startsWith("http://") === true && !isLoopback(new URL(url).hostname);
-}
-
-/** A setting such as `30s` in milliseconds. */
-export function durationMs(setting: string): number {
-  const unit = setting.endsWith("s") ? "s" : setting.endsWith("m") ? "m" : "h";
-  return Number.parseInt(setting) * DURATION_MS[unit];
 }

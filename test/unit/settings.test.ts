@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { SettingsError, durationMs, parseSettings } from "../../servers/shared/settings.ts";
+import { durationMs } from "../../servers/shared/setting-kinds.ts";
+import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 
 const LOCAL = {
   PUBLIC_URL: "http://localhost:8717",
@@ -80,8 +81,65 @@ test("every missing setting is named at once, with what asks for it", () => {
 
 test("local identity refuses an origin that other machines reach", () => {
   expect(problemsOf({ ...LOCAL, PUBLIC_URL: "https://pincer.example.com" })).toEqual([
-    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.",
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
   ]);
+});
+
+const OIDC = {
+  PUBLIC_URL: "https://pincer.example.com",
+  IDENTITY: "access-oidc",
+  ACCESS_OIDC_ISSUER: "https://team.cloudflareaccess.com/cdn-cgi/access/sso/oidc/abc",
+  ACCESS_OIDC_CLIENT_ID: "abc",
+  ACCESS_OIDC_CLIENT_SECRET: "the-client-secret",
+  SIGNING_SECRET: "s".repeat(32),
+  SANDBOX_DRIVER: "container",
+} as const;
+
+describe("Access as an OpenID provider", () => {
+  test("is named by its issuer or by the team, and needs a client", () => {
+    expect(problemsOf(OIDC)).toEqual([]);
+    const byTeam = { ...OIDC, ACCESS_OIDC_ISSUER: "", ACCESS_TEAM_DOMAIN: "https://team.cloudflareaccess.com" };
+    expect(problemsOf(byTeam)).toEqual([]);
+    expect(problemsOf({ ...OIDC, ACCESS_TEAM_DOMAIN: "https://team.cloudflareaccess.com" })).toEqual([]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "", ACCESS_OIDC_CLIENT_ID: "" })).toEqual([
+      "ACCESS_OIDC_CLIENT_ID is missing while IDENTITY is access-oidc.",
+      "ACCESS_OIDC_ISSUER is missing while IDENTITY is access-oidc; set it, or ACCESS_TEAM_DOMAIN to build it of.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_CLIENT_SECRET: "" })).toEqual([
+      "ACCESS_OIDC_CLIENT_SECRET is missing while IDENTITY is access-oidc.",
+    ]);
+  });
+
+  test("is of one team, and reached by https", () => {
+    expect(problemsOf({ ...OIDC, ACCESS_TEAM_DOMAIN: "https://other.cloudflareaccess.com" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN name two teams; remove one of them.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://team.example/oidc" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://127.0.0.1:4000/oidc" })).toEqual([]);
+  });
+
+  test("knows groups, and the application in front of /authorize knows addresses", () => {
+    expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", MEMBER_GROUPS: "staff, makers", READER_GROUPS: "all" })).toEqual(
+      [],
+    );
+    expect(problemsOf({ ...OIDC, ADMIN_EMAILS: "ann@example.com" })).toEqual([
+      "ADMIN_EMAILS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+    ]);
+    expect(problemsOf({ ...DEPLOYED, MEMBER_GROUPS: "staff" })).toEqual([
+      "MEMBER_GROUPS is set while IDENTITY is access-edge; it belongs to access-oidc: choose that, or remove it.",
+    ]);
+    expect(problemsOf({ ...LOCAL, ACCESS_OIDC_CLIENT_ID: "abc" })).toEqual([
+      "ACCESS_OIDC_CLIENT_ID is set while IDENTITY is local; it belongs to access-oidc: choose that, or remove it.",
+    ]);
+  });
+
+  test("gives a group one role", () => {
+    expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", READER_GROUPS: "staff,ops" })).toEqual([
+      "ADMIN_GROUPS, MEMBER_GROUPS and READER_GROUPS name the same group more than once; keep it in one of them.",
+    ]);
+  });
 });
 
 test("a wrong value is reported by its name and never shown", () => {

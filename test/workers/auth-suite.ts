@@ -1,8 +1,10 @@
 import { createExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { Caller } from "../../auth/caller.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
-import type { Scope } from "../../auth/scopes.ts";
+import { type Scope, isScope } from "../../auth/scopes.ts";
+import type { UpstreamSession } from "../../auth/upstream-session.ts";
 import type { Account } from "../../servers/account/account.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 
@@ -27,18 +29,23 @@ export const LOCAL_SETTINGS = {
 export interface TestBindings {
   readonly OAUTH_KV: KVNamespace;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }
 
 export interface Suite {
   readonly clock: { nowMs: number };
   /** One request to the suite; a guarded endpoint answers with its caller as JSON. */
   fetch(path: string, init?: RequestInit & { readonly origin?: string }): Promise<Response>;
+  /** What goes on without a request asks these. */
+  scopesNow(caller: Caller): Promise<readonly Scope[] | undefined>;
+  isLetIn(userId: string, scopes: readonly Scope[]): Promise<boolean>;
 }
 
 interface SuiteOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly bindings: TestBindings;
   readonly fetch?: AuthOptions["fetch"];
+  readonly upstreamSessions?: AuthOptions["upstreamSessions"];
   /** What the guarded handler needs; a caller without it gets the 403. */
   readonly needs?: readonly Scope[];
 }
@@ -50,12 +57,17 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
     settings: parseSettings(settings),
     endpoints: ENDPOINTS,
     accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
+    upstreamSessions:
+      options.upstreamSessions ??
+      ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
     log: { info: () => undefined, error: () => undefined },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
   });
   return {
     clock,
+    scopesNow: async (caller) => await auth.scopesNow(caller, bindings),
+    isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, bindings),
     fetch: async (path, { origin = ORIGIN, ...init } = {}) => {
       const request = new Request(new URL(path, origin), { redirect: "manual", ...init });
       const { pathname } = new URL(request.url);
@@ -74,8 +86,8 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
 
 const callerSchema = z.object({
   userId: z.string(),
-  role: z.string(),
-  scopes: z.array(z.string()),
+  role: z.enum(["admin", "member", "reader"]),
+  scopes: z.array(z.string()).transform((scopes) => scopes.filter(isScope)),
   clientId: z.string(),
 });
 

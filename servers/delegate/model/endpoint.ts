@@ -1,4 +1,5 @@
-import { type Settings, durationMs } from "../../shared/settings.ts";
+import { durationMs } from "../../shared/setting-kinds.ts";
+import type { Settings } from "../../shared/settings.ts";
 import { type ModelPrice, priceOf, priceOfOwn } from "./model-prices.ts";
 
 /** Where models answer, what opens the door there, and what that costs. */
