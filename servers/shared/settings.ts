@@ -1,15 +1,7 @@
 import * as z from "zod";
+import { preregisteredClients, redirectUris } from "./client-settings.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
-
-const commaSeparated = z
-  .string()
-  .default("")
-  .transform((list) =>
-    list
-      .split(",")
-      .map((host) => host.trim())
-      .filter((host) => host !== ""),
-  );
+import { commaSeparated, jsonText } from "./setting-forms.ts";
 
 const baseUrl = z
   .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
@@ -24,23 +16,12 @@ const flag = z
   .transform((value) => value === "true");
 
 const usdPerMillion = z.number().min(0).max(1_000_000);
-const modelPrices = z
-  .string()
-  .default("{}")
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue('give JSON such as {"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}');
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z.record(
-      z.string(),
-      z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
-    ),
-  );
+const modelPrices = jsonText('{"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}').pipe(
+  z.record(
+    z.string(),
+    z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
+  ),
+);
 
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 const origin = z
@@ -70,6 +51,10 @@ const settingsSchema = z.object({
   ACCESS_AUDIENCE: z.string().min(1).optional(),
   /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
   ADMIN_EMAILS: commaSeparated,
+  /** Where clients may come back to beside the known ones and apps on the person's own machine. */
+  REDIRECT_URIS: redirectUris,
+  /** JSON: clients that need not register themselves, by id. */
+  PREREGISTERED_CLIENTS: preregisteredClients,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   /** How much of R2 one person's files and trash may take together. */
