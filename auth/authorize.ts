@@ -1,16 +1,33 @@
 import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
-import { type Problem, consentPage, problemPage } from "./consent.ts";
+import type { Settings } from "../servers/shared/settings.ts";
+import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
+import { type Problem, type Voucher, consentPage, problemPage } from "./consent.ts";
+import { plainName } from "./html.ts";
 import type { Identity, Person } from "./identity.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
+import { judgeRedirect } from "./redirects.ts";
 import { type Scope, isScope } from "./scopes.ts";
 
 const MAX_FORM_BYTES = 16_384;
 
+/** What a person left out last time, in their Durable Object. */
+export interface ConsentMemory {
+  rememberConsent(consent: {
+    readonly clientId: string;
+    readonly resource: string;
+    readonly leftOut: readonly Scope[];
+    readonly nowMs: number;
+  }): Promise<void>;
+  scopesLeftOut(clientId: string, resource: string): Promise<Scope[]>;
+}
+
 interface AuthorizeOptions {
   readonly publicUrl: string;
+  readonly settings: Pick<Settings, "PREREGISTERED_CLIENTS" | "REDIRECT_URIS">;
   readonly identity: Identity;
+  readonly memory: (userId: string) => ConsentMemory;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -37,15 +54,21 @@ export function createAuthorizeRoute(
       const handle = request.method === "GET" ? showConsent : decide;
       return await handle(request, oauth, identified.person, options);
     } catch (failure) {
-      if (!(failure instanceof AuthorizationError)) throw failure;
-      log.info("authorization refused", { code: failure.code });
-      return problemPage(
-        400,
-        "This sign-in cannot go on",
-        `${failure.description}. Go back to the app and start again.`,
-      );
+      const reason = reasonOf(failure);
+      if (reason === undefined) throw failure;
+      log.info("authorization refused", { code: reason.code });
+      return problemPage(400, CANNOT_GO_ON, `${reason.message}. Go back to the app and start again.`);
     }
   };
+}
+
+const CANNOT_GO_ON = "This sign-in cannot go on";
+
+/** Why the request is refused; nothing for a defect. */
+function reasonOf(failure: unknown): { readonly code: string; readonly message: string } | undefined {
+  if (failure instanceof AuthorizationError) return { code: failure.code, message: failure.description };
+  if (failure instanceof ClientDocumentError) return { code: "client_document", message: failure.message };
+  return undefined;
 }
 
 async function showConsent(
@@ -57,11 +80,10 @@ async function showConsent(
   const asked = await oauth.parseAuthRequest(request);
   // The library lets confidential clients go without (OAuth 2.1 §7.5.1 does not).
   if (asked.codeChallenge === undefined) {
-    return problemPage(
-      400,
-      "This sign-in cannot go on",
-      "The app does not use PKCE (S256). Update it, or tell its makers.",
-    );
+    return problemPage(400, CANNOT_GO_ON, "The app does not use PKCE (S256). Update it, or tell its makers.");
+  }
+  if (!mayReturn(asked, options)) {
+    return problemPage(400, CANNOT_GO_ON, strangeAddress(asked.redirectUri));
   }
   const offer = offerOf(asked, person, options);
   if (offer.scopes.length === 0) {
@@ -71,14 +93,30 @@ async function showConsent(
       "The app asks for what this server does not offer, or what you may not grant.",
     );
   }
-  return await ask(asked, oauth, person, options, { offer, ticked: offer.ticked });
+  const leftOut = await options.memory(person.userId).scopesLeftOut(asked.clientId, resourceOf(asked));
+  const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
+  return await ask(asked, oauth, person, options, { offer, ticked });
+}
+
+/** Whoever wrote a client into the settings has decided on its addresses. */
+function mayReturn({ clientId, redirectUri }: AuthRequest, options: AuthorizeOptions): boolean {
+  return isPreregistered(clientId, options) || judgeRedirect(redirectUri, options.settings.REDIRECT_URIS) === "allowed";
+}
+
+function isPreregistered(clientId: string, { settings }: AuthorizeOptions): boolean {
+  return Object.hasOwn(settings.PREREGISTERED_CLIENTS, clientId);
+}
+
+function strangeAddress(redirectUri: string): string {
+  const shown = plainName(redirectUri, 120);
+  return `The app wants its access sent to ${shown}, which Pincer does not know. If you trust whoever is there, have that address listed in REDIRECT_URIS.`;
 }
 
 async function ask(
   asked: AuthRequest,
   oauth: OAuthHelpers,
   person: Person,
-  { identity }: AuthorizeOptions,
+  options: AuthorizeOptions,
   page: {
     readonly offer: Offer;
     readonly ticked: readonly Scope[];
@@ -94,13 +132,19 @@ async function ask(
     {
       ...rest,
       client,
+      voucher: voucherOf(asked.clientId, options),
       handle: consent.handle,
       resource: resourceOf(asked),
       person: person.displayName,
-      asksForCode: identity.asksForCode,
+      asksForCode: options.identity.asksForCode,
     },
     consent.headers,
   );
+}
+
+function voucherOf(clientId: string, options: AuthorizeOptions): Voucher {
+  if (isPreregistered(clientId, options)) return { kind: "operator" };
+  return isDocumentUrl(clientId) ? { kind: "host", host: new URL(clientId).host } : { kind: "nobody" };
 }
 
 async function decide(
@@ -110,7 +154,7 @@ async function decide(
   options: AuthorizeOptions,
 ): Promise<Response> {
   const form = await readForm(request, options.publicUrl);
-  if (form === undefined) return problemPage(403, "This sign-in cannot go on", "The form did not come from this page.");
+  if (form === undefined) return problemPage(403, CANNOT_GO_ON, "The form did not come from this page.");
   const handle = form.get("handle") ?? "";
   if (form.get("decision") !== "allow") {
     const denied = await oauth.denyConsent(request, handle);
@@ -124,12 +168,19 @@ async function decide(
   if (problem !== undefined) {
     return await ask(asked, oauth, person, options, { offer, ticked, problem, headers });
   }
+  const granted = grantOf(ticked, offer);
   const { redirectTo } = await oauth.completeAuthorization({
     request: asked,
     userId: person.userId,
     metadata: {},
-    scope: grantOf(ticked, offer),
+    scope: granted,
     props: person.owner,
+  });
+  await options.memory(person.userId).rememberConsent({
+    clientId: asked.clientId,
+    resource: resourceOf(asked),
+    leftOut: offer.scopes.filter((scope) => !granted.includes(scope)),
+    nowMs: options.now().getTime(),
   });
   headers.set("Location", redirectTo);
   return new Response(null, { status: 302, headers });

@@ -5,6 +5,7 @@ import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
 
 export interface ConsentView {
   readonly client: ConsentDescription;
+  readonly voucher: Voucher;
   readonly handle: string;
   /** The endpoint that the token will be good for, `https://pincer.example.com/mcp/files`. */
   readonly resource: string;
@@ -15,6 +16,13 @@ export interface ConsentView {
   /** Why the page is shown again. */
   readonly problem?: Problem;
 }
+
+/** Who says that the client is what it calls itself. */
+export type Voucher =
+  | { readonly kind: "nobody" }
+  /** Whoever has that host serves the document in which the client describes itself. */
+  | { readonly kind: "host"; readonly host: string }
+  | { readonly kind: "operator" };
 
 export interface Problem {
   readonly status: number;
@@ -28,8 +36,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
   const name = plainName(view.client.clientName);
   const title = `${view.problem === undefined ? "" : "Not yet: "}Allow ${name} to use Pincer?`;
   const body = html`<h1>Allow “${name}” to use Pincer for you?</h1>
-    <p class="soft">The app gave itself this name; nobody has verified it.</p>
-    ${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
+    ${voucherNote(view.voucher)} ${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
     <dl>
       <dt>Access goes to</dt>
       <dd>${destination(view.client)}</dd>
@@ -53,6 +60,17 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
       </div>
     </form>`;
   return pageResponse({ title, body, status: view.problem?.status ?? 200, headers });
+}
+
+function voucherNote(voucher: Voucher): Html {
+  switch (voucher.kind) {
+    case "nobody":
+      return html`<p class="soft">The app gave itself this name; nobody has verified it.</p>`;
+    case "host":
+      return html`<p class="soft">It is an app of <strong>${voucher.host}</strong>, which chose this name.</p>`;
+    case "operator":
+      return html`<p class="soft">Whoever runs this Pincer has registered the app under this name.</p>`;
+  }
 }
 
 /** For what cannot go on: shown here, never sent to an address that a stranger registered. */

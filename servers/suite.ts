@@ -1,4 +1,5 @@
 import type { Caller } from "../auth/caller.ts";
+import type { ClientRegistry } from "../auth/client-registry.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
@@ -31,6 +32,7 @@ import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
 export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
