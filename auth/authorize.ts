@@ -63,6 +63,9 @@ export function createAuthorizeRoute(
 }
 
 const CANNOT_GO_ON = "This sign-in cannot go on";
+/** Registrations end when nobody uses them. */
+const UNKNOWN_CLIENT =
+  "Pincer does not know the app, or has forgotten it since. Remove the connection in the app, and add it again.";
 
 /** Why the request is refused; nothing for a defect. */
 function reasonOf(failure: unknown): { readonly code: string; readonly message: string } | undefined {
@@ -77,6 +80,10 @@ async function showConsent(
   person: Person,
   options: AuthorizeOptions,
 ): Promise<Response> {
+  const clientId = new URL(request.url).searchParams.get("client_id") ?? "";
+  if (clientId !== "" && (await oauth.lookupClient(clientId)) === null) {
+    return problemPage(400, CANNOT_GO_ON, UNKNOWN_CLIENT);
+  }
   const asked = await oauth.parseAuthRequest(request);
   // The library lets confidential clients go without (OAuth 2.1 §7.5.1 does not).
   if (asked.codeChallenge === undefined) {
@@ -95,7 +102,7 @@ async function showConsent(
   }
   const leftOut = await options.memory(person.userId).scopesLeftOut(asked.clientId, resourceOf(asked));
   const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
-  return await ask(asked, oauth, person, options, { offer, ticked });
+  return await ask(asked, oauth, person, options, { offer, ticked, leftOut });
 }
 
 /** Whoever wrote a client into the settings has decided on its addresses. */
@@ -120,6 +127,7 @@ async function ask(
   page: {
     readonly offer: Offer;
     readonly ticked: readonly Scope[];
+    readonly leftOut: readonly Scope[];
     readonly problem?: Problem;
     readonly headers?: Headers;
   },
@@ -166,7 +174,7 @@ async function decide(
   const ticked = form.getAll("scope").filter(isScope);
   const problem = await problemWith(form, grantOf(ticked, offer), person, options);
   if (problem !== undefined) {
-    return await ask(asked, oauth, person, options, { offer, ticked, problem, headers });
+    return await ask(asked, oauth, person, options, { offer, ticked, leftOut: [], problem, headers });
   }
   const granted = grantOf(ticked, offer);
   const { redirectTo } = await oauth.completeAuthorization({

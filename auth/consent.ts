@@ -12,6 +12,8 @@ export interface ConsentView {
   readonly person: string;
   readonly offer: Offer;
   readonly ticked: readonly Scope[];
+  /** What the person left out when they last allowed this client something here. */
+  readonly leftOut: readonly Scope[];
   readonly asksForCode: boolean;
   /** Why the page is shown again. */
   readonly problem?: Problem;
@@ -51,7 +53,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
       <fieldset>
         <legend>What it may do</legend>
         <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
-        ${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
+        ${view.offer.scopes.map((scope) => scopeBox(scope, view))}
       </fieldset>
       ${view.asksForCode ? codeField(view.problem) : undefined}
       <div class="actions">
@@ -111,12 +113,14 @@ function endpointWords(resource: string): Html {
   return html`${words}<br /><code>${resource}</code>`;
 }
 
-function scopeBox(scope: Scope, isTicked: boolean): Html {
+function scopeBox(scope: Scope, { ticked, leftOut }: ConsentView): Html {
+  const isTicked = ticked.includes(scope);
   const implied = impliedBy(scope);
   const also = implied.length === 0 ? undefined : html`<span class="hint">includes ${implied.join(" and ")}</span>`;
+  const before = leftOut.includes(scope) ? html`<span class="hint">You left this out last time.</span>` : undefined;
   return html`<label class="scope">
     <input type="checkbox" name="scope" value="${scope}" ${isTicked ? CHECKED : undefined} />
-    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}</span>
+    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}${before}</span>
   </label>`;
 }
 

@@ -208,3 +208,12 @@ test("an error of a registered client's request is shown here, and sends the bro
     expect([page.status, page.headers.get("Location"), page.headers.get("Refresh")]).toEqual([400, null, null]);
   }
 });
+
+test("a client that is unknown, or forgotten by now, is told about in words for the person", async () => {
+  const suite = startSuite({ bindings: env });
+  const client = await register(suite);
+  await env.OAUTH_KV.delete(`client:${client.clientId}`);
+  const page = await openConsent(suite, client);
+  expect(page.status).toBe(400);
+  expect(page.markup).toContain("has forgotten it since. Remove the connection in the app, and add it again.");
+});

@@ -163,6 +163,7 @@ test("what was left out last time is left unticked again, for that client at tha
   const second = await openConsent(suite, client, files);
   expect(second.offered).toEqual(["files:read", "files:write"]);
   expect(second.ticked).toEqual(["files:read"]);
+  expect(second.markup.match(/You left this out last time/g)).toHaveLength(1);
   expect((await openConsent(suite, client)).ticked).toContain("files:write");
   expect((await openConsent(suite, await register(suite), files)).ticked).toEqual(first.ticked);
   await press(suite, second, { scopes: ["files:read", "files:write"] });
