@@ -16,16 +16,20 @@ const REMEMBERED_MS = 31 * 24 * 60 * 60 * 1000;
 /** Lets a refresh token be used once, in the Durable Object of the person whose it is. */
 export interface RefreshTurns {
   takeRefresh(use: {
+    readonly grantId: string;
     readonly hash: string;
     readonly requestHash: string;
+    readonly nowMs: number;
   }): Promise<
     { readonly kind: "first" } | { readonly kind: "shared"; readonly answer: string } | { readonly kind: "spent" }
   >;
-  finishRefresh(
-    hash: string,
-    answer: string,
-    times: { readonly nowMs: number; readonly expiresAtMs: number },
-  ): Promise<void>;
+  finishRefresh(outcome: {
+    readonly grantId: string;
+    readonly hash: string;
+    readonly answer: string;
+    readonly nowMs: number;
+    readonly expiresAtMs: number;
+  }): Promise<void>;
   giveUpRefresh(hash: string): Promise<void>;
 }
 
@@ -74,13 +78,15 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
 async function refresh(token: string, asked: TokenRequest, options: TokenEndpointOptions): Promise<Response> {
   const issued = parseIssuedToken(token);
   if (issued === undefined || !(await hasGrant(asked.kv, issued))) return await asked.answer();
-  const turns = options.turns(issued.userId);
+  const { userId, grantId } = issued;
+  const turns = options.turns(userId);
   const hash = await sha256Hex(token);
   const credentials = asked.request.headers.get("Authorization") ?? "";
-  const turn = await turns.takeRefresh({ hash, requestHash: await sha256Hex(`${credentials}\n${asked.body}`) });
+  const requestHash = await sha256Hex(`${credentials}\n${asked.body}`);
+  const turn = await turns.takeRefresh({ grantId, hash, requestHash, nowMs: options.now().getTime() });
   switch (turn.kind) {
     case "first":
-      return await exchange(hash, turns, asked, options);
+      return await exchange({ grantId, hash }, turns, asked, options);
     case "shared":
       return tokenResponse(turn.answer, 200, asked.request);
     case "spent":
@@ -95,7 +101,7 @@ const SPENT = JSON.stringify({
 });
 
 async function exchange(
-  hash: string,
+  use: { readonly grantId: string; readonly hash: string },
   turns: RefreshTurns,
   { answer }: TokenRequest,
   { now }: TokenEndpointOptions,
@@ -104,13 +110,17 @@ async function exchange(
   try {
     const response = await answer();
     if (response.status !== 200) return response;
-    const text = await response.clone().text();
     const nowMs = now().getTime();
-    await turns.finishRefresh(hash, text, { nowMs, expiresAtMs: nowMs + REMEMBERED_MS });
+    await turns.finishRefresh({
+      ...use,
+      answer: await response.clone().text(),
+      nowMs,
+      expiresAtMs: nowMs + REMEMBERED_MS,
+    });
     isDone = true;
     return response;
   } finally {
-    if (!isDone) await turns.giveUpRefresh(hash);
+    if (!isDone) await turns.giveUpRefresh(use.hash);
   }
 }
 

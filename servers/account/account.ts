@@ -8,7 +8,7 @@ import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
-import { RefreshTurns, type RefreshTurn, type RefreshUse } from "./refresh-turns.ts";
+import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
 import { type ListedRun, RunTable } from "./run-table.ts";
@@ -114,8 +114,8 @@ export class Account extends DurableObject<AccountEnv> {
     return await this.#refreshTurns.take(use);
   }
 
-  finishRefresh(hash: string, answer: string, times: { readonly nowMs: number; readonly expiresAtMs: number }): void {
-    this.#refreshTurns.finish(hash, answer, times);
+  finishRefresh(outcome: RefreshOutcome): void {
+    this.#refreshTurns.finish(outcome);
   }
 
   giveUpRefresh(hash: string): void {

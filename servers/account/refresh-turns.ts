@@ -7,72 +7,98 @@ const SCHEMA = `
 /** What a Worker that was cut off in between leaves undone, another may do after so long. */
 const MAX_TURN_MS = 15_000;
 
+/**
+ * How long the same request is given the same answer. Calls that all meet an expired token make the SDK's clients
+ * refresh once for each, some only after the first has been answered; nobody gets a token by it that another has not.
+ */
+const SHARED_MS = 5_000;
+
 /** One use of a refresh token; tokens and requests are known by their hashes alone. */
 export interface RefreshUse {
+  readonly grantId: string;
   readonly hash: string;
   /** Of all that the request says: only the very same request may share an answer. */
   readonly requestHash: string;
+  readonly nowMs: number;
 }
 
 export type RefreshTurn =
   /** Nobody has used the token: the caller asks the OAuth library, and says what came of it. */
-  | { readonly kind: "first" }
-  /** The same request was being answered just then: clients whose calls all meet an expired token ask at once. */
-  | { readonly kind: "shared"; readonly answer: string }
-  | { readonly kind: "spent" };
+  { readonly kind: "first" } | { readonly kind: "shared"; readonly answer: string } | { readonly kind: "spent" };
 
-interface UnderWay {
+/** What came of a use: `expiresAtMs` is when the token may be forgotten. */
+export interface RefreshOutcome {
+  readonly grantId: string;
+  readonly hash: string;
+  readonly answer: string;
+  readonly nowMs: number;
+  readonly expiresAtMs: number;
+}
+
+interface Turn {
+  readonly grantId: string;
   readonly requestHash: string;
   /** `undefined` where the token was not spent after all. */
   readonly answer: Promise<string | undefined>;
+  sharedUntilMs: number;
   end(answer: string | undefined): void;
 }
 
 /** Lets each refresh token of a person be used once, however many requests bring it along. */
 export class RefreshTurns {
   readonly #sql: SqlStorage;
-  readonly #underWay = new Map<string, UnderWay>();
+  /** By the token's hash. Answers are in memory alone, and for seconds. */
+  readonly #turns = new Map<string, Turn>();
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(SCHEMA);
   }
 
-  async take({ hash, requestHash }: RefreshUse): Promise<RefreshTurn> {
-    const other = this.#underWay.get(hash);
+  async take(use: RefreshUse): Promise<RefreshTurn> {
+    const other = this.#turns.get(use.hash);
     if (other !== undefined) {
       const answer = await other.answer;
-      if (answer !== undefined && other.requestHash === requestHash) return { kind: "shared", answer };
-      return await this.take({ hash, requestHash });
+      if (answer === undefined) return await this.take(use);
+      const isShared = other.requestHash === use.requestHash && use.nowMs < other.sharedUntilMs;
+      return isShared ? { kind: "shared", answer } : { kind: "spent" };
     }
-    if (this.#isSpent(hash)) return { kind: "spent" };
-    this.#begin(hash, requestHash);
+    if (this.#isSpent(use.hash)) return { kind: "spent" };
+    this.#begin(use);
     return { kind: "first" };
   }
 
-  /** The token was exchanged: it is spent, and who waits gets the same answer, which is not kept. */
-  finish(hash: string, answer: string, times: { readonly nowMs: number; readonly expiresAtMs: number }): void {
-    this.#sql.exec("DELETE FROM spent_refresh_tokens WHERE expires_at_ms <= ?", times.nowMs);
-    this.#sql.exec("INSERT OR REPLACE INTO spent_refresh_tokens VALUES (?, ?)", hash, times.expiresAtMs);
-    this.#underWay.get(hash)?.end(answer);
+  /** The token was exchanged, so it is spent, and so is the answer to the one before it. */
+  finish({ grantId, hash, answer, nowMs, expiresAtMs }: RefreshOutcome): void {
+    this.#sql.exec("DELETE FROM spent_refresh_tokens WHERE expires_at_ms <= ?", nowMs);
+    this.#sql.exec("INSERT OR REPLACE INTO spent_refresh_tokens VALUES (?, ?)", hash, expiresAtMs);
+    for (const [other, turn] of this.#turns) {
+      if (turn.grantId === grantId && other !== hash) this.#turns.delete(other);
+    }
+    const turn = this.#turns.get(hash);
+    if (turn === undefined) return;
+    turn.sharedUntilMs = nowMs + SHARED_MS;
+    turn.end(answer);
+    setTimeout(() => this.#turns.delete(hash), SHARED_MS);
   }
 
   giveUp(hash: string): void {
-    this.#underWay.get(hash)?.end(undefined);
+    const turn = this.#turns.get(hash);
+    this.#turns.delete(hash);
+    turn?.end(undefined);
   }
 
   #isSpent(hash: string): boolean {
     return this.#sql.exec("SELECT 1 FROM spent_refresh_tokens WHERE hash = ?", hash).toArray().length > 0;
   }
 
-  #begin(hash: string, requestHash: string): void {
+  #begin({ grantId, hash, requestHash }: RefreshUse): void {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     const timer = setTimeout(() => this.giveUp(hash), MAX_TURN_MS);
     const end = (answer: string | undefined): void => {
       clearTimeout(timer);
-      this.#underWay.delete(hash);
       resolve(answer);
     };
-    this.#underWay.set(hash, { requestHash, answer: promise, end });
+    this.#turns.set(hash, { grantId, requestHash, answer: promise, sharedUntilMs: Infinity, end });
   }
 }

@@ -36,6 +36,7 @@ test("a refresh token that was used before ends its grant, whoever comes with it
   const { client, ...first } = await signIn(suite);
   const second = tokenAnswer.parse(await (await refresh(suite, client, first.refresh_token)).json());
   expect(await callerOf(suite, "/mcp", second.access_token)).toBeDefined();
+  suite.clock.nowMs += 5_000;
   const replayed = await refresh(suite, client, first.refresh_token);
   expect(replayed.status).toBe(400);
   expect(await replayed.json()).toEqual({
@@ -54,6 +55,20 @@ test("a thief who refreshes first is thrown out when the client refreshes", asyn
   expect((await refresh(suite, client, stolen)).status).toBe(400);
   expect(await callerOf(suite, "/mcp", later.access_token)).toBeUndefined();
   expect((await refresh(suite, client, later.refresh_token)).status).toBe(400);
+});
+
+test("a refresh that comes again within seconds gets the same tokens, until they are refreshed themselves", async () => {
+  const suite = startSuite({ bindings: env });
+  const { client, refresh_token: token } = await signIn(suite);
+  const first = await (await refresh(suite, client, token)).text();
+  suite.clock.nowMs += 4_999;
+  const again = await refresh(suite, client, token);
+  expect(again.headers.get("Cache-Control")).toBe("no-store");
+  expect(await again.text()).toBe(first);
+  const { refresh_token: next } = tokenAnswer.parse(JSON.parse(first));
+  const third = tokenAnswer.parse(await (await refresh(suite, client, next)).json());
+  expect((await refresh(suite, client, token)).status).toBe(400);
+  expect(await callerOf(suite, "/mcp", third.access_token)).toBeUndefined();
 });
 
 test("equal refreshes at the same time are one", async () => {
