@@ -10,9 +10,6 @@ export const TOKEN_ENDPOINT = "/oauth/token";
 /** Anybody may send to the OAuth routes, and the library reads a form whole, however long it is. */
 export const MAX_OAUTH_BODY_BYTES = 64 * 1024;
 
-/** How long it is remembered that a refresh token was used: longer than any grant lives unused. */
-const REMEMBERED_MS = 31 * 24 * 60 * 60 * 1000;
-
 /** Lets a refresh token be used once, in the Durable Object of the person whose it is. */
 export interface RefreshTurns {
   takeRefresh(use: {
@@ -28,9 +25,9 @@ export interface RefreshTurns {
     readonly hash: string;
     readonly answer: string;
     readonly nowMs: number;
-    readonly expiresAtMs: number;
   }): Promise<void>;
   giveUpRefresh(hash: string): Promise<void>;
+  endGrant(grantId: string, nowMs: number): Promise<void>;
 }
 
 interface TokenEndpointOptions {
@@ -45,6 +42,7 @@ interface TokenEndpointOptions {
 interface TokenRequest {
   readonly request: Request;
   readonly body: string;
+  readonly form: URLSearchParams;
   readonly kv: KVNamespace;
   readonly answer: () => Promise<Response>;
 }
@@ -60,19 +58,32 @@ type TokenEndpoint = (
  * (RFC 9700 §4.14.2), and what a request has revoked is forgotten by this isolate too.
  */
 export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
-  const { authorizationServer, cache } = options;
+  const { authorizationServer } = options;
   return async (request, { kv, library }, ctx) => {
     const body = (await readText(request.clone().body, MAX_OAUTH_BODY_BYTES)) ?? "";
     const form = new URLSearchParams(body);
     const answer = async (): Promise<Response> => await authorizationServer.fetch(request, library, ctx);
+    const asked = { request, body, form, kv, answer };
     const refreshed = form.get("grant_type") === "refresh_token" ? form.get("refresh_token") : null;
-    if (refreshed !== null) return await refresh(refreshed, { request, body, kv, answer }, options);
-    const response = await answer();
-    // A revocation, or a code that may have been replayed: either may have ended something.
-    const touched = parseIssuedToken(form.get("token") ?? form.get("code") ?? "");
-    if (touched !== undefined) cache.forgetGrant(touched.grant);
-    return response;
+    if (refreshed !== null) return await refresh(refreshed, asked, options);
+    const named = parseIssuedToken(form.get("token") ?? form.get("code") ?? "");
+    return named === undefined ? await answer() : await exchangeOrRevoke(named, asked, options);
   };
+}
+
+/** A revocation ends a token or its whole grant, and so does a code that comes twice: then nothing is issued. */
+async function exchangeOrRevoke(
+  named: IssuedToken,
+  { form, kv, answer }: TokenRequest,
+  { turns, cache, now }: TokenEndpointOptions,
+): Promise<Response> {
+  const wasThere = await hasGrant(kv, named);
+  const response = await answer();
+  const isIssued = form.has("code") && response.status === 200;
+  if (isIssued || !wasThere) return response;
+  cache.forgetGrant(named.grant);
+  if (!(await hasGrant(kv, named))) await turns(named.userId).endGrant(named.grantId, now().getTime());
+  return response;
 }
 
 async function refresh(token: string, asked: TokenRequest, options: TokenEndpointOptions): Promise<Response> {
@@ -110,13 +121,7 @@ async function exchange(
   try {
     const response = await answer();
     if (response.status !== 200) return response;
-    const nowMs = now().getTime();
-    await turns.finishRefresh({
-      ...use,
-      answer: await response.clone().text(),
-      nowMs,
-      expiresAtMs: nowMs + REMEMBERED_MS,
-    });
+    await turns.finishRefresh({ ...use, answer: await response.clone().text(), nowMs: now().getTime() });
     isDone = true;
     return response;
   } finally {

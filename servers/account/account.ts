@@ -122,6 +122,11 @@ export class Account extends DurableObject<AccountEnv> {
     this.#refreshTurns.giveUp(hash);
   }
 
+  /** No refresh token of the grant works any more, whatever KV still shows of it. */
+  endGrant(grantId: string, nowMs: number): void {
+    this.#refreshTurns.endGrant(grantId, nowMs);
+  }
+
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
   async beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }> {
     const begun = await this.#storage.begin(change);

@@ -1,8 +1,11 @@
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS spent_refresh_tokens (
-    hash TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL
+  CREATE TABLE IF NOT EXISTS ended (
+    name TEXT PRIMARY KEY, forget_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
 `;
+
+/** Longer than any grant lives unused. */
+const REMEMBERED_MS = 31 * 24 * 60 * 60 * 1000;
 
 /** What a Worker that was cut off in between leaves undone, another may do after so long. */
 const MAX_TURN_MS = 15_000;
@@ -26,13 +29,12 @@ export type RefreshTurn =
   /** Nobody has used the token: the caller asks the OAuth library, and says what came of it. */
   { readonly kind: "first" } | { readonly kind: "shared"; readonly answer: string } | { readonly kind: "spent" };
 
-/** What came of a use: `expiresAtMs` is when the token may be forgotten. */
+/** What came of a use. */
 export interface RefreshOutcome {
   readonly grantId: string;
   readonly hash: string;
   readonly answer: string;
   readonly nowMs: number;
-  readonly expiresAtMs: number;
 }
 
 interface Turn {
@@ -44,7 +46,10 @@ interface Turn {
   end(answer: string | undefined): void;
 }
 
-/** Lets each refresh token of a person be used once, however many requests bring it along. */
+/**
+ * Lets each refresh token of a person be used once, however many requests bring it along, and none of a grant that has
+ * ended: KV, where the grants are, may show elsewhere for a minute what has been deleted from it.
+ */
 export class RefreshTurns {
   readonly #sql: SqlStorage;
   /** By the token's hash. Answers are in memory alone, and for seconds. */
@@ -61,17 +66,21 @@ export class RefreshTurns {
       const answer = await other.answer;
       if (answer === undefined) return await this.take(use);
       const isShared = other.requestHash === use.requestHash && use.nowMs < other.sharedUntilMs;
-      return isShared ? { kind: "shared", answer } : { kind: "spent" };
+      if (isShared) return { kind: "shared", answer };
     }
-    if (this.#isSpent(use.hash)) return { kind: "spent" };
+    if (this.#hasEnded(`token:${use.hash}`)) this.endGrant(use.grantId, use.nowMs);
+    if (this.#hasEnded(`grant:${use.grantId}`)) return { kind: "spent" };
     this.#begin(use);
     return { kind: "first" };
   }
 
+  endGrant(grantId: string, nowMs: number): void {
+    this.#end(`grant:${grantId}`, nowMs);
+  }
+
   /** The token was exchanged, so it is spent, and so is the answer to the one before it. */
-  finish({ grantId, hash, answer, nowMs, expiresAtMs }: RefreshOutcome): void {
-    this.#sql.exec("DELETE FROM spent_refresh_tokens WHERE expires_at_ms <= ?", nowMs);
-    this.#sql.exec("INSERT OR REPLACE INTO spent_refresh_tokens VALUES (?, ?)", hash, expiresAtMs);
+  finish({ grantId, hash, answer, nowMs }: RefreshOutcome): void {
+    this.#end(`token:${hash}`, nowMs);
     for (const [other, turn] of this.#turns) {
       if (turn.grantId === grantId && other !== hash) this.#turns.delete(other);
     }
@@ -88,8 +97,13 @@ export class RefreshTurns {
     turn?.end(undefined);
   }
 
-  #isSpent(hash: string): boolean {
-    return this.#sql.exec("SELECT 1 FROM spent_refresh_tokens WHERE hash = ?", hash).toArray().length > 0;
+  #end(name: string, nowMs: number): void {
+    this.#sql.exec("DELETE FROM ended WHERE forget_at_ms <= ?", nowMs);
+    this.#sql.exec("INSERT OR REPLACE INTO ended VALUES (?, ?)", name, nowMs + REMEMBERED_MS);
+  }
+
+  #hasEnded(name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM ended WHERE name = ?", name).toArray().length > 0;
   }
 
   #begin({ grantId, hash, requestHash }: RefreshUse): void {

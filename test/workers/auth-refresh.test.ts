@@ -150,6 +150,23 @@ test("what was revoked in another isolate is refused within 30 s", async () => {
   expect(await callerOf(here, "/mcp", token)).toBeUndefined();
 });
 
+test.each(["reused", "revoked"])(
+  "a grant whose refresh token was %s stays ended where KV still shows it",
+  async (how) => {
+    const suite = startSuite({ bindings: env });
+    const { client, ...first } = await signIn(suite);
+    const second = tokenAnswer.parse(await (await refresh(suite, client, first.refresh_token)).json());
+    const [key] = (await env.OAUTH_KV.list({ prefix: "grant:" })).keys;
+    const shown = await env.OAUTH_KV.get(key?.name ?? "");
+    suite.clock.nowMs += 5_000;
+    if (how === "reused") await refresh(suite, client, first.refresh_token);
+    else await revoke(suite, client, second.refresh_token);
+    await env.OAUTH_KV.put(key?.name ?? "", shown ?? "");
+    expect((await refresh(suite, client, second.refresh_token)).status).toBe(400);
+    expect((await env.OAUTH_KV.list({ prefix: "grant:" })).keys).toEqual([]);
+  },
+);
+
 test("a client cannot revoke what another was given", async () => {
   const suite = startSuite({ bindings: env });
   const { client, ...tokens } = await signIn(suite);
