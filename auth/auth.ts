@@ -1,18 +1,21 @@
 import type { Log } from "../servers/core/log.ts";
-import { readText } from "../servers/shared/read-text.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
-import { createAuthorizeRoute } from "./authorize.ts";
+import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
+import type { DocumentStore } from "./client-documents.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { Identity } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
+import { createOAuthRoutes } from "./oauth-routes.ts";
+import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
 import { createSigner } from "./secrets.ts";
 import { createTokenCache } from "./token-cache.ts";
+import type { RefreshTurns } from "./token-endpoint.ts";
 import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
 import { type TokenStore, createPersonalTokens } from "./tokens.ts";
 import { createUpstreamProvider } from "./upstream-provider.ts";
@@ -20,15 +23,15 @@ import { CALLBACK_ROUTE, upstreamClient } from "./upstream-settings.ts";
 
 const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA = "/.well-known/oauth-authorization-server";
-/** Anybody may send to the OAuth routes, and the library reads a form whole, however long it is. */
-const MAX_OAUTH_BODY_BYTES = 64 * 1024;
 
 export interface AuthOptions {
   readonly settings: Settings;
   /** Paths of the MCP endpoints, `/mcp/files`; each is an OAuth resource of its own. */
   readonly endpoints: readonly string[];
   /** A person's Durable Object. */
-  readonly accounts: (userId: string) => TokenStore & Attempts;
+  readonly accounts: (userId: string) => TokenStore & Attempts & ConsentMemory & RefreshTurns;
+  /** The Durable Object that knows of OAuth clients. */
+  readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
   readonly log: Log;
   readonly now?: () => Date;
@@ -64,6 +67,7 @@ export function createAuth(options: AuthOptions): Auth {
     publicUrl,
     resources: endpoints.map((path) => `${publicUrl}${path}`),
     identity,
+    redirectUris: settings.REDIRECT_URIS,
     log,
   });
   const personalTokens = createPersonalTokens(createSigner(settings.SIGNING_SECRET, "personal-token"), accounts, now);
@@ -75,7 +79,15 @@ export function createAuth(options: AuthOptions): Auth {
     ]),
   );
   const grants = createGrantCheck({ authorizationServer, identity, accounts, now });
-  const authorize = createAuthorizeRoute({ publicUrl, identity, log, now });
+  const oauth = createOAuthRoutes({
+    ...options,
+    authorizationServer,
+    turns: accounts,
+    cache,
+    fetch: fetchOf(options),
+    now,
+  });
+  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, log, now });
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -87,13 +99,11 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, authorizationServer.getOAuthApi(env));
+        return await authorize(request, oauth.consentHelpers(env));
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
-        const bounded = await withinLimit(request);
-        if (bounded === undefined) return Response.json({ error: "invalid_request" }, { status: 413 });
-        return await authorizationServer.fetch(bounded, env, ctx);
+        return await oauth.fetch(request, env, ctx);
       }
       if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
       const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
@@ -109,12 +119,13 @@ export function createAuth(options: AuthOptions): Auth {
   };
 }
 
+function fetchOf({ fetch: given }: AuthOptions): typeof fetch {
+  return given ?? (async (input, init) => await fetch(input, init));
+}
+
 function createIdentity(options: AuthOptions): Identity {
-  const {
-    settings,
-    now = () => new Date(),
-    fetch: fetcher = async (input, init) => await fetch(input, init),
-  } = options;
+  const { settings, now = () => new Date() } = options;
+  const fetcher = fetchOf(options);
   switch (settings.IDENTITY) {
     case "local":
       return createLocalIdentity({
@@ -159,13 +170,6 @@ function atPublicUrl(request: Request, publicUrl: string): Request {
   const ours = new URL(publicUrl);
   if (url.port !== ours.port || !isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
   return new Request(`${ours.origin}${url.pathname}${url.search}`, request);
-}
-
-/** The request with its body read; `undefined` where that is too long. */
-async function withinLimit(request: Request): Promise<Request | undefined> {
-  if (request.body === null) return request;
-  const body = await readText(request.body, MAX_OAUTH_BODY_BYTES);
-  return body === undefined ? undefined : new Request(request, { method: request.method, body });
 }
 
 function isAtOrBelow(pathname: string, route: string): boolean {

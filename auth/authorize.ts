@@ -1,18 +1,35 @@
 import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
-import { type Problem, consentPage, problemPage } from "./consent.ts";
+import type { Settings } from "../servers/shared/settings.ts";
+import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
+import { type Problem, type Voucher, consentPage, problemPage } from "./consent.ts";
+import { plainName } from "./html.ts";
 import type { Identity, Person, Upstream } from "./identity.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
+import { judgeRedirect } from "./redirects.ts";
 import { CALLBACK_ROUTE } from "./upstream-settings.ts";
 import { comeBackFromUpstream, goUpstream } from "./upstream-way.ts";
 import { type Scope, isScope } from "./scopes.ts";
 
 const MAX_FORM_BYTES = 16_384;
 
+/** What a person left out last time, in their Durable Object. */
+export interface ConsentMemory {
+  rememberConsent(consent: {
+    readonly clientId: string;
+    readonly resource: string;
+    readonly leftOut: readonly Scope[];
+    readonly nowMs: number;
+  }): Promise<void>;
+  scopesLeftOut(clientId: string, resource: string): Promise<Scope[]>;
+}
+
 interface AuthorizeOptions {
   readonly publicUrl: string;
+  readonly settings: Pick<Settings, "PREREGISTERED_CLIENTS" | "REDIRECT_URIS">;
   readonly identity: Identity;
+  readonly memory: (userId: string) => ConsentMemory;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -42,19 +59,27 @@ export function createAuthorizeRoute(
       const handle = request.method === "GET" ? showConsent : decide;
       return await handle(request, oauth, giver, options);
     } catch (failure) {
-      if (!(failure instanceof AuthorizationError)) throw failure;
-      log.info("authorization refused", { code: failure.code });
-      return problemPage(
-        400,
-        "This sign-in cannot go on",
-        `${failure.description}. Go back to the app and start again.`,
-      );
+      const reason = reasonOf(failure);
+      if (reason === undefined) throw failure;
+      log.info("authorization refused", { code: reason.code });
+      return problemPage(400, CANNOT_GO_ON, `${reason.message}. Go back to the app and start again.`);
     }
   };
 }
 
 /** Who is to give the grant: a person, or whoever the upstream provider says it is, after consent. */
 type Giver = Person | Upstream;
+const CANNOT_GO_ON = "This sign-in cannot go on";
+/** Registrations end when nobody uses them. */
+const UNKNOWN_CLIENT =
+  "Pincer does not know the app, or has forgotten it since. Remove the connection in the app, and add it again.";
+
+/** Why the request is refused; nothing for a defect. */
+function reasonOf(failure: unknown): { readonly code: string; readonly message: string } | undefined {
+  if (failure instanceof AuthorizationError) return { code: failure.code, message: failure.description };
+  if (failure instanceof ClientDocumentError) return { code: "client_document", message: failure.message };
+  return undefined;
+}
 
 async function showConsent(
   request: Request,
@@ -62,14 +87,17 @@ async function showConsent(
   giver: Giver,
   options: AuthorizeOptions,
 ): Promise<Response> {
+  const clientId = new URL(request.url).searchParams.get("client_id") ?? "";
+  if (clientId !== "" && (await oauth.lookupClient(clientId)) === null) {
+    return problemPage(400, CANNOT_GO_ON, UNKNOWN_CLIENT);
+  }
   const asked = await oauth.parseAuthRequest(request);
   // The library lets confidential clients go without (OAuth 2.1 §7.5.1 does not).
   if (asked.codeChallenge === undefined) {
-    return problemPage(
-      400,
-      "This sign-in cannot go on",
-      "The app does not use PKCE (S256). Update it, or tell its makers.",
-    );
+    return problemPage(400, CANNOT_GO_ON, "The app does not use PKCE (S256). Update it, or tell its makers.");
+  }
+  if (!mayReturn(asked, options)) {
+    return problemPage(400, CANNOT_GO_ON, strangeAddress(asked.redirectUri));
   }
   const offer = offerOf(asked, giver, options);
   if (offer.scopes.length === 0) {
@@ -79,17 +107,43 @@ async function showConsent(
       "The app asks for what this server does not offer, or what you may not grant.",
     );
   }
-  return await ask(asked, oauth, giver, options, { offer, ticked: offer.ticked });
+  const leftOut = await leftOutLastTime(asked, giver, options);
+  const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
+  return await ask(asked, oauth, giver, options, { offer, ticked, leftOut });
+}
+
+/** Who signs in upstream is known after consent alone. */
+async function leftOutLastTime(
+  asked: AuthRequest,
+  giver: Giver,
+  { memory }: AuthorizeOptions,
+): Promise<readonly Scope[]> {
+  return isPerson(giver) ? await memory(giver.userId).scopesLeftOut(asked.clientId, resourceOf(asked)) : [];
+}
+
+/** Whoever wrote a client into the settings has decided on its addresses. */
+function mayReturn({ clientId, redirectUri }: AuthRequest, options: AuthorizeOptions): boolean {
+  return isPreregistered(clientId, options) || judgeRedirect(redirectUri, options.settings.REDIRECT_URIS) === "allowed";
+}
+
+function isPreregistered(clientId: string, { settings }: AuthorizeOptions): boolean {
+  return Object.hasOwn(settings.PREREGISTERED_CLIENTS, clientId);
+}
+
+function strangeAddress(redirectUri: string): string {
+  const shown = plainName(redirectUri, 120);
+  return `The app wants its access sent to ${shown}, which Pincer does not know. If you trust whoever is there, have that address listed in REDIRECT_URIS.`;
 }
 
 async function ask(
   asked: AuthRequest,
   oauth: OAuthHelpers,
   giver: Giver,
-  { identity }: AuthorizeOptions,
+  options: AuthorizeOptions,
   page: {
     readonly offer: Offer;
     readonly ticked: readonly Scope[];
+    readonly leftOut: readonly Scope[];
     readonly problem?: Problem;
     readonly headers?: Headers;
   },
@@ -102,13 +156,19 @@ async function ask(
     {
       ...rest,
       client,
+      voucher: voucherOf(asked.clientId, options),
       handle: consent.handle,
       resource: resourceOf(asked),
       person: isPerson(giver) ? giver.displayName : "You, as Cloudflare Access knows you: it is asked next",
-      asksForCode: identity.asksForCode,
+      asksForCode: options.identity.asksForCode,
     },
     consent.headers,
   );
+}
+
+function voucherOf(clientId: string, options: AuthorizeOptions): Voucher {
+  if (isPreregistered(clientId, options)) return { kind: "operator" };
+  return isDocumentUrl(clientId) ? { kind: "host", host: new URL(clientId).host } : { kind: "nobody" };
 }
 
 async function decide(
@@ -118,7 +178,7 @@ async function decide(
   options: AuthorizeOptions,
 ): Promise<Response> {
   const form = await readForm(request, options.publicUrl);
-  if (form === undefined) return problemPage(403, "This sign-in cannot go on", "The form did not come from this page.");
+  if (form === undefined) return problemPage(403, CANNOT_GO_ON, "The form did not come from this page.");
   const handle = form.get("handle") ?? "";
   if (form.get("decision") !== "allow") {
     const denied = await oauth.denyConsent(request, handle);
@@ -131,7 +191,7 @@ async function decide(
   const scope = grantOf(ticked, offer);
   const problem = await problemWith(form, scope, giver, options);
   if (problem !== undefined) {
-    return await ask(asked, oauth, giver, options, { offer, ticked, problem, headers });
+    return await ask(asked, oauth, giver, options, { offer, ticked, leftOut: [], problem, headers });
   }
   if (!isPerson(giver)) return await goUpstream({ ...asked, scope }, oauth, giver, headers);
   const { redirectTo } = await oauth.completeAuthorization({
@@ -140,6 +200,12 @@ async function decide(
     metadata: {},
     scope,
     props: giver.owner,
+  });
+  await options.memory(giver.userId).rememberConsent({
+    clientId: asked.clientId,
+    resource: resourceOf(asked),
+    leftOut: offer.scopes.filter((offered) => !scope.includes(offered)),
+    nowMs: options.now().getTime(),
   });
   headers.set("Location", redirectTo);
   return new Response(null, { status: 302, headers });

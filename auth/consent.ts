@@ -5,16 +5,26 @@ import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
 
 export interface ConsentView {
   readonly client: ConsentDescription;
+  readonly voucher: Voucher;
   readonly handle: string;
   /** The endpoint that the token will be good for, `https://pincer.example.com/mcp/files`. */
   readonly resource: string;
   readonly person: string;
   readonly offer: Offer;
   readonly ticked: readonly Scope[];
+  /** What the person left out when they last allowed this client something here. */
+  readonly leftOut: readonly Scope[];
   readonly asksForCode: boolean;
   /** Why the page is shown again. */
   readonly problem?: Problem;
 }
+
+/** Who says that the client is what it calls itself. */
+export type Voucher =
+  | { readonly kind: "nobody" }
+  /** Whoever has that host serves the document in which the client describes itself. */
+  | { readonly kind: "host"; readonly host: string }
+  | { readonly kind: "operator" };
 
 export interface Problem {
   readonly status: number;
@@ -28,8 +38,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
   const name = plainName(view.client.clientName);
   const title = `${view.problem === undefined ? "" : "Not yet: "}Allow ${name} to use Pincer?`;
   const body = html`<h1>Allow “${name}” to use Pincer for you?</h1>
-    <p class="soft">The app gave itself this name; nobody has verified it.</p>
-    ${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
+    ${voucherNote(view.voucher)} ${view.problem?.isAboutCode === false ? problemNote(view.problem) : undefined}
     <dl>
       <dt>Access goes to</dt>
       <dd>${destination(view.client)}</dd>
@@ -44,7 +53,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
       <fieldset>
         <legend>What it may do</legend>
         <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
-        ${view.offer.scopes.map((scope) => scopeBox(scope, view.ticked.includes(scope)))}
+        ${view.offer.scopes.map((scope) => scopeBox(scope, view))}
       </fieldset>
       ${view.asksForCode ? codeField(view.problem) : undefined}
       <div class="actions">
@@ -53,6 +62,17 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
       </div>
     </form>`;
   return pageResponse({ title, body, status: view.problem?.status ?? 200, headers });
+}
+
+function voucherNote(voucher: Voucher): Html {
+  switch (voucher.kind) {
+    case "nobody":
+      return html`<p class="soft">The app gave itself this name; nobody has verified it.</p>`;
+    case "host":
+      return html`<p class="soft">It is an app of <strong>${voucher.host}</strong>, which chose this name.</p>`;
+    case "operator":
+      return html`<p class="soft">Whoever runs this Pincer has registered the app under this name.</p>`;
+  }
 }
 
 /** For what cannot go on: shown here, never sent to an address that a stranger registered. */
@@ -94,12 +114,14 @@ function endpointWords(resource: string): Html {
   return html`${words}<br /><code>${resource}</code>`;
 }
 
-function scopeBox(scope: Scope, isTicked: boolean): Html {
+function scopeBox(scope: Scope, { ticked, leftOut }: ConsentView): Html {
+  const isTicked = ticked.includes(scope);
   const implied = impliedBy(scope);
   const also = implied.length === 0 ? undefined : html`<span class="hint">includes ${implied.join(" and ")}</span>`;
+  const before = leftOut.includes(scope) ? html`<span class="hint">You left this out last time.</span>` : undefined;
   return html`<label class="scope">
     <input type="checkbox" name="scope" value="${scope}" ${isTicked ? CHECKED : undefined} />
-    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}</span>
+    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}${before}</span>
   </label>`;
 }
 

@@ -3,12 +3,13 @@ import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
 import { GiverUnknown, giverOfGrant } from "./giver.ts";
 import type { Identity } from "./identity.ts";
+import type { LibraryEnv } from "./oauth-store.ts";
 import { mayHave, withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
 import type { TokenStore } from "./tokens.ts";
 
 interface GrantCheckOptions {
-  readonly authorizationServer: OAuthAuthorizationServer<AuthEnv>;
+  readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
   readonly accounts: (userId: string) => TokenStore;
   readonly now: () => Date;

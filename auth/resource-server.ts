@@ -9,6 +9,7 @@ import type { Caller } from "./caller.ts";
 import type { Identity } from "./identity.ts";
 import { withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
+import { type LibraryEnv, parseIssuedToken } from "./oauth-store.ts";
 import { sha256Hex } from "./secrets.ts";
 import type { TokenCache, VerifiedToken } from "./token-cache.ts";
 import { type PersonalTokens, isPersonalToken } from "./tokens.ts";
@@ -41,7 +42,7 @@ export interface ResourceServer {
 interface ResourceServerOptions {
   readonly publicUrl: string;
   readonly path: string;
-  readonly authorizationServer: OAuthAuthorizationServer<AuthEnv>;
+  readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
   readonly personalTokens: PersonalTokens;
   readonly cache: TokenCache;
@@ -132,7 +133,16 @@ async function verifyOAuth(
   const { props, userId, clientId, scope, expiresAt } = validated;
   const role = identity.roleOf(props);
   if (role === undefined) return undefined;
-  return { caller: { userId, role, scopes: withinRole(scope, role), clientId }, expiresAtSeconds: expiresAt };
+  return {
+    caller: { userId, role, scopes: withinRole(scope, role), clientId },
+    expiresAtSeconds: expiresAt,
+    ...grantOfToken(token),
+  };
+}
+
+function grantOfToken(token: string): Pick<VerifiedToken, "grant"> {
+  const parsed = parseIssuedToken(token);
+  return parsed === undefined ? {} : { grant: parsed.grant };
 }
 
 async function verifyPersonal(

@@ -1,6 +1,7 @@
 import type { UpstreamSessions } from "../auth/access-oidc.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { UpstreamSession } from "../auth/upstream-session.ts";
+import type { ClientRegistry } from "../auth/client-registry.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
@@ -34,6 +35,7 @@ import { type Settings, SettingsError } from "./shared/settings.ts";
 export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;

@@ -1,6 +1,7 @@
 import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
+import { ClientRegistry } from "../auth/client-registry.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
@@ -33,7 +34,7 @@ import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
-export { Account, BrowserSession, ContainerProxy, Sandbox, UpstreamSession };
+export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv;
 
@@ -54,7 +55,9 @@ function suiteOf(env: Env): Suite {
   const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
   const upstreamSessions = createUpstreamSessions(env);
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, log: consoleLog });
+  const clients = (): DurableObjectStub<ClientRegistry> =>
+    env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
+  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
   suites.set(env, suite);

@@ -1,11 +1,14 @@
 import { DurableObject } from "cloudflare:workers";
 import type { StoredToken } from "../../auth/tokens.ts";
+import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
 import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
+import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
+import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
 import { type ListedRun, RunTable } from "./run-table.ts";
@@ -28,6 +31,8 @@ export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #books: BookTable;
   readonly #signIn: SignInTable;
+  readonly #consents: ConsentTable;
+  readonly #refreshTurns: RefreshTurns;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
@@ -40,6 +45,8 @@ export class Account extends DurableObject<AccountEnv> {
     this.#sql = state.storage.sql;
     this.#books = new BookTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
+    this.#consents = new ConsentTable(this.#sql);
+    this.#refreshTurns = new RefreshTurns(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
@@ -93,6 +100,31 @@ export class Account extends DurableObject<AccountEnv> {
 
   clearAttempts(name: string): void {
     this.#signIn.clearAttempts(name);
+  }
+
+  rememberConsent(consent: RememberedConsent): void {
+    this.#consents.remember(consent);
+  }
+
+  scopesLeftOut(clientId: string, resource: string): Scope[] {
+    return this.#consents.leftOut(clientId, resource);
+  }
+
+  async takeRefresh(use: RefreshUse): Promise<RefreshTurn> {
+    return await this.#refreshTurns.take(use);
+  }
+
+  finishRefresh(outcome: RefreshOutcome): void {
+    this.#refreshTurns.finish(outcome);
+  }
+
+  giveUpRefresh(hash: string): void {
+    this.#refreshTurns.giveUp(hash);
+  }
+
+  /** No refresh token of the grant works any more, whatever KV still shows of it. */
+  endGrant(grantId: string, nowMs: number): void {
+    this.#refreshTurns.endGrant(grantId, nowMs);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */

@@ -24,24 +24,28 @@ export const flag = z
   .default("false")
   .transform((value) => value === "true");
 
+/** A setting that is JSON; an empty object where absent. */
+export function jsonText(example: string) {
+  return z
+    .string()
+    .default("{}")
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue(`give JSON such as ${example}`);
+        return z.NEVER;
+      }
+    });
+}
+
 const usdPerMillion = z.number().min(0).max(1_000_000);
-export const modelPrices = z
-  .string()
-  .default("{}")
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue('give JSON such as {"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}');
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z.record(
-      z.string(),
-      z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
-    ),
-  );
+export const modelPrices = jsonText('{"my-model": {"input": 1, "cached_input": 0.1, "output": 4}}').pipe(
+  z.record(
+    z.string(),
+    z.strictObject({ input: usdPerMillion, cached_input: usdPerMillion.optional(), output: usdPerMillion }),
+  ),
+);
 
 /** As requests spell it: lower case, without the port that the protocol has anyway. */
 export const origin = z

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { preregisteredClients, redirectUris } from "./client-settings.ts";
 import { identityProblems, identityShape } from "./identity-settings.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
 import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
@@ -11,6 +12,10 @@ const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
   ...identityShape,
+  /** Where clients may come back to beside the known ones and apps on the person's own machine. */
+  REDIRECT_URIS: redirectUris,
+  /** JSON: clients that need not register themselves, by id. */
+  PREREGISTERED_CLIENTS: preregisteredClients,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   /** How much of R2 one person's files and trash may take together. */

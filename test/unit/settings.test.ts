@@ -320,3 +320,21 @@ test("quota and age of artifacts are whole numbers, and artifacts stay where not
     ]);
   }
 });
+
+test("clients' addresses and clients that are registered by hand are read, and what is dangerous is named", () => {
+  const settings = parseSettings({
+    ...DEPLOYED,
+    REDIRECT_URIS: "https://app.example.com/cb, com.example.app:/cb",
+    PREREGISTERED_CLIENTS: `{"ci": {"name": "CI", "redirect_uris": ["https://ci.example.com/cb"]}}`,
+  });
+  expect(settings.REDIRECT_URIS).toEqual(["https://app.example.com/cb", "com.example.app:/cb"]);
+  expect(settings.PREREGISTERED_CLIENTS).toEqual({
+    ci: { name: "CI", redirect_uris: ["https://ci.example.com/cb"] },
+  });
+  const safe = "give https:// addresses, or an app's own scheme, without wildcard, fragment or user name.";
+  expect(problemsOf({ ...DEPLOYED, REDIRECT_URIS: "https://*.example.com/" })).toEqual([`REDIRECT_URIS.0: ${safe}`]);
+  expect(
+    problemsOf({ ...DEPLOYED, PREREGISTERED_CLIENTS: `{"x": {"name": "X", "redirect_uris": ["javascript:x"]}}` }),
+  ).toEqual([`PREREGISTERED_CLIENTS.x.redirect_uris.0: ${safe}`]);
+  expect(problemsOf({ ...DEPLOYED, PREREGISTERED_CLIENTS: "{" })[0]).toContain("PREREGISTERED_CLIENTS: give JSON");
+});

@@ -2,6 +2,7 @@ import { createExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
 import type { Caller } from "../../auth/caller.ts";
+import type { ClientRegistry } from "../../auth/client-registry.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
 import type { UpstreamSession } from "../../auth/upstream-session.ts";
@@ -30,6 +31,7 @@ export interface TestBindings {
   readonly OAUTH_KV: KVNamespace;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
 }
 
 export interface Suite {
@@ -60,6 +62,7 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
     upstreamSessions:
       options.upstreamSessions ??
       ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
+    clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
     log: { info: () => undefined, error: () => undefined },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
@@ -239,6 +242,30 @@ export async function exchange(
       ...extra,
     }),
   });
+}
+
+export async function refresh(
+  suite: Suite,
+  client: Client,
+  refreshToken: string,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Response> {
+  return await suite.fetch("/oauth/token", {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "refresh_token",
+      client_id: client.clientId,
+      refresh_token: refreshToken,
+      ...extra,
+    }),
+  });
+}
+
+/** Revokes an access token or a refresh token (RFC 7009). */
+export async function revoke(suite: Suite, client: Client, token: string, hint?: string): Promise<number> {
+  const body = new URLSearchParams({ token, client_id: client.clientId });
+  if (hint !== undefined) body.set("token_type_hint", hint);
+  return (await suite.fetch("/oauth/token", { method: "POST", body })).status;
 }
 
 export const tokenAnswer = z.object({
