@@ -6,12 +6,15 @@ import type { RunReport } from "./run-report.ts";
 import { RUN_STATUSES, SANDBOX_MODES } from "./transcript.ts";
 
 // Not by `regex`: whoever lists the tools would pay for the patterns.
-const runId = z.string().refine((id) => /^run-[0-9a-f]{16}$/.test(id), "give a run_id as delegate_run answered it");
+const runId = z
+  .string()
+  .refine((id) => /^run-[0-9a-f]{16}$/.test(id), "give a run_id as delegate_run answered it")
+  .describe("As answered");
 const modelName = z
   .string()
   .refine((name) => /^[\w@./:-]{1,200}$/.test(name), "give a model's name as the endpoint has it");
 const toolName = z.string().refine((name) => /^[a-z0-9_]{1,60}$/.test(name), "give names of tools");
-const waitMs = z.int().min(0).max(50_000).default(30_000);
+const waitMs = z.int().min(0).max(50_000).default(30_000).describe("Then it goes on");
 
 const MAX_SCHEMA_CHARS = 20_000;
 const MAX_LINKS = 10;
@@ -46,14 +49,14 @@ export const delegateRun = defineTool({
   description:
     "Hands a self-contained task to a sub-agent that works with these same tools under a budget, and returns its result, not its steps. What is not finished within wait_ms goes on: delegate_status follows it.",
   input: z.strictObject({
-    task: z.string().min(1).max(100_000).describe("All that it must know"),
+    task: z.string().min(1).max(100_000).describe("All it must know"),
     material: z
       .array(z.string().min(1).max(200_000))
       .max(20)
       .optional()
-      .describe("To work with: texts, or files:///path"),
+      .describe("Texts, or files:///path"),
     tools: z.array(toolName).max(60).optional().describe("Names; all of yours if left out"),
-    model: modelName.optional(),
+    model: modelName.optional().describe("By name"),
     fallbacks: z.array(modelName).max(5).optional().describe("Models to ask if it fails"),
     budget: budgetInput
       .prefault({})
@@ -65,7 +68,7 @@ export const delegateRun = defineTool({
       .describe("JSON Schema of the result"),
     sandbox_mode: z.enum(SANDBOX_MODES).default("share").describe("fork: a copy of yours"),
     wait_ms: waitMs,
-    idempotency_key: z.string().min(1).max(200).optional(),
+    idempotency_key: z.string().min(1).max(200).optional().describe("Finds the run again"),
   }),
   output: runOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
