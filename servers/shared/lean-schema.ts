@@ -15,7 +15,13 @@ export function leanSchema(input: z.ZodObject): z.core.JSONSchema.JSONSchema {
       delete jsonSchema.minItems;
       delete jsonSchema.maxItems;
       delete jsonSchema.propertyNames;
+      // A schema that takes anything says nothing, and strict clients mind it.
+      if (isEmpty(jsonSchema.additionalProperties)) delete jsonSchema.additionalProperties;
     },
   });
   return schema;
+}
+
+function isEmpty(schema: unknown): boolean {
+  return typeof schema === "object" && schema !== null && Object.keys(schema).length === 0;
 }
