@@ -17,6 +17,8 @@ export interface LibraryEnv {
 }
 
 const CLIENT_PREFIX = "client:";
+/** As the library makes them; KV would throw for a key that is too long. */
+const REGISTERED_ID = /^[\w-]{1,64}$/;
 
 /** How long a client that has registered itself has for its first sign-in. */
 const FIRST_SIGN_IN_SECONDS = 24 * 60 * 60;
@@ -36,7 +38,7 @@ export function withClients(kv: KVNamespace, { preregistered, byDocument }: Clie
     const known = Object.hasOwn(preregistered, clientId) ? preregistered[clientId] : undefined;
     if (known !== undefined) return describePreregistered(clientId, known);
     if (isDocumentUrl(clientId)) return (await byDocument(clientId)) ?? null;
-    return await kv.get(`${CLIENT_PREFIX}${clientId}`, "json");
+    return REGISTERED_ID.test(clientId) ? await kv.get(`${CLIENT_PREFIX}${clientId}`, "json") : null;
   };
   return {
     ...plain(kv),

@@ -53,3 +53,13 @@ test("verifying a remembered token again pushes nobody out", () => {
   cache.set("t500", inSeconds(3600));
   expect(cache.get("t0")).toBeDefined();
 });
+
+test("the tokens of a grant are forgotten together, and no others", () => {
+  const { cache, inSeconds } = startCache();
+  cache.set("a", { ...inSeconds(3600), grant: "user:one" });
+  cache.set("b", { ...inSeconds(3600), grant: "user:one" });
+  cache.set("c", { ...inSeconds(3600), grant: "user:two" });
+  cache.set("d", inSeconds(3600));
+  cache.forgetGrant("user:one");
+  expect(["a", "b", "c", "d"].filter((key) => cache.get(key) !== undefined)).toEqual(["c", "d"]);
+});

@@ -200,6 +200,8 @@ test.each([
   { redirect_uri: "http://localhost.evil.example/callback" },
   { redirect_uri: `${REDIRECT}/../x` },
   { client_id: "nobody" },
+  { client_id: "x".repeat(5_000) },
+  { client_id: "http://evil.example/client.json" },
   { client_id: "https://evil.example/client.json" },
   { response_type: "token" },
   { code_challenge_method: "plain" },
