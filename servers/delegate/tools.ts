@@ -50,11 +50,7 @@ export const delegateRun = defineTool({
     "Hands a self-contained task to a sub-agent that works with these same tools under a budget, and returns its result, not its steps. What is not finished within wait_ms goes on: delegate_status follows it.",
   input: z.strictObject({
     task: z.string().min(1).max(100_000).describe("All it must know"),
-    material: z
-      .array(z.string().min(1).max(200_000))
-      .max(20)
-      .optional()
-      .describe("Texts, or files:///path"),
+    material: z.array(z.string().min(1).max(200_000)).max(20).optional().describe("Texts, or files:///path"),
     tools: z.array(toolName).max(60).optional().describe("Names; all of yours if left out"),
     model: modelName.optional().describe("By name"),
     fallbacks: z.array(modelName).max(5).optional().describe("Models to ask if it fails"),
