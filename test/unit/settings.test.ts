@@ -310,8 +310,8 @@ describe("the sandbox's secrets", () => {
 test("quota and age of artifacts are whole numbers, and artifacts stay where nothing is said", () => {
   expect(parseSettings(DEPLOYED).FILES_QUOTA_MB).toBe(10_240);
   expect(parseSettings(DEPLOYED)).not.toHaveProperty("ARTIFACTS_KEEP_DAYS");
-  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30" };
-  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30 });
+  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30", AUDIT_KEEP_DAYS: "400" };
+  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30, AUDIT_KEEP_DAYS: 400 });
   for (const value of ["0", "-1", "1.5", "many", " "]) {
     const problems = problemsOf({ ...DEPLOYED, FILES_QUOTA_MB: value, ARTIFACTS_KEEP_DAYS: value });
     expect(problems).toEqual([
