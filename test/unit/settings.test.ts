@@ -135,6 +135,31 @@ describe("Access as an OpenID provider", () => {
     ]);
   });
 
+  test("lets service tokens in where their application is named as well, in front of the endpoints alone", () => {
+    const tokens = { SERVICE_TOKENS: '{"88bf.access": {"name": "CI", "role": "reader"}}' };
+    const audience = { ACCESS_SERVICE_AUDIENCE: "tag" };
+    expect(problemsOf({ ...DEPLOYED, ...tokens, ...audience })).toEqual([]);
+    expect(problemsOf({ ...DEPLOYED, ...tokens })).toEqual([
+      "ACCESS_SERVICE_AUDIENCE is missing while SERVICE_TOKENS is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...DEPLOYED, ...audience })).toEqual([
+      "SERVICE_TOKENS is missing while ACCESS_SERVICE_AUDIENCE is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...OIDC, ...tokens, ...audience })).toEqual([
+      "SERVICE_TOKENS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+      "ACCESS_SERVICE_AUDIENCE is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+    ]);
+    for (const wrong of [
+      "no JSON",
+      '{"a b": {"name": "x", "role": "member"}}',
+      '{"a": {"name": "x", "role": "root"}}',
+    ]) {
+      expect(problemsOf({ ...DEPLOYED, ...audience, SERVICE_TOKENS: wrong })).toEqual([
+        expect.stringMatching(/^SERVICE_TOKENS/),
+      ]);
+    }
+  });
+
   test("gives a group one role", () => {
     expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", READER_GROUPS: "staff,ops" })).toEqual([
       "ADMIN_GROUPS, MEMBER_GROUPS and READER_GROUPS name the same group more than once; keep it in one of them.",
