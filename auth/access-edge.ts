@@ -30,6 +30,12 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
           const userId = await userIdOf(issuer, subject);
           return { kind: "person", person: { userId, displayName: email, owner: { identity: "access-edge", email } } };
         }
+        case "service":
+          return {
+            kind: "refused",
+            reason: "a service token's assertion",
+            message: "A service token cannot consent; sign in through Cloudflare Access as a person.",
+          };
         case "invalid":
           return {
             kind: "refused",

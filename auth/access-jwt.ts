@@ -13,6 +13,7 @@ interface AccessPerson {
 
 export type Assertion =
   | { readonly kind: "person"; readonly person: AccessPerson }
+  | { readonly kind: "service"; readonly tokenId: string; readonly expiresAtSeconds: number }
   | { readonly kind: "invalid"; readonly reason: string }
   /** The team's keys could not be fetched: nobody's fault, and nobody gets in. */
   | { readonly kind: "unavailable"; readonly reason: string };
@@ -25,12 +26,21 @@ interface AccessOptions {
   readonly now: () => Date;
 }
 
-/** A person's application token. A service token has an empty `sub` and a `common_name` in place of an e-mail. */
+/** A person's application token. */
 const personClaims = z.object({
   sub: z.string().min(1),
   email: z.string().regex(/^[^\s@]+@[^\s@]+$/),
   type: z.literal("app"),
   common_name: z.undefined().optional(),
+});
+
+/** A service token has an empty `sub`, and a `common_name`, its client id, in place of an e-mail. */
+const serviceClaims = z.object({
+  sub: z.literal("").optional(),
+  email: z.undefined().optional(),
+  type: z.literal("app"),
+  common_name: z.string().min(1),
+  exp: z.number(),
 });
 
 /** Verifies assertions of one Access application; keeps the team's keys, so make it once. */
@@ -47,8 +57,12 @@ export function createAssertionVerifier(options: AccessOptions): (assertion: str
         clockTolerance: 5,
         currentDate: options.now(),
       });
+      const service = serviceClaims.safeParse(payload);
+      if (service.success) {
+        return { kind: "service", tokenId: service.data.common_name, expiresAtSeconds: service.data.exp };
+      }
       const claims = personClaims.safeParse(payload);
-      if (!claims.success) return { kind: "invalid", reason: "not a person's assertion" };
+      if (!claims.success) return { kind: "invalid", reason: "neither a person's assertion nor a service's" };
       const { sub, email } = claims.data;
       return { kind: "person", person: { issuer: options.teamDomain, subject: sub, email: email.toLowerCase() } };
     } catch (failure) {

@@ -14,6 +14,7 @@ import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
 import { createSigner } from "./secrets.ts";
+import { type ServiceTokens, createServiceTokens } from "./service-tokens.ts";
 import { createTokenCache } from "./token-cache.ts";
 import type { RefreshTurns } from "./token-endpoint.ts";
 import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
@@ -72,13 +73,14 @@ export function createAuth(options: AuthOptions): Auth {
   });
   const personalTokens = createPersonalTokens(createSigner(settings.SIGNING_SECRET, "personal-token"), accounts, now);
   const cache = createTokenCache(now);
+  const services = createServices(options);
   const resourceServers: ReadonlyMap<string, ResourceServer> = new Map(
     endpoints.map((path) => [
       path,
-      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache, now }),
+      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
-  const grants = createGrantCheck({ authorizationServer, identity, accounts, now });
+  const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
@@ -153,6 +155,20 @@ function createIdentity(options: AuthOptions): Identity {
         now,
       });
   }
+}
+
+/** Only where the settings name some. */
+function createServices(options: AuthOptions): ServiceTokens | undefined {
+  const { settings, log, now = () => new Date() } = options;
+  if (settings.ACCESS_SERVICE_AUDIENCE === undefined) return undefined;
+  return createServiceTokens({
+    tokens: settings.SERVICE_TOKENS,
+    teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
+    audience: settings.ACCESS_SERVICE_AUDIENCE,
+    log,
+    fetch: fetchOf(options),
+    now,
+  });
 }
 
 type OptionalText = "LOCAL_SIGN_IN_CODE" | "LOCAL_ADMIN_SECRET" | "ACCESS_TEAM_DOMAIN" | "ACCESS_AUDIENCE";

@@ -6,12 +6,14 @@ import type { Identity } from "./identity.ts";
 import type { LibraryEnv } from "./oauth-store.ts";
 import { mayHave, withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
+import { type ServiceTokens, isService } from "./service-tokens.ts";
 import type { TokenStore } from "./tokens.ts";
 
 interface GrantCheckOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
   readonly accounts: (userId: string) => TokenStore;
+  readonly services: ServiceTokens | undefined;
   readonly now: () => Date;
 }
 
@@ -28,6 +30,7 @@ export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
   const { authorizationServer, identity } = options;
   return {
     scopesNow: async (caller, env) => {
+      if (isService(caller.clientId)) return options.services?.scopesNow(caller.clientId);
       const granted = caller.clientId.startsWith("token:")
         ? await scopesOfToken(caller, options)
         : await scopesOfGrants(caller, authorizationServer.getOAuthApi(env), options);

@@ -11,6 +11,7 @@ import { withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
 import { type LibraryEnv, parseIssuedToken } from "./oauth-store.ts";
 import { sha256Hex } from "./secrets.ts";
+import type { ServiceTokens } from "./service-tokens.ts";
 import type { TokenCache, VerifiedToken } from "./token-cache.ts";
 import { type PersonalTokens, isPersonalToken } from "./tokens.ts";
 
@@ -45,6 +46,8 @@ interface ResourceServerOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
   readonly personalTokens: PersonalTokens;
+  /** Absent where no service may call. */
+  readonly services: ServiceTokens | undefined;
   readonly cache: TokenCache;
   readonly now: () => Date;
 }
@@ -74,11 +77,23 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
   });
   return {
     fetch: async (request, call, ctx) => {
+      const service = await options.services?.find(request);
+      if (service !== undefined) {
+        if (request.headers.has("Authorization")) return twoProofs();
+        return await call.handler(request, service.caller, factsOf(service.expiresAtSeconds));
+      }
       const known = await recall(request, resource, options.cache);
       if (known === undefined) return await library.fetch(request, call, ctx);
       return await call.handler(request, known.caller, factsOf(known.expiresAtSeconds));
     },
   };
+}
+
+/** RFC 6750 §2: one request, one way to say who calls. Which of the two is meant is not for us to guess. */
+function twoProofs(): Response {
+  const description = "Send either a token or a service token's assertion, not both.";
+  const body = { error: "invalid_request", error_description: description };
+  return Response.json(body, { status: 400, headers: { "Cache-Control": "no-store" } });
 }
 
 /**
@@ -120,7 +135,7 @@ async function validate(
   return { props: verified.caller, audience: resource, expiresAt: verified.expiresAtSeconds };
 }
 
-type Verification = Omit<ResourceServerOptions, "cache" | "now">;
+type Verification = Omit<ResourceServerOptions, "cache" | "now" | "services">;
 
 async function verifyOAuth(
   token: string,

@@ -1,7 +1,8 @@
 import type { Caller } from "./caller.ts";
 
 const MAX_AGE_MS = 30_000;
-const MAX_ENTRIES = 1_000;
+/** Where more are used in turn, each is gone before it comes again: well above a thousand, for a few megabytes. */
+const MAX_ENTRIES = 4_000;
 
 export interface VerifiedToken {
   readonly caller: Caller;

@@ -3,6 +3,7 @@ import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { AuditExport } from "./audit-export.ts";
 import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
@@ -30,6 +31,7 @@ interface AccountEnv {
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #books: BookTable;
+  readonly #auditExport: AuditExport;
   readonly #signIn: SignInTable;
   readonly #consents: ConsentTable;
   readonly #refreshTurns: RefreshTurns;
@@ -49,12 +51,14 @@ export class Account extends DurableObject<AccountEnv> {
     this.#refreshTurns = new RefreshTurns(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
+    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
+    this.#auditExport = new AuditExport(this.#books, env.FILES, () => readSettings().AUDIT_KEEP_DAYS);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
     this.#runs = new RunTable(this.#sql);
     this.#modelSpend = new ModelSpendTable(this.#sql);
-    this.#chores = [...this.#storage.chores, this.#uploads];
+    this.#chores = [...this.#storage.chores, this.#uploads, this.#auditExport];
   }
 
   override async alarm(): Promise<void> {
@@ -63,8 +67,10 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
-  record(entries: readonly BooksEntry[]): void {
-    this.ctx.storage.transactionSync(() => this.#books.write(entries));
+  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
+    this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
+    // The other chores have set the alarm themselves.
+    await armAlarm(this.ctx.storage, [this.#auditExport]);
   }
 
   /** The newest audit rows first, at most `limit`. */

@@ -16,6 +16,9 @@ export interface AuditRow {
   readonly parentRunId?: string;
 }
 
+/** The row as the table has it, and as it is exported. */
+export type AuditRecord = Readonly<z.output<typeof auditRecord>>;
+
 /** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
 export interface CostRow {
   /** The call's id, or what names the stretch, with a slash in it. */
@@ -40,6 +43,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS costs (
     call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS books (id INTEGER PRIMARY KEY CHECK (id = 1), user_id TEXT NOT NULL);
 `;
 
 const auditRecord = z.object({
@@ -54,6 +58,8 @@ const auditRecord = z.object({
   parent_run_id: z.string().nullable(),
 });
 
+const ownerRecord = z.object({ user_id: z.string() });
+
 const RECORD_AUDIT = `
   INSERT OR IGNORE INTO audit
   SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
@@ -67,7 +73,10 @@ const RECORD_COSTS = `
 const COUNT_COSTS = `
   SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
 
-/** One person's books: an audit row for each call, and what calls and sessions cost. */
+/**
+ * One person's books: an audit row for each call, and what calls and sessions cost. Audit rows leave in time
+ * (audit-export.ts); costs stay, for they are added up, and say nothing of what was done.
+ */
 export class BookTable {
   readonly #sql: SqlStorage;
 
@@ -77,7 +86,8 @@ export class BookTable {
   }
 
   /** The same row given twice is kept once. */
-  write(entries: readonly BooksEntry[]): void {
+  write(userId: string, entries: readonly BooksEntry[]): void {
+    this.#sql.exec("INSERT OR IGNORE INTO books VALUES (1, ?)", userId);
     const all = JSON.stringify(entries);
     this.#sql.exec(RECORD_AUDIT, all);
     this.#sql.exec(RECORD_COSTS, all);
@@ -100,6 +110,28 @@ export class BookTable {
         ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
       };
     });
+  }
+
+  /** Whose books these are; unknown until something is written. */
+  userId(): string | undefined {
+    const [row] = this.#sql.exec("SELECT user_id FROM books").toArray();
+    return row === undefined ? undefined : ownerRecord.parse(row).user_id;
+  }
+
+  oldestAuditMs(): number | undefined {
+    const { oldest } = this.#sql.exec("SELECT min(at_ms) AS oldest FROM audit").one();
+    return oldest === null ? undefined : Number(oldest);
+  }
+
+  /** The oldest of what came before that time, oldest first, at most `limit`. */
+  auditBefore(endMs: number, limit: number): AuditRecord[] {
+    const query = "SELECT * FROM audit WHERE at_ms < ? ORDER BY at_ms, id LIMIT ?";
+    const rows = this.#sql.exec(query, endMs, limit).toArray();
+    return rows.map((row) => auditRecord.parse(row));
+  }
+
+  dropAudit(ids: readonly string[]): void {
+    this.#sql.exec("DELETE FROM audit WHERE id IN (SELECT value FROM json_each(?))", JSON.stringify(ids));
   }
 
   keepCosts(costs: readonly CostRow[]): void {

@@ -53,8 +53,8 @@ async function write(call: FinishedCall, books: Books, context: BooksContext): P
   const entries = await Promise.all(batch.map(entryOf));
   // The same row is kept once, so that what may have been written can be written again.
   await account
-    .record(entries)
-    .catch(async () => await account.record(entries))
+    .record(userId, entries)
+    .catch(async () => await account.record(userId, entries))
     .catch((cause: unknown) => {
       throw new Error(`${entries.length} calls have left no rows`, { cause });
     });

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { serviceTokens } from "./service-settings.ts";
 import { baseUrl, commaSeparated } from "./setting-kinds.ts";
 
 /** The settings that say who signs people in, and what they may become. */
@@ -18,6 +19,10 @@ export const identityShape = {
   ACCESS_AUDIENCE: z.string().min(1).optional(),
   /** access-edge: e-mail addresses that are admins; everybody else that Access lets in is a member. */
   ADMIN_EMAILS: commaSeparated,
+  /** access-edge: JSON: service tokens of Access that may call the endpoints, by client id. */
+  SERVICE_TOKENS: serviceTokens,
+  /** access-edge: the audience tag of the application in front of the endpoints, which lets service tokens in. */
+  ACCESS_SERVICE_AUDIENCE: z.string().min(1).optional(),
   /** access-oidc: the issuer that Access shows beside the application; made of team domain and client id if absent. */
   ACCESS_OIDC_ISSUER: baseUrl.optional(),
   ACCESS_OIDC_CLIENT_ID: z.string().min(1).optional(),
@@ -50,7 +55,7 @@ const SETTINGS_OF: Partial<Record<Mode, readonly Name[]>> = {
     "MEMBER_GROUPS",
     "READER_GROUPS",
   ],
-  "access-edge": ["ACCESS_AUDIENCE", "ADMIN_EMAILS"],
+  "access-edge": ["ACCESS_AUDIENCE", "ADMIN_EMAILS", "SERVICE_TOKENS", "ACCESS_SERVICE_AUDIENCE"],
 };
 
 /** What is missing or contradicts itself, one sentence each. */
@@ -62,11 +67,12 @@ export function identityProblems(settings: IdentitySettings): string[] {
     ...(mode === "access-oidc" ? issuerProblems(settings) : []),
     ...foreignProblems(settings),
     ...groupProblems(settings),
+    ...serviceProblems(settings),
   ];
 }
 
 function isSet(value: IdentitySettings[Name]): boolean {
-  return value !== undefined && value.length > 0;
+  return value !== undefined && Object.keys(value).length > 0;
 }
 
 function issuerProblems({ ACCESS_OIDC_ISSUER: issuer, ACCESS_TEAM_DOMAIN: team }: IdentitySettings): string[] {
@@ -93,4 +99,11 @@ function groupProblems({ ADMIN_GROUPS, MEMBER_GROUPS, READER_GROUPS }: IdentityS
   const named = [ADMIN_GROUPS, MEMBER_GROUPS, READER_GROUPS].flatMap((groups) => [...new Set(groups)]);
   if (new Set(named).size === named.length) return [];
   return ["ADMIN_GROUPS, MEMBER_GROUPS and READER_GROUPS name the same group more than once; keep it in one of them."];
+}
+
+function serviceProblems(settings: IdentitySettings): string[] {
+  const [first, second] = ["SERVICE_TOKENS", "ACCESS_SERVICE_AUDIENCE"] as const;
+  if (isSet(settings[first]) === isSet(settings[second])) return [];
+  const [missing, set] = isSet(settings[first]) ? [second, first] : [first, second];
+  return [`${missing} is missing while ${set} is set; service tokens need both.`];
 }

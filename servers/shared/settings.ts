@@ -22,6 +22,8 @@ const settingsSchema = z.object({
   FILES_QUOTA_MB: z.coerce.number().int().min(1).default(10_240),
   /** After so many days a day's folder in `artifacts/` is removed, past the trash; kept for ever where absent. */
   ARTIFACTS_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).optional(),
+  /** After so many days a person's account hands its audit rows over to R2. */
+  AUDIT_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** How long a container is idle before it sleeps and forgets all but the caller's files: `90s`, `15m`, `2h`. */
   SANDBOX_SLEEP_AFTER: duration.default("15m"),

@@ -17,6 +17,7 @@ import {
   listTools,
   send,
 } from "./mcp-requests.ts";
+import { measureGuard } from "./guard.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
@@ -48,6 +49,7 @@ interface Doors {
 /** What can be measured alone, by `npm run bench -- NAME`, in the order of the table. */
 const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   calls: measureCalls,
+  guard: measureGuard,
   files: measureFiles,
   sandbox: measureSandbox,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],

@@ -12,18 +12,22 @@ export interface AccessSuite extends AsyncDisposable {
   readonly access: AccessProvider;
 }
 
-export async function startAccessSuite(settings: Readonly<Record<string, string>> = {}): Promise<AccessSuite> {
+export async function startAccessSuite(
+  settings: Readonly<Record<string, string>> = {},
+  browserEnv?: Readonly<Record<string, string>>,
+): Promise<AccessSuite> {
   const started = Promise.withResolvers<AccessProvider>();
   const suite = await startDeployedSuite(async (url) => {
     const provider = await startAccessProvider(`${url}/authorize/callback`);
     started.resolve(provider);
     return { ...provider.settings, ...settings };
-  });
+  }, browserEnv);
   const access = await started.promise;
   return {
     suite,
     access,
     [Symbol.asyncDispose]: async () => {
+      for (const token of access.refreshTokens) suite.watch.add(token);
       await suite[Symbol.asyncDispose]();
       await access[Symbol.asyncDispose]();
     },
@@ -72,7 +76,9 @@ export async function consent(
   browser: CookieBrowser,
   client: Client,
 ): Promise<{ readonly response: Response; readonly page: string }> {
-  const page = await (await browser.send(authorizeUrl(suite, client))).text();
+  const shown = await browser.send(authorizeUrl(suite, client));
+  await suite.watch.seeAnswer(shown);
+  const page = await shown.text();
   const ticked = [...page.matchAll(/name="scope" value="([^"]+)"\s+checked/g)].map(([, scope = ""]) => scope);
   const response = await browser.send(new URL("/authorize", suite.url), {
     method: "POST",
@@ -83,6 +89,7 @@ export async function consent(
       ...ticked.map((scope): [string, string] => ["scope", scope]),
     ]),
   });
+  await suite.watch.seeAnswer(response);
   return { response, page };
 }
 
@@ -108,11 +115,15 @@ interface TokenAnswer {
   readonly error?: string | undefined;
 }
 
-async function requestTokens({ url }: DeployedSuite, form: Readonly<Record<string, string>>): Promise<TokenAnswer> {
-  const response = await fetch(`${url}/oauth/token`, { method: "POST", body: new URLSearchParams(form) });
-  const body: unknown = await response.json();
-  if (response.status === 200) return { status: 200, tokens: tokenAnswer.parse(body) };
-  return { status: response.status, error: z.object({ error: z.string() }).parse(body).error };
+async function requestTokens(suite: DeployedSuite, form: Readonly<Record<string, string>>): Promise<TokenAnswer> {
+  const body = new URLSearchParams(form);
+  const request = new Request(`${suite.url}/oauth/token`, { method: "POST", body });
+  suite.watch.seeRequest(request, body);
+  const response = await fetch(request);
+  await suite.watch.seeAnswer(response);
+  const answer: unknown = await response.json();
+  if (response.status === 200) return { status: 200, tokens: tokenAnswer.parse(answer) };
+  return { status: response.status, error: z.object({ error: z.string() }).parse(answer).error };
 }
 
 export async function exchange(suite: DeployedSuite, client: Client, code: string): Promise<TokenAnswer> {

@@ -135,6 +135,31 @@ describe("Access as an OpenID provider", () => {
     ]);
   });
 
+  test("lets service tokens in where their application is named as well, in front of the endpoints alone", () => {
+    const tokens = { SERVICE_TOKENS: '{"88bf.access": {"name": "CI", "role": "reader"}}' };
+    const audience = { ACCESS_SERVICE_AUDIENCE: "tag" };
+    expect(problemsOf({ ...DEPLOYED, ...tokens, ...audience })).toEqual([]);
+    expect(problemsOf({ ...DEPLOYED, ...tokens })).toEqual([
+      "ACCESS_SERVICE_AUDIENCE is missing while SERVICE_TOKENS is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...DEPLOYED, ...audience })).toEqual([
+      "SERVICE_TOKENS is missing while ACCESS_SERVICE_AUDIENCE is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...OIDC, ...tokens, ...audience })).toEqual([
+      "SERVICE_TOKENS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+      "ACCESS_SERVICE_AUDIENCE is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+    ]);
+    for (const wrong of [
+      "no JSON",
+      '{"a b": {"name": "x", "role": "member"}}',
+      '{"a": {"name": "x", "role": "root"}}',
+    ]) {
+      expect(problemsOf({ ...DEPLOYED, ...audience, SERVICE_TOKENS: wrong })).toEqual([
+        expect.stringMatching(/^SERVICE_TOKENS/),
+      ]);
+    }
+  });
+
   test("gives a group one role", () => {
     expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", READER_GROUPS: "staff,ops" })).toEqual([
       "ADMIN_GROUPS, MEMBER_GROUPS and READER_GROUPS name the same group more than once; keep it in one of them.",
@@ -310,8 +335,8 @@ describe("the sandbox's secrets", () => {
 test("quota and age of artifacts are whole numbers, and artifacts stay where nothing is said", () => {
   expect(parseSettings(DEPLOYED).FILES_QUOTA_MB).toBe(10_240);
   expect(parseSettings(DEPLOYED)).not.toHaveProperty("ARTIFACTS_KEEP_DAYS");
-  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30" };
-  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30 });
+  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30", AUDIT_KEEP_DAYS: "400" };
+  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30, AUDIT_KEEP_DAYS: 400 });
   for (const value of ["0", "-1", "1.5", "many", " "]) {
     const problems = problemsOf({ ...DEPLOYED, FILES_QUOTA_MB: value, ARTIFACTS_KEEP_DAYS: value });
     expect(problems).toEqual([

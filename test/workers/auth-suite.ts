@@ -7,7 +7,9 @@ import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
 import type { UpstreamSession } from "../../auth/upstream-session.ts";
 import type { Account } from "../../servers/account/account.ts";
+import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
+import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
 export const CODE = "WXYZ-2345";
@@ -36,6 +38,9 @@ export interface TestBindings {
 
 export interface Suite {
   readonly clock: { nowMs: number };
+  /** All that it has logged. */
+  readonly logged: readonly string[];
+  readonly watch: SecretWatch;
   /** One request to the suite; a guarded endpoint answers with its caller as JSON. */
   fetch(path: string, init?: RequestInit & { readonly origin?: string }): Promise<Response>;
   /** What goes on without a request asks these. */
@@ -52,9 +57,15 @@ interface SuiteOptions {
   readonly needs?: readonly Scope[];
 }
 
-/** Sign-in on the real KV and Durable Objects, in front of a handler that tells who called. */
+/**
+ * Sign-in on the real KV and Durable Objects, in front of a handler that tells who called. Whatever a test does with it,
+ * no secret that came or went is in its log.
+ */
 export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ...options }: SuiteOptions): Suite {
   const clock = { nowMs: Date.now() };
+  const watch = new SecretWatch();
+  const logged: string[] = [];
+  const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
   const auth = createAuth({
     settings: parseSettings(settings),
     endpoints: ENDPOINTS,
@@ -63,28 +74,38 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
       options.upstreamSessions ??
       ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
     clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
-    log: { info: () => undefined, error: () => undefined },
+    log: { info: keep, error: keep },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
   });
   return {
     clock,
+    logged,
+    watch,
     scopesNow: async (caller) => await auth.scopesNow(caller, bindings),
     isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, bindings),
     fetch: async (path, { origin = ORIGIN, ...init } = {}) => {
       const request = new Request(new URL(path, origin), { redirect: "manual", ...init });
-      const { pathname } = new URL(request.url);
-      const ctx = createExecutionContext();
-      if (!ENDPOINTS.includes(pathname)) {
-        return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
-      }
-      return await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
-        needs.every((scope) => caller.scopes.includes(scope))
-          ? Response.json({ caller, expiresAt: facts.expiresAt })
-          : scopeChallenge(caller, needs, facts),
-      );
+      watch.seeRequest(request, init.body instanceof URLSearchParams ? init.body : undefined);
+      const response = await answer(request);
+      await watch.seeAnswer(response);
+      watch.check(logged.join("\n"));
+      return response;
     },
   };
+
+  async function answer(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const ctx = createExecutionContext();
+    if (!ENDPOINTS.includes(pathname)) {
+      return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
+    }
+    return await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
+      needs.every((scope) => caller.scopes.includes(scope))
+        ? Response.json({ caller, expiresAt: facts.expiresAt })
+        : scopeChallenge(caller, needs, facts),
+    );
+  }
 }
 
 const callerSchema = z.object({
