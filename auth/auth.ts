@@ -107,12 +107,14 @@ export function createAuth(options: AuthOptions): Auth {
       }
       if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
       const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
-      return await resourceServer?.fetch(request, { env, handler: unreachable }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer?.fetch(request, { env, waitUntil, handler: unreachable }, ctx);
     },
     guard: async (endpoint, received, env, ctx, handler) => {
       const resourceServer = resourceServers.get(endpoint);
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
-      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,

@@ -16,6 +16,7 @@ import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
+import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
@@ -30,6 +31,7 @@ interface AccountEnv {
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #books: BookTable;
+  readonly #tokens: TokenTable;
   readonly #signIn: SignInTable;
   readonly #consents: ConsentTable;
   readonly #refreshTurns: RefreshTurns;
@@ -44,6 +46,7 @@ export class Account extends DurableObject<AccountEnv> {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#books = new BookTable(this.#sql);
+    this.#tokens = new TokenTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
     this.#consents = new ConsentTable(this.#sql);
     this.#refreshTurns = new RefreshTurns(this.#sql);
@@ -83,15 +86,27 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   addToken(token: StoredToken): void {
-    this.#signIn.addToken(token);
+    this.#tokens.add(token);
   }
 
   findToken(hash: string): StoredToken | undefined {
-    return this.#signIn.findToken(hash);
+    return this.#tokens.find(hash);
   }
 
   findTokenById(id: string): StoredToken | undefined {
-    return this.#signIn.findTokenById(id);
+    return this.#tokens.findById(id);
+  }
+
+  listTokens(): StoredToken[] {
+    return this.#tokens.list();
+  }
+
+  noteTokenUse(id: string, nowMs: number): void {
+    this.#tokens.noteUse(id, nowMs);
+  }
+
+  removeToken(id: string): boolean {
+    return this.#tokens.remove(id);
   }
 
   takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {

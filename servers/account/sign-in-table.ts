@@ -1,25 +1,10 @@
 import * as z from "zod";
-import { isScope } from "../../auth/scopes.ts";
-import type { StoredToken } from "../../auth/tokens.ts";
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS tokens (
-    hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS attempts (
     name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
 `;
-
-const tokenRecord = z.object({
-  hash: z.string(),
-  id: z.string(),
-  name: z.string(),
-  scopes: z.string(),
-  created_at_ms: z.number(),
-  expires_at_ms: z.number(),
-});
 
 const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
@@ -31,49 +16,13 @@ export interface Attempt {
   readonly nowMs: number;
 }
 
-/** One person's personal access tokens, and who has tried to guess something. */
+/** Who has tried to guess something of one person's. */
 export class SignInTable {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(SCHEMA);
-  }
-
-  addToken(token: StoredToken): void {
-    this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
-    this.#sql.exec(
-      "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-      token.hash,
-      token.id,
-      token.name,
-      token.scopes.join(" "),
-      token.createdAtMs,
-      token.expiresAtMs,
-    );
-  }
-
-  /** The token with that hash; expiry is for the caller to check, against its own clock. */
-  findToken(hash: string): StoredToken | undefined {
-    return this.#find("hash", hash);
-  }
-
-  findTokenById(id: string): StoredToken | undefined {
-    return this.#find("id", id);
-  }
-
-  #find(column: "hash" | "id", value: string): StoredToken | undefined {
-    const [row] = this.#sql.exec(`SELECT * FROM tokens WHERE ${column} = ?`, value).toArray();
-    if (row === undefined) return undefined;
-    const record = tokenRecord.parse(row);
-    return {
-      id: record.id,
-      hash: record.hash,
-      name: record.name,
-      scopes: record.scopes.split(" ").filter(isScope),
-      createdAtMs: record.created_at_ms,
-      expiresAtMs: record.expires_at_ms,
-    };
   }
 
   /**
