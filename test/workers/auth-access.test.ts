@@ -3,8 +3,6 @@ import { env } from "cloudflare:workers";
 import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI, generateKeyPair } from "jose";
 import { afterEach, expect, test } from "vitest";
 import {
-  LOCAL_SETTINGS,
-  type Suite,
   callerOf,
   codeOf,
   exchange,
@@ -15,55 +13,11 @@ import {
   startSuite,
   tokenAnswer,
 } from "./auth-suite.ts";
+import { AUDIENCE, CLAIMS, SETTINGS, TEAM, assertion, startAccess, withAssertion } from "./edge-suite.ts";
 
 afterEach(async () => {
   await reset();
 });
-
-const TEAM = "https://team.cloudflareaccess.com";
-const AUDIENCE = "the-audience-tag";
-const SETTINGS = {
-  ...LOCAL_SETTINGS,
-  IDENTITY: "access-edge",
-  ACCESS_TEAM_DOMAIN: TEAM,
-  ACCESS_AUDIENCE: AUDIENCE,
-  ADMIN_EMAILS: "Boss@example.com",
-};
-const CLAIMS = { email: "ann@example.com", type: "app", identity_nonce: "n", country: "DE" };
-
-type Keys = Awaited<ReturnType<typeof generateKeyPair>>;
-
-/** Access's side: a key pair, its certificate endpoint, and assertions signed with it. */
-async function startAccess(): Promise<{ suite: Suite; keys: Keys; fetched: string[] }> {
-  const keys = await generateKeyPair("RS256", { extractable: true });
-  const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "RS256", use: "sig" }] };
-  const fetched: string[] = [];
-  const suite = startSuite({
-    bindings: env,
-    settings: SETTINGS,
-    fetch: async (input) => {
-      const url = input instanceof Request ? input.url : input.toString();
-      fetched.push(url);
-      return url === `${TEAM}/cdn-cgi/access/certs` ? Response.json(jwks) : new Response(null, { status: 599 });
-    },
-  });
-  return { suite, keys, fetched };
-}
-
-function assertion(
-  claims: Readonly<Record<string, unknown>> = {},
-  header: Readonly<Record<string, unknown>> = {},
-): SignJWT {
-  return new SignJWT({ ...CLAIMS, ...claims })
-    .setProtectedHeader({ alg: "RS256", kid: "k1", ...header })
-    .setIssuer(TEAM)
-    .setAudience([AUDIENCE])
-    .setSubject("7f1c-ann")
-    .setIssuedAt()
-    .setExpirationTime("1h");
-}
-
-const withAssertion = (jwt: string): Record<string, string> => ({ "Cf-Access-Jwt-Assertion": jwt });
 
 test("a person whom Access let in is asked for no code and gets a grant of at most a day", async () => {
   const { suite, keys, fetched } = await startAccess();
