@@ -2,6 +2,7 @@ import type { GrantSummary, OAuthAuthorizationServer, OAuthHelpers } from "@clou
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
 import { GiverUnknown, giverNow, giverOfGrant } from "./giver.ts";
+import { type EndedGrants, grantsOf } from "./grants.ts";
 import type { Identity } from "./identity.ts";
 import type { LibraryEnv } from "./oauth-store.ts";
 import { mayHave, withinRole } from "./policy.ts";
@@ -11,7 +12,7 @@ import type { TokenStore } from "./tokens.ts";
 interface GrantCheckOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
-  readonly accounts: (userId: string) => TokenStore;
+  readonly accounts: (userId: string) => TokenStore & EndedGrants;
   readonly now: () => Date;
 }
 
@@ -113,18 +114,4 @@ async function roleBehind(
       await oauth.revokeGrant(id, userId);
       return undefined;
   }
-}
-
-async function* grantsOf(
-  userId: string,
-  oauth: OAuthHelpers,
-  { now }: GrantCheckOptions,
-): AsyncGenerator<GrantSummary> {
-  const nowSeconds = now().getTime() / 1_000;
-  let cursor: string | undefined;
-  do {
-    const page = await oauth.listUserGrants(userId, cursor === undefined ? {} : { cursor });
-    yield* page.items.filter(({ expiresAt = Infinity }) => expiresAt > nowSeconds);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
 }

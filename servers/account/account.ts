@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
@@ -140,6 +141,22 @@ export class Account extends DurableObject<AccountEnv> {
   /** No refresh token of the grant works any more, whatever KV still shows of it. */
   endGrant(grantId: string, nowMs: number): void {
     this.#refreshTurns.endGrant(grantId, nowMs);
+  }
+
+  endedAmong(grantIds: readonly string[]): string[] {
+    return this.#refreshTurns.endedAmong(grantIds);
+  }
+
+  addSession(session: StoredSession, nowMs: number): void {
+    this.#signIn.addSession(session, nowMs);
+  }
+
+  findSession(hash: string): StoredSession | undefined {
+    return this.#signIn.findSession(hash);
+  }
+
+  endSession(hash: string): void {
+    this.#signIn.endSession(hash);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */

@@ -1,10 +1,22 @@
 import * as z from "zod";
+import type { StoredSession } from "../../auth/account-session.ts";
+import { grantOwner } from "../../auth/identity.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS attempts (
     name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS sessions (
+    hash TEXT PRIMARY KEY, display_name TEXT NOT NULL, owner TEXT NOT NULL, expires_at_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
 `;
+
+const sessionRecord = z.object({
+  hash: z.string(),
+  display_name: z.string(),
+  owner: z.string().transform((json) => grantOwner.parse(JSON.parse(json))),
+  expires_at_ms: z.number(),
+});
 
 const attemptRecord = z.object({ count: z.number(), retry_at_ms: z.number() });
 
@@ -16,7 +28,7 @@ export interface Attempt {
   readonly nowMs: number;
 }
 
-/** Who has tried to guess something of one person's. */
+/** Where one person is signed in to their own pages, and who has tried to guess something of theirs. */
 export class SignInTable {
   readonly #sql: SqlStorage;
 
@@ -41,5 +53,22 @@ export class SignInTable {
 
   clearAttempts(name: string): void {
     this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+  }
+
+  addSession({ hash, displayName, owner, expiresAtMs }: StoredSession, nowMs: number): void {
+    this.#sql.exec("DELETE FROM sessions WHERE expires_at_ms <= ?", nowMs);
+    this.#sql.exec("INSERT INTO sessions VALUES (?, ?, ?, ?)", hash, displayName, JSON.stringify(owner), expiresAtMs);
+  }
+
+  /** The session with that hash; expiry is for the caller to check, against its own clock. */
+  findSession(hash: string): StoredSession | undefined {
+    const [row] = this.#sql.exec("SELECT * FROM sessions WHERE hash = ?", hash).toArray();
+    if (row === undefined) return undefined;
+    const { display_name: displayName, owner, expires_at_ms: expiresAtMs } = sessionRecord.parse(row);
+    return { hash, displayName, owner, expiresAtMs };
+  }
+
+  endSession(hash: string): void {
+    this.#sql.exec("DELETE FROM sessions WHERE hash = ?", hash);
   }
 }
