@@ -5,6 +5,7 @@ h3 { margin: 0; font-size: 1rem; }
 .top { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; }
 .top p { flex: 1 1 14rem; }
 a { color: var(--accent); }
+time { white-space: nowrap; }
 .held { margin: 0.75rem 0 0; padding: 0; list-style: none; }
 .held > li { padding: 0.9rem 0; border-top: 1px solid var(--line); }
 .held dl { margin: 0.4rem 0 0.75rem; padding: 0; border: 0; }
