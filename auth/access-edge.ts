@@ -5,6 +5,8 @@ import { type Identity, grantOwner, userIdOf } from "./identity.ts";
 /** Access is asked at `/authorize` only, so a grant must not outlive its decision by more than a day. */
 const GRANT_SECONDS = 24 * 60 * 60;
 const TOKEN_SECONDS = 60 * 60;
+/** As long as a grant, for the same reason. */
+const MAX_TOKEN_DAYS = 1;
 
 interface AccessEdgeOptions {
   readonly teamDomain: string;
@@ -21,6 +23,7 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
   const roleFor = (email: string): Caller["role"] => (admins.includes(email) ? "admin" : "member");
   return {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: false, tokenSeconds: TOKEN_SECONDS },
+    maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
     identify: async (request) => {
       const assertion = await verify(request.headers.get(ASSERTION_HEADER));

@@ -8,6 +8,7 @@ import {
   grantOwner,
   userIdOf,
 } from "./identity.ts";
+import { plainName } from "./html.ts";
 import { type RoleGroups, namedGroups, roleInGroups } from "./roles.ts";
 import { randomHex } from "./secrets.ts";
 import type { UpstreamProvider, UpstreamRefusal } from "./upstream-provider.ts";
@@ -17,6 +18,8 @@ import type { SessionHolder } from "./upstream-session.ts";
 const GRANT_SECONDS = 30 * 24 * 60 * 60;
 /** Whom Access no longer lets in loses the suite when the token ends. */
 const TOKEN_SECONDS = 10 * 60;
+/** Access is asked about the maker of a personal token, too. */
+const MAX_TOKEN_DAYS = 366;
 
 /** Where one grant's session at the provider is held. */
 export type UpstreamSessions = (userId: string, sessionId: string) => SessionHolder;
@@ -59,6 +62,7 @@ export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
   };
   return {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
+    maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
     identify: async () => ({ kind: "upstream", upstream }),
     prove: async () => ({ kind: "proven" }),
@@ -95,7 +99,7 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
   const found = await provider.identify(tokens, nonce);
   if (found.kind !== "person") return refuseAs(found);
   if (roleInGroups(found.groups, roleGroups) === undefined) return refuse("in no group", NO_GROUP);
-  const { subject } = found;
+  const { subject, email } = found;
   const { refreshToken } = tokens;
   if (refreshToken === undefined) return refuse("no refresh token", NO_REFRESH_TOKEN);
   // By the team and not by the application, as in access-edge: another application is still the same person.
@@ -104,8 +108,11 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
   const groups = namedGroups(found.groups, roleGroups);
   return {
     kind: "arrival",
-    userId,
-    owner: { identity: "access-oidc", session: sessionId, groups },
+    person: {
+      userId,
+      displayName: email ?? `somebody without an e-mail address (${plainName(subject)})`,
+      owner: { identity: "access-oidc", session: sessionId, groups },
+    },
     sessionId,
     keep: async () => {
       await sessions(userId, sessionId).begin({ subject, refreshToken, groups }, now().getTime());

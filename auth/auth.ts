@@ -2,14 +2,19 @@ import type { Log } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
+import { createAccountRoutes } from "./account-routes.ts";
+import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
 import { createGrantCheck } from "./grant-check.ts";
+import type { EndedGrants } from "./grants.ts";
+import { holdingsIn } from "./holdings.ts";
 import type { Identity } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
+import { peopleIn } from "./people.ts";
 import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
@@ -30,7 +35,9 @@ export interface AuthOptions {
   /** Paths of the MCP endpoints, `/mcp/files`; each is an OAuth resource of its own. */
   readonly endpoints: readonly string[];
   /** A person's Durable Object. */
-  readonly accounts: (userId: string) => TokenStore & Attempts & ConsentMemory & RefreshTurns;
+  readonly accounts: (
+    userId: string,
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -89,7 +96,9 @@ export function createAuth(options: AuthOptions): Auth {
     fetch: fetchOf(options),
     now,
   });
-  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, log, now });
+  const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
+  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -101,7 +110,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env));
+        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+      }
+      if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
+        if (request !== received) return Response.redirect(request.url, 307);
+        const helpers = oauth.accountHelpers(env);
+        const holdings = holdingsIn(helpers, { accounts, cache, now });
+        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
@@ -109,12 +124,14 @@ export function createAuth(options: AuthOptions): Auth {
       }
       if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
       const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
-      return await resourceServer?.fetch(request, { env, handler: unreachable }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer?.fetch(request, { env, waitUntil, handler: unreachable }, ctx);
     },
     guard: async (endpoint, received, env, ctx, handler) => {
       const resourceServer = resourceServers.get(endpoint);
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
-      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,

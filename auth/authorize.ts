@@ -1,18 +1,19 @@
 import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
-import { readText } from "../servers/shared/read-text.ts";
 import type { Settings } from "../servers/shared/settings.ts";
+import type { AccountSessions } from "./account-session.ts";
 import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
-import { type Problem, type Voucher, consentPage, problemPage } from "./consent.ts";
+import { type Voucher, consentPage, problemPage } from "./consent.ts";
 import { plainName } from "./html.ts";
 import type { Identity, Person, Upstream } from "./identity.ts";
+import { readForm } from "./page-form.ts";
+import type { People } from "./people.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
 import { judgeRedirect } from "./redirects.ts";
 import { CALLBACK_ROUTE } from "./upstream-settings.ts";
 import { comeBackFromUpstream, goUpstream } from "./upstream-way.ts";
 import { type Scope, isScope } from "./scopes.ts";
-
-const MAX_FORM_BYTES = 16_384;
+import { type Problem, problemWithCode } from "./sign-in-code.ts";
 
 /** What a person left out last time, in their Durable Object. */
 export interface ConsentMemory {
@@ -30,6 +31,7 @@ interface AuthorizeOptions {
   readonly settings: Pick<Settings, "PREREGISTERED_CLIENTS" | "REDIRECT_URIS">;
   readonly identity: Identity;
   readonly memory: (userId: string) => ConsentMemory;
+  readonly sessions: AccountSessions;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -42,22 +44,23 @@ interface AuthorizeOptions {
  */
 export function createAuthorizeRoute(
   options: AuthorizeOptions,
-): (request: Request, oauth: OAuthHelpers) => Promise<Response> {
+): (request: Request, oauth: OAuthHelpers, people: People) => Promise<Response> {
   const { identity, log } = options;
-  return async (request, oauth) => {
+  return async (request, oauth, people) => {
     if (request.method !== "GET" && request.method !== "POST") {
       return new Response(null, { status: 405, headers: { Allow: "GET, POST" } });
     }
     try {
-      if (new URL(request.url).pathname === CALLBACK_ROUTE) return await comeBackFromUpstream(request, oauth, options);
+      if (new URL(request.url).pathname === CALLBACK_ROUTE)
+        return await comeBackFromUpstream(request, oauth, { ...options, people });
       const identified = await identity.identify(request);
       if (identified.kind === "refused") {
         log.info("sign-in refused", { reason: identified.reason });
         return problemPage(403, "You are not signed in", identified.message);
       }
       const giver = identified.kind === "person" ? identified.person : identified.upstream;
-      const handle = request.method === "GET" ? showConsent : decide;
-      return await handle(request, oauth, giver, options);
+      if (request.method === "GET") return await showConsent(request, oauth, giver, options);
+      return await decide(request, oauth, giver, { ...options, people });
     } catch (failure) {
       const reason = reasonOf(failure);
       if (reason === undefined) throw failure;
@@ -175,7 +178,7 @@ async function decide(
   request: Request,
   oauth: OAuthHelpers,
   giver: Giver,
-  options: AuthorizeOptions,
+  options: AuthorizeOptions & { readonly people: People },
 ): Promise<Response> {
   const form = await readForm(request, options.publicUrl);
   if (form === undefined) return problemPage(403, CANNOT_GO_ON, "The form did not come from this page.");
@@ -193,14 +196,11 @@ async function decide(
   if (problem !== undefined) {
     return await ask(asked, oauth, giver, options, { offer, ticked, leftOut: [], problem, headers });
   }
-  if (!isPerson(giver)) return await goUpstream({ ...asked, scope }, oauth, giver, headers);
-  const { redirectTo } = await oauth.completeAuthorization({
-    request: asked,
-    userId: giver.userId,
-    metadata: {},
-    scope,
-    props: giver.owner,
-  });
+  if (!isPerson(giver)) return await goUpstream({ kind: "grant", request: { ...asked, scope } }, oauth, giver, headers);
+  const [{ redirectTo }] = await Promise.all([
+    oauth.completeAuthorization({ request: asked, userId: giver.userId, metadata: {}, scope, props: giver.owner }),
+    options.people.remember(giver),
+  ]);
   await options.memory(giver.userId).rememberConsent({
     clientId: asked.clientId,
     resource: resourceOf(asked),
@@ -216,42 +216,13 @@ async function problemWith(
   form: URLSearchParams,
   grant: readonly Scope[],
   giver: Giver,
-  { identity, log, now }: AuthorizeOptions,
+  options: AuthorizeOptions,
 ): Promise<Problem | undefined> {
   if (grant.length === 0) {
     return { status: 400, message: "Tick at least one thing that the app may do, or press Deny.", isAboutCode: false };
   }
   if (!isPerson(giver)) return undefined;
-  const proof = await identity.prove(giver, (form.get("code") ?? "").slice(0, 64));
-  switch (proof.kind) {
-    case "proven":
-      return undefined;
-    case "wrong-code":
-      log.info("wrong sign-in code");
-      return {
-        status: 403,
-        message: "That is not the sign-in code. Look at the terminal and try again.",
-        isAboutCode: true,
-      };
-    case "locked": {
-      const minutes = Math.max(1, Math.ceil((proof.retryAtMs - now().getTime()) / 60_000));
-      log.info("sign-in locked");
-      const message = `Too many wrong codes. Wait ${minutes} ${minutes === 1 ? "minute" : "minutes"}, then try again.`;
-      return { status: 429, message, isAboutCode: true };
-    }
-  }
-}
-
-/** The form, where it comes from our own page. The handle's cookie guards it too; this says so earlier. */
-async function readForm(request: Request, publicUrl: string): Promise<URLSearchParams | undefined> {
-  const origin = request.headers.get("Origin");
-  const site = request.headers.get("Sec-Fetch-Site");
-  if (origin !== null && origin !== publicUrl) return undefined;
-  if (site !== null && site !== "same-origin") return undefined;
-  const type = request.headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/x-www-form-urlencoded") return undefined;
-  const body = await readText(request.body, MAX_FORM_BYTES);
-  return body === undefined ? undefined : new URLSearchParams(body);
+  return await problemWithCode(form, giver, options);
 }
 
 function isPerson(giver: Giver): giver is Person {

@@ -1,6 +1,7 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { type Html, html, pageResponse, plainName } from "./html.ts";
 import type { Offer } from "./policy.ts";
+import { type Problem, codeField, problemNote } from "./sign-in-code.ts";
 import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
 
 export interface ConsentView {
@@ -25,13 +26,6 @@ export type Voucher =
   /** Whoever has that host serves the document in which the client describes itself. */
   | { readonly kind: "host"; readonly host: string }
   | { readonly kind: "operator" };
-
-export interface Problem {
-  readonly status: number;
-  readonly message: string;
-  /** Shown beside the code's field, which then has the focus. */
-  readonly isAboutCode: boolean;
-}
 
 /** The page where a caller approves scopes. Every word about the client is the client's own, and is escaped. */
 export function consentPage(view: ConsentView, headers: Headers): Response {
@@ -86,10 +80,6 @@ export function problemPage(status: number, heading: string, message: string, he
   });
 }
 
-function problemNote(problem: Problem): Html {
-  return html`<p class="note error" role="alert" id="problem">${problem.message}</p>`;
-}
-
 /** The host alone would do for the web; of `evil://claude.ai/` it would show `claude.ai`, so apps show all of it. */
 function destination({ redirectUri }: ConsentDescription): string {
   const url = new URL(redirectUri);
@@ -108,7 +98,8 @@ function isWeb(url: URL): boolean {
   return url.protocol === "https:" || url.protocol === "http:";
 }
 
-function endpointWords(resource: string): Html {
+/** Which servers an endpoint leads to, and its address. */
+export function endpointWords(resource: string): Html {
   const server = /\/mcp\/([a-z]+)$/.exec(resource)?.[1];
   const words = server === undefined ? "All servers of this suite" : `The ${server} server`;
   return html`${words}<br /><code>${resource}</code>`;
@@ -126,25 +117,3 @@ function scopeBox(scope: Scope, { ticked, leftOut }: ConsentView): Html {
 }
 
 const CHECKED = html`checked`;
-
-function codeField(problem: Problem | undefined): Html {
-  const wrong = problem?.isAboutCode === true ? problem : undefined;
-  return html`<label class="label code-label" for="code">Sign-in code</label>
-    <p class="hint" id="code-hint">The terminal where you ran npm start shows it.</p>
-    ${wrong && problemNote(wrong)}
-    <input
-      class="code"
-      id="code"
-      name="code"
-      type="text"
-      required
-      maxlength="64"
-      autocapitalize="characters"
-      spellcheck="false"
-      autocomplete="one-time-code"
-      aria-describedby="code-hint${wrong && " problem"}"
-      ${wrong && INVALID}
-    />`;
-}
-
-const INVALID = html`aria-invalid="true" autofocus`;

@@ -38,12 +38,30 @@ export async function giverForToken(
     case "out":
       return undefined;
     case "unknown":
-      throw new OAuthError("temporarily_unavailable", {
-        description: "Cloudflare Access cannot be asked; try again in a minute.",
-        statusCode: 503,
-        headers: { "Retry-After": "30" },
-      });
+      throw cannotAsk();
   }
+}
+
+/** As clients are told that nobody can say whether a person is still let in. */
+export function cannotAsk(): OAuthError {
+  return new OAuthError("temporarily_unavailable", {
+    description: "Cloudflare Access cannot be asked; try again in a minute.",
+    statusCode: 503,
+    headers: { "Retry-After": "30" },
+  });
+}
+
+/** The giver of what `owner` was kept with, by now: looked up anew where the provider's word is older than asked for. */
+export async function giverNow(
+  identity: Identity,
+  { userId, owner }: { readonly userId: string; readonly owner: GrantOwner },
+  maxAgeMs: number = MAX_AGE_MS,
+): Promise<GiverNow> {
+  if (identity.upstream !== undefined && owner.identity === "access-oidc") {
+    return await identity.upstream.giverNow(userId, owner.session, maxAgeMs);
+  }
+  const role = identity.roleOf(owner);
+  return role === undefined ? { kind: "out" } : { kind: "in", owner, role };
 }
 
 /** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where it is asked by no one. */

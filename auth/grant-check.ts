@@ -1,7 +1,8 @@
 import type { GrantSummary, OAuthAuthorizationServer, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
-import { GiverUnknown, giverOfGrant } from "./giver.ts";
+import { GiverUnknown, giverNow, giverOfGrant } from "./giver.ts";
+import { type EndedGrants, grantsOf } from "./grants.ts";
 import type { Identity } from "./identity.ts";
 import type { LibraryEnv } from "./oauth-store.ts";
 import { mayHave, withinRole } from "./policy.ts";
@@ -12,7 +13,7 @@ import type { TokenStore } from "./tokens.ts";
 interface GrantCheckOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
-  readonly accounts: (userId: string) => TokenStore;
+  readonly accounts: (userId: string) => TokenStore & EndedGrants;
   readonly services: ServiceTokens | undefined;
   readonly now: () => Date;
 }
@@ -48,9 +49,11 @@ async function scopesOfToken(
   { userId, clientId }: Caller,
   { accounts, identity, now }: GrantCheckOptions,
 ): Promise<readonly string[] | undefined> {
-  if (identity.roleOf({ identity: "local" }) === undefined) return undefined;
   const token = await accounts(userId).findTokenById(clientId.slice("token:".length));
-  return token === undefined || token.expiresAtMs <= now().getTime() ? undefined : token.scopes;
+  if (token === undefined || token.expiresAtMs <= now().getTime()) return undefined;
+  const maker = await giverNow(identity, { userId, owner: token.owner });
+  if (maker.kind === "unknown") throw new GiverUnknown();
+  return maker.kind === "out" ? undefined : withinRole(token.scopes, maker.role);
 }
 
 /** A client has a grant for each endpoint that it signed in at: any of them will do. */
@@ -72,7 +75,7 @@ async function scopesOfGrants(
   return isGranted ? scopes : undefined;
 }
 
-/** Any sign-in of the person vouches for them, whichever client it was for. */
+/** Any sign-in of the person vouches for them, whichever client or personal token it was for. */
 async function isVouchedFor(
   userId: string,
   scopes: readonly Scope[],
@@ -84,6 +87,12 @@ async function isVouchedFor(
     const role = await roleBehind(grant, undefined, oauth, options);
     if (role === "unknown") isUnknown = true;
     else if (role !== undefined && mayHave(role, scopes)) return true;
+  }
+  for (const { owner, expiresAtMs } of await options.accounts(userId).listTokens()) {
+    if (expiresAtMs <= options.now().getTime()) continue;
+    const maker = await giverNow(options.identity, { userId, owner });
+    if (maker.kind === "unknown") isUnknown = true;
+    else if (maker.kind === "in" && mayHave(maker.role, scopes)) return true;
   }
   if (isUnknown) throw new GiverUnknown();
   return false;
@@ -108,18 +117,4 @@ async function roleBehind(
       await oauth.revokeGrant(id, userId);
       return undefined;
   }
-}
-
-async function* grantsOf(
-  userId: string,
-  oauth: OAuthHelpers,
-  { now }: GrantCheckOptions,
-): AsyncGenerator<GrantSummary> {
-  const nowSeconds = now().getTime() / 1_000;
-  let cursor: string | undefined;
-  do {
-    const page = await oauth.listUserGrants(userId, cursor === undefined ? {} : { cursor });
-    yield* page.items.filter(({ expiresAt = Infinity }) => expiresAt > nowSeconds);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
 }

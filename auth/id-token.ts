@@ -11,7 +11,7 @@ export interface IdTokenOptions {
 
 export type VerifiedIdToken =
   /** `groups` is absent where the token says nothing of them. */
-  | { readonly kind: "valid"; readonly subject: string; readonly groups?: readonly string[] }
+  | { readonly kind: "valid"; readonly subject: string; readonly email?: string; readonly groups?: readonly string[] }
   | { readonly kind: "invalid"; readonly reason: string }
   /** The issuer's keys could not be fetched: nobody's fault, and nobody gets in. */
   | { readonly kind: "unavailable"; readonly reason: string };
@@ -27,6 +27,7 @@ const group = z.union([
 /** A person's claims, as id tokens and the userinfo endpoint carry them. */
 export const personClaims = z.object({
   sub: z.string().min(1),
+  email: z.string().max(320).optional(),
   groups: z
     .array(group)
     .transform((groups) => groups.flat())
@@ -60,12 +61,17 @@ export function createIdTokenVerifier(
       });
       const parsed = idClaims.safeParse(payload);
       if (!parsed.success) return { kind: "invalid", reason: "not a person's id token" };
-      const { sub, groups, aud, azp, nonce: answered } = parsed.data;
+      const { sub, email, groups, aud, azp, nonce: answered } = parsed.data;
       if (nonce !== undefined && answered !== nonce) return { kind: "invalid", reason: "wrong nonce" };
       // A token for several clients says by azp which of them asked for it.
       const party = azp ?? (typeof aud === "string" || aud.length === 1 ? clientId : undefined);
       if (party !== clientId) return { kind: "invalid", reason: "another client's token" };
-      return { kind: "valid", subject: sub, ...(groups === undefined ? {} : { groups }) };
+      return {
+        kind: "valid",
+        subject: sub,
+        ...(email === undefined ? {} : { email }),
+        ...(groups === undefined ? {} : { groups }),
+      };
     } catch (failure) {
       return explainJwtFailure(failure);
     }

@@ -13,7 +13,7 @@ export type GrantOwner = z.output<typeof grantOwner>;
 
 export interface Person {
   readonly userId: string;
-  /** How the consent page names them. */
+  /** How pages name them. */
   readonly displayName: string;
   readonly owner: GrantOwner;
 }
@@ -39,8 +39,7 @@ type Proof =
 /** A person whom the upstream provider let in just now. */
 export interface UpstreamArrival {
   readonly kind: "arrival";
-  readonly userId: string;
-  readonly owner: GrantOwner;
+  readonly person: Person;
   /** Names the session in the grant. */
   readonly sessionId: string;
   /** Keeps what later questions about the person need. */
@@ -69,6 +68,8 @@ export interface Upstream {
 export interface Identity {
   /** How long a grant lives, in seconds, whether each use renews it, and how long each access token of it lives. */
   readonly grantLife: { readonly seconds: number; readonly isRenewed: boolean; readonly tokenSeconds: number };
+  /** How many days a personal token may live at most. */
+  readonly maxTokenDays: number;
   readonly asksForCode: boolean;
   /** Whose browser the request comes from. */
   identify(request: Request): Promise<Identified>;

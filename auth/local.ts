@@ -6,6 +6,7 @@ const MAX_WRONG_CODES = 5;
 const LOCK_MS = 15 * 60 * 1000;
 const GRANT_SECONDS = 30 * 24 * 60 * 60;
 const TOKEN_SECONDS = 60 * 60;
+const MAX_TOKEN_DAYS = 366;
 
 /** Counts guesses where parallel requests cannot share one: in the person's Durable Object. */
 export interface Attempts {
@@ -43,6 +44,7 @@ export function isFromThisMachine(request: Request, publicUrl: string): boolean 
 export function createLocalIdentity({ publicUrl, signInCode, attempts, now }: LocalIdentityOptions): Identity {
   return {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
+    maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: true,
     identify: async (request) => {
       if (!isFromThisMachine(request, publicUrl)) {

@@ -25,6 +25,8 @@ export interface OAuthRoutes {
   fetch(request: Request, env: AuthEnv, ctx: ExecutionContext): Promise<Response>;
   /** What the consent page asks of the library: there, a person opens the document that a client names. */
   consentHelpers(env: AuthEnv): OAuthHelpers;
+  /** What the pages of an account ask of it: documents are taken as they were last fetched. */
+  accountHelpers(env: AuthEnv): OAuthHelpers;
 }
 
 /** The OAuth library's own routes, each with KV as it is to see it. */
@@ -48,6 +50,8 @@ export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
     },
     consentHelpers: ({ OAUTH_KV: kv }) =>
       authorizationServer.getOAuthApi({ OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.open }) }),
+    accountHelpers: ({ OAUTH_KV: kv }) =>
+      authorizationServer.getOAuthApi({ OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.recall }) }),
   };
 }
 

@@ -7,7 +7,7 @@ const MAX_ENTRIES = 4_000;
 export interface VerifiedToken {
   readonly caller: Caller;
   readonly expiresAtSeconds: number;
-  /** `<userId>:<grantId>`; a personal token has none. */
+  /** What is revoked with it: `<userId>:<grantId>`, or the client id of a personal token. */
   readonly grant?: string;
 }
 
@@ -19,7 +19,7 @@ export interface VerifiedToken {
 export interface TokenCache {
   get(key: string): VerifiedToken | undefined;
   set(key: string, verified: VerifiedToken): void;
-  /** Something of the grant was revoked: its tokens are verified anew. */
+  /** The grant, the personal token, or something of it was revoked: it is verified anew. */
   forgetGrant(grant: string): void;
 }
 

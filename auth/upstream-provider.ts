@@ -32,6 +32,8 @@ export interface UpstreamTokens {
 export interface UpstreamPerson {
   readonly kind: "person";
   readonly subject: string;
+  /** For people to read: who it is goes by the subject alone. */
+  readonly email?: string;
   readonly groups: readonly string[];
 }
 
@@ -81,7 +83,7 @@ export function createUpstreamProvider(options: ProviderOptions): UpstreamProvid
         response_type: "code",
         client_id: clientId,
         redirect_uri: redirectUri,
-        scope: needsGroups ? "openid groups" : "openid",
+        scope: needsGroups ? "openid email groups" : "openid email",
         state,
         nonce,
         code_challenge: codeChallenge,
@@ -103,17 +105,25 @@ export function createUpstreamProvider(options: ProviderOptions): UpstreamProvid
       if (verified?.kind === "invalid") return { kind: "refused", reason: verified.reason };
       if (verified?.kind === "unavailable") return { kind: "unavailable", reason: verified.reason };
       if (verified !== undefined && (verified.groups !== undefined || !needsGroups)) {
-        return { kind: "person", subject: verified.subject, groups: verified.groups ?? [] };
+        return personOf(verified.subject, verified.email, verified.groups);
       }
       const headers = { Authorization: `Bearer ${accessToken}` };
       const answer = await ask(`${issuer}/userinfo`, { headers }, personClaims, options.fetch);
       if (answer.kind !== "answer") return answer;
-      const { sub: subject, groups = [] } = answer.value;
+      const { sub: subject, email, groups } = answer.value;
       // OpenID Connect Core §5.3.2: userinfo of somebody else must not be used.
       if (verified !== undefined && verified.subject !== subject) return { kind: "refused", reason: "two subjects" };
-      return { kind: "person", subject, groups };
+      return personOf(subject, verified?.email ?? email, groups);
     },
   };
+}
+
+function personOf(
+  subject: string,
+  email: string | undefined,
+  groups: readonly string[] | undefined = [],
+): UpstreamPerson {
+  return { kind: "person", subject, groups, ...(email === undefined ? {} : { email }) };
 }
 
 type Answer<T> = { readonly kind: "answer"; readonly value: T } | UpstreamRefusal;

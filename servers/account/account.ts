@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
@@ -17,6 +18,7 @@ import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
+import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
@@ -32,6 +34,7 @@ export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #books: BookTable;
   readonly #auditExport: AuditExport;
+  readonly #tokens: TokenTable;
   readonly #signIn: SignInTable;
   readonly #consents: ConsentTable;
   readonly #refreshTurns: RefreshTurns;
@@ -46,6 +49,7 @@ export class Account extends DurableObject<AccountEnv> {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#books = new BookTable(this.#sql);
+    this.#tokens = new TokenTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
     this.#consents = new ConsentTable(this.#sql);
     this.#refreshTurns = new RefreshTurns(this.#sql);
@@ -89,15 +93,27 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   addToken(token: StoredToken): void {
-    this.#signIn.addToken(token);
+    this.#tokens.add(token);
   }
 
   findToken(hash: string): StoredToken | undefined {
-    return this.#signIn.findToken(hash);
+    return this.#tokens.find(hash);
   }
 
   findTokenById(id: string): StoredToken | undefined {
-    return this.#signIn.findTokenById(id);
+    return this.#tokens.findById(id);
+  }
+
+  listTokens(): StoredToken[] {
+    return this.#tokens.list();
+  }
+
+  noteTokenUse(id: string, nowMs: number): void {
+    this.#tokens.noteUse(id, nowMs);
+  }
+
+  removeToken(id: string): boolean {
+    return this.#tokens.remove(id);
   }
 
   takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
@@ -131,6 +147,22 @@ export class Account extends DurableObject<AccountEnv> {
   /** No refresh token of the grant works any more, whatever KV still shows of it. */
   endGrant(grantId: string, nowMs: number): void {
     this.#refreshTurns.endGrant(grantId, nowMs);
+  }
+
+  endedAmong(grantIds: readonly string[]): string[] {
+    return this.#refreshTurns.endedAmong(grantIds);
+  }
+
+  addSession(session: StoredSession, nowMs: number): void {
+    this.#signIn.addSession(session, nowMs);
+  }
+
+  findSession(hash: string): StoredSession | undefined {
+    return this.#signIn.findSession(hash);
+  }
+
+  endSession(hash: string): void {
+    this.#signIn.endSession(hash);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */

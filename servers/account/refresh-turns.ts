@@ -78,6 +78,10 @@ export class RefreshTurns {
     this.#end(`grant:${grantId}`, nowMs);
   }
 
+  endedAmong(grantIds: readonly string[]): string[] {
+    return grantIds.filter((id) => this.#hasEnded(`grant:${id}`));
+  }
+
   /** The token was exchanged, so it is spent, and so is the answer to the one before it. */
   finish({ grantId, hash, answer, nowMs }: RefreshOutcome): void {
     this.#end(`token:${hash}`, nowMs);

@@ -91,8 +91,8 @@ async function createProvider(
     jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: "k1", alg: "RS256", use: "sig" }] },
     cookies: { keys: ["the-key-of-the-providers-cookies"] },
     routes: { authorization: "/authorization", token: "/token", jwks: "/jwks", userinfo: "/userinfo" },
-    claims: { openid: ["sub"], groups: ["groups"] },
-    scopes: ["openid", "groups"],
+    claims: { openid: ["sub"], email: ["email"], groups: ["groups"] },
+    scopes: ["openid", "email", "groups"],
     // As Access does: the id token holds all claims.
     conformIdTokenClaims: false,
     ttl: { AccessToken: 300, Grant: 3_600, IdToken: 300, Interaction: 300, RefreshToken: 3_600, Session: 3_600 },
@@ -104,14 +104,14 @@ async function createProvider(
     findAccount: (_context, accountId) => {
       const groups = groupsOf(accountId);
       if (groups === undefined) return undefined;
-      return { accountId, claims: () => ({ sub: accountId, groups: [...groups] }) };
+      return { accountId, claims: () => ({ sub: accountId, email: `${accountId}@example.com`, groups: [...groups] }) };
     },
     loadExistingGrant: async ({ oidc }) => {
       const grant = new oidc.provider.Grant({
         ...(oidc.client === undefined ? {} : { clientId: oidc.client.clientId }),
         ...(oidc.session?.accountId === undefined ? {} : { accountId: oidc.session.accountId }),
       });
-      grant.addOIDCScope("openid groups");
+      grant.addOIDCScope("openid email groups");
       await grant.save();
       return grant;
     },

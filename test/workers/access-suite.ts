@@ -34,6 +34,7 @@ export async function startAccess(
   return { suite, keys, fetched };
 }
 
+/** An assertion as Access makes them, to be signed. */
 export function assertion(
   claims: Readonly<Record<string, unknown>> = {},
   header: Readonly<Record<string, unknown>> = {},

@@ -3,15 +3,6 @@ import { env } from "cloudflare:workers";
 import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI, generateKeyPair } from "jose";
 import { afterEach, expect, test } from "vitest";
 import {
-  AUDIENCE,
-  CLAIMS,
-  EDGE_SETTINGS as SETTINGS,
-  TEAM,
-  assertion,
-  startAccess,
-  withAssertion,
-} from "./access-suite.ts";
-import {
   callerOf,
   codeOf,
   exchange,
@@ -22,6 +13,7 @@ import {
   startSuite,
   tokenAnswer,
 } from "./auth-suite.ts";
+import { AUDIENCE, CLAIMS, EDGE_SETTINGS, TEAM, assertion, startAccess, withAssertion } from "./access-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -180,7 +172,7 @@ test("where the team's keys cannot be fetched nobody gets in", async () => {
     async () => Response.redirect("https://evil.example/keys"),
   ];
   for (const fetch of outages) {
-    const suite = startSuite({ bindings: env, settings: SETTINGS, fetch });
+    const suite = startSuite({ bindings: env, settings: EDGE_SETTINGS, fetch });
     expect((await openConsent(suite, await register(suite), {}, withAssertion(jwt))).status).toBe(403);
   }
 });
@@ -189,6 +181,6 @@ test("a person taken off ADMIN_EMAILS is no admin at the next call", async () =>
   const { suite, keys } = await startAccess();
   const boss = withAssertion(await assertion({ email: "boss@example.com" }).sign(keys.privateKey));
   const { access_token: token } = await signIn(suite, {}, boss);
-  const demoted = startSuite({ bindings: env, settings: { ...SETTINGS, ADMIN_EMAILS: "" } });
+  const demoted = startSuite({ bindings: env, settings: { ...EDGE_SETTINGS, ADMIN_EMAILS: "" } });
   expect((await callerOf(demoted, "/mcp", token))?.role).toBe("member");
 });

@@ -155,7 +155,7 @@ test("PKCE and nonce go to the provider with each sign-in, and are new each time
     response_type: "code",
     client_id: CLIENT_ID,
     redirect_uri: "http://localhost:8717/authorize/callback",
-    scope: "openid groups",
+    scope: "openid email groups",
     code_challenge_method: "S256",
   });
   for (const name of ["state", "nonce", "code_challenge"]) expect(first.get(name)).not.toBe(second.get(name));

@@ -1,4 +1,4 @@
-import { createExecutionContext } from "cloudflare:test";
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
 import type { Caller } from "../../auth/caller.ts";
@@ -100,11 +100,14 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
     if (!ENDPOINTS.includes(pathname)) {
       return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
     }
-    return await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
+    const answered = await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
       needs.every((scope) => caller.scopes.includes(scope))
         ? Response.json({ caller, expiresAt: facts.expiresAt })
         : scopeChallenge(caller, needs, facts),
     );
+    // What is written off the caller's path is written before a test looks, or empties the storage.
+    await waitOnExecutionContext(ctx);
+    return answered;
   }
 }
 
