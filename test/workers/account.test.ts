@@ -1,4 +1,4 @@
-import { reset, runInDurableObject } from "cloudflare:test";
+import { listDurableObjectIds, reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { Visit } from "./account-suite.ts";
@@ -187,9 +187,10 @@ test("signing out ends the session itself, not only the cookie", async () => {
   expect(await (await visit.get("/account", cookie)).text()).toContain("Sign in to Pincer");
 });
 
-test("a forged session, or one of another deployment, is nobody's", async () => {
+test("a forged session, or one of another deployment, is nobody's and wakes nobody's Durable Object", async () => {
   const visit = await signedIn();
   const [userId = "", secret = "", mac = ""] = visit.cookie.split("=")[1]?.split("_") ?? [];
+  const before = (await listDurableObjectIds(env.ACCOUNT)).length;
   const other = new Visit(
     startSuite({ bindings: env, settings: { ...LOCAL_SETTINGS, SIGNING_SECRET: "t".repeat(40) } }),
   );
@@ -201,6 +202,7 @@ test("a forged session, or one of another deployment, is nobody's", async () => 
     expect(await (await visit.get("/account", `__Host-pincer-account=${value}`)).text()).toContain("Sign in to Pincer");
   }
   expect(await (await other.get("/account", visit.cookie)).text()).toContain("Sign in to Pincer");
+  expect((await listDurableObjectIds(env.ACCOUNT)).length).toBe(before);
 });
 
 test("only a hash of the session is stored", async () => {
