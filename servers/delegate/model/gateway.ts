@@ -99,6 +99,8 @@ export function createAsker(endpoint: ModelEndpoint, fetcher: typeof fetch): (qu
         messages: question.messages,
         tools: question.tools,
         maxRetries: 0,
+        // Nobody listens, and it copies every message to hide secrets from whoever might.
+        telemetry: { isEnabled: false },
         abortSignal: question.signal,
       });
       const route = describeRoute(endpoint, call.headers ?? new Headers(), {
