@@ -17,8 +17,6 @@ OUTPUTS = os.path.join(STATE, "commands")
 MAX_KEPT = 200
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
 MAX_LISTED = 500
-#: Whoever waits for a command has read its outputs by then, however many others end meanwhile.
-READ_SECONDS = 10
 MAX_COMMAND_CHARS = 2_000
 #: A command that has begun is at work by then, however busy the machine is.
 SIGN_IN_SECONDS = 60
@@ -87,12 +85,11 @@ def forget_oldest():
     is_crowded = len(process_ids) > MAX_KEPT
     found = ((_ended_at(process_id, is_crowded), process_id) for process_id in process_ids)
     ended = sorted(((ended_at, process_id) for ended_at, process_id in found if ended_at is not None), reverse=True)
-    read_before = time.time() - READ_SECONDS
     kept_bytes = 0
-    for number, (ended_at, process_id) in enumerate(ended):
+    for number, (_, process_id) in enumerate(ended):
         kept_bytes += sum(info.st_size for info in _files_in(os.path.join(OUTPUTS, process_id)))
         # The newest stays whatever its size: its caller reads it next.
-        if (number >= MAX_KEPT and ended_at < read_before) or (kept_bytes > MAX_KEPT_BYTES and number > 0):
+        if number >= MAX_KEPT or (kept_bytes > MAX_KEPT_BYTES and number > 0):
             forget(process_id)
 
 
