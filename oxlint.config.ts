@@ -73,6 +73,10 @@ const LAYERS = [
     group: ["../../*/**", "!../../shared/**", "!../../core/log.ts", "!../../account/**"],
     message: "What is inside of the browser knows account/ and the leaves, and no other server.",
   }),
+  layer(["servers/delegate/model/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
+    message: "What asks models knows the leaves, and no server.",
+  }),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
       "../container/**",

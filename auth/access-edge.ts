@@ -4,6 +4,9 @@ import { type Identity, grantOwner, userIdOf } from "./identity.ts";
 
 /** Access is asked at `/authorize` only, so a grant must not outlive its decision by more than a day. */
 const GRANT_SECONDS = 24 * 60 * 60;
+const TOKEN_SECONDS = 60 * 60;
+/** As long as a grant, for the same reason. */
+const MAX_TOKEN_DAYS = 1;
 
 interface AccessEdgeOptions {
   readonly teamDomain: string;
@@ -19,7 +22,8 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
   const admins = options.adminEmails.map((email) => email.toLowerCase());
   const roleFor = (email: string): Caller["role"] => (admins.includes(email) ? "admin" : "member");
   return {
-    grantLife: { seconds: GRANT_SECONDS, isRenewed: false },
+    grantLife: { seconds: GRANT_SECONDS, isRenewed: false, tokenSeconds: TOKEN_SECONDS },
+    maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
     identify: async (request) => {
       const assertion = await verify(request.headers.get(ASSERTION_HEADER));
@@ -29,6 +33,12 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
           const userId = await userIdOf(issuer, subject);
           return { kind: "person", person: { userId, displayName: email, owner: { identity: "access-edge", email } } };
         }
+        case "service":
+          return {
+            kind: "refused",
+            reason: "a service token's assertion",
+            message: "A service token cannot consent; sign in through Cloudflare Access as a person.",
+          };
         case "invalid":
           return {
             kind: "refused",

@@ -1,5 +1,6 @@
-import { type JWTVerifyGetKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from "jose";
+import { jwtVerify } from "jose";
 import * as z from "zod";
+import { explainJwtFailure, remoteKeys } from "./remote-keys.ts";
 
 /** The header in which Access hands over its assertion. A bare e-mail header is never believed. */
 export const ASSERTION_HEADER = "Cf-Access-Jwt-Assertion";
@@ -12,6 +13,7 @@ interface AccessPerson {
 
 export type Assertion =
   | { readonly kind: "person"; readonly person: AccessPerson }
+  | { readonly kind: "service"; readonly tokenId: string; readonly expiresAtSeconds: number }
   | { readonly kind: "invalid"; readonly reason: string }
   /** The team's keys could not be fetched: nobody's fault, and nobody gets in. */
   | { readonly kind: "unavailable"; readonly reason: string };
@@ -24,7 +26,7 @@ interface AccessOptions {
   readonly now: () => Date;
 }
 
-/** A person's application token. A service token has an empty `sub` and a `common_name` in place of an e-mail. */
+/** A person's application token. */
 const personClaims = z.object({
   sub: z.string().min(1),
   email: z.string().regex(/^[^\s@]+@[^\s@]+$/),
@@ -32,9 +34,18 @@ const personClaims = z.object({
   common_name: z.undefined().optional(),
 });
 
+/** A service token has an empty `sub`, and a `common_name`, its client id, in place of an e-mail. */
+const serviceClaims = z.object({
+  sub: z.literal("").optional(),
+  email: z.undefined().optional(),
+  type: z.literal("app"),
+  common_name: z.string().min(1),
+  exp: z.number(),
+});
+
 /** Verifies assertions of one Access application; keeps the team's keys, so make it once. */
 export function createAssertionVerifier(options: AccessOptions): (assertion: string | null) => Promise<Assertion> {
-  const keys = teamKeys(options);
+  const keys = remoteKeys(`${options.teamDomain}/cdn-cgi/access/certs`, options.fetch);
   return async (assertion) => {
     if (assertion === null) return { kind: "invalid", reason: "no assertion" };
     try {
@@ -46,30 +57,16 @@ export function createAssertionVerifier(options: AccessOptions): (assertion: str
         clockTolerance: 5,
         currentDate: options.now(),
       });
+      const service = serviceClaims.safeParse(payload);
+      if (service.success) {
+        return { kind: "service", tokenId: service.data.common_name, expiresAtSeconds: service.data.exp };
+      }
       const claims = personClaims.safeParse(payload);
-      if (!claims.success) return { kind: "invalid", reason: "not a person's assertion" };
+      if (!claims.success) return { kind: "invalid", reason: "neither a person's assertion nor a service's" };
       const { sub, email } = claims.data;
       return { kind: "person", person: { issuer: options.teamDomain, subject: sub, email: email.toLowerCase() } };
     } catch (failure) {
-      return explain(failure);
+      return explainJwtFailure(failure);
     }
   };
-}
-
-/** jose follows no redirect, so no other host chooses the keys. */
-function teamKeys({ teamDomain, fetch }: AccessOptions): JWTVerifyGetKey {
-  return createRemoteJWKSet(new URL(`${teamDomain}/cdn-cgi/access/certs`), {
-    timeoutDuration: 5_000,
-    cooldownDuration: 30_000,
-    cacheMaxAge: 10 * 60 * 1000,
-    [customFetch]: async (url, init) => await fetch(url, init),
-  });
-}
-
-/** jose's codes say which check failed, and never hold the token. */
-function explain(failure: unknown): Assertion {
-  if (!(failure instanceof errors.JOSEError))
-    return { kind: "unavailable", reason: "the team's keys cannot be fetched" };
-  const isOurTrouble = failure instanceof errors.JWKSTimeout || failure.code === "ERR_JOSE_GENERIC";
-  return { kind: isOurTrouble ? "unavailable" : "invalid", reason: failure.code };
 }

@@ -1,28 +1,46 @@
 import type { Log } from "../servers/core/log.ts";
-import { readText } from "../servers/shared/read-text.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
+import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
+import { createAccountRoutes } from "./account-routes.ts";
+import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
-import { createAuthorizeRoute } from "./authorize.ts";
+import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
+import type { Caller } from "./caller.ts";
+import type { DocumentStore } from "./client-documents.ts";
+import { createGrantCheck } from "./grant-check.ts";
+import type { EndedGrants } from "./grants.ts";
+import { holdingsIn } from "./holdings.ts";
 import type { Identity } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
+import { createOAuthRoutes } from "./oauth-routes.ts";
+import { peopleIn } from "./people.ts";
+import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
+import type { Scope } from "./scopes.ts";
 import { createSigner } from "./secrets.ts";
+import { type ServiceTokens, createServiceTokens } from "./service-tokens.ts";
 import { createTokenCache } from "./token-cache.ts";
+import type { RefreshTurns } from "./token-endpoint.ts";
 import { TOKEN_ROUTE, createTokenRoute } from "./token-route.ts";
 import { type TokenStore, createPersonalTokens } from "./tokens.ts";
+import { createUpstreamProvider } from "./upstream-provider.ts";
+import { CALLBACK_ROUTE, upstreamClient } from "./upstream-settings.ts";
 
 const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA = "/.well-known/oauth-authorization-server";
-/** Anybody may send to the OAuth routes, and the library reads a form whole, however long it is. */
-const MAX_OAUTH_BODY_BYTES = 64 * 1024;
 
 export interface AuthOptions {
   readonly settings: Settings;
   /** Paths of the MCP endpoints, `/mcp/files`; each is an OAuth resource of its own. */
   readonly endpoints: readonly string[];
   /** A person's Durable Object. */
-  readonly accounts: (userId: string) => TokenStore & Attempts;
+  readonly accounts: (
+    userId: string,
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
+  /** The Durable Object that knows of OAuth clients. */
+  readonly clients: () => DocumentStore & RegistrationCounter;
+  readonly upstreamSessions: UpstreamSessions;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
@@ -39,6 +57,13 @@ export interface Auth {
     ctx: ExecutionContext,
     handler: GuardedHandler,
   ): Promise<Response>;
+  /**
+   * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
+   * request asks here before each step. Rejects with `unavailable`, to be tried again, where nobody can say.
+   */
+  scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
+  /** Whether a person may still have these scopes, for what goes on without a client. Rejects as `scopesNow` does. */
+  isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
 }
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
@@ -50,17 +75,30 @@ export function createAuth(options: AuthOptions): Auth {
     publicUrl,
     resources: endpoints.map((path) => `${publicUrl}${path}`),
     identity,
+    redirectUris: settings.REDIRECT_URIS,
     log,
   });
   const personalTokens = createPersonalTokens(createSigner(settings.SIGNING_SECRET, "personal-token"), accounts, now);
   const cache = createTokenCache(now);
+  const services = createServices(options);
   const resourceServers: ReadonlyMap<string, ResourceServer> = new Map(
     endpoints.map((path) => [
       path,
-      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, cache, now }),
+      createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
-  const authorize = createAuthorizeRoute({ publicUrl, identity, log, now });
+  const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
+  const oauth = createOAuthRoutes({
+    ...options,
+    authorizationServer,
+    turns: accounts,
+    cache,
+    fetch: fetchOf(options),
+    now,
+  });
+  const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
+  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -69,47 +107,85 @@ export function createAuth(options: AuthOptions): Auth {
     routes: async (received, env, ctx) => {
       const request = atPublicUrl(received, publicUrl);
       const { pathname } = new URL(request.url);
-      if (pathname === AUTHORIZE_ROUTE) {
+      if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, authorizationServer.getOAuthApi(env));
+        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+      }
+      if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
+        if (request !== received) return Response.redirect(request.url, 307);
+        const helpers = oauth.accountHelpers(env);
+        const holdings = holdingsIn(helpers, { accounts, cache, now });
+        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
-        const bounded = await withinLimit(request);
-        if (bounded === undefined) return Response.json({ error: "invalid_request" }, { status: 413 });
-        return await authorizationServer.fetch(bounded, env, ctx);
+        return await oauth.fetch(request, env, ctx);
       }
       if (!isAtOrBelow(pathname, RESOURCE_METADATA)) return undefined;
       const resourceServer = resourceServers.get(pathname.slice(RESOURCE_METADATA.length));
-      return await resourceServer?.fetch(request, { env, handler: unreachable }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer?.fetch(request, { env, waitUntil, handler: unreachable }, ctx);
     },
     guard: async (endpoint, received, env, ctx, handler) => {
       const resourceServer = resourceServers.get(endpoint);
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
-      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, handler }, ctx);
+      const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+      return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
+    scopesNow: grants.scopesNow,
+    isLetIn: grants.isLetIn,
   };
 }
 
-function createIdentity({ settings, accounts, now = () => new Date(), fetch: fetchKeys }: AuthOptions): Identity {
+function fetchOf({ fetch: given }: AuthOptions): typeof fetch {
+  return given ?? (async (input, init) => await fetch(input, init));
+}
+
+function createIdentity(options: AuthOptions): Identity {
+  const { settings, now = () => new Date() } = options;
+  const fetcher = fetchOf(options);
   switch (settings.IDENTITY) {
     case "local":
       return createLocalIdentity({
         publicUrl: settings.PUBLIC_URL,
         signInCode: needed(settings, "LOCAL_SIGN_IN_CODE"),
-        attempts: accounts,
+        attempts: options.accounts,
         now,
       });
+    case "access-oidc": {
+      const client = upstreamClient(settings);
+      return createAccessOidcIdentity({
+        issuer: client.issuer,
+        groups: settings,
+        provider: createUpstreamProvider({ ...client, fetch: fetcher, now }),
+        sessions: options.upstreamSessions,
+        now,
+      });
+    }
     case "access-edge":
       return createAccessEdgeIdentity({
         teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
         audience: needed(settings, "ACCESS_AUDIENCE"),
         adminEmails: settings.ADMIN_EMAILS,
-        fetch: fetchKeys ?? (async (input, init) => await fetch(input, init)),
+        fetch: fetcher,
         now,
       });
   }
+}
+
+/** Only where the settings name some. */
+function createServices(options: AuthOptions): ServiceTokens | undefined {
+  const { settings, log, now = () => new Date() } = options;
+  if (settings.ACCESS_SERVICE_AUDIENCE === undefined) return undefined;
+  return createServiceTokens({
+    tokens: settings.SERVICE_TOKENS,
+    teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
+    audience: settings.ACCESS_SERVICE_AUDIENCE,
+    log,
+    fetch: fetchOf(options),
+    now,
+  });
 }
 
 type OptionalText = "LOCAL_SIGN_IN_CODE" | "LOCAL_ADMIN_SECRET" | "ACCESS_TEAM_DOMAIN" | "ACCESS_AUDIENCE";
@@ -127,13 +203,6 @@ function atPublicUrl(request: Request, publicUrl: string): Request {
   const ours = new URL(publicUrl);
   if (url.port !== ours.port || !isLoopback(url.hostname) || !isLoopback(ours.hostname)) return request;
   return new Request(`${ours.origin}${url.pathname}${url.search}`, request);
-}
-
-/** The request with its body read; `undefined` where that is too long. */
-async function withinLimit(request: Request): Promise<Request | undefined> {
-  if (request.body === null) return request;
-  const body = await readText(request.body, MAX_OAUTH_BODY_BYTES);
-  return body === undefined ? undefined : new Request(request, { method: request.method, body });
 }
 
 function isAtOrBelow(pathname: string, route: string): boolean {

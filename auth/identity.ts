@@ -6,31 +6,70 @@ import { sha256Hex } from "./secrets.ts";
 export const grantOwner = z.discriminatedUnion("identity", [
   z.object({ identity: z.literal("local") }),
   z.object({ identity: z.literal("access-edge"), email: z.string() }),
+  z.object({ identity: z.literal("access-oidc"), session: z.string(), groups: z.array(z.string()) }),
 ]);
 
-type GrantOwner = z.output<typeof grantOwner>;
+export type GrantOwner = z.output<typeof grantOwner>;
 
 export interface Person {
   readonly userId: string;
-  /** How the consent page names them. */
+  /** How pages name them. */
   readonly displayName: string;
   readonly owner: GrantOwner;
 }
 
+/** `reason` is for the log; `message` is shown. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly reason: string;
+  readonly message: string;
+}
+
 type Identified =
   | { readonly kind: "person"; readonly person: Person }
-  /** `reason` is for the log; `message` is shown. */
-  | { readonly kind: "refused"; readonly reason: string; readonly message: string };
+  /** The upstream provider says who it is, once the person has said what the client may do. */
+  | { readonly kind: "upstream"; readonly upstream: Upstream }
+  | Refused;
 
 type Proof =
   | { readonly kind: "proven" }
   | { readonly kind: "wrong-code" }
   | { readonly kind: "locked"; readonly retryAtMs: number };
 
+/** A person whom the upstream provider let in just now. */
+export interface UpstreamArrival {
+  readonly kind: "arrival";
+  readonly person: Person;
+  /** Names the session in the grant. */
+  readonly sessionId: string;
+  /** Keeps what later questions about the person need. */
+  readonly keep: () => Promise<void>;
+}
+
+/** The giver of a grant by now. */
+export type GiverNow =
+  | { readonly kind: "in"; readonly owner: GrantOwner; readonly role: Caller["role"] }
+  /** Not let in any more, for good: the grant is to end. */
+  | { readonly kind: "out" }
+  /** The provider cannot be asked. */
+  | { readonly kind: "unknown" };
+
+/** An OpenID provider that signs people in elsewhere, and can be asked about them later. */
+export interface Upstream {
+  /** What to keep until the browser comes back, and where to send it. */
+  begin(): Promise<{ readonly data: unknown; readonly urlFor: (state: string) => string }>;
+  /** Who came back by `url`; `data` is what `begin` gave. */
+  finish(url: URL, data: unknown): Promise<UpstreamArrival | Refused>;
+  /** The giver of a grant, as the provider saw them at most so long ago. */
+  giverNow(userId: string, sessionId: string, maxAgeMs: number): Promise<GiverNow>;
+}
+
 /** Who signs people in. */
 export interface Identity {
-  /** How long a grant lives, in seconds, and whether each use renews it. */
-  readonly grantLife: { readonly seconds: number; readonly isRenewed: boolean };
+  /** How long a grant lives, in seconds, whether each use renews it, and how long each access token of it lives. */
+  readonly grantLife: { readonly seconds: number; readonly isRenewed: boolean; readonly tokenSeconds: number };
+  /** How many days a personal token may live at most. */
+  readonly maxTokenDays: number;
   readonly asksForCode: boolean;
   /** Whose browser the request comes from. */
   identify(request: Request): Promise<Identified>;
@@ -38,6 +77,8 @@ export interface Identity {
   prove(person: Person, code: string): Promise<Proof>;
   /** The role that the giver of a grant has now; `undefined` where they are no longer let in. */
   roleOf(owner: unknown): Caller["role"] | undefined;
+  /** Absent where nobody can be asked between two sign-ins. */
+  readonly upstream?: Upstream;
 }
 
 /** An opaque and stable `userId` for whom an issuer calls `subject`. */

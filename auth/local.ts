@@ -5,6 +5,8 @@ import { isSameSecret, sha256Hex } from "./secrets.ts";
 const MAX_WRONG_CODES = 5;
 const LOCK_MS = 15 * 60 * 1000;
 const GRANT_SECONDS = 30 * 24 * 60 * 60;
+const TOKEN_SECONDS = 60 * 60;
+const MAX_TOKEN_DAYS = 366;
 
 /** Counts guesses where parallel requests cannot share one: in the person's Durable Object. */
 export interface Attempts {
@@ -41,7 +43,8 @@ export function isFromThisMachine(request: Request, publicUrl: string): boolean 
 /** Local mode: the code that the launcher printed proves the person. Loopback only; never approves by itself. */
 export function createLocalIdentity({ publicUrl, signInCode, attempts, now }: LocalIdentityOptions): Identity {
   return {
-    grantLife: { seconds: GRANT_SECONDS, isRenewed: true },
+    grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
+    maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: true,
     identify: async (request) => {
       if (!isFromThisMachine(request, publicUrl)) {

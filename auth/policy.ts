@@ -15,6 +15,11 @@ export function withinRole(scopes: readonly string[], role: Role): Scope[] {
   return scopes.filter(isScope).filter((scope) => SCOPES_OF_ROLE[role].includes(scope));
 }
 
+/** Whether a role may ever have all of these scopes. */
+export function mayHave(role: Role, scopes: readonly Scope[]): boolean {
+  return withinRole(scopes, role).length === scopes.length;
+}
+
 /** What a client may have at an endpoint, and which of it the consent page ticks beforehand. */
 export interface Offer {
   readonly scopes: readonly Scope[];

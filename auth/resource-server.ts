@@ -6,12 +6,15 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
+import { cannotAsk, giverNow } from "./giver.ts";
 import type { Identity } from "./identity.ts";
 import { withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
+import { type LibraryEnv, parseIssuedToken } from "./oauth-store.ts";
 import { sha256Hex } from "./secrets.ts";
+import type { ServiceTokens } from "./service-tokens.ts";
 import type { TokenCache, VerifiedToken } from "./token-cache.ts";
-import { type PersonalTokens, isPersonalToken } from "./tokens.ts";
+import { type PersonalTokens, clientIdOfToken, isPersonalToken } from "./tokens.ts";
 
 const MAX_TOKEN_LENGTH = 512;
 
@@ -31,6 +34,7 @@ export type GuardedHandler = (request: Request, caller: Caller, auth: TokenFacts
 /** What one request brings along. The library calls it `env` and hands it through untouched. */
 interface GuardedCall {
   readonly env: AuthEnv;
+  readonly waitUntil: (work: Promise<unknown>) => void;
   readonly handler: GuardedHandler;
 }
 
@@ -41,9 +45,11 @@ export interface ResourceServer {
 interface ResourceServerOptions {
   readonly publicUrl: string;
   readonly path: string;
-  readonly authorizationServer: OAuthAuthorizationServer<AuthEnv>;
+  readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
   readonly personalTokens: PersonalTokens;
+  /** Absent where no service may call. */
+  readonly services: ServiceTokens | undefined;
   readonly cache: TokenCache;
   readonly now: () => Date;
 }
@@ -62,10 +68,7 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
   });
   const library = new OAuthResourceServer<GuardedCall, Caller>({
     resourceMetadata: { resource, authorization_servers: [options.publicUrl], resource_name: `Pincer ${options.path}` },
-    validateToken:
-      ({ env }) =>
-      async (_resource, token) =>
-        await validate(token, resource, env, options),
+    validateToken: (call) => async (_resource, token) => await validate(token, resource, call, options),
     handler: {
       fetch: async (request, { handler }, { props, auth: { expiresAt } }) =>
         await handler(request, props, factsOf(expiresAt)),
@@ -73,11 +76,23 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
   });
   return {
     fetch: async (request, call, ctx) => {
+      const service = await options.services?.find(request);
+      if (service !== undefined) {
+        if (request.headers.has("Authorization")) return twoProofs();
+        return await call.handler(request, service.caller, factsOf(service.expiresAtSeconds));
+      }
       const known = await recall(request, resource, options.cache);
       if (known === undefined) return await library.fetch(request, call, ctx);
       return await call.handler(request, known.caller, factsOf(known.expiresAtSeconds));
     },
   };
+}
+
+/** RFC 6750 §2: one request, one way to say who calls. Which of the two is meant is not for us to guess. */
+function twoProofs(): Response {
+  const description = "Send either a token or a service token's assertion, not both.";
+  const body = { error: "invalid_request", error_description: description };
+  return Response.json(body, { status: 400, headers: { "Cache-Control": "no-store" } });
 }
 
 /**
@@ -107,19 +122,19 @@ export function scopeChallenge(caller: Caller, needed: readonly Scope[], auth: T
 async function validate(
   token: string,
   resource: string,
-  env: AuthEnv,
-  { cache, now, ...options }: ResourceServerOptions,
+  call: GuardedCall,
+  { cache, ...options }: ResourceServerOptions,
 ): Promise<OAuthResourceTokenValidation<Caller> | null> {
   if (token.length > MAX_TOKEN_LENGTH) return null;
   const verified = await (isPersonalToken(token)
-    ? verifyPersonal(token, options)
-    : verifyOAuth(token, resource, env, options));
-  if (verified === undefined || verified.expiresAtSeconds * 1000 <= now().getTime()) return null;
+    ? verifyPersonal(token, call, options)
+    : verifyOAuth(token, resource, call.env, options));
+  if (verified === undefined || verified.expiresAtSeconds * 1000 <= options.now().getTime()) return null;
   cache.set(await cacheKey(resource, token), verified);
   return { props: verified.caller, audience: resource, expiresAt: verified.expiresAtSeconds };
 }
 
-type Verification = Omit<ResourceServerOptions, "cache" | "now">;
+type Verification = Omit<ResourceServerOptions, "cache" | "services">;
 
 async function verifyOAuth(
   token: string,
@@ -132,21 +147,36 @@ async function verifyOAuth(
   const { props, userId, clientId, scope, expiresAt } = validated;
   const role = identity.roleOf(props);
   if (role === undefined) return undefined;
-  return { caller: { userId, role, scopes: withinRole(scope, role), clientId }, expiresAtSeconds: expiresAt };
+  return {
+    caller: { userId, role, scopes: withinRole(scope, role), clientId },
+    expiresAtSeconds: expiresAt,
+    ...grantOfToken(token),
+  };
+}
+
+function grantOfToken(token: string): Pick<VerifiedToken, "grant"> {
+  const parsed = parseIssuedToken(token);
+  return parsed === undefined ? {} : { grant: parsed.grant };
 }
 
 async function verifyPersonal(
   token: string,
-  { personalTokens, identity }: Verification,
+  { waitUntil }: GuardedCall,
+  { personalTokens, identity, now }: Verification,
 ): Promise<VerifiedToken | undefined> {
-  // Only local mode makes them; a suite that has moved behind Access does not honour them.
-  const role = identity.roleOf({ identity: "local" });
-  if (role === undefined) return undefined;
   const found = await personalTokens.find(token);
-  if (found === undefined) return undefined;
+  if (found === undefined || found.stored.expiresAtMs <= now().getTime()) return undefined;
   const { userId, stored } = found;
+  // A suite that has moved to another mode does not know who made it.
+  const maker = await giverNow(identity, { userId, owner: stored.owner });
+  if (maker.kind === "unknown") throw cannotAsk();
+  if (maker.kind === "out") return undefined;
+  waitUntil(personalTokens.noteUse(found));
+  const { role } = maker;
+  const clientId = clientIdOfToken(stored.id);
   return {
-    caller: { userId, role, scopes: withinRole(stored.scopes, role), clientId: `token:${stored.id}` },
+    caller: { userId, role, scopes: withinRole(stored.scopes, role), clientId },
     expiresAtSeconds: Math.floor(stored.expiresAtMs / 1000),
+    grant: clientId,
   };
 }

@@ -53,7 +53,10 @@ export function createTokenRoute(options: TokenRouteOptions): (request: Request)
     const order = parseOrder(await readText(request.body, MAX_BODY_BYTES));
     if (!order.ok) return refusal(400, order.message);
     const { scopes, expires_in_seconds: expiresInSeconds, name } = order.value;
-    const { token, stored } = await options.tokens.create(await localUserId(), { name, scopes, expiresInSeconds });
+    const { token, stored } = await options.tokens.create(
+      { userId: await localUserId(), owner: { identity: "local" } },
+      { name, scopes, expiresInSeconds },
+    );
     return answer(200, {
       token,
       expires_at: new Date(stored.expiresAtMs).toISOString(),

@@ -1,3 +1,4 @@
+import type { GrantOwner, Person } from "./identity.ts";
 import { type Scope, withImplied } from "./scopes.ts";
 import { type Signer, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
@@ -10,11 +11,25 @@ export interface StoredToken {
   readonly scopes: readonly Scope[];
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
+  /** Who made it, as sign-in knew them then: their role is decided anew with each use. */
+  readonly owner: GrantOwner;
+  readonly lastUsedAtMs?: number;
 }
 
 export interface TokenStore {
   addToken(token: StoredToken): Promise<void>;
   findToken(hash: string): Promise<StoredToken | undefined>;
+  findTokenById(id: string): Promise<StoredToken | undefined>;
+  listTokens(): Promise<StoredToken[]>;
+  noteTokenUse(id: string, nowMs: number): Promise<void>;
+  removeToken(id: string): Promise<boolean>;
+}
+
+/** What a person decides about a token. */
+export interface TokenOrder {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresInSeconds: number;
 }
 
 interface PersonalToken {
@@ -27,15 +42,20 @@ interface PersonalToken {
  * be refused without waking anyone's Durable Object; the stored hash decides.
  */
 export interface PersonalTokens {
-  create(
-    userId: string,
-    token: { readonly name: string; readonly scopes: readonly Scope[]; readonly expiresInSeconds: number },
-  ): Promise<{ readonly token: string; readonly stored: StoredToken }>;
+  create(maker: Maker, order: TokenOrder): Promise<{ readonly token: string; readonly stored: StoredToken }>;
   /** The token, where it is genuine and known; whether it has expired is for the caller to say. */
   find(token: string): Promise<PersonalToken | undefined>;
+  noteUse(token: PersonalToken): Promise<void>;
 }
 
+type Maker = Pick<Person, "userId" | "owner">;
+
 const TOKEN_FORM = /^(pincer_([0-9a-z]{32})_[0-9a-f]{64})_([0-9a-f]{32})$/;
+
+/** What a caller with that token has in the place of an OAuth client. */
+export function clientIdOfToken(id: string): string {
+  return `token:${id}`;
+}
 
 export function isPersonalToken(token: string): boolean {
   return token.startsWith("pincer_");
@@ -47,7 +67,7 @@ export function createPersonalTokens(
   now: () => Date,
 ): PersonalTokens {
   return {
-    create: async (userId, { name, scopes, expiresInSeconds }) => {
+    create: async ({ userId, owner }, { name, scopes, expiresInSeconds }) => {
       const unsigned = `pincer_${userId}_${randomHex(32)}`;
       const token = `${unsigned}_${await signer.sign(unsigned)}`;
       const createdAtMs = now().getTime();
@@ -58,6 +78,7 @@ export function createPersonalTokens(
         scopes: withImplied(scopes),
         createdAtMs,
         expiresAtMs: createdAtMs + expiresInSeconds * 1000,
+        owner,
       };
       await storeOf(userId).addToken(stored);
       return { token, stored };
@@ -69,5 +90,6 @@ export function createPersonalTokens(
       const stored = await storeOf(userId).findToken(await sha256Hex(token));
       return stored && { userId, stored };
     },
+    noteUse: async ({ userId, stored }) => await storeOf(userId).noteTokenUse(stored.id, now().getTime()),
   };
 }

@@ -1,6 +1,7 @@
 import * as z from "zod";
 
-const KEY = "pincer:run-time";
+/** Where it is kept. */
+export const RUN_TIME_KEY = "pincer:run-time";
 
 const runTimeSchema = z.object({
   /** All times before the present one. */
@@ -19,7 +20,7 @@ interface Storage {
 export type RunTime = z.output<typeof runTimeSchema>;
 
 export function readRunTime(storage: Storage): RunTime {
-  return runTimeSchema.catch({ pastMs: 0 }).parse(storage.get(KEY));
+  return runTimeSchema.catch({ pastMs: 0 }).parse(storage.get(RUN_TIME_KEY));
 }
 
 /** Notes that the container runs, or does so no longer; to say it again changes nothing. */
@@ -28,5 +29,5 @@ export function noteRunning(storage: Storage, isRunning: boolean, nowMs: number)
   if (isRunning === (startedAtMs !== undefined)) return;
   const noted: RunTime =
     startedAtMs === undefined ? { pastMs, startedAtMs: nowMs } : { pastMs: pastMs + Math.max(0, nowMs - startedAtMs) };
-  storage.put(KEY, noted);
+  storage.put(RUN_TIME_KEY, noted);
 }

@@ -4,7 +4,7 @@ import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
 import { Refusals, withRefusals } from "./mount/refusals.ts";
 import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
-import { noteRunning, readRunTime } from "./run-time.ts";
+import { noteRunning, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
 
 /** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
 interface Saver extends Rpc.DurableObjectBranded {
@@ -187,6 +187,12 @@ export class Sandbox extends SdkSandbox<Env> {
   /** Ends the container where there is one: the SDK would start it to unmount what is mounted no longer. */
   async end(): Promise<void> {
     if (this.ctx.container?.running === true) await this.destroy();
+  }
+
+  /** Ends the container where there is one, and forgets what belongs to it: the next is another sandbox's. */
+  async forget(): Promise<void> {
+    await this.end();
+    for (const key of [SECRET_KEY, ID_KEY, RUN_TIME_KEY]) this.ctx.storage.kv.delete(key);
   }
 
   #noteRunning(isRunning = this.ctx.container?.running === true): void {

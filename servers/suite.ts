@@ -1,4 +1,7 @@
+import type { UpstreamSessions } from "../auth/access-oidc.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { UpstreamSession } from "../auth/upstream-session.ts";
+import type { ClientRegistry } from "../auth/client-registry.ts";
 import type { Sandbox } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
@@ -7,10 +10,12 @@ import { createBrowserSessions } from "./browser/remote-browser.ts";
 import { createArtifacts } from "./core/artifacts.ts";
 import type { CallPipeline } from "./core/call.ts";
 import { consoleLog } from "./core/log.ts";
+import type { HostedRun } from "./delegate/host.ts";
 import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
 import type { LinkHost } from "./files/link.ts";
 import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
+import { noteWrites } from "./files/note-writes.ts";
 import { createFileStore } from "./files/store.ts";
 import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
@@ -21,17 +26,22 @@ import { createLocalWorkspaces } from "./sandbox/local-workspace.ts";
 import { createSnapshotKeepers, type ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
-import { durationMs, type Settings, SettingsError } from "./shared/settings.ts";
+import { ToolError } from "./shared/errors.ts";
+import { DEFAULT_HANDLE } from "./shared/handles.ts";
+import { durationMs } from "./shared/setting-kinds.ts";
+import { type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }
 
 export interface RequestWatch {
@@ -40,8 +50,8 @@ export interface RequestWatch {
   readonly books?: Books;
   /** The isolate's, as well. */
   readonly toldChanges?: ToldChanges;
-  /** The delegated run on whose behalf the call is made. */
-  readonly parentRunId?: string;
+  /** The delegated run on whose behalf the calls are made. */
+  readonly run?: HostedRun;
 }
 
 /** Everything that a caller's tools act on, bound to that caller: keys and ids come from `caller.userId` alone. */
@@ -49,7 +59,7 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, books = new Map(), toldChanges = new Map(), parentRunId }: RequestWatch,
+  { waitUntil, books = new Map(), toldChanges = new Map(), run }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
   const keeperOf = createSnapshotKeepers({
@@ -61,7 +71,7 @@ export function createPipeline(
   const driver = createDriver(bindings, settings, keeperOf);
   const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
-  const files = createFileStore(bindings.FILES, userId, { account, waitUntil });
+  const files = noteWrites(createFileStore(bindings.FILES, userId, { account, waitUntil }), run?.onFile);
   return {
     caller,
     log: consoleLog,
@@ -69,9 +79,17 @@ export function createPipeline(
       files,
       artifacts: createArtifacts(files, links.now),
       shareLinks: createShareLinks(userId, files, account, links),
-      sandbox: (name) => driver.open(sandboxId(userId, name), files),
+      sandbox: (name) => driver.open(sandboxId(userId, sandboxName(name, run)), files),
       browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
-      delegates: createDelegateRuns({ namespace: bindings.DELEGATE_RUN, caller, settings, waitUntil }),
+      delegates: createDelegateRuns({
+        namespace: bindings.DELEGATE_RUN,
+        caller,
+        settings,
+        account,
+        files,
+        waitUntil,
+        ...(run === undefined ? {} : { parent: run.asParent }),
+      }),
     },
     record: createRecorder(books, {
       account,
@@ -80,16 +98,28 @@ export function createPipeline(
       isBilled: settings.SANDBOX_DRIVER === "container",
       waitUntil,
       log: consoleLog,
-      ...(parentRunId === undefined ? {} : { parentRunId }),
+      ...(run === undefined ? {} : { parentRunId: run.runId }),
     }),
   };
+}
+
+/** A run that has a sandbox of its own has that one alone, under the name that its caller's main one goes by. */
+function sandboxName(name: string, run: HostedRun | undefined): string {
+  if (run === undefined || run.sandbox === DEFAULT_HANDLE) return name;
+  if (name === DEFAULT_HANDLE) return run.sandbox;
+  throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
+}
+
+/** Each grant's session at the upstream provider; like all else, one that is found by its person alone. */
+export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings): UpstreamSessions {
+  return (userId, sessionId) => namespace.get(namespace.idFromName(`${userId}/upstream/${sessionId}`));
 }
 
 /** What links act on, whoever's they are. */
 export function createLinkHost(
   bindings: Bindings,
   settings: Settings,
-  { waitUntil, books = new Map() }: RequestWatch,
+  { waitUntil, books = new Map(), isLetIn }: Omit<RequestWatch, "run"> & Pick<LinkHost, "isLetIn">,
 ): LinkHost {
   const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   return {
@@ -97,6 +127,7 @@ export function createLinkHost(
     bucket: bindings.FILES,
     log: consoleLog,
     waitUntil,
+    isLetIn,
     filesOf: (userId) => createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
     accountOf,
     recorderOf: ({ userId, clientId }) =>

@@ -1,7 +1,11 @@
 import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
+import { ClientRegistry } from "../auth/client-registry.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { settingsProblem } from "../auth/settings-page.ts";
+import { UpstreamSession } from "../auth/upstream-session.ts";
+import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
@@ -9,22 +13,28 @@ import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
 import { createServer } from "./core/server.ts";
 import { neededScopes } from "./core/step-up.ts";
+import { refuseListening } from "./core/tasks.ts";
+import type { Tool } from "./core/tool.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
-import type { Toolbox } from "./delegate/toolbox.ts";
+import type { HostedRun, RunHost } from "./delegate/host.ts";
+import type { ChildRun } from "./delegate/run-end.ts";
+import { runName } from "./delegate/runs.ts";
 import { serveLink } from "./files/link.ts";
-import type { FileStore } from "./files/store.ts";
+import { sandboxId } from "./sandbox/driver.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
+import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createWorkspaces } from "./suite.ts";
+import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
-export { Account, BrowserSession, ContainerProxy, Sandbox };
+export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv;
 
@@ -44,7 +54,10 @@ function suiteOf(env: Env): Suite {
   if (known !== undefined) return known;
   const settings = parseSettings(env);
   const accounts = (userId: string): DurableObjectStub<Account> => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, log: consoleLog });
+  const upstreamSessions = createUpstreamSessions(env);
+  const clients = (): DurableObjectStub<ClientRegistry> =>
+    env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
+  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
   suites.set(env, suite);
@@ -53,21 +66,30 @@ function suiteOf(env: Env): Suite {
 
 /** A run's tools are the suite's own, called the way clients call them. */
 export class DelegateRun extends DelegateRunObject<Env> {
-  protected override toolboxFor(caller: Caller, runId: string): Toolbox {
-    const pipeline = createPipeline(this.env, parseSettings(this.env), caller, {
-      waitUntil: (work) => this.ctx.waitUntil(work),
-      parentRunId: runId,
-    });
+  protected override suiteTools(): readonly Tool[] {
+    return CATALOG.flatMap(({ tools }) => tools);
+  }
+
+  protected override hostOf(run: HostedRun): RunHost {
+    const { caller } = run;
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
+    const { auth, settings } = suiteOf(this.env);
+    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, run });
+    const { sandbox, files } = pipeline.capabilities;
+    const callers = createPipeline(this.env, settings, caller, { waitUntil }).capabilities;
     return {
-      tools: CATALOG.flatMap(({ tools }) => tools),
       callTool: async (tool, input, signal) =>
         await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
+      files,
+      account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
+      scopesNow: async () => await auth.scopesNow(caller, this.env),
+      forkSandbox: async () => await callers.sandbox(run.forkOf).fork(sandboxId(caller.userId, run.sandbox)),
+      discardSandbox: async () => await sandbox(DEFAULT_HANDLE).discard(),
     };
   }
 
-  protected override filesOf(caller: Caller): FileStore {
-    const watch = { waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) };
-    return createPipeline(this.env, parseSettings(this.env), caller, watch).capabilities.files;
+  protected override childRun({ userId }: Caller, runId: string): ChildRun {
+    return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
   }
 }
 
@@ -83,7 +105,7 @@ export default {
     try {
       return await route(request, env, ctx, suiteOf(env));
     } catch (failure) {
-      if (failure instanceof SettingsError) return problem(500, failure.message);
+      if (failure instanceof SettingsError) return settingsProblem(request, failure);
       const reference = crypto.randomUUID();
       consoleLog.error("request broke", { reference, failure: describeFailure(failure) });
       return problem(500, `Something broke in Pincer; tell whoever runs it the reference ${reference}.`);
@@ -97,7 +119,11 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
   if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
-    const watch = { books, waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work) };
+    const watch = {
+      books,
+      waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
+      isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
+    };
     return await serveLink(request, createLinkHost(env, settings, watch));
   }
   if (ENDPOINTS.includes(pathname)) {
@@ -124,7 +150,7 @@ async function answerMcp(
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
-  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"));
+  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"), caller.role);
   if (unknown.length > 0) {
     return problem(
       404,
@@ -140,8 +166,9 @@ async function answerMcp(
     toldChanges,
     waitUntil: (work) => ctx.waitUntil(work),
   });
-  return (
+  const answer = async (): Promise<Response> =>
+    refuseListening(parsed.body) ??
     (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
-    (await serveMcp(request, parsed.body, () => createServer(servers, pipeline)))
-  );
+    (await serveMcp(request, parsed.body, ({ era }) => createServer(servers, pipeline, era)));
+  return await answerLasting(request, answer());
 }

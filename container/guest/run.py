@@ -93,6 +93,8 @@ class Run:
         self.selector.close()
 
     def _finish(self):
+        # On a busy machine the time for it may be over before the first look: what the command wrote is there by its end.
+        self._drain()
         self.control.close()
         self.input.close()
         finish(self.request["id"], self._facts())
@@ -142,15 +144,19 @@ class Run:
         self.live.feed(data)
         return True
 
+    def _drain(self):
+        """Takes in what is there already. An output that never pauses is not waited for."""
+        for name in list(self.open_outputs):
+            for _ in range(DRAIN_READS):
+                if name not in self.open_outputs or not self._read(name):
+                    break
+
     def _answer(self, request):
         """Takes input or a signal, and says where the outputs were before."""
         self._reap()
         if self.status is not None:
             return refusal("conflict", "The process has ended; start it anew to go on.")
-        for name in list(self.open_outputs):
-            for _ in range(DRAIN_READS):
-                if name not in self.open_outputs or not self._read(name):
-                    break
+        self._drain()
         before = {name: capture.total_bytes for name, capture in self.captures.items()}
         if request["do"] == "signal":
             self._send(signal.Signals[request["signal"]])

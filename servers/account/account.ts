@@ -1,85 +1,26 @@
 import { DurableObject } from "cloudflare:workers";
-import * as z from "zod";
+import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
+import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { AuditExport } from "./audit-export.ts";
+import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
+import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
+import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
+import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
+import { type ListedRun, RunTable } from "./run-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
+import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
-
-/** One finished call, as the audit keeps it: a digest of the input, never its contents. */
-export interface AuditRow {
-  readonly id: string;
-  readonly atMs: number;
-  readonly clientId: string;
-  readonly tool: string;
-  /** `ok`, or the code of the error that the caller got. */
-  readonly outcome: string;
-  readonly durationMs: number;
-  /** SHA-256 of the input's JSON, hex. */
-  readonly inputDigest: string;
-  readonly outputBytes: number;
-  /** The delegated run that made the call, where a sub-agent did. */
-  readonly parentRunId?: string;
-}
-
-/** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
-export interface CostRow {
-  /** The call's id, or what names the stretch, with a slash in it. */
-  readonly callId: string;
-  readonly atMs: number;
-  /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
-  readonly nanoUsd: number;
-}
-
-/** What one call leaves. */
-export interface BooksEntry {
-  readonly audit: AuditRow;
-  readonly cost: CostRow;
-}
-
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS audit (
-    id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, client_id TEXT NOT NULL, tool TEXT NOT NULL, outcome TEXT NOT NULL,
-    duration_ms REAL NOT NULL, input_digest TEXT NOT NULL, output_bytes INTEGER NOT NULL, parent_run_id TEXT
-  ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
-  CREATE TABLE IF NOT EXISTS costs (
-    call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
-  ) WITHOUT ROWID;
-`;
-
-const auditRecord = z.object({
-  id: z.string(),
-  at_ms: z.number(),
-  client_id: z.string(),
-  tool: z.string(),
-  outcome: z.string(),
-  duration_ms: z.number(),
-  input_digest: z.string(),
-  output_bytes: z.number(),
-  parent_run_id: z.string().nullable(),
-});
-
-const RECORD_AUDIT = `
-  INSERT OR IGNORE INTO audit
-  SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
-    value->>'$.audit.outcome', value->>'$.audit.durationMs', value->>'$.audit.inputDigest',
-    value->>'$.audit.outputBytes', value->>'$.audit.parentRunId'
-  FROM json_each(?)`;
-
-const RECORD_COSTS = `
-  INSERT OR IGNORE INTO costs
-  SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
-const COUNT_COSTS = `
-  SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
 
 interface AccountEnv {
   readonly FILES: R2Bucket;
@@ -91,23 +32,37 @@ interface AccountEnv {
  */
 export class Account extends DurableObject<AccountEnv> {
   readonly #sql: SqlStorage;
+  readonly #books: BookTable;
+  readonly #auditExport: AuditExport;
+  readonly #tokens: TokenTable;
   readonly #signIn: SignInTable;
+  readonly #consents: ConsentTable;
+  readonly #refreshTurns: RefreshTurns;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
+  readonly #runs: RunTable;
+  readonly #modelSpend: ModelSpendTable;
   readonly #chores: readonly Chore[];
 
   constructor(state: DurableObjectState, env: AccountEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#sql.exec(SCHEMA);
+    this.#books = new BookTable(this.#sql);
+    this.#tokens = new TokenTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
+    this.#consents = new ConsentTable(this.#sql);
+    this.#refreshTurns = new RefreshTurns(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => (settings ??= parseSettings({ ...env })));
+    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
+    this.#auditExport = new AuditExport(this.#books, env.FILES, () => readSettings().AUDIT_KEEP_DAYS);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#chores = [...this.#storage.chores, this.#uploads];
+    this.#runs = new RunTable(this.#sql);
+    this.#modelSpend = new ModelSpendTable(this.#sql);
+    this.#chores = [...this.#storage.chores, this.#uploads, this.#auditExport];
   }
 
   override async alarm(): Promise<void> {
@@ -116,52 +71,49 @@ export class Account extends DurableObject<AccountEnv> {
   }
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
-  record(entries: readonly BooksEntry[]): void {
-    this.ctx.storage.transactionSync(() => this.#write(entries));
-  }
-
-  #write(entries: readonly BooksEntry[]): void {
-    const all = JSON.stringify(entries);
-    this.#sql.exec(RECORD_AUDIT, all);
-    this.#sql.exec(RECORD_COSTS, all);
+  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
+    this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
+    // The other chores have set the alarm themselves.
+    await armAlarm(this.ctx.storage, [this.#auditExport]);
   }
 
   /** The newest audit rows first, at most `limit`. */
   listAudit(limit: number): AuditRow[] {
-    const rows = this.#sql.exec("SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT ?", limit).toArray();
-    return rows.map((row) => {
-      const record = auditRecord.parse(row);
-      return {
-        id: record.id,
-        atMs: record.at_ms,
-        clientId: record.client_id,
-        tool: record.tool,
-        outcome: record.outcome,
-        durationMs: record.duration_ms,
-        inputDigest: record.input_digest,
-        outputBytes: record.output_bytes,
-        ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
-      };
-    });
+    return this.#books.listAudit(limit);
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
   keepCosts(costs: readonly CostRow[]): void {
-    this.#sql.exec(RECORD_COSTS, JSON.stringify(costs.map((cost) => ({ cost }))));
+    this.#books.keepCosts(costs);
   }
 
   /** How many calls have a cost row, and what all rows come to. */
   costTotal(): { calls: number; nanoUsd: number } {
-    const row = this.#sql.exec(COUNT_COSTS).one();
-    return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
+    return this.#books.costTotal();
   }
 
   addToken(token: StoredToken): void {
-    this.#signIn.addToken(token);
+    this.#tokens.add(token);
   }
 
   findToken(hash: string): StoredToken | undefined {
-    return this.#signIn.findToken(hash);
+    return this.#tokens.find(hash);
+  }
+
+  findTokenById(id: string): StoredToken | undefined {
+    return this.#tokens.findById(id);
+  }
+
+  listTokens(): StoredToken[] {
+    return this.#tokens.list();
+  }
+
+  noteTokenUse(id: string, nowMs: number): void {
+    this.#tokens.noteUse(id, nowMs);
+  }
+
+  removeToken(id: string): boolean {
+    return this.#tokens.remove(id);
   }
 
   takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
@@ -170,6 +122,47 @@ export class Account extends DurableObject<AccountEnv> {
 
   clearAttempts(name: string): void {
     this.#signIn.clearAttempts(name);
+  }
+
+  rememberConsent(consent: RememberedConsent): void {
+    this.#consents.remember(consent);
+  }
+
+  scopesLeftOut(clientId: string, resource: string): Scope[] {
+    return this.#consents.leftOut(clientId, resource);
+  }
+
+  async takeRefresh(use: RefreshUse): Promise<RefreshTurn> {
+    return await this.#refreshTurns.take(use);
+  }
+
+  finishRefresh(outcome: RefreshOutcome): void {
+    this.#refreshTurns.finish(outcome);
+  }
+
+  giveUpRefresh(hash: string): void {
+    this.#refreshTurns.giveUp(hash);
+  }
+
+  /** No refresh token of the grant works any more, whatever KV still shows of it. */
+  endGrant(grantId: string, nowMs: number): void {
+    this.#refreshTurns.endGrant(grantId, nowMs);
+  }
+
+  endedAmong(grantIds: readonly string[]): string[] {
+    return this.#refreshTurns.endedAmong(grantIds);
+  }
+
+  addSession(session: StoredSession, nowMs: number): void {
+    this.#signIn.addSession(session, nowMs);
+  }
+
+  findSession(hash: string): StoredSession | undefined {
+    return this.#signIn.findSession(hash);
+  }
+
+  endSession(hash: string): void {
+    this.#signIn.endSession(hash);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
@@ -221,6 +214,43 @@ export class Account extends DurableObject<AccountEnv> {
 
   async #arm(): Promise<void> {
     await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  /** Takes one of the places for delegated runs, unless all are taken. */
+  beginRun(run: ListedRun, maxAtOnce: number): boolean {
+    return this.#runs.begin(run, maxAtOnce);
+  }
+
+  endRun(id: string, status: string): void {
+    this.#runs.end(id, status);
+  }
+
+  /** A run that did not begin after all. */
+  forgetRun(id: string): void {
+    this.#runs.forget(id);
+  }
+
+  listRuns(limit: number, parentId?: string): ListedRun[] {
+    return this.#runs.list(limit, parentId);
+  }
+
+  /**
+   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
+   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
+   * are passed.
+   */
+  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
+    const nowMs = Date.now();
+    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
+    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
+    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
+    return { isAdmitted, left: now, leftAtBest: atBest };
+  }
+
+  /** What a model call has used after all, and what of it is a cost of the deployment. */
+  settleModelCall(id: string, used: ModelSpend): void {
+    this.#modelSpend.settle(id, used);
+    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
   }
 
   addLink(link: StoredLink): boolean {

@@ -1,7 +1,8 @@
 import { sha256Hex } from "../../auth/secrets.ts";
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
-import type { Account, BooksEntry } from "./account.ts";
+import type { Account } from "./account.ts";
+import type { BooksEntry } from "./book-table.ts";
 import { callNanoUsd } from "./prices.ts";
 
 /** Long enough to gather the calls of a busy moment, short enough to lose next to nothing with an isolate. */
@@ -52,8 +53,8 @@ async function write(call: FinishedCall, books: Books, context: BooksContext): P
   const entries = await Promise.all(batch.map(entryOf));
   // The same row is kept once, so that what may have been written can be written again.
   await account
-    .record(entries)
-    .catch(async () => await account.record(entries))
+    .record(userId, entries)
+    .catch(async () => await account.record(userId, entries))
     .catch((cause: unknown) => {
       throw new Error(`${entries.length} calls have left no rows`, { cause });
     });

@@ -1,23 +1,20 @@
 import * as z from "zod";
-import { isScope } from "../../auth/scopes.ts";
-import type { StoredToken } from "../../auth/tokens.ts";
+import type { StoredSession } from "../../auth/account-session.ts";
+import { grantOwner } from "../../auth/identity.ts";
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS tokens (
-    hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
-  ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS attempts (
     name TEXT PRIMARY KEY, count INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS sessions (
+    hash TEXT PRIMARY KEY, display_name TEXT NOT NULL, owner TEXT NOT NULL, expires_at_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
 `;
 
-const tokenRecord = z.object({
+const sessionRecord = z.object({
   hash: z.string(),
-  id: z.string(),
-  name: z.string(),
-  scopes: z.string(),
-  created_at_ms: z.number(),
+  display_name: z.string(),
+  owner: z.string().transform((json) => grantOwner.parse(JSON.parse(json))),
   expires_at_ms: z.number(),
 });
 
@@ -31,41 +28,13 @@ export interface Attempt {
   readonly nowMs: number;
 }
 
-/** One person's personal access tokens, and who has tried to guess something. */
+/** Where one person is signed in to their own pages, and who has tried to guess something of theirs. */
 export class SignInTable {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(SCHEMA);
-  }
-
-  addToken(token: StoredToken): void {
-    this.#sql.exec("DELETE FROM tokens WHERE expires_at_ms < ?", token.createdAtMs);
-    this.#sql.exec(
-      "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-      token.hash,
-      token.id,
-      token.name,
-      token.scopes.join(" "),
-      token.createdAtMs,
-      token.expiresAtMs,
-    );
-  }
-
-  /** The token with that hash; expiry is for the caller to check, against its own clock. */
-  findToken(hash: string): StoredToken | undefined {
-    const [row] = this.#sql.exec("SELECT * FROM tokens WHERE hash = ?", hash).toArray();
-    if (row === undefined) return undefined;
-    const record = tokenRecord.parse(row);
-    return {
-      id: record.id,
-      hash: record.hash,
-      name: record.name,
-      scopes: record.scopes.split(" ").filter(isScope),
-      createdAtMs: record.created_at_ms,
-      expiresAtMs: record.expires_at_ms,
-    };
   }
 
   /**
@@ -84,5 +53,22 @@ export class SignInTable {
 
   clearAttempts(name: string): void {
     this.#sql.exec("DELETE FROM attempts WHERE name = ?", name);
+  }
+
+  addSession({ hash, displayName, owner, expiresAtMs }: StoredSession, nowMs: number): void {
+    this.#sql.exec("DELETE FROM sessions WHERE expires_at_ms <= ?", nowMs);
+    this.#sql.exec("INSERT INTO sessions VALUES (?, ?, ?, ?)", hash, displayName, JSON.stringify(owner), expiresAtMs);
+  }
+
+  /** The session with that hash; expiry is for the caller to check, against its own clock. */
+  findSession(hash: string): StoredSession | undefined {
+    const [row] = this.#sql.exec("SELECT * FROM sessions WHERE hash = ?", hash).toArray();
+    if (row === undefined) return undefined;
+    const { display_name: displayName, owner, expires_at_ms: expiresAtMs } = sessionRecord.parse(row);
+    return { hash, displayName, owner, expiresAtMs };
+  }
+
+  endSession(hash: string): void {
+    this.#sql.exec("DELETE FROM sessions WHERE hash = ?", hash);
   }
 }

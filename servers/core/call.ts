@@ -45,8 +45,8 @@ export async function callTool(tool: Tool, input: unknown, pipeline: CallPipelin
   return await callRecorded(tool, input, pipeline, outputBytes, async () => await run(tool, input, pipeline, watch));
 }
 
-/** What is called: a tool, or a method of MCP that reaches the caller's files. */
-interface Callable {
+/** What is called: a tool, or a method of MCP that reaches what is the caller's. */
+export interface Callable {
   readonly name: string;
   readonly scopes: readonly Scope[];
 }

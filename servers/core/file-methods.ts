@@ -1,8 +1,8 @@
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError, type Server } from "@modelcontextprotocol/server";
 import { describeMemory } from "../files/memory.ts";
 import { FILES_URI_TEMPLATE, completePath, listFileResources, readFileResource } from "../files/resources.ts";
-import { errorText } from "../shared/errors.ts";
-import { type CallPipeline, callRecorded } from "./call.ts";
+import type { CallPipeline } from "./call.ts";
+import { callMethod } from "./method-call.ts";
 
 /** What the files server offers beside tools. */
 export const FILE_CAPABILITIES = { resources: {}, prompts: {}, completions: {} };
@@ -19,13 +19,8 @@ const SCOPES = ["files:read"] as const;
 export function serveFileMethods(server: Server, pipeline: CallPipeline): void {
   const { files } = pipeline.capabilities;
   const mayRead = SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
-  /** These methods have no results that are errors: what failed is an error of the protocol. */
-  const record = async <Outcome>(name: string, input: unknown, work: () => Promise<Outcome>): Promise<Outcome> => {
-    const end = await callRecorded({ name, scopes: SCOPES }, input, pipeline, sizeOf, work);
-    if (end.ok) return end.outcome;
-    const code = end.error.code === "internal" ? ProtocolErrorCode.InternalError : ProtocolErrorCode.InvalidParams;
-    throw new ProtocolError(code, errorText(end.error));
-  };
+  const record = async <Outcome>(name: string, input: unknown, work: () => Promise<Outcome>): Promise<Outcome> =>
+    await callMethod({ name, scopes: SCOPES }, input, pipeline, work);
 
   server.setRequestHandler("resources/templates/list", () => ({
     resourceTemplates: mayRead
@@ -62,8 +57,4 @@ export function serveFileMethods(server: Server, pipeline: CallPipeline): void {
       messages: [{ role: "user", content: { type: "text", text } }],
     };
   });
-}
-
-function sizeOf(outcome: unknown): number {
-  return outcome === undefined ? 0 : JSON.stringify(outcome).length;
 }

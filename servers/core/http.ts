@@ -1,5 +1,6 @@
 import { type McpServerFactory, createMcpHandler } from "@modelcontextprotocol/server";
 import { readText } from "../shared/read-text.ts";
+import { SILENCE_MS, isModernCall } from "./lasting-answer.ts";
 
 /** The largest request body; larger files come in through links. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -59,7 +60,8 @@ export async function readJsonRpc(request: Request): Promise<ParsedBody> {
  * fixture share this configuration. Host and Origin have been checked; `body` is the parsed JSON of a POST.
  */
 export async function serveMcp(request: Request, body: unknown, factory: McpServerFactory): Promise<Response> {
-  return await createMcpHandler(factory).fetch(request, request.method === "POST" ? { parsedBody: body } : {});
+  const handler = createMcpHandler(factory, isModernCall(request) ? { keepAliveMs: SILENCE_MS } : {});
+  return await handler.fetch(request, request.method === "POST" ? { parsedBody: body } : {});
 }
 
 /** Lets the page at `origin`, already accepted by `refuseStranger`, read the response (Fetch standard, CORS). */

@@ -1,7 +1,9 @@
 import * as z from "zod";
 import { type CallPipeline, callTool } from "./call.ts";
-import { SERVER_INFO, toResult } from "./server.ts";
+import { waitsForRun } from "./run-calls.ts";
+import { SERVER_INFO } from "./server.ts";
 import { type ServerDefinition, findTool } from "./tool.ts";
+import { toResult } from "./tool-result.ts";
 
 const REVISION = "2026-07-28";
 
@@ -85,7 +87,8 @@ function isPlainModern({ headers }: Request, toolName: string): boolean {
   return (
     headers.get("MCP-Protocol-Version") === REVISION &&
     headers.get("Mcp-Method") === "tools/call" &&
-    headers.get("Mcp-Name") === toolName
+    headers.get("Mcp-Name") === toolName &&
+    !waitsForRun(toolName)
   );
 }
 

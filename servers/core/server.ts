@@ -1,6 +1,5 @@
 import {
-  type CallToolResult,
-  type ContentBlock,
+  type ProtocolEra,
   ProtocolError,
   ProtocolErrorCode,
   Server,
@@ -9,11 +8,13 @@ import {
   type ToolAnnotations,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { fileUri } from "../files/resources.ts";
-import { errorText } from "../shared/errors.ts";
-import { type CallEnd, type CallPipeline, callTool } from "./call.ts";
+import { type CallPipeline, callTool } from "./call.ts";
 import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
-import { type Annotations, type Attachment, type ServerDefinition, type Tool, findTool } from "./tool.ts";
+import { RUN_STATUS, callRunTool, waitsForRun } from "./run-calls.ts";
+import { TASKS_EXTENSION, serveTasks } from "./tasks.ts";
+import { leanSchema } from "../shared/lean-schema.ts";
+import { type Annotations, type ServerDefinition, type Tool, findTool } from "./tool.ts";
+import { toResult } from "./tool-result.ts";
 
 export const VERSION = "0.1.0";
 
@@ -22,25 +23,11 @@ export const SERVER_INFO = { name: "pincer", title: "Pincer", version: VERSION }
 /** Schemas are the same for every caller: the entries of `tools/list` are made once. */
 const listings = new WeakMap<Tool, ListedTool>();
 
-/**
- * A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema, and of the bounds only the
- * greatest numbers. No model minds the others; whoever goes past one hears of it.
- */
+/** A tool as `tools/list` shows it, as lean as clients allow: no `$schema`, no output schema. */
 export function listTool(tool: Tool): ListedTool {
   const known = listings.get(tool);
   if (known !== undefined) return known;
-  const schema = z.toJSONSchema(tool.input, {
-    io: "input",
-    override: ({ jsonSchema }) => {
-      delete jsonSchema.minLength;
-      delete jsonSchema.maxLength;
-      delete jsonSchema.minimum;
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      delete jsonSchema.minItems;
-      delete jsonSchema.maxItems;
-      delete jsonSchema.propertyNames;
-    },
-  });
+  const schema = leanSchema(tool.input);
   const listed: ListedTool = {
     name: tool.name,
     title: tool.title,
@@ -70,10 +57,16 @@ function listHints({ readOnlyHint, destructiveHint, idempotentHint, openWorldHin
 }
 
 /** The MCP server over `servers`, for one request of one caller. */
-export function createServer(servers: readonly ServerDefinition[], pipeline: CallPipeline): Server {
+export function createServer(servers: readonly ServerDefinition[], pipeline: CallPipeline, era: ProtocolEra): Server {
   const hasFiles = servers.some(({ name }) => name === "files");
+  // In 2025 no request says whether its client takes tasks.
+  const runStatus = era === "modern" ? findTool(servers, RUN_STATUS) : undefined;
   const server = new Server(SERVER_INFO, {
-    capabilities: { tools: {}, ...(hasFiles ? FILE_CAPABILITIES : {}) },
+    capabilities: {
+      tools: {},
+      ...(hasFiles ? FILE_CAPABILITIES : {}),
+      ...(runStatus === undefined ? {} : { extensions: TASKS_EXTENSION }),
+    },
     instructions: servers.map(({ instructions }) => instructions).join(" "),
   });
   server.setRequestHandler("tools/list", () => ({ tools: servers.flatMap(({ tools }) => tools.map(listTool)) }));
@@ -82,9 +75,15 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
     if (tool === undefined) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name.slice(0, 100)}`);
     }
-    return toResult(await callTool(tool, params.arguments ?? {}, pipeline, watchOf(context)));
+    const input = params.arguments ?? {};
+    const watch = watchOf(context);
+    if (runStatus !== undefined && waitsForRun(tool.name)) {
+      return await callRunTool({ tool, input, statusTool: runStatus, pipeline, watch, context });
+    }
+    return toResult(await callTool(tool, input, pipeline, watch));
   });
   if (hasFiles) serveFileMethods(server, pipeline);
+  if (runStatus !== undefined) serveTasks(server, runStatus, pipeline);
   return server;
 }
 
@@ -102,22 +101,4 @@ function watchOf({ mcpReq }: ServerContext): { signal: AbortSignal; reportProgre
       mcpReq.notify({ method: "notifications/progress", params }).catch(() => undefined);
     },
   };
-}
-
-export function toResult(end: CallEnd): CallToolResult {
-  const _meta = { "pincer/duration_ms": Math.round(end.durationMs) };
-  if (!end.ok) return { content: [{ type: "text", text: errorText(end.error) }], isError: true, _meta };
-  const { data, text, attachments } = end.outcome;
-  return {
-    content: [{ type: "text", text }, ...attachments.map(contentBlock)],
-    ...(data === undefined ? {} : { structuredContent: { ...data } }),
-    _meta,
-  };
-}
-
-function contentBlock(attachment: Attachment): ContentBlock {
-  if (attachment.type === "image") return { type: "image", data: attachment.base64, mimeType: attachment.mimeType };
-  if (attachment.type === "note") return { type: "text", text: attachment.text };
-  const { path, mimeType, sizeBytes } = attachment;
-  return { type: "resource_link", uri: fileUri(path), name: path, mimeType, size: sizeBytes };
 }

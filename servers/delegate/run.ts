@@ -1,46 +1,35 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller } from "../../auth/caller.ts";
+import type { Tool } from "../core/tool.ts";
 import { consoleLog, describeFailure } from "../core/log.ts";
-import type { FileStore } from "../files/store.ts";
 import { ToolError, errorText } from "../shared/errors.ts";
 import { parseSettings } from "../shared/settings.ts";
-import { type Budget, EMPTY_LEDGER, unreportedTokens } from "./budget.ts";
-import { describeConversation } from "./conversation.ts";
-import { modelEndpoint } from "./gateway.ts";
+import { asParent } from "./children.ts";
+import { modelEndpoint } from "./model/endpoint.ts";
+import { createAsker } from "./model/gateway.ts";
+import type { HostedRun, RunHost } from "./host.ts";
+import { describeTask } from "./instructions.ts";
+import { type ChildRun, closeRun } from "./run-end.ts";
+import { type RunReport, describeRun } from "./run-report.ts";
+import { type RunStart, type StartAnswer, newRecord, startProblem } from "./run-start.ts";
+import { type StepContext, leftMs } from "./step-context.ts";
 import { takeStep } from "./step.ts";
-import { type Toolbox, asSubAgent } from "./toolbox.ts";
-import { type RunRecord, type RunState, Transcript } from "./transcript.ts";
+import { asSubAgent, coveredTools } from "./toolbox.ts";
+import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, toolResult } from "./transcript.ts";
 
-/** How long a run that has ended can still be asked for. */
-const KEPT_MS = 7 * 24 * 60 * 60 * 1_000;
-/** How long a conversation waits that the files did not take: they may be full, or out of reach. */
-const KEEP_AGAIN_MS = 60 * 60 * 1_000;
+/** The conversation is written right after the end: worth waiting for, not for long. */
+const CONVERSATION_WAIT_MS = 3_000;
+/** How long a look at the grant holds. */
+const GRANT_SEEN_MS = 1_000;
+/** How long what broke unexpectedly waits. */
+const TRY_AGAIN_MS = 60_000;
+/** Changes within such a time are told together. */
+const GATHERED_MS = 100;
+/** A Durable Object that was replaced by a deployment is there again in a moment. */
+const TRANSIENT_WAIT_MS = 1_000;
 
-export interface RunStart {
-  readonly runId: string;
-  readonly caller: Caller;
-  readonly task: string;
-  readonly model: string;
-  readonly budget: Budget;
-}
-
-/** Where a run stands. */
-export interface RunReport {
-  /** Grows with every change. */
-  readonly version: number;
-  readonly runId: string;
-  readonly state: RunState;
-  readonly model: string;
-  readonly activity: string;
-  readonly answer?: string;
-  readonly error?: string;
-  readonly steps: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly unreportedTokens: number;
-  readonly costUsd?: number;
-  readonly toolCalls: Readonly<Record<string, number>>;
-}
+/** Who asks for a run, of its person's clients. */
+type Asker = Pick<Caller, "clientId" | "scopes">;
 
 /**
  * One delegated run. Each alarm takes one step and sets the next, so the loop needs nobody to wait for it and goes on
@@ -49,6 +38,9 @@ export interface RunReport {
 export abstract class DelegateRunObject<Env extends object = object> extends DurableObject<Env> {
   readonly #transcript: Transcript;
   readonly #watchers = new Set<() => void>();
+  /** What calls wrote and is not in the record yet. */
+  #files: KeptFile[] = [];
+  #known: { readonly caller: RunRecord["caller"]; readonly surroundings: Omit<StepContext, "signal"> } | undefined;
   /** Ends what the current step waits for. */
   #abort = new AbortController();
 
@@ -59,103 +51,175 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     });
   }
 
-  /** The suite's tools as the sub-agent of that caller may use them. */
-  protected abstract toolboxFor(caller: Caller, runId: string): Toolbox;
+  /** Every tool there is. */
+  protected abstract suiteTools(): readonly Tool[];
 
-  /** The files of that caller, for the conversation of a run that has ended. */
-  protected abstract filesOf(caller: Caller): Pick<FileStore, "write">;
+  /** Everything that the run acts on. */
+  protected abstract hostOf(run: HostedRun): RunHost;
 
-  async start({ runId, caller, task, model, budget }: RunStart): Promise<void> {
-    const subAgent = asSubAgent(caller);
-    this.#transcript.create(
-      {
-        version: 1,
-        runId,
-        caller: { ...subAgent, scopes: [...subAgent.scopes] },
-        model,
-        budget,
-        limitField: "max_tokens",
-        state: "running",
-        startedAtMs: Date.now(),
-        activity: "started",
-        ledger: EMPTY_LEDGER,
-        steps: 0,
-        failedAttempts: 0,
-        inFlight: "none",
-        toolCalls: {},
-      },
-      task,
-    );
+  /** A run of the same caller, that this one started. */
+  protected abstract childRun(caller: Caller, runId: string): ChildRun;
+
+  /** Begins the run; a run that has begun stays as it is. */
+  async start(start: RunStart): Promise<StartAnswer> {
+    if (this.#transcript.find() !== undefined) return { isStarted: true };
+    const caller = asSubAgent(start.caller, start.depth, start.sandboxMode);
+    const problem = startProblem(start, coveredTools(this.suiteTools(), caller.scopes));
+    if (problem !== undefined) return { isStarted: false, problem };
+    const task = describeTask(start.task, start.texts, start.files);
+    this.#transcript.create(newRecord(start, caller, Date.now()), task);
     await this.ctx.storage.setAlarm(Date.now());
+    return { isStarted: true };
+  }
+
+  /** The run, where whoever asks may have it: another client with fewer scopes could act through it. */
+  #openTo(asker: Asker | undefined): RunRecord | undefined {
+    const run = this.#transcript.find();
+    if (run === undefined || asker === undefined || asker.clientId === run.caller.clientId) return run;
+    return run.caller.scopes.every((scope) => asker.scopes.includes(scope)) ? run : undefined;
+  }
+
+  /** The digest of what the run was started with; `undefined`: there is no such run. */
+  requestDigest(): string | undefined {
+    return this.#transcript.find()?.requestDigest;
   }
 
   /** Where the run stands once that is news to the asker, or after `waitMs`. `undefined`: there is no such run. */
-  async report(seenVersion: number, waitMs: number): Promise<RunReport | undefined> {
-    const run = this.#transcript.find();
+  async report(seenVersion: number, waitMs: number, asker?: Asker): Promise<RunReport | undefined> {
+    const run = this.#openTo(asker);
     if (run === undefined) return undefined;
-    if (run.version <= seenVersion && run.state === "running" && waitMs > 0) await this.#nextChange(waitMs);
+    if (run.version <= seenVersion && run.status === "running" && waitMs > 0) await this.#nextChange(waitMs);
+    // Should its alarm be lost, whoever asks sees to it that it ends.
+    if (!hasEnded(run) && leftMs(run, Date.now()) < -TRY_AGAIN_MS) await this.ctx.storage.setAlarm(Date.now());
+    if (hasEnded(this.#transcript.read()) && this.#transcript.read().conversation === undefined) {
+      const sinceMs = Date.now() - (this.#transcript.read().endedAtMs ?? 0);
+      if (sinceMs < CONVERSATION_WAIT_MS) await this.#nextChange(CONVERSATION_WAIT_MS - sinceMs);
+    }
     return describeRun(this.#transcript.read());
   }
 
-  /** Ends a run that is under way, with the model call or tool call that it waits for. */
-  async cancel(): Promise<void> {
-    if (this.#transcript.find()?.state !== "running") return;
-    const error = errorText(new ToolError("cancelled", "The run was cancelled while its caller waited for it."));
-    this.#transcript.update({ state: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
-    this.#abort.abort();
+  /** Tells a run what it has asked. `false`: it asks nothing. `undefined`: there is no such run. */
+  async answer(text: string, asker: Asker): Promise<boolean | undefined> {
+    const run = this.#openTo(asker);
+    if (run === undefined) return undefined;
+    const [request] = openRequests(this.#transcript.messages());
+    if (run.status !== "input_required" || request === undefined) return false;
+    this.#transcript.update({ status: "running", activity: "was answered" }, [toolResult(request, text, false)]);
     await this.ctx.storage.setAlarm(Date.now());
+    return true;
   }
 
+  /** Ends a run that is under way, with the model call or tool call that it waits for. */
+  async cancel(asker?: Asker): Promise<RunReport | undefined> {
+    const run = this.#openTo(asker);
+    if (run === undefined) return undefined;
+    if (!hasEnded(run)) {
+      const error = errorText(new ToolError("cancelled", "The run was cancelled by its caller."));
+      this.#transcript.update({ status: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
+      this.#abort.abort();
+      await this.ctx.storage.setAlarm(Date.now());
+    }
+    return await this.report(0, 0);
+  }
+
+  /** The platform gives an alarm up that fails again and again: this one does not. */
   override async alarm(): Promise<void> {
+    try {
+      await this.#onAlarm();
+    } catch (failure) {
+      consoleLog.error("run not gone on with", { failure: describeFailure(failure) });
+      await this.ctx.storage.setAlarm(Date.now() + TRY_AGAIN_MS);
+    }
+  }
+
+  async #onAlarm(): Promise<void> {
     const run = this.#transcript.find();
     if (run === undefined) return;
-    const waitMs = run.state === "running" ? await this.#takeStep(run) : undefined;
+    const waitMs = await this.#goOn(run);
     if (waitMs !== undefined) return await this.ctx.storage.setAlarm(Date.now() + waitMs);
-    const keptUntilMs = (run.endedAtMs ?? Date.now()) + KEPT_MS;
-    if (Date.now() >= keptUntilMs) return await this.ctx.storage.deleteAll();
-    const isKept = await this.#keepConversation();
-    await this.ctx.storage.setAlarm(isKept ? keptUntilMs : Date.now() + KEEP_AGAIN_MS);
+    const ended = this.#transcript.read();
+    const nextAtMs = await closeRun({
+      storage: this.ctx.storage,
+      transcript: this.#transcript,
+      tools: this.suiteTools(),
+      host: this.#host(ended),
+      childRun: (childId) => this.childRun(ended.caller, childId),
+      log: consoleLog,
+    });
+    if (nextAtMs === undefined) return await this.#transcript.forget();
+    await this.ctx.storage.setAlarm(nextAtMs);
   }
 
-  /** Puts the conversation into the caller's files, once; whether it is there. */
-  async #keepConversation(): Promise<boolean> {
-    if (this.ctx.storage.kv.get("conversation") !== undefined) return true;
-    const run = this.#transcript.read();
-    const path = `conversations/${new Date(run.startedAtMs).toISOString().slice(0, 10)}/${run.runId}.md`;
-    const text = describeConversation(run, this.#transcript.messages());
-    try {
-      const madeBy = { tool: "delegate_run", run_id: run.runId, model: run.model.slice(0, 256) };
-      await this.filesOf(run.caller).write(path, text, { mimeType: "text/markdown", madeBy });
-    } catch (failure) {
-      consoleLog.error("conversation not kept", { run: run.runId, failure: describeFailure(failure) });
-      return false;
+  /** How long to wait before the run goes on; `undefined` where it has ended. */
+  async #goOn(run: RunRecord): Promise<number | undefined> {
+    if (run.status === "input_required") {
+      const waitMs = leftMs(run, Date.now());
+      if (waitMs > 0) return waitMs;
+      const asked = `budget.seconds was used up while the run waited for an answer to: ${run.question}`;
+      const error = errorText(new ToolError("limit_reached", asked));
+      this.#transcript.update({
+        status: "budget_exhausted",
+        activity: "budget_exhausted",
+        endedAtMs: Date.now(),
+        error,
+      });
     }
-    // Beside the record: for whoever asks how the run stands, this is no change.
-    this.ctx.storage.kv.put("conversation", path);
-    return true;
+    if (run.status !== "running") return undefined;
+    const waitMs = await this.#takeStep(run);
+    const after = this.#transcript.read();
+    if (after.status === "input_required") return Math.max(0, leftMs(after, Date.now()));
+    // It may have asked and been answered meanwhile.
+    return hasEnded(after) ? undefined : (waitMs ?? 0);
   }
 
   async #takeStep(run: RunRecord): Promise<number | undefined> {
     this.#abort = new AbortController();
     try {
-      const settings = parseSettings(this.env);
-      const labels = { user: run.caller.userId, client: run.caller.clientId, run: run.runId };
-      const endpoint = modelEndpoint(settings, labels);
-      if (endpoint === undefined)
-        throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
-      return await takeStep({
-        transcript: this.#transcript,
-        toolbox: this.toolboxFor(run.caller, run.runId),
-        endpoint,
-        fetcher: (input, init) => fetch(input, init),
-        log: consoleLog,
-        now: () => Date.now(),
-        signal: this.#abort.signal,
-      });
+      return await takeStep({ ...this.#surroundings(run), signal: this.#abort.signal });
     } catch (failure) {
+      if (isTransient(failure) && leftMs(run, Date.now()) > TRANSIENT_WAIT_MS) return TRANSIENT_WAIT_MS;
       this.#fail(run, failure);
       return undefined;
     }
+  }
+
+  /** What every step of the run works with, as long as its caller may do the same. Settings stay in the object's life. */
+  #surroundings(run: RunRecord): Omit<StepContext, "signal"> {
+    if (this.#known?.caller === run.caller) return this.#known.surroundings;
+    const settings = parseSettings(this.env);
+    const endpoint = modelEndpoint(settings, {
+      user: run.caller.userId,
+      run: run.runId,
+      depth: String(run.depth),
+      server: "delegate",
+      client: run.caller.clientId,
+    });
+    if (endpoint === undefined) throw new ToolError("unavailable", "The model endpoint was taken out of the settings.");
+    const surroundings = {
+      transcript: this.#transcript,
+      tools: this.suiteTools(),
+      host: withShortMemory(this.#host(run)),
+      endpoint,
+      settings,
+      ask: createAsker(endpoint, (input, init) => fetch(input, init)),
+      log: consoleLog,
+      now: () => Date.now(),
+      takeFiles: () => this.#files.splice(0),
+      inBackground: (work: Promise<void>) => this.ctx.waitUntil(work),
+    };
+    this.#known = { caller: run.caller, surroundings };
+    return surroundings;
+  }
+
+  #host({ runId, caller, sandbox, forkOf }: RunRecord): RunHost {
+    return this.hostOf({
+      runId,
+      caller,
+      sandbox,
+      forkOf,
+      asParent: asParent(this.#transcript, () => Date.now()),
+      onFile: (file) => void this.#files.push(file),
+    });
   }
 
   /** An unexpected end is written down too: a run is never silently lost. */
@@ -165,35 +229,43 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     const error = isExpected
       ? failure
       : new ToolError("internal", `Something broke in Pincer; tell whoever runs it the reference ${run.runId}.`);
-    if (this.#transcript.read().state !== "running") return;
-    this.#transcript.update({ state: "failed", activity: "failed", endedAtMs: Date.now(), error: errorText(error) });
+    if (this.#transcript.read().status !== "running") return;
+    this.#transcript.update({ status: "failed", activity: "failed", endedAtMs: Date.now(), error: errorText(error) });
   }
 
+  /** Waits for a change: for a moment longer where others may follow it at once, so that each needs no message. */
   async #nextChange(waitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, waitMs);
-    this.#watchers.add(resolve);
+    let timer = setTimeout(resolve, waitMs);
+    let hasChanged = false;
+    const onChange = (): void => {
+      if (this.#transcript.read().status !== "running") return resolve();
+      if (hasChanged) return;
+      hasChanged = true;
+      clearTimeout(timer);
+      timer = setTimeout(resolve, Math.min(waitMs, GATHERED_MS));
+    };
+    this.#watchers.add(onChange);
     await promise;
     clearTimeout(timer);
-    this.#watchers.delete(resolve);
+    this.#watchers.delete(onChange);
   }
 }
 
-function describeRun(run: RunRecord): RunReport {
+/** Steps that follow each other at once take one look at the grant. */
+function withShortMemory(host: RunHost): RunHost {
+  let seen: { readonly scopes: Awaited<ReturnType<RunHost["scopesNow"]>>; readonly atMs: number } | undefined;
   return {
-    version: run.version,
-    runId: run.runId,
-    state: run.state,
-    model: run.model,
-    activity: run.activity,
-    ...(run.answer === undefined ? {} : { answer: run.answer }),
-    ...(run.error === undefined ? {} : { error: run.error }),
-    steps: run.steps,
-    inputTokens: run.ledger.inputTokens,
-    outputTokens: run.ledger.outputTokens,
-    // While the model works, its reservation is open rather than unreported.
-    unreportedTokens: run.state === "running" && run.inFlight === "model" ? 0 : unreportedTokens(run.ledger),
-    ...(run.ledger.costUsd === undefined ? {} : { costUsd: run.ledger.costUsd }),
-    toolCalls: run.toolCalls,
+    ...host,
+    scopesNow: async () => {
+      if (seen !== undefined && Date.now() - seen.atMs < GRANT_SEEN_MS) return seen.scopes;
+      seen = { scopes: await host.scopesNow(), atMs: Date.now() };
+      return seen.scopes;
+    },
   };
+}
+
+/** What the platform says where it took an object away in the middle of a call; asked again it is there. */
+function isTransient(failure: unknown): boolean {
+  return failure instanceof Error && "retryable" in failure && failure.retryable === true;
 }

@@ -1,62 +1,81 @@
+import type { Scope } from "../../auth/scopes.ts";
+import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
-import { type StepContext, endRun, lastText, withDeadline } from "./step-context.ts";
-import { describeEnd, offeredTools } from "./toolbox.ts";
-import { type RunRecord, type ToolRequest, openRequests, toolResult } from "./transcript.ts";
+import { SECONDS_USED_UP, type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
+import { runTool } from "./tool-step.ts";
+import { openRequests } from "./transcript.ts";
 import { askModel } from "./turn.ts";
 
-const SECONDS_USED_UP = new ToolError("limit_reached", "budget.seconds is used up; give more.");
-const STEPS_USED_UP = new ToolError("limit_reached", "budget.steps is used up; give more.");
+const ACCESS_LOST = new ToolError(
+  "forbidden",
+  "The grant that this run acts under is gone or no longer covers sub-agents; sign in again to start another.",
+);
+/** Where nobody can say whether the grant still holds, nothing is done meanwhile. */
+const GRANT_WAIT_MS = 2_000;
+const TURNS_USED_UP = new ToolError("limit_reached", "budget.turns is used up; give more.");
 
 /**
  * Runs one tool call that the model asked for or, where none is open, asks the model once. Everything is written
  * down before it is done and after, so that a step which an eviction cut off is noticed by the next. Returns how
- * long to wait before the next step, or `undefined` where the run has ended.
+ * long to wait before the next step, or `undefined` where there is none: the run has ended, or waits for an answer.
  */
 export async function takeStep(context: StepContext): Promise<number | undefined> {
-  const run = context.transcript.read();
-  if (run.state !== "running") return undefined;
-  const leftMs = run.startedAtMs + run.budget.seconds * 1_000 - context.now();
-  if (leftMs <= 0) return endRun(context, "budget_exhausted", SECONDS_USED_UP);
-  const messages = context.transcript.messages();
-  if (run.steps >= run.budget.steps) {
-    return endRun(context, "budget_exhausted", STEPS_USED_UP, lastText(messages));
+  const { transcript, now } = context;
+  if (transcript.read().status !== "running") return undefined;
+  if (leftMs(transcript.read(), now()) <= 0) {
+    return endRun(context, "budget_exhausted", SECONDS_USED_UP, lastText(transcript.messages()));
+  }
+  const grant = await lookAtGrant(context);
+  if (transcript.read().status !== "running") return undefined;
+  if (grant === "unknown") return GRANT_WAIT_MS;
+  if (grant === "gone") return endRun(context, "failed", ACCESS_LOST);
+  // The next step acts with what is left.
+  if (grant === "narrowed") return 0;
+  const run = transcript.read();
+  if (run.sandboxMode === "fork" && !run.isForked) return await forkSandbox(context);
+  const messages = transcript.messages();
+  if (run.turns >= run.budget.turns) {
+    return endRun(context, "budget_exhausted", TURNS_USED_UP, lastText(messages));
   }
   const [request] = openRequests(messages);
-  return request === undefined
-    ? await askModel(context, run, messages, leftMs)
-    : await runTool(context, run, request, leftMs);
+  return request === undefined ? await askModel(context, run, messages) : await runTool(context, run, request);
 }
 
-async function runTool(
-  context: StepContext,
-  run: RunRecord,
-  request: ToolRequest,
-  leftMs: number,
-): Promise<number | undefined> {
-  const { transcript, toolbox } = context;
-  if (run.inFlight === "tool") {
-    const text = "This call was cut off and may have taken effect or not; look before you repeat it.";
-    transcript.update({ inFlight: "none" }, [toolResult(request, text, true)]);
-    return 0;
+/** Takes from the run what its caller's grant no longer allows. */
+async function lookAtGrant(context: StepContext): Promise<"same" | "narrowed" | "gone" | "unknown"> {
+  const { transcript, host, log } = context;
+  let scopes: readonly Scope[] | undefined;
+  try {
+    scopes = await host.scopesNow();
+  } catch (failure) {
+    log.error("grant not looked up", { run: transcript.read().runId, failure: describeFailure(failure) });
+    return "unknown";
   }
-  const tool = offeredTools(toolbox.tools, run.caller).find(({ name }) => name === request.name);
-  if (tool === undefined) {
-    transcript.update({}, [toolResult(request, `not_found: There is no tool ${request.name} any more.`, true)]);
-    return 0;
+  if (scopes?.includes("delegate:run") !== true) return "gone";
+  const { caller, status } = transcript.read();
+  const left = caller.scopes.filter((scope) => scopes.includes(scope));
+  if (left.length === caller.scopes.length || status !== "running") return "same";
+  transcript.update({ caller: { ...caller, scopes: left } });
+  return "narrowed";
+}
+
+/** A copy that takes longer than the run has is not waited for; whatever comes of it is discarded at the end. */
+async function forkSandbox(context: StepContext): Promise<number | undefined> {
+  const { transcript, host, now } = context;
+  transcript.update({ activity: "copying the sandbox" });
+  try {
+    await withDeadline(context, leftMs(transcript.read(), now()), SECONDS_USED_UP, async (signal) => {
+      const ended = Promise.withResolvers<never>();
+      signal.addEventListener("abort", () => ended.reject(signal.reason));
+      if (signal.aborted) ended.reject(signal.reason);
+      await Promise.race([host.forkSandbox(), ended.promise]);
+    });
+  } catch (failure) {
+    if (transcript.read().status !== "running") return undefined;
+    if (failure === SECONDS_USED_UP) return endRun(context, "budget_exhausted", SECONDS_USED_UP);
+    throw failure;
   }
-  transcript.update({
-    inFlight: "tool",
-    activity: `step ${run.steps}: ${tool.name}`,
-    toolCalls: { ...run.toolCalls, [tool.name]: (run.toolCalls[tool.name] ?? 0) + 1 },
-  });
-  const ended = await withDeadline(
-    context,
-    leftMs,
-    SECONDS_USED_UP,
-    async (signal) => await toolbox.callTool(tool, request.input, signal),
-  );
-  if (transcript.read().state !== "running") return undefined;
-  const { text, isError } = describeEnd(ended);
-  transcript.update({ inFlight: "none" }, [toolResult(request, text, isError)]);
+  if (transcript.read().status !== "running") return undefined;
+  transcript.update({ isForked: true });
   return 0;
 }

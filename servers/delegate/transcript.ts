@@ -1,10 +1,23 @@
 import { type ModelMessage, modelMessageSchema } from "ai";
 import * as z from "zod";
 import { isScope } from "../../auth/scopes.ts";
-import { budgetInput, ledgerSchema } from "./budget.ts";
+import { budgetSchema, ledgerSchema } from "./budget.ts";
 
-export const RUN_STATES = ["running", "completed", "failed", "cancelled", "budget_exhausted"] as const;
-export type RunState = (typeof RUN_STATES)[number];
+/** `input_required` waits for an answer; all but it and `running` are ends. */
+export const RUN_STATUSES = [
+  "running",
+  "input_required",
+  "completed",
+  "failed",
+  "cancelled",
+  "budget_exhausted",
+  "loop_detected",
+] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+export const SANDBOX_MODES = ["share", "fork", "none"] as const;
+
+const keptFile = z.object({ path: z.string(), mimeType: z.string(), sizeBytes: z.int() });
 
 const runRecord = z.object({
   /** Grows with every change, so that whoever waits can say what it has seen. */
@@ -16,30 +29,75 @@ const runRecord = z.object({
     scopes: z.array(z.string()).transform((scopes) => scopes.filter(isScope)),
     clientId: z.string(),
   }),
-  model: z.string(),
-  budget: budgetInput,
+  /** The run that started this one; absent where a client did. */
+  parentId: z.string().optional(),
+  /** 1 for a run that a client started. */
+  depth: z.int(),
+  /** The tools that it is held to; absent where it may use all that its caller may. */
+  tools: z.array(z.string()).optional(),
+  sandboxMode: z.enum(SANDBOX_MODES),
+  /** The sandbox that it works in; its own in mode `fork`, a copy of `forkOf`. */
+  sandbox: z.string(),
+  forkOf: z.string(),
+  /** Whether the run's own sandbox is there, in mode `fork`. */
+  isForked: z.boolean(),
+  /** What the model call under way has set aside: whoever finds it closes its day's books. */
+  reserved: z.object({ callId: z.string(), tokens: z.int(), answerTokens: z.int(), nanoUsd: z.int() }).optional(),
+  /** Commands of the run that went on after their call, by handle. */
+  processes: z.array(z.string()),
+  /** In the order in which they are asked: each is the fallback of the one before. */
+  models: z.array(z.string()).min(1),
+  /** Which of them is asked now. */
+  modelIndex: z.int(),
+  /** JSON Schema of the result, as JSON; absent where the result is a text. */
+  outputSchema: z.string().optional(),
+  /** Whether a result that does not fit the schema was sent back once. */
+  isRepairing: z.boolean(),
+  budget: budgetSchema,
   limitField: z.enum(["max_tokens", "max_completion_tokens"]),
-  state: z.enum(RUN_STATES),
+  /** What the start was asked, hashed: the same key for something else is a mistake. */
+  requestDigest: z.string(),
+  status: z.enum(RUN_STATUSES),
   startedAtMs: z.number(),
   endedAtMs: z.number().optional(),
   /** What it did last, for whoever watches. */
   activity: z.string(),
   ledger: ledgerSchema,
   /** Model calls that were answered. */
-  steps: z.int(),
+  turns: z.int(),
   /** Model calls in a row that were not. */
   failedAttempts: z.int(),
   /** Set before a call to the model or a tool and cleared after it: what an eviction cut off. */
   inFlight: z.enum(["none", "model", "tool"]),
   toolCalls: z.record(z.string(), z.int()),
-  answer: z.string().optional(),
+  /** The last tool call, and how many times in a row it was asked for. */
+  lastCall: z.object({ digest: z.string(), count: z.int() }).optional(),
+  /** What it waits to be told. */
+  question: z.string().optional(),
+  /** What its calls left in files. */
+  artifacts: z.array(keptFile),
+  /** The models that answered, in order. */
+  modelsUsed: z.array(z.string()),
+  /** Sentences for its caller: what was fallen back from, where ZDR does not hold. */
+  notes: z.array(z.string()),
+  /** A text, or JSON that fits `outputSchema` where the run has completed. */
+  result: z.string().optional(),
   /** `code: sentence`, where the run did not complete. */
   error: z.string().optional(),
+  /** Where the conversation is kept. */
+  conversation: keptFile.optional(),
 });
 
 const storedMessage = z.object({ message: z.string() });
 
 export type RunRecord = Readonly<z.output<typeof runRecord>>;
+export type SandboxMode = RunRecord["sandboxMode"];
+export type KeptFile = Readonly<z.output<typeof keptFile>>;
+
+/** Whether nothing more happens in a run. */
+export function hasEnded({ status }: { readonly status: RunStatus }): boolean {
+  return status !== "running" && status !== "input_required";
+}
 
 /** A call that the model asked for and nobody has answered yet. */
 export interface ToolRequest {
@@ -52,6 +110,9 @@ export interface ToolRequest {
 export class Transcript {
   readonly #storage: DurableObjectStorage;
   readonly #onChange: () => void;
+  /** What is on the disk, read once in the object's life: to read it for each step would take longer than the step. */
+  #record: RunRecord | undefined;
+  #messages: readonly ModelMessage[] | undefined;
 
   constructor(storage: DurableObjectStorage, onChange: () => void) {
     this.#storage = storage;
@@ -60,8 +121,9 @@ export class Transcript {
 
   /** `undefined` before the run was started, and after it was forgotten. */
   find(): RunRecord | undefined {
-    const stored = this.#storage.kv.get("run");
-    return stored === undefined ? undefined : runRecord.parse(stored);
+    const stored = this.#record === undefined ? this.#storage.kv.get("run") : undefined;
+    if (stored !== undefined) this.#record = runRecord.parse(stored);
+    return this.#record;
   }
 
   read(): RunRecord {
@@ -76,24 +138,36 @@ export class Transcript {
       this.#storage.kv.put("run", record);
       this.#append([{ role: "user", content: task }]);
     });
+    this.#record = record;
   }
 
   /** Changes the record and appends messages, both or neither. */
   update(change: Partial<Omit<RunRecord, "version">>, messages: readonly ModelMessage[] = []): RunRecord {
-    const after = this.#storage.transactionSync(() => {
-      const before = this.read();
-      const changed = { ...before, ...change, version: before.version + 1 };
-      this.#storage.kv.put("run", changed);
+    const before = this.read();
+    const after = { ...before, ...change, version: before.version + 1 };
+    this.#storage.transactionSync(() => {
+      this.#storage.kv.put("run", after);
       this.#append(messages);
-      return changed;
     });
+    this.#record = after;
+    if (messages.length > 0) this.#messages = this.#messages && [...this.#messages, ...messages];
     this.#onChange();
     return after;
   }
 
   messages(): ModelMessage[] {
-    const rows = this.#storage.sql.exec("SELECT message FROM messages ORDER BY number").toArray();
-    return rows.map((row) => modelMessageSchema.parse(JSON.parse(storedMessage.parse(row).message)));
+    this.#messages ??= this.#storage.sql
+      .exec("SELECT message FROM messages ORDER BY number")
+      .toArray()
+      .map((row) => modelMessageSchema.parse(JSON.parse(storedMessage.parse(row).message)));
+    return [...this.#messages];
+  }
+
+  /** Nothing is left of the run. */
+  async forget(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#record = undefined;
+    this.#messages = undefined;
   }
 
   #append(messages: readonly ModelMessage[]): void {

@@ -1,4 +1,5 @@
 import type { Caller } from "../../auth/caller.ts";
+import type { Scope } from "../../auth/scopes.ts";
 import type { Account } from "../account/account.ts";
 import type { StoredLink } from "../account/share-links.ts";
 import { type CallPipeline, callRecorded } from "../core/call.ts";
@@ -19,6 +20,8 @@ export interface LinkHost extends LinkSettings {
   readonly waitUntil: (work: Promise<unknown>) => void;
   readonly filesOf: (userId: string) => FileStore;
   readonly accountOf: (userId: string) => DurableObjectStub<Account>;
+  /** Whether the link's person may still do themselves what it is for. Rejects where nobody can say. */
+  readonly isLetIn: (userId: string, scopes: readonly Scope[]) => Promise<boolean>;
   /** Writes into the books of the link's person; never throws. */
   readonly recorderOf: (holder: Caller) => CallPipeline["record"];
 }
@@ -48,6 +51,11 @@ export async function serveLink(request: Request, host: LinkHost): Promise<Respo
     scopes: [purpose === "download" ? "files:read" : "files:write"],
     clientId: `link:${link.id}`,
   };
+  try {
+    if (!(await host.isLetIn(userId, caller.scopes))) return gone();
+  } catch (failure) {
+    return answerFailure(failure);
+  }
   const pipeline = { caller, log: host.log, record: host.recorderOf(caller) };
   const visit = { link, files: host.filesOf(userId), account, pipeline };
   return purpose === "download" ? await download(request, visit) : await serveUpload(request, name, visit, host);

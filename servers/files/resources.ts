@@ -1,4 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
+import { fileUri, pathOf } from "../shared/file-uri.ts";
 import { decodeText } from "../shared/text.ts";
 import type { FileInfo, FileStore } from "./store.ts";
 
@@ -9,10 +10,6 @@ const MAX_RESOURCE_BYTES = 8 * 1024 * 1024;
 const PAGE_SIZE = 100;
 /** MCP allows no more. */
 const MAX_COMPLETIONS = 100;
-
-export function fileUri(path: string): string {
-  return `files:///${path.split("/").map(encodeURIComponent).join("/")}`;
-}
 
 export interface ResourceEntry {
   readonly uri: string;
@@ -87,15 +84,6 @@ export async function completePath(
   } catch (failure) {
     if (failure instanceof ToolError && failure.code === "invalid_input") return { values: [], hasMore: false };
     throw failure;
-  }
-}
-
-function pathOf(uri: string): string | undefined {
-  const match = /^files:\/\/\/(.+)$/.exec(uri);
-  try {
-    return match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);
-  } catch {
-    return undefined;
   }
 }
 

@@ -39,6 +39,7 @@ export function createContainerWorkspaces(
           return parseGuest(endSchema, await valueOf(answer));
         }),
       reset: async () => await translated(async () => await (await open()).end()),
+      remove: async () => await translated(async () => await (await open()).forget()),
     };
   };
 }

@@ -64,6 +64,8 @@ function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, 
     listContexts: async () => await listContexts(await connect()),
     status: async () => await keeping.status(connect().then(async (guest) => await status(guest, instanceType))),
     reset: async () => await keeping.reset(),
+    fork: async (intoId) => await keeping.fork(intoId),
+    discard: async () => await keeping.discard(),
   };
 }
 

@@ -23,9 +23,9 @@ import {
   type RuntimeSandbox,
   StaleFiles,
 } from "./local-runtime.ts";
-import { WAIT_MS, keepingOf } from "./keeping.ts";
+import { type Keeping, WAIT_MS, keepingOf } from "./keeping.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
-import type { SnapshotKeeper } from "./workspace.ts";
+import { type SnapshotKeeper, Unrestored } from "./workspace.ts";
 
 const FILES = "/workspace/files";
 
@@ -44,12 +44,18 @@ export function createLocalDriver(
   keeperOf: (sandboxId: string) => SnapshotKeeper,
 ): SandboxDriver {
   return {
-    open: (id, files) => openSandbox(connectRuntime(settings, fetch, id), files, keeperOf(id)),
+    open: (id, files) =>
+      openSandbox((sandboxId) => connectRuntime(settings, fetch, sandboxId), id, files, keepingOf(keeperOf(id))),
   };
 }
 
-function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: SnapshotKeeper): Sandbox {
-  const keeping = keepingOf(keeper);
+function openSandbox(
+  connect: (sandboxId: string) => RuntimeSandbox,
+  id: string,
+  files: MountedFiles,
+  keeping: Keeping,
+): Sandbox {
+  const runtime = connect(id);
   return {
     exec: async (command, watch) => {
       const endsMs = Date.now() + Math.max(command.waitMs, MAX_WAIT_MS);
@@ -93,8 +99,14 @@ function openSandbox(runtime: RuntimeSandbox, files: MountedFiles, keeper: Snaps
           .request("status", {})
           .then(async (answer) => ({ ...parseRuntime(sandboxStatus, await readJsonBody(answer)), costUsd: 0 })),
       ),
-    reset: async () => {
-      await keeping.reset();
+    reset: async () => await keeping.reset(),
+    fork: async (intoId) => {
+      await publishLast(connect(intoId), files);
+      await keeping.fork(intoId);
+    },
+    discard: async () => {
+      await publishLast(runtime, files);
+      await keeping.discard();
     },
     readOutput: async (processId, stream) => await readOutput(runtime, processId, stream),
     readFile: async (path, maxBytes) =>
@@ -193,6 +205,13 @@ async function publish(runtime: RuntimeSandbox, files: MountedFiles): Promise<vo
   const answer = z.object({ changes: changesSchema });
   const { changes } = parseRuntime(answer, await readJsonBody(await runtime.post("mount/changes", {})));
   await bringOut(runtime, files, changes);
+}
+
+/** What processes have left in the files since the last call, before it goes; a sandbox that cannot start gives none. */
+async function publishLast(runtime: RuntimeSandbox, files: MountedFiles): Promise<void> {
+  await publish(runtime, files).catch((error: unknown) => {
+    if (!(error instanceof ToolError || error instanceof Unrestored)) throw error;
+  });
 }
 
 async function readOutput(

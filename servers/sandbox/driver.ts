@@ -86,6 +86,23 @@ export interface Sandbox {
    * durable workspace. The next call finds a fresh sandbox.
    */
   reset(): Promise<void>;
+
+  /**
+   * Lets the sandbox `intoId`, the same person's by `sandboxId`, begin as a copy of this one's `/workspace`, without its
+   * processes and contexts; what it was before is gone. Neither sees what changes in the other later. The copy is of
+   * what is there when the call is made, or of the newest snapshot where this one has lost its disk. Copies are made
+   * through snapshots, and what those leave out is not in them. Whatever breaks it, the other one is what it was before
+   * or the whole copy. Rejects with `invalid_input` for a copy into itself, with `cancelled` or `conflict` where one of
+   * the two was reset, discarded or replaced meanwhile, with `unavailable` where no snapshots can be made.
+   */
+  fork(intoId: string): Promise<void>;
+
+  /**
+   * Ends it and forgets it: processes and contexts, `/workspace` and its snapshots. `/workspace/files`, which is the
+   * caller's durable workspace, stays. One that is used again is a fresh one. To discard it twice, or before it was
+   * ever used, is no error.
+   */
+  discard(): Promise<void>;
 }
 
 export interface Watch {

@@ -41,6 +41,7 @@ export const sandboxExec = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["sandbox:exec"],
   handler: async (input, context) => {
+    const calledAtMs = Date.now();
     const sandbox = context.sandbox(input.sandbox);
     const result = await sandbox.exec(
       {
@@ -55,7 +56,7 @@ export const sandboxExec = defineTool({
       },
       watchOf(context),
     );
-    const kept = await keepCutOutput(sandbox, result.processId, result, context);
+    const kept = await keepCutOutput(sandbox, result.processId, result, context, calledAtMs);
     const notes = [...(result.isRunning ? [RUNNING_NOTE] : []), ...(result.notes ?? []), ...kept.notes];
     const isFollowed = result.isRunning || input.background === true || kept.notes.length > 0;
     return {

@@ -1,7 +1,7 @@
 import { ToolError } from "../shared/errors.ts";
 import type { SandboxStatus, Watch } from "./driver.ts";
 import { withNotes } from "./guest.ts";
-import { type SnapshotKeeper, whenRestored } from "./workspace.ts";
+import { type Failure, type SnapshotKeeper, whenRestored } from "./workspace.ts";
 
 /** Calls that name no wait of their own end before clients give up. */
 export const WAIT_MS = 40_000;
@@ -19,6 +19,8 @@ export interface Keeping {
   /** Work that changes nothing, in a sandbox that is restored first where it has to be. */
   restored<Result>(work: () => Promise<Result>): Promise<Result>;
   reset(): Promise<void>;
+  fork(intoId: string): Promise<void>;
+  discard(): Promise<void>;
   /** What a sandbox says of itself, and what there is to say of its snapshots. */
   status(asked: Promise<SandboxStatus>): Promise<SandboxStatus>;
 }
@@ -41,14 +43,17 @@ export function keepingOf(keeper: SnapshotKeeper): Keeping {
       return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
     },
     restored: async (work) => await whenRestored(keeper, { waitMs: WAIT_MS }, work),
-    reset: async () => {
-      const failure = await keeper.reset();
-      if (failure !== undefined) throw new ToolError(failure.code, failure.message);
-    },
+    reset: async () => throwFailure(await keeper.reset()),
+    fork: async (intoId) => throwFailure(await keeper.fork(intoId)),
+    discard: async () => throwFailure(await keeper.discard()),
     status: async (asked) => {
       const [status, { last, notes }] = await Promise.all([asked, keeper.describe()]);
       const snapshot = last && { ageMs: Math.max(0, Date.now() - last.atMs), sizeBytes: last.sizeBytes };
       return withNotes({ ...status, ...(snapshot !== undefined && { snapshot }) }, notes);
     },
   };
+}
+
+function throwFailure(failure: Failure | undefined): void {
+  if (failure !== undefined) throw new ToolError(failure.code, failure.message);
 }

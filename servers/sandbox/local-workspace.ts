@@ -41,6 +41,9 @@ export function createLocalWorkspaces(settings: LocalRuntimeSettings, fetch: Fet
       reset: async () => {
         await runtime.post("reset", {});
       },
+      remove: async () => {
+        await runtime.post("remove", {});
+      },
     };
   };
 }

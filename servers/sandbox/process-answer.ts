@@ -86,8 +86,10 @@ interface Outputs {
   readonly stderr: CapturedOutput;
 }
 
-/** Long enough for tens of megabytes, short enough for the answer to come before clients give up. */
-const KEEP_WITHIN_MS = 4_000;
+/** Enough for tens of megabytes where nothing else is going on, and what is left of a call that waited for as long as it may. */
+const KEEP_AT_LEAST_MS = 4_000;
+/** On a busy machine that takes longer: whatever of this the call has left. */
+const CALL_MS = 30_000;
 /** Where a reader is who has seen nothing yet. */
 export const NOTHING_SHOWN: OutputPosition = { stdout: 0, stderr: 0 };
 
@@ -100,13 +102,13 @@ export async function keepCutOutput(
   processId: string,
   outputs: Outputs,
   context: ToolContext,
+  calledAtMs: number,
   after: OutputPosition = NOTHING_SHOWN,
 ): Promise<{ readonly attachments: readonly Attachment[]; readonly notes: readonly string[] }> {
+  const keepMs = Math.max(KEEP_AT_LEAST_MS, calledAtMs + CALL_MS - Date.now());
   const cut = (["stdout", "stderr"] as const).filter((stream) => outputs[stream].isCut);
   const kept = await Promise.allSettled(
-    cut.map(
-      async (stream) => await within(KEEP_WITHIN_MS, keepStream(sandbox, processId, stream, after[stream], context)),
-    ),
+    cut.map(async (stream) => await within(keepMs, keepStream(sandbox, processId, stream, after[stream], context))),
   );
   return {
     attachments: kept.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])),

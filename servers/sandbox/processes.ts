@@ -32,6 +32,7 @@ export const sandboxWait = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   scopes: ["sandbox:exec"],
   handler: async ({ process_id: handle, cursor, end, pattern, port, wait_ms: waitMs }, context) => {
+    const calledAtMs = Date.now();
     const after = cursor === undefined ? NOTHING_SHOWN : parseCursor(cursor);
     const { sandbox: name, processId } = parseProcessHandle(handle);
     if ([end === true, pattern !== undefined, port !== undefined].filter(Boolean).length > 1) {
@@ -50,7 +51,7 @@ export const sandboxWait = defineTool({
       },
       watchOf(context),
     );
-    const kept = await keepCutOutput(sandbox, processId, output, context, after);
+    const kept = await keepCutOutput(sandbox, processId, output, context, calledAtMs, after);
     return {
       output: describeProcess(handle, output, [...(output.notes ?? []), ...kept.notes]),
       attachments: kept.attachments,
@@ -75,6 +76,7 @@ export const sandboxSend = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   scopes: ["sandbox:exec"],
   handler: async ({ process_id: handle, text = "", end = false, signal, pattern, wait_ms: waitMs }, context) => {
+    const calledAtMs = Date.now();
     const { sandbox: name, processId } = parseProcessHandle(handle);
     if ((text !== "" || end) === (signal !== undefined)) {
       throw new ToolError("invalid_input", "Give a text to write (or end), or a signal to send.");
@@ -90,7 +92,7 @@ export const sandboxSend = defineTool({
       { after, waitMs, maxChars: MAX_TEXT_CHARS, ...until },
       watchOf(context),
     );
-    const kept = await keepCutOutput(sandbox, processId, output, context, after);
+    const kept = await keepCutOutput(sandbox, processId, output, context, calledAtMs, after);
     return {
       output: describeProcess(handle, output, [...(output.notes ?? []), ...kept.notes]),
       attachments: kept.attachments,

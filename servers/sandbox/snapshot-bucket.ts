@@ -59,7 +59,23 @@ export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): 
   }
 }
 
-/** Removes all parts that there are. */
+/** Writes the same parts under another key. */
+export async function copyParts(
+  bucket: R2Bucket,
+  from: StoredParts,
+  key: string,
+  signal: AbortSignal,
+): Promise<StoredParts> {
+  let index = 0;
+  for await (const part of getParts(bucket, from)) {
+    signal.throwIfAborted();
+    await bucket.put(nameOf(key, index), part);
+    index += 1;
+  }
+  return { key, parts: from.parts, sizeBytes: from.sizeBytes };
+}
+
+/** Removes all parts that there are, of a snapshot or below the beginning of its key. */
 export async function removeParts(bucket: R2Bucket, key: string): Promise<void> {
   for (;;) {
     const { objects } = await bucket.list({ prefix: `${key}/` });

@@ -1,11 +1,15 @@
 import { consoleLog, describeFailure } from "../core/log.ts";
 import { type SandboxSnapshotsObject, silenceOf } from "./snapshots.ts";
-import type { SnapshotKeeper } from "./workspace.ts";
+import type { Failure, SnapshotKeeper } from "./workspace.ts";
 
 /** An isolate's: when changes in a sandbox were last told, by its id. */
 export type ToldChanges = Map<string, number>;
 
 const MAX_REMEMBERED = 1_000;
+const INTO_ITSELF: Failure = {
+  code: "invalid_input",
+  message: "A sandbox cannot become a copy of itself; name another one.",
+};
 
 export interface KeepersContext {
   readonly namespace: DurableObjectNamespace<SandboxSnapshotsObject>;
@@ -23,8 +27,9 @@ export function createSnapshotKeepers({
   waitUntil,
 }: KeepersContext): (sandboxId: string) => SnapshotKeeper {
   const silenceMs = silenceOf(windowMs);
+  const objectOf = (sandboxId: string) => namespace.get(namespace.idFromName(sandboxId));
   return (sandboxId) => {
-    const keeper = () => namespace.get(namespace.idFromName(sandboxId));
+    const keeper = () => objectOf(sandboxId);
     return {
       noteChange: () => {
         const now = Date.now();
@@ -42,6 +47,15 @@ export function createSnapshotKeepers({
       },
       restore: async (waitMs) => await keeper().restore(waitMs),
       reset: async () => await keeper().reset(),
+      fork: async (intoId) => {
+        if (intoId === sandboxId) return INTO_ITSELF;
+        const saved = await keeper().saveForCopy();
+        return saved.state === "failed" ? saved : await objectOf(intoId).becomeCopy(saved);
+      },
+      discard: async () => {
+        told.delete(sandboxId);
+        return await keeper().discard();
+      },
       describe: async () => await keeper().describe(),
     };
   };

@@ -73,18 +73,31 @@ export class SnapshotLedger {
 
   /** The pointer moves: from now on that is what the sandbox held. */
   add(snapshot: Omit<Snapshot, "epoch">, fingerprint: string, notes: string[]): void {
-    const { snapshots, epoch, stale } = this.#state;
-    const all = [{ ...snapshot, epoch }, ...snapshots];
-    const gone = all.slice(KEPT).map(({ key }) => key);
-    this.update({
-      ...{ snapshots: all.slice(0, KEPT), fingerprint, notes },
-      stale: [...stale.filter((key) => key !== snapshot.key), ...gone],
-    });
+    this.update({ ...this.#with({ ...snapshot, epoch: this.#state.epoch }), fingerprint, notes });
+  }
+
+  /** The pointer moves to what another sandbox held, past everything from before. */
+  replace(copy: Omit<Snapshot, "epoch">, notes: string[]): void {
+    const epoch = this.#state.epoch + 1;
+    this.update({ ...this.#with({ ...copy, epoch }), epoch, fingerprint: undefined, notes, failures: 0 });
   }
 
   /** The pointer moves to nothing. */
   reset(): void {
     const { epoch } = this.#state;
     this.update({ epoch: epoch + 1, fingerprint: undefined, unsavedSinceMs: undefined, notes: [], failures: 0 });
+  }
+
+  /** As if there had never been any. */
+  forget(): void {
+    this.#state = EMPTY;
+    this.#storage.delete(KEY);
+  }
+
+  #with(snapshot: Snapshot): Pick<State, "snapshots" | "stale"> {
+    const { snapshots, stale } = this.#state;
+    const all = [snapshot, ...snapshots];
+    const gone = all.slice(KEPT).map(({ key }) => key);
+    return { snapshots: all.slice(0, KEPT), stale: [...stale.filter((key) => key !== snapshot.key), ...gone] };
   }
 }

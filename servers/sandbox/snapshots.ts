@@ -1,10 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { consoleLog, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
-import { durationMs, parseSettings } from "../shared/settings.ts";
-import { putParts, removeParts } from "./snapshot-bucket.ts";
-import { SnapshotLedger } from "./snapshot-ledger.ts";
+import { durationMs } from "../shared/setting-kinds.ts";
+import { parseSettings } from "../shared/settings.ts";
+import { copyParts, MissingPart, putParts, removeParts } from "./snapshot-bucket.ts";
+import { type Snapshot, SnapshotLedger } from "./snapshot-ledger.ts";
 import { restoreNewest, type Progress } from "./snapshot-restore.ts";
+import { SnapshotTurns } from "./snapshot-turns.ts";
 import type { Failure, RestoreReport, SnapshotReport, Workspace, WorkspaceLook } from "./workspace.ts";
 
 export interface SnapshotBindings {
@@ -17,13 +19,22 @@ const MAX_WINDOWS = 4;
 const REST_FACTOR = 9;
 const MAX_ATTEMPTS = 10;
 const MAX_RETRY_MS = 15 * 60_000;
-/** An alarm has fifteen minutes; whoever takes longer has been given up by whatever is at the other end. */
-const WORK_LIMIT_MS = 14 * 60_000;
 
 /** A change is told once in so long; what comes within that is told by none. */
 const MAX_SILENCE_MS = 5_000;
 const WINDOW_PARTS = 6;
 
+/** What a sandbox holds, for another one to begin with; without a snapshot it is nothing. */
+export interface SavedForCopy {
+  readonly state: "saved";
+  readonly snapshot?: Snapshot;
+  readonly notes: readonly string[];
+}
+
+const CHANGED: Failure = {
+  code: "conflict",
+  message: "The sandbox that was to be copied changed too much meanwhile, or was discarded; try again.",
+};
 const FAILED = "The last snapshot could not be taken, and is tried again.";
 
 /**
@@ -35,9 +46,8 @@ export abstract class SandboxSnapshotsObject<
 > extends DurableObject<Env> {
   readonly #ledger: SnapshotLedger;
   readonly #windowMs: number;
-  #last: Promise<unknown> = Promise.resolve();
-  /** Ends what is done now. */
-  #abort = new AbortController();
+  /** A reset never meets a snapshot that would bring back what is to be forgotten. */
+  readonly #turns = new SnapshotTurns();
   #restoring: Promise<RestoreReport> | undefined;
   #progress: Progress = { doneBytes: 0, totalBytes: 0 };
   /** Nothing after an eviction: then the snapshot is taken a little earlier. */
@@ -69,7 +79,8 @@ export abstract class SandboxSnapshotsObject<
   }
 
   async restore(waitMs: number): Promise<RestoreReport> {
-    this.#restoring ??= this.#inTurn(async (signal) => await this.#restore(signal))
+    this.#restoring ??= this.#turns
+      .take(async (signal) => await this.#restore(signal))
       .catch((error: unknown) => ({ state: "failed" as const, ...this.#failureOf(error) }))
       .finally(() => (this.#restoring = undefined));
     const { promise, resolve } = Promise.withResolvers<RestoreReport>();
@@ -83,13 +94,64 @@ export abstract class SandboxSnapshotsObject<
 
   /** What is done now, a snapshot or a restore, is given up. */
   async reset(): Promise<Failure | undefined> {
-    this.#abort.abort(new ToolError("cancelled", "The sandbox was reset."));
+    this.#turns.giveUp("The sandbox was reset.");
     try {
-      await this.#inTurn(async () => {
+      await this.#turns.take(async () => {
         this.#ledger.reset();
         await this.#workspace().reset();
       });
       await this.noteChange();
+      return undefined;
+    } catch (error) {
+      return this.#failureOf(error);
+    }
+  }
+
+  /** Takes a snapshot where anything has changed, and says which is the newest. */
+  async saveForCopy(): Promise<SavedForCopy | ({ readonly state: "failed" } & Failure)> {
+    try {
+      return await this.#turns.take(async (signal) => {
+        const { reason } = await this.#save(signal);
+        if (reason !== undefined) {
+          throw new ToolError("unavailable", `The sandbox cannot be copied, which takes a snapshot. ${reason}`);
+        }
+        const [snapshot] = this.#ledger.restorable;
+        return { state: "saved", ...(snapshot !== undefined && { snapshot }), notes: this.#ledger.state.notes };
+      });
+    } catch (error) {
+      return { state: "failed", ...this.#failureOf(error) };
+    }
+  }
+
+  /** Lets the sandbox begin with what another one holds. What is done now is given up. */
+  async becomeCopy({ snapshot, notes }: SavedForCopy): Promise<Failure | undefined> {
+    this.#turns.giveUp("The sandbox was replaced by a copy of another one.");
+    try {
+      await this.#turns.take(async (signal) => {
+        if (snapshot === undefined) this.#ledger.reset();
+        else this.#ledger.replace(await this.#copy(snapshot, signal), [...notes]);
+        await this.#workspace().remove();
+      });
+      await this.noteChange();
+      return undefined;
+    } catch (error) {
+      return error instanceof MissingPart ? CHANGED : this.#failureOf(error);
+    }
+  }
+
+  /** Removes the sandbox and all that this object knows. What is done now is given up. */
+  async discard(): Promise<Failure | undefined> {
+    this.#turns.giveUp("The sandbox was discarded.");
+    try {
+      await this.#turns.take(async () => {
+        // Where it ends in the middle, nothing comes back of it.
+        this.#ledger.reset();
+        await this.#workspace().remove();
+        await removeParts(this.env.SNAPSHOTS, this.#sandboxId());
+        this.#ledger.forget();
+        await this.ctx.storage.deleteAlarm();
+        await this.ctx.storage.deleteAll();
+      });
       return undefined;
     } catch (error) {
       return this.#failureOf(error);
@@ -120,7 +182,7 @@ export abstract class SandboxSnapshotsObject<
   async #attempt(): Promise<boolean> {
     const beganMs = Date.now();
     try {
-      const { mayChange, tookMs } = await this.#inTurn(async (signal) => await this.#save(signal));
+      const { mayChange, tookMs } = await this.#turns.take(async (signal) => await this.#save(signal));
       const heardUntilMs = (this.#lastChangeMs ?? 0) + silenceOf(this.#windowMs);
       const unsavedSinceMs = mayChange || heardUntilMs >= beganMs ? Date.now() : undefined;
       const lastAttempt = { endedAtMs: Date.now(), tookMs };
@@ -138,21 +200,24 @@ export abstract class SandboxSnapshotsObject<
     }
   }
 
-  /** A snapshot of what is there, unless the newest is one; `mayChange`: something in the sandbox is still at work. */
-  async #save(signal: AbortSignal): Promise<{ mayChange: boolean; tookMs: number }> {
+  /**
+   * A snapshot of what is there, unless the newest is one; `mayChange`: something in the sandbox is still at work;
+   * `reason`: why there can be none.
+   */
+  async #save(signal: AbortSignal): Promise<{ mayChange: boolean; tookMs: number; reason?: string }> {
     const ledger = this.#ledger;
     const workspace = this.#workspace();
     const beganMs = Date.now();
     const look = await workspace.look();
     if (look.state !== "ready") {
-      if (look.state === "unable") ledger.update({ notes: [look.reason] });
-      return { mayChange: false, tookMs: Date.now() - beganMs };
+      const reason = look.state === "unable" ? look.reason : undefined;
+      if (reason !== undefined) ledger.update({ notes: [reason] });
+      return { mayChange: false, tookMs: Date.now() - beganMs, ...(reason !== undefined && { reason }) };
     }
     if (look.fingerprint !== ledger.state.fingerprint) {
       await this.#removeStale();
-      const key = `${this.#sandboxId()}/${crypto.randomUUID()}`;
       const stream = await workspace.save(signal);
-      ledger.begin(key);
+      const key = this.#begin();
       const stored = await putParts(this.env.SNAPSHOTS, key, stream, signal);
       signal.throwIfAborted();
       ledger.add({ ...stored, atMs: beganMs }, look.fingerprint, notesOf(look));
@@ -160,6 +225,19 @@ export abstract class SandboxSnapshotsObject<
       await this.#removeStale().catch(() => undefined);
     }
     return { mayChange: look.isBusy, tookMs: Date.now() - beganMs };
+  }
+
+  /** Another sandbox's snapshot as one of this one's. */
+  async #copy({ atMs, ...stored }: Snapshot, signal: AbortSignal): Promise<Omit<Snapshot, "epoch">> {
+    await this.#removeStale();
+    return { ...(await copyParts(this.env.SNAPSHOTS, stored, this.#begin(), signal)), atMs };
+  }
+
+  /** The key of what is about to be written. */
+  #begin(): string {
+    const key = `${this.#sandboxId()}/${crypto.randomUUID()}`;
+    this.#ledger.begin(key);
+    return key;
   }
 
   /** What nobody needs any more, and what is left of attempts that ended in the middle. */
@@ -183,16 +261,6 @@ export abstract class SandboxSnapshotsObject<
     const note = `The newest snapshot of this sandbox could not be read: /workspace is what it was at ${new Date(restored.atMs).toISOString()}.`;
     this.#ledger.update({ fingerprint: undefined, notes: [note] });
     return { state: "restored", note };
-  }
-
-  /** One thing at a time: a reset never meets a snapshot that would bring back what is to be forgotten. */
-  async #inTurn<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    const turn = this.#last.then(async () => {
-      this.#abort = new AbortController();
-      return await work(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(WORK_LIMIT_MS)]));
-    });
-    this.#last = turn.catch(() => undefined);
-    return await turn;
   }
 
   #failureOf(error: unknown): Failure {

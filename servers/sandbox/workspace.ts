@@ -28,6 +28,8 @@ export interface Workspace {
   restore(snapshot: SizedStream | undefined, signal: AbortSignal): Promise<RestoreEnd>;
   /** Ends everything in the sandbox and empties it, restored or not. It begins empty, or unrestored. */
   reset(): Promise<void>;
+  /** Ends everything in the sandbox and takes it away, disk and all, at once: it begins unrestored. */
+  remove(): Promise<void>;
 }
 
 export type WorkspaceLook =
@@ -63,6 +65,10 @@ export interface SnapshotKeeper {
   restore(waitMs: number): Promise<RestoreReport>;
   /** Resets the sandbox so that nothing from before comes back. Answers what went wrong. */
   reset(): Promise<Failure | undefined>;
+  /** Lets another sandbox begin as a copy of this one. Answers what went wrong. */
+  fork(intoId: string): Promise<Failure | undefined>;
+  /** Removes the sandbox, its snapshots and what is known of them. Answers what went wrong. */
+  discard(): Promise<Failure | undefined>;
   /** The newest snapshot, and what its caller has to know about it. */
   describe(): Promise<SnapshotReport>;
 }

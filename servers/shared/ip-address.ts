@@ -90,6 +90,11 @@ export function addressKind(address: string): AddressKind {
   return range?.[2] ?? "public";
 }
 
+/** What one household or machine has to itself of a normal address: all of IPv4, the first half of IPv6. */
+export function networkOf(address: string): string {
+  return address.includes(":") ? (ipv6(address) >> 64n).toString(16) : address;
+}
+
 /** Whether a normal address is one where a cloud hands out credentials. */
 export function isMetadataAddress(address: string): boolean {
   return METADATA_ADDRESSES.has(address);

@@ -35,6 +35,11 @@ export function uploadsPrefix(userId: string): string {
   return `users/${userId}/uploads/`;
 }
 
+/** Where what was done for the caller is told of once the account no longer keeps it: beside the files as well. */
+export function auditPrefix(userId: string): string {
+  return `users/${userId}/audit/`;
+}
+
 /**
  * The one spelling of a workspace path: relative, `/` between names, Unicode NFC, no `.` or `..`, no empty names.
  * A leading `/` is dropped, and the name that the workspace has in a sandbox with it. R2 keys end at 1,024 bytes; 900

@@ -1,28 +1,8 @@
 import * as z from "zod";
+import { preregisteredClients, redirectUris } from "./client-settings.ts";
+import { identityProblems, identityShape } from "./identity-settings.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
-
-const commaSeparated = z
-  .string()
-  .default("")
-  .transform((list) =>
-    list
-      .split(",")
-      .map((host) => host.trim())
-      .filter((host) => host !== ""),
-  );
-
-const baseUrl = z
-  .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
-  .transform((url) => url.replace(/\/+$/, ""));
-
-const duration = z.string().regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m");
-const DURATION_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
-
-/** As requests spell it: lower case, without the port that the protocol has anyway. */
-const origin = z
-  .url({ protocol: /^https?$/, error: "give an origin such as https://pincer.example.com", abort: true })
-  .refine((url) => `${new URL(url).origin}/` === new URL(url).href, "give the origin alone, without a path")
-  .transform((url) => new URL(url).origin);
+import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
 
 /**
  * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
@@ -31,27 +11,19 @@ const origin = z
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
-  /** Who signs people in: the code that the launcher prints, or Cloudflare Access in front of `/authorize`. */
-  IDENTITY: z.enum(["local", "access-edge"]),
-  /** Local mode: the code that the consent page asks for. */
-  LOCAL_SIGN_IN_CODE: z
-    .string()
-    .refine((code) => code.replace(/[^a-z0-9]/gi, "").length >= 8, "needs at least 8 letters and digits")
-    .optional(),
-  /** Local mode: what `npm run token` shows to be given a personal access token. */
-  LOCAL_ADMIN_SECRET: z.string().min(32).optional(),
-  /** `https://<team>.cloudflareaccess.com`. */
-  ACCESS_TEAM_DOMAIN: baseUrl.optional(),
-  /** The Access application's audience tag. */
-  ACCESS_AUDIENCE: z.string().min(1).optional(),
-  /** E-mail addresses that are admins, comma-separated; everybody else that Access lets in is a member. */
-  ADMIN_EMAILS: commaSeparated,
+  ...identityShape,
+  /** Where clients may come back to beside the known ones and apps on the person's own machine. */
+  REDIRECT_URIS: redirectUris,
+  /** JSON: clients that need not register themselves, by id. */
+  PREREGISTERED_CLIENTS: preregisteredClients,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
   /** How much of R2 one person's files and trash may take together. */
   FILES_QUOTA_MB: z.coerce.number().int().min(1).default(10_240),
   /** After so many days a day's folder in `artifacts/` is removed, past the trash; kept for ever where absent. */
   ARTIFACTS_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).optional(),
+  /** After so many days a person's account hands its audit rows over to R2. */
+  AUDIT_KEEP_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
   SANDBOX_DRIVER: z.enum(["local", "container"]),
   /** How long a container is idle before it sleeps and forgets all but the caller's files: `90s`, `15m`, `2h`. */
   SANDBOX_SLEEP_AFTER: duration.default("15m"),
@@ -73,10 +45,38 @@ const settingsSchema = z.object({
   MODEL_API_KEY: z.string().min(1).optional(),
   /** The model that delegate_run uses when the caller names none. */
   MODEL_DEFAULT: z.string().min(1).optional(),
+  /** Models, comma-separated, in order, that a run goes on with where one does not serve. */
+  MODEL_FALLBACKS: commaSeparated,
+  /** JSON: what models cost, in USD per million tokens. Goes before the listed prices. */
+  MODEL_PRICES: modelPrices,
+  /** How many delegated runs of one person may be under way at once, those that runs start among them. */
+  DELEGATE_RUNS_AT_ONCE: z.coerce.number().int().min(1).max(1_000).default(4),
+  /** What one person's runs may use of models in a day (UTC). Tokens bound what has no known price. */
+  DELEGATE_DAILY_USD: z.coerce.number().min(0).max(1_000_000).default(10),
+  DELEGATE_DAILY_TOKENS: z.coerce.number().int().min(0).default(20_000_000),
   /** Instead of MODEL_BASE_URL: Cloudflare AI Gateway by account, gateway and token. */
   AI_GATEWAY_ACCOUNT_ID: z.string().min(1).optional(),
   AI_GATEWAY_ID: z.string().min(1).optional(),
   AI_GATEWAY_TOKEN: z.string().min(1).optional(),
+  /** `compat`: gateway.ai.cloudflare.com, keys of any kind. `rest`: api.cloudflare.com, billed by Cloudflare. */
+  AI_GATEWAY_API: z.enum(["compat", "rest"]).default("compat"),
+  /** Instead of Cloudflare's own address: all before `/chat/completions`. */
+  AI_GATEWAY_BASE_URL: baseUrl.optional(),
+  /** Which of the keys that the gateway stores is used. */
+  AI_GATEWAY_BYOK_ALIAS: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, "give the alias as the gateway shows it")
+    .optional(),
+  /** How long a model may take to begin its answer before the gateway gives it up. */
+  AI_GATEWAY_TIMEOUT: duration.optional(),
+  /** How often the gateway itself tries a request; a run has tries of its own besides. */
+  AI_GATEWAY_ATTEMPTS: z.coerce.number().int().min(1).max(5).default(1),
+  /** For so many seconds the same question is answered from the gateway's cache, whoever asks; never where absent. */
+  AI_GATEWAY_CACHE_TTL: z.coerce.number().int().min(60).max(2_592_000).optional(),
+  /** Whether the gateway's log keeps what was asked and answered. */
+  AI_GATEWAY_LOG_PAYLOADS: flag,
+  /** Whether the gateway is asked for zero data retention at the provider. */
+  AI_GATEWAY_ZDR: flag,
 });
 
 type Parsed = Readonly<z.output<typeof settingsSchema>>;
@@ -89,13 +89,55 @@ const NEEDS: readonly (readonly [
   needed: readonly (keyof Parsed)[],
   why: string,
 ])[] = [
-  [(s) => s.IDENTITY === "local", ["LOCAL_SIGN_IN_CODE", "LOCAL_ADMIN_SECRET"], "IDENTITY is local"],
-  [(s) => s.IDENTITY === "access-edge", ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"], "IDENTITY is access-edge"],
   [(s) => s.SANDBOX_DRIVER === "local", ["LOCAL_RUNTIME_URL", "LOCAL_RUNTIME_SECRET"], "SANDBOX_DRIVER is local"],
   [
-    (s) => [s.AI_GATEWAY_ACCOUNT_ID, s.AI_GATEWAY_ID, s.AI_GATEWAY_TOKEN].some((value) => value !== undefined),
+    (s) =>
+      [
+        s.AI_GATEWAY_ACCOUNT_ID,
+        s.AI_GATEWAY_ID,
+        s.AI_GATEWAY_TOKEN,
+        s.AI_GATEWAY_BASE_URL,
+        s.AI_GATEWAY_BYOK_ALIAS,
+        s.AI_GATEWAY_TIMEOUT,
+        s.AI_GATEWAY_CACHE_TTL,
+      ].some((value) => value !== undefined) ||
+      s.AI_GATEWAY_API === "rest" ||
+      s.AI_GATEWAY_LOG_PAYLOADS ||
+      s.AI_GATEWAY_ZDR,
     ["AI_GATEWAY_ACCOUNT_ID", "AI_GATEWAY_ID", "AI_GATEWAY_TOKEN"],
     "part of AI_GATEWAY_* is set",
+  ],
+];
+
+/** Settings that contradict each other, and what to do about it. */
+const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, problem: string])[] = [
+  [
+    (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
+    "MODEL_API_KEY is set while AI_GATEWAY_API is rest, which takes no provider's key; choose compat to pass it through.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_API === "rest" && s.AI_GATEWAY_BYOK_ALIAS !== undefined,
+    "AI_GATEWAY_BYOK_ALIAS is set while AI_GATEWAY_API is rest, which uses no stored key; choose compat.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_BYOK_ALIAS !== undefined && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,
+    "AI_GATEWAY_BYOK_ALIAS and MODEL_API_KEY are both set, and the gateway takes one key; remove the other.",
+  ],
+  [
+    (s) => s.AI_GATEWAY_ZDR && s.MODEL_BASE_URL !== undefined,
+    "AI_GATEWAY_ZDR is true while MODEL_BASE_URL leads past the gateway; remove one of them.",
+  ],
+  [
+    (s) => isPlainHttp(s.AI_GATEWAY_BASE_URL),
+    "AI_GATEWAY_BASE_URL would show the token to the network; give an https:// address.",
+  ],
+  [
+    (s) => isPlainHttp(s.ACCESS_OIDC_ISSUER) || isPlainHttp(s.ACCESS_TEAM_DOMAIN),
+    "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
   ],
 ];
 
@@ -118,12 +160,13 @@ export function parseSettings(env: object): Settings {
     throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}.`));
   }
   const settings = parsed.data;
-  const problems = NEEDS.filter(([when]) => when(settings)).flatMap(([, needed, why]) =>
-    needed.filter((name) => settings[name] === undefined).map((name) => `${name} is missing while ${why}.`),
-  );
-  if (settings.IDENTITY === "local" && !isLoopback(new URL(settings.PUBLIC_URL).hostname)) {
-    problems.push("IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.");
+  const problems = identityProblems(settings);
+  for (const [when, needed, why] of NEEDS) {
+    if (!when(settings)) continue;
+    const missing = needed.filter((name) => settings[name] === undefined);
+    problems.push(...missing.map((name) => `${name} is missing while ${why}.`));
   }
+  problems.push(...CONTRADICTIONS.filter(([when]) => when(settings)).map(([, problem]) => problem));
   const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
   const sandbox = readSandboxSecrets(settings.SANDBOX_SECRETS, env, policy);
   problems.push(...sandbox.problems);
@@ -136,8 +179,6 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** A setting such as `30s` in milliseconds. */
-export function durationMs(setting: string): number {
-  const unit = setting.endsWith("s") ? "s" : setting.endsWith("m") ? "m" : "h";
-  return Number.parseInt(setting) * DURATION_MS[unit];
+function isPlainHttp(url: string | undefined): boolean {
+  return url?.startsWith("http://") === true && !isLoopback(new URL(url).hostname);
 }

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Era } from "../support/mcp-clients.ts";
 import { measureBrowser } from "./browser.ts";
 import { measurePeople } from "./browser-people.ts";
+import { measureDelegate } from "./delegate.ts";
 import { measureFiles } from "./files.ts";
 import { type LoadOptions, type Task, measure } from "./load.ts";
 import {
@@ -16,6 +17,7 @@ import {
   listTools,
   send,
 } from "./mcp-requests.ts";
+import { measureGuard } from "./guard.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
@@ -47,9 +49,11 @@ interface Doors {
 /** What can be measured alone, by `npm run bench -- NAME`, in the order of the table. */
 const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   calls: measureCalls,
+  guard: measureGuard,
   files: measureFiles,
   sandbox: measureSandbox,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
+  delegate: measureDelegate,
   store: measureStore,
   starts: measureStarts,
 };

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { prepareBareJail } from "./bare-jail.ts";
+import { measureContainer } from "./container.ts";
 import { startDesktopCommander } from "./desktop-commander.ts";
 import { measure } from "./load.ts";
 import { type Door, EXEC_TRUE, RUN_SUM, call, send } from "./mcp-requests.ts";
@@ -29,7 +30,7 @@ export async function measureSandbox(dataDir: string): Promise<Row[]> {
   const rows = await compareCommands(suite);
   rows.push(await runCode(suite), await sleepInParallel(suite));
   rows.push(...(await printGigabyte(suite, launcher)), ...(await keepContexts(suite, launcher)));
-  rows.push(...(await measureSnapshots()));
+  rows.push(...(await measureSnapshots()), ...(await measureContainer()));
   return rows;
 }
 

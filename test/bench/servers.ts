@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import type { V4WorkerOptions } from "miniflare";
 import { findPort } from "../../container/local/launch/port.ts";
 import { newSecret } from "../../container/local/launch/data.ts";
 import { makeSettings } from "../../container/local/launch/settings.ts";
@@ -22,8 +23,9 @@ export interface OpenDoor extends AsyncDisposable {
 export async function startWholeSuite(
   dataDir: string,
   args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<OpenDoor & { readonly launcher: number | undefined }> {
-  const suite = spawnSuite(["--data", dataDir, ...args]);
+  const suite = spawnSuite(["--data", dataDir, ...args], environment);
   const mcpUrl = new URL("/mcp", await suite.ready);
   return {
     door: { mcpUrl, token: await requestToken(await readSuite(dataDir), { name: "bench" }) },
@@ -35,14 +37,21 @@ export async function startWholeSuite(
   };
 }
 
+export interface BareWorker extends OpenDoor {
+  readonly url: string;
+  /** What the consent page asks for. */
+  readonly signInCode: string;
+  readonly newToken: () => Promise<string>;
+}
+
 /** The product's Worker alone in workerd, without the sandbox runtime and the browser beside it. */
-export async function startBareWorker(): Promise<OpenDoor> {
+export async function startBareWorker(bundled?: V4WorkerOptions): Promise<BareWorker> {
   const stateDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   const listening = await findPort(0);
   const url = `http://localhost:${listening.port}`;
   const settings = await makeSettings({ environment: process.env, url, allowedHosts: [], signingSecret: newSecret() });
   const environment = { ...process.env };
-  const worker = await startWorker(await loadWorker(() => undefined), {
+  const worker = await startWorker(bundled ?? (await loadWorker(() => undefined)), {
     ...listening,
     settings: { ...settings, LOCAL_RUNTIME_URL: "http://127.0.0.1:9" },
     stateDir,
@@ -51,10 +60,12 @@ export async function startBareWorker(): Promise<OpenDoor> {
   });
   // It tells Miniflare by way of this process's environment which workerd to start: nobody else is to be told.
   process.env = environment;
-  const { LOCAL_ADMIN_SECRET: adminSecret } = settings;
-  const token = await requestToken({ url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() }, {});
+  const { LOCAL_ADMIN_SECRET: adminSecret, LOCAL_SIGN_IN_CODE: signInCode } = settings;
+  const running = { url, adminSecret, pid: process.pid, startedAt: new Date().toISOString() };
+  const newToken = async (): Promise<string> => await requestToken(running, {});
   return {
-    door: { mcpUrl: new URL("/mcp", url), token },
+    ...{ url, signInCode, newToken },
+    door: { mcpUrl: new URL("/mcp", url), token: await newToken() },
     [Symbol.asyncDispose]: async () => {
       await worker.close();
       await rm(stateDir, { recursive: true, force: true });

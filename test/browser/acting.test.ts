@@ -70,7 +70,7 @@ test("what was still to be typed when the page asked is not typed, whatever the 
 
 test("a page that is refused while a download comes is not taken for the file", async () => {
   await person.read("browser_open", { url: `${site.origin}/later` });
-  await expect.poll(() => site.asked, { timeout: 10_000 }).toContain("/file");
+  await expect.poll(() => site.asked).toContain("/file");
   expect(await person.call("browser_open", { url: `${site.origin}/moved` })).toMatchObject({
     ok: false,
     code: "forbidden",

@@ -142,7 +142,7 @@ describe("a page that", () => {
     const before = site.asked.length;
     await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
     await expect
-      .poll(async () => await person.call("browser_snapshot"), { timeout: 20_000 })
+      .poll(async () => await person.call("browser_snapshot"))
       .toEqual({
         ok: false,
         code: "unavailable",
@@ -219,12 +219,12 @@ describe("a browser", () => {
   test("that was unused is closed, says so, and starts again without its cookies", async () => {
     await person[Symbol.asyncDispose]();
     // Those of earlier tests take a moment to end.
-    await expect.poll(suite.countChromes, { timeout: 10_000 }).toBe(0);
+    await expect.poll(suite.countChromes).toBe(0);
     await person.read("browser_open", { url: `${site.origin}/cookie` });
     expect(await suite.countChromes()).toBe(1);
     await person.evict();
     await person.ring();
-    await expect.poll(suite.countChromes, { timeout: 10_000 }).toBe(0);
+    await expect.poll(suite.countChromes).toBe(0);
     expect(await person.call("browser_snapshot")).toEqual({
       ok: false,
       code: "unavailable",

@@ -1,22 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
-import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
-import { type Visitor, visitorOf } from "./visitor.ts";
+import { type HardVisit, startHardVisit } from "./hard-visit.ts";
 
-let pages: HardPages;
-let suite: BrowserSuite;
-let person: Person;
-let visitor: Visitor;
+let visit: HardVisit;
 beforeAll(async () => {
-  pages = await serveHardPages();
-  suite = await startBrowserSuite(pages.hosts);
-  person = suite.person();
-  visitor = visitorOf(person, pages.origin);
+  visit = await startHardVisit();
 });
-afterAll(async () => {
-  await suite[Symbol.asyncDispose]();
-  await pages[Symbol.asyncDispose]();
-});
+afterAll(async () => await visit[Symbol.asyncDispose]());
 
 const WORDS = {
   الاسم: "مرحبا بالعالم",
@@ -37,45 +26,45 @@ describe("words of every script", () => {
   const shown = Object.entries(WORDS).map(([label, text]): [string, string] => [`textbox "${label}"`, text]);
 
   test("arrive as they were filled in", async () => {
-    await visitor.open("/words");
-    await visitor.fillIn(Object.fromEntries(shown));
-    await visitor.click('button "إرسال"');
-    expect(pages.told("words")).toEqual(TOLD);
+    await visit.open("/words");
+    await visit.fillIn(Object.fromEntries(shown));
+    await visit.click('button "إرسال"');
+    expect(visit.told("words")).toEqual(TOLD);
   });
 
   test("arrive as they were typed", async () => {
-    await visitor.open("/words");
-    for (const [field, text] of shown) await visitor.type(field, text);
-    expect(await visitor.see()).toContain('textbox "名前" = "山田太郎"');
-    await visitor.click('button "إرسال"');
-    expect(pages.told("words")).toEqual(TOLD);
+    await visit.open("/words");
+    for (const [field, text] of shown) await visit.type(field, text);
+    expect(await visit.see()).toContain('textbox "名前" = "山田太郎"');
+    await visit.click('button "إرسال"');
+    expect(visit.told("words")).toEqual(TOLD);
   });
 });
 
 describe("an editor", () => {
   test("takes text, keys and chords", async () => {
-    await visitor.open("/editor");
-    const ref = await visitor.refOf('textbox "Note"');
-    await person.read("browser_type", { ref, press: "Control+A" });
-    await person.read("browser_type", { text: "Dear Ada, 你好" });
-    await person.read("browser_type", { press: "Enter" });
-    await person.read("browser_type", { text: "bye" });
-    await person.read("browser_type", { press: "Control+Enter" });
-    expect(pages.told("editor")).toMatch(/^Dear Ada, 你好\n+bye$/);
+    await visit.open("/editor");
+    const ref = await visit.refOf('textbox "Note"');
+    await visit.read("browser_type", { ref, press: "Control+A" });
+    await visit.read("browser_type", { text: "Dear Ada, 你好" });
+    await visit.read("browser_type", { press: "Enter" });
+    await visit.read("browser_type", { text: "bye" });
+    await visit.read("browser_type", { press: "Control+Enter" });
+    expect(visit.told("editor")).toMatch(/^Dear Ada, 你好\n+bye$/);
   });
 
   test("is filled in as a field is, in place of what it held", async () => {
-    await visitor.open("/editor");
-    await visitor.fillIn({ 'textbox "Note"': "All new" });
-    await person.read("browser_type", { press: "Control+Enter" });
-    expect(pages.told("editor")).toBe("All new");
+    await visit.open("/editor");
+    await visit.fillIn({ 'textbox "Note"': "All new" });
+    await visit.read("browser_type", { press: "Control+Enter" });
+    expect(visit.told("editor")).toBe("All new");
   });
 });
 
 describe("a form", () => {
   test("with fields of every kind is filled in by one call, and the page hears of each", async () => {
-    await visitor.open("/fields");
-    await visitor.fillIn({
+    await visit.open("/fields");
+    await visit.fillIn({
       'combobox "Car"': "Audi",
       'listbox "Extras"': "Radio\nHeating",
       'date "Day"': "2026-11-27",
@@ -90,7 +79,7 @@ describe("a form", () => {
       'checkbox "News"': "true",
       'radio "Cash"': "true",
     });
-    expect(pages.told("fields")).toEqual({
+    expect(visit.told("fields")).toEqual({
       car: "a",
       extras: "Radio+Heating",
       day: "2026-11-27",
@@ -117,25 +106,25 @@ describe("a field", () => {
     ['checkbox "Gift"', "maybe", "invalid_input"],
     ['textbox "Fixed"', "changed", "conflict"],
   ])("%s does not take %s, and stays as it is", async (field, value, code) => {
-    await visitor.open("/fields");
-    const ref = await visitor.refOf(field);
-    expect(await person.call("browser_fill", { fields: [{ ref, value }] })).toMatchObject({ ok: false, code });
-    expect(await visitor.see()).toContain("Nothing changed");
+    await visit.open("/fields");
+    const ref = await visit.refOf(field);
+    expect(await visit.call("browser_fill", { fields: [{ ref, value }] })).toMatchObject({ ok: false, code });
+    expect(await visit.see()).toContain("Nothing changed");
   });
 });
 
 describe("a combobox of a page's own", () => {
   test("shows what it suggests a moment after typing, and takes a click", async () => {
-    await visitor.open("/combobox");
-    const suggested = await visitor.type('combobox "City"', "ber");
+    await visit.open("/combobox");
+    const suggested = await visit.type('combobox "City"', "ber");
     expect(suggested).toContain('option "Berlin"');
-    expect(await visitor.click('option "Berlin"')).toContain("You live in Berlin");
+    expect(await visit.click('option "Berlin"')).toContain("You live in Berlin");
   });
 
   test("is worked by keys alone", async () => {
-    await visitor.open("/combobox");
-    await visitor.type('combobox "City"', "ly");
-    await person.read("browser_type", { press: "ArrowDown" });
-    expect(await person.read("browser_type", { press: "Enter" })).toContain("You live in Lyon");
+    await visit.open("/combobox");
+    await visit.type('combobox "City"', "ly");
+    await visit.read("browser_type", { press: "ArrowDown" });
+    expect(await visit.read("browser_type", { press: "Enter" })).toContain("You live in Lyon");
   });
 });

@@ -1,31 +1,20 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
 import { ARCHIVE, MOVIE } from "./hard-pages/downloads.ts";
-import { type HardPages, serveHardPages } from "./hard-pages/site.ts";
-import { type Visitor, visitorOf } from "./visitor.ts";
+import { type HardVisit, startHardVisit } from "./hard-visit.ts";
 
-let pages: HardPages;
-let suite: BrowserSuite;
-let person: Person;
-let visitor: Visitor;
+let visit: HardVisit;
 beforeAll(async () => {
-  pages = await serveHardPages();
-  suite = await startBrowserSuite(pages.hosts);
-  person = suite.person();
-  visitor = visitorOf(person, pages.origin);
+  visit = await startHardVisit();
 });
-afterAll(async () => {
-  await suite[Symbol.asyncDispose]();
-  await pages[Symbol.asyncDispose]();
-});
+afterAll(async () => await visit[Symbol.asyncDispose]());
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Links to the files that a call left behind. */
 async function linksOf(tool: string, input: Readonly<Record<string, unknown>>) {
-  const answer = await person.call(tool, input);
+  const answer = await visit.call(tool, input);
   if (!answer.ok) throw new Error(answer.message);
   return answer.attachments.filter((attachment) => attachment.type === "link");
 }
@@ -40,56 +29,47 @@ describe("a download", () => {
     ['link "Movie of some megabytes"', "movie.bin", MOVIE],
     ['button "Invoice by form"', "invoice.txt", bytesOf("your invoice\n")],
   ])("started by the %s lands in files, whole", async (what, name, bytes) => {
-    await visitor.open("/downloads");
-    const [link, ...more] = await linksOf("browser_click", { ref: await visitor.refOf(what) });
+    await visit.open("/downloads");
+    const [link, ...more] = await linksOf("browser_click", { ref: await visit.refOf(what) });
     expect(more).toEqual([]);
     expect(link).toMatchObject({ path: expect.stringMatching(`-${name}$`), sizeBytes: bytes.length });
-    expect(hashOf(await person.readFile(link?.path ?? ""))).toBe(hashOf(bytes));
+    expect(hashOf(await visit.readFile(link?.path ?? ""))).toBe(hashOf(bytes));
   });
 
   test("of more than 50 MB is left, and said to be, and the next one comes", async () => {
-    await visitor.open("/downloads");
-    const answer = await person.call("browser_click", { ref: await visitor.refOf('link "Huge archive"') });
+    await visit.open("/downloads");
+    const answer = await visit.call("browser_click", { ref: await visit.refOf('link "Huge archive"') });
     expect(answer).toMatchObject({ ok: true, attachments: [] });
     expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download of more than 50 MB was left;") });
-    expect(await linksOf("browser_click", { ref: await visitor.refOf('link "Report by header"') })).toHaveLength(1);
+    expect(await linksOf("browser_click", { ref: await visit.refOf('link "Report by header"') })).toHaveLength(1);
   });
 
   test("that says to be too large is left at once", async () => {
-    const text = await person.read("browser_open", { url: `${pages.origin}/downloads/too-large` });
+    const text = await visit.read("browser_open", { url: `${visit.origin}/downloads/too-large` });
     expect(text).toContain("Note: A download of more than 50 MB was left; fetch it in the sandbox instead.");
   });
 
   test("that breaks off is not kept, and said to be lost", async () => {
-    await visitor.open("/downloads");
-    const answer = await person.call("browser_click", { ref: await visitor.refOf('link "Archive that breaks off"') });
+    await visit.open("/downloads");
+    const answer = await visit.call("browser_click", {
+      ref: await visit.refOf('link "Archive that breaks off"'),
+    });
     expect(answer).toMatchObject({ ok: true, attachments: [] });
     expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download was lost; try again.") });
   });
 
-  test("that never ends holds up no other", async () => {
-    await using another = suite.person();
-    const other = visitorOf(another, pages.origin);
-    await other.open("/downloads");
-    const late = "Note: A download is still coming; a later call brings it to files.";
-    expect(await other.click('link "Archive without end"')).toBe(`${late}\nNothing changed on the page.`);
-    const next = await another.call("browser_click", { ref: await other.refOf('link "Report by header"') });
-    expect(next).toMatchObject({ ok: true, attachments: [{ path: expect.stringMatching("-report.csv$") }] });
-    expect(next).not.toMatchObject({ text: expect.stringContaining(late) });
-  });
-
   test("with a name that leads elsewhere stays among the caller's files", async () => {
-    await visitor.open("/downloads");
-    const [link] = await linksOf("browser_click", { ref: await visitor.refOf('link "Bad name"') });
+    await visit.open("/downloads");
+    const [link] = await linksOf("browser_click", { ref: await visit.refOf('link "Bad name"') });
     expect(link?.path).toMatch(/^artifacts\/[\d-]+\/[\w.-]+$/);
   });
 });
 
 describe("a PDF", () => {
   test("that is opened as a page lands in files", async () => {
-    const [link] = await linksOf("browser_open", { url: `${pages.origin}/document.pdf` });
+    const [link] = await linksOf("browser_open", { url: `${visit.origin}/document.pdf` });
     expect(link).toMatchObject({ path: expect.stringMatching("-document.pdf$"), mimeType: "application/pdf" });
-    const pdf = new TextDecoder().decode(await person.readFile(link?.path ?? ""));
+    const pdf = new TextDecoder().decode(await visit.readFile(link?.path ?? ""));
     expect(pdf).toContain("Pincer report, page one");
   });
 });
@@ -99,18 +79,18 @@ describe("files", () => {
   const line = (field: string, name: string, bytes: Uint8Array): string => `${field}: ${name}, ${bytes.length} bytes`;
 
   test("are sent by the fields of a form, one and many", async () => {
-    await person.writeFile("out/photo.png", photo);
-    await person.writeFile("out/ä b.txt", bytesOf("hello"));
-    await visitor.open("/uploads");
-    const shown = await visitor.see();
+    await visit.writeFile("out/photo.png", photo);
+    await visit.writeFile("out/ä b.txt", bytesOf("hello"));
+    await visit.open("/uploads");
+    const shown = await visit.see();
     const refs = [...shown.matchAll(/\[(e\d+)\] (?:button|file) "(?:One file|Many files)/g)].map(([, ref]) => ref);
-    await person.read("browser_fill", {
+    await visit.read("browser_fill", {
       fields: [
         { ref: refs[0], value: "out/photo.png" },
         { ref: refs[1], value: "out/photo.png\nout/ä b.txt" },
       ],
     });
-    const sent = await visitor.click('button "Send"');
+    const sent = await visit.click('button "Send"');
     expect(sent).toContain(line("one", "photo.png", photo));
     expect(sent).toContain(line("many", "photo.png", photo));
     expect(sent).toContain(line("many", "ä b.txt", bytesOf("hello")));
@@ -119,22 +99,22 @@ describe("files", () => {
   });
 
   test("are sent by a button that opens a chooser", async () => {
-    await person.writeFile("out/photo.png", photo);
-    await visitor.open("/uploads");
-    const asked = await visitor.click('button "Choose a picture"');
+    await visit.writeFile("out/photo.png", photo);
+    await visit.open("/uploads");
+    const asked = await visit.click('button "Choose a picture"');
     const [, ref] = /give it to (e\d+) with browser_fill/.exec(asked) ?? [];
-    const sent = await person.read("browser_fill", { fields: [{ ref, value: "out/photo.png" }] });
+    const sent = await visit.read("browser_fill", { fields: [{ ref, value: "out/photo.png" }] });
     expect(sent).toContain(line("chosen", "photo.png", photo));
     expect(sent).toContain(hashOf(photo));
   });
 
   test("that are not there are not sent", async () => {
-    await visitor.open("/uploads");
+    await visit.open("/uploads");
     expect(
-      await person.call("browser_fill", {
-        fields: [{ ref: await visitor.refOf('button "One file"'), value: "out/none.png" }],
+      await visit.call("browser_fill", {
+        fields: [{ ref: await visit.refOf('button "One file"'), value: "out/none.png" }],
       }),
     ).toMatchObject({ ok: false, code: "not_found" });
-    expect(await visitor.see()).toContain("Nothing sent");
+    expect(await visit.see()).toContain("Nothing sent");
   });
 });

@@ -52,7 +52,7 @@ async function open(path: string): Promise<PageLog> {
 describe("a page's console", () => {
   test("is kept as lines that say who said it", async () => {
     const log = await open("/console");
-    await expect.poll(() => log.consoleLines().length, { timeout: 20_000 }).toBeGreaterThanOrEqual(10);
+    await expect.poll(() => log.consoleLines().length).toBeGreaterThanOrEqual(10);
     expect(log.consoleLines()).toEqual([
       `page: ${near.origin}/console`,
       'log: plain 1 true null {a: 1, b: "two", c: Array(1)} [1, "2"] (console:2)',
@@ -69,18 +69,16 @@ describe("a page's console", () => {
 
   test("has what frames of other sites and workers say", async () => {
     const network = await open("/network");
-    await expect.poll(() => network.consoleLines(), { timeout: 20_000 }).toContain("log: from the frame (inner:1)");
+    await expect.poll(() => network.consoleLines()).toContain("log: from the frame (inner:1)");
     const worker = await open("/worker");
-    await expect.poll(() => worker.consoleLines(), { timeout: 20_000 }).toContain("log: from the worker (worker.js:1)");
+    await expect.poll(() => worker.consoleLines()).toContain("log: from the worker (worker.js:1)");
   });
 
   test("that is written to without end is switched off, so that calls go on", async () => {
     const page = await chrome.newPage();
     const log = new PageLog(page);
     await page.goto(`${near.origin}/loop`);
-    await expect
-      .poll(() => log.consoleLines(), { timeout: 20_000 })
-      .toContain("page: logs without end, and was made to stop");
+    await expect.poll(() => log.consoleLines()).toContain("page: logs without end, and was made to stop");
     expect(log.consoleLines()[0]).toMatch(/^… \d+ more lines left out$/);
     expect(log.consoleLines().length).toBeLessThanOrEqual(201);
     await page.evaluate("console.log('nobody hears this')");
@@ -92,7 +90,7 @@ describe("a page's console", () => {
 describe("a page's requests", () => {
   test("are kept with their status and time, and nothing that is secret", async () => {
     const log = await open("/network");
-    await expect.poll(() => log.networkLines().join("\n"), { timeout: 20_000 }).toMatch(/\/q+… \d+ ms/);
+    await expect.poll(() => log.networkLines().join("\n")).toMatch(/\/q+… \d+ ms/);
     const lines = log.networkLines().map((line) => line.replace(/\d+ ms$/, "n ms"));
     for (const line of [
       "GET 200 /network n ms",

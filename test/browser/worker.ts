@@ -113,7 +113,7 @@ export default {
           browsers: createBrowserSessions(env.BROWSER_SESSION, userId),
           sandbox: absent,
           shareLinks: { create: absent, list: absent, revoke: absent },
-          delegates: { start: absent, wait: absent },
+          delegates: { start: absent, wait: absent, answer: absent, cancel: absent, list: absent },
         },
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
         record: () => undefined,

@@ -1,7 +1,9 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import * as z from "zod";
 
@@ -31,6 +33,37 @@ export async function runScenario(mcpUrl: URL, scenario: string, revision: Revis
   return checksOf(found, scenario);
 }
 
+/** A scenario about an extension, which no revision requires. */
+export async function runExtensionScenario(mcpUrl: URL, scenario: string): Promise<Checks> {
+  return checksOf(await run(mcpUrl, ["--scenario", scenario]), scenario);
+}
+
+interface AuthorizationRun {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly resource: string;
+  /** Where the runner waits for the code. */
+  readonly port: number;
+  /** The person's part: the runner says where to sign in, and waits. */
+  readonly onAuthorizationUrl: (url: URL) => Promise<void>;
+}
+
+/** Runs the scenarios for an authorization server; what each one found, by its name. */
+export async function runAuthorization(options: AuthorizationRun): Promise<ReadonlyMap<string, Checks>> {
+  const { issuer, clientId, resource, port } = options;
+  const where = ["--url", issuer, "--client-id", clientId, "--resource", resource, "--port", `${port}`];
+  return await resultsIn(async (folder) => {
+    const args = [RUNNER, "authorization", ...where, "--output-dir", folder];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], timeout: RUN_TIMEOUT_MS });
+    const ended = once(child, "close");
+    for await (const line of createInterface(child.stdout)) {
+      const [url] = /^https?:\/\/\S+\/authorize\?\S+/.exec(line) ?? [];
+      if (url !== undefined) await options.onAuthorizationUrl(new URL(url));
+    }
+    await ended;
+  });
+}
+
 export function checksOf(found: ReadonlyMap<string, Checks>, scenario: string): Checks {
   const checks = found.get(scenario);
   if (checks === undefined) throw new Error(`The conformance runner did not run ${scenario}.`);
@@ -52,9 +85,16 @@ export async function requiredScenarios(revision: Revision): Promise<string[]> {
 }
 
 async function run(mcpUrl: URL, args: readonly string[]): Promise<ReadonlyMap<string, Checks>> {
+  return await resultsIn(async (folder) => {
+    await runToItsEnd([RUNNER, "server", "--url", mcpUrl.href, "--output-dir", folder, ...args]);
+  });
+}
+
+/** What the runner has left in a folder of its own. */
+async function resultsIn(work: (folder: string) => Promise<void>): Promise<ReadonlyMap<string, Checks>> {
   const folder = await mkdtemp(path.join(tmpdir(), "pincer-conformance-results-"));
   try {
-    await runToItsEnd([RUNNER, "server", "--url", mcpUrl.href, "--output-dir", folder, ...args]);
+    await work(folder);
     const names = await readdir(folder);
     const found = await Promise.all(
       names.map(async (name): Promise<[string, Checks]> => {
@@ -77,7 +117,7 @@ async function runToItsEnd(args: readonly string[]): Promise<void> {
   }
 }
 
-/** `server-<scenario>-<time>`, the time as `2026-11-22T21-44-12-491Z`. */
+/** `server-<scenario>-<time>` or `authorization-server-<scenario>-<time>`, the time as `2026-11-22T21-44-12-491Z`. */
 function scenarioOf(folderName: string): string {
-  return folderName.replace(/^server-/, "").replace(/-\d{4}-\d{2}-\d{2}T[\d-]+Z$/, "");
+  return folderName.replace(/^(authorization-)?server-/, "").replace(/-\d{4}-\d{2}-\d{2}T[\d-]+Z$/, "");
 }

@@ -174,7 +174,7 @@ if (reason === undefined) {
         );
         return stdout.text.trim().split("\n").map(Number);
       };
-      await expect.poll(count, { timeout: 10_000 }).toEqual([1, expect.toSatisfy((kept) => kept <= 202)]);
+      await expect.poll(count).toEqual([1, expect.toSatisfy((kept) => kept <= 202)]);
     });
 
     test.each(["memory.events", "memory/memory.oom_control"])(

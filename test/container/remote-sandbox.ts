@@ -19,6 +19,7 @@ const notes = z.array(z.string()).exactOptional();
 type WithoutTarget<Call> = Call extends unknown ? Omit<Call, "userId" | "sandboxId"> : never;
 
 export interface RemoteSandbox {
+  readonly id: string;
   readonly sandbox: Sandbox;
   readonly files: ContractFiles;
   /** Has a snapshot taken now. False where that failed. */
@@ -26,10 +27,10 @@ export interface RemoteSandbox {
 }
 
 /** A sandbox and its caller's files behind the test Worker at that URL. */
-export function remoteSandbox(url: string, userId: string): RemoteSandbox {
+export function remoteSandbox(url: string, userId: string, sandboxId = userId): RemoteSandbox {
   const post = async (what: WithoutTarget<RemoteCall>, signal?: AbortSignal, bytes?: Uint8Array): Promise<Response> => {
     const form = new FormData();
-    form.set("call", JSON.stringify({ ...what, userId, sandboxId: userId }));
+    form.set("call", JSON.stringify({ ...what, userId, sandboxId }));
     if (bytes !== undefined) form.set("bytes", new Blob([new Uint8Array(bytes)]), "bytes");
     return await fetch(url, { method: "POST", body: form, ...(signal === undefined ? {} : { signal }) });
   };
@@ -62,6 +63,7 @@ export function remoteSandbox(url: string, userId: string): RemoteSandbox {
   };
 
   return {
+    id: sandboxId,
     sandbox: {
       exec: async (command, watch) =>
         commandResult.extend({ processId: z.string(), notes }).parse(await call({ do: "exec", command }, { watch })),
@@ -77,6 +79,12 @@ export function remoteSandbox(url: string, userId: string): RemoteSandbox {
       status: async () => sandboxStatus.extend({ costUsd: z.number(), snapshot }).parse(await call({ do: "status" })),
       reset: async () => {
         await call({ do: "reset" });
+      },
+      fork: async (intoId) => {
+        await call({ do: "fork", intoId });
+      },
+      discard: async () => {
+        await call({ do: "discard" });
       },
       readOutput: async (processId, stream) => {
         const { body, headers } = await read({ do: "readOutput", processId, stream });

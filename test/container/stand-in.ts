@@ -43,6 +43,8 @@ export interface StandIn {
   readonly url: string;
   /** What the bucket holds below a key, by what follows it. */
   listBucket(prefix: string): Promise<readonly { readonly key: string; readonly size: number }[]>;
+  /** The keys of what the bucket of snapshots holds below that one. */
+  snapshotKeys(prefix: string): Promise<readonly string[]>;
   /** Stops every container as the platform may at any time. */
   stopContainers(): Promise<void>;
   close(): Promise<void>;
@@ -131,6 +133,10 @@ export async function startStandIn(
       const bucket = await miniflare.getR2Bucket("FILES");
       const { objects } = await bucket.list({ prefix });
       return objects.map(({ key, size }) => ({ key: key.slice(prefix.length), size }));
+    },
+    snapshotKeys: async (prefix) => {
+      const { objects } = await (await miniflare.getR2Bucket("SNAPSHOTS")).list({ prefix });
+      return objects.map(({ key }) => key);
     },
     stopContainers: async () => {
       await Promise.all([...containers.keys()].map(stop));

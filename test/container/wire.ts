@@ -41,6 +41,8 @@ export const callSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("listContexts"), ...target }),
   z.object({ do: z.literal("status"), ...target }),
   z.object({ do: z.literal("reset"), ...target }),
+  z.object({ do: z.literal("fork"), intoId: z.string(), ...target }),
+  z.object({ do: z.literal("discard"), ...target }),
   z.object({ do: z.literal("saveSnapshot"), ...target }),
   z.object({ do: z.literal("readOutput"), processId, stream: z.enum(["stdout", "stderr"]), ...target }),
   z.object({ do: z.literal("readFile"), path: z.string(), maxBytes: z.number(), ...target }),

@@ -1,10 +1,12 @@
+import { getSandbox, type SandboxOptions } from "@cloudflare/sandbox";
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { createContainerWorkspaces } from "../../servers/sandbox/container-workspace.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
 import { createSnapshotKeepers } from "../../servers/sandbox/snapshot-keepers.ts";
 import { type SnapshotBindings, SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import type { Workspace } from "../../servers/sandbox/workspace.ts";
-import { durationMs, parseSettings } from "../../servers/shared/settings.ts";
+import { durationMs } from "../../servers/shared/setting-kinds.ts";
+import { parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
@@ -21,8 +23,21 @@ export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
   }
 }
 
+/** Where the SDK's own `exec` is answered, as it comes and as Pincer sets it up, in a container of its own. */
+const SDK_EXECS: Readonly<Record<string, SandboxOptions>> = {
+  "/sdk-exec": {},
+  "/sdk-exec-without-session": { enableDefaultSession: false },
+};
+
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const options = SDK_EXECS[pathname];
+    if (options !== undefined) {
+      // As much is read as of any other call.
+      await request.formData();
+      return Response.json(await getSandbox(env.SANDBOX, pathname.slice(1), options).exec("true"));
+    }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,
       windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),

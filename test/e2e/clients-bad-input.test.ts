@@ -150,7 +150,7 @@ test("each call, whatever its outcome, leaves one audit row and one cost row", a
     return own.map(({ tool, outcome, costs }) => `${tool}: ${outcome}, ${costs} cost`);
   };
   await expect
-    .poll(ofLatestClient, { timeout: 10_000 })
+    .poll(ofLatestClient)
     .toEqual([
       "files_list: ok, 1 cost",
       "files_read: not_found, 1 cost",

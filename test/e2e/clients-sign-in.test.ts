@@ -147,6 +147,23 @@ describe.for(["modern", "legacy"] as const)("the official client of the %s era",
     expect(person.tokens()?.access_token).not.toBe(`${tokens.access_token}x`);
     await again.close();
   });
+
+  test("stays signed in when many of its calls meet an expired token at once", async () => {
+    const { url, approval } = running();
+    const { client, person } = await signIn(new URL("/mcp", url), era, approval);
+    for (let round = 1; round <= 3; round += 1) {
+      const tokens = person.tokens();
+      if (tokens === undefined) throw new Error("There are no tokens.");
+      await person.provider.saveTokens({ ...tokens, access_token: "expired" });
+      const calls = Array.from({ length: 8 }, async () => {
+        return await client.callTool({ name: "files_list", arguments: {} });
+      });
+      const answers = await Promise.all(calls);
+      expect(answers.map(({ isError = false }) => isError)).not.toContain(true);
+      expect(person.tokens()?.refresh_token).not.toBe(tokens.refresh_token);
+    }
+    await client.close();
+  });
 });
 
 test("mcp-remote signs in by OAuth with a browser and calls a tool", async () => {

@@ -50,7 +50,10 @@ const TOOLS = [
   "browser_evaluate",
   "browser_handoff",
   "browser_close",
+  "delegate_cancel",
+  "delegate_list",
   "delegate_run",
+  "delegate_status",
 ].toSorted();
 
 const suite = sharedSuite();

@@ -19,7 +19,16 @@ test("a dry run of the deployment bundles a small Worker with every binding", as
     });
     const bindings = [...stdout.matchAll(/^env\.(\w+)/gm)].map(([, name]) => name);
     expect(bindings).toEqual(
-      expect.arrayContaining(["ACCOUNT", "SANDBOX", "BROWSER_SESSION", "DELEGATE_RUN", "OAUTH_KV", "FILES", "BROWSER"]),
+      expect.arrayContaining([
+        "ACCOUNT",
+        "UPSTREAM_SESSION",
+        "SANDBOX",
+        "BROWSER_SESSION",
+        "DELEGATE_RUN",
+        "OAUTH_KV",
+        "FILES",
+        "BROWSER",
+      ]),
     );
     expect(stdout).toContain("container/Dockerfile");
     const [, gzipKib] = /gzip: ([\d.]+) KiB/.exec(stdout) ?? [];

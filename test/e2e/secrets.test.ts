@@ -64,9 +64,9 @@ test("a suite adds a host's secret outside the sandbox, and no process, file or 
   for (const pid of others) {
     expect(await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")).not.toContain("key-that-only");
   }
-  // Chrome brings keys of its own.
+  // Chrome brings keys of its own. Where zero bytes end a line, the holes of a sandbox's disk of 8 GB are not read.
   const kept = [suite.dataDir, path.join(ROOT, "node_modules/.cache/pincer-worker"), folder];
-  const search = ["-rlaE", "--exclude-dir=chrome", "BEGIN PRIVATE KEY|key-that-only", ...kept];
+  const search = ["-rlazE", "--exclude-dir=chrome", "BEGIN PRIVATE KEY|key-that-only", ...kept];
   const found = await promisify(execFile)("grep", search).catch(() => ({ stdout: "" }));
   expect(found.stdout).toBe("");
   expect(suite.output()).not.toContain(SECRET);

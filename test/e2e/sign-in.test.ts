@@ -21,6 +21,19 @@ afterAll(async () => {
   await suite[Symbol.asyncDispose]();
 });
 
+const treeSchema = z.object({
+  nodes: z.array(
+    z.object({
+      role: z.object({ value: z.string() }).optional(),
+      name: z.object({ value: z.string() }).optional(),
+    }),
+  ),
+});
+
+const framesSchema = z.object({
+  frameTree: z.object({ childFrames: z.array(z.object({ frame: z.object({ url: z.string() }) })) }),
+});
+
 /** Types the code, presses Allow, and waits until another page has come. */
 async function allow(page: Page, code: string): Promise<string> {
   const mark = "document.documentElement.dataset.isOld";
@@ -118,6 +131,45 @@ test("a person signs a client in through the page, and the client works with wha
   expect(refused.headers.get("WWW-Authenticate")).toContain(
     'error="insufficient_scope", scope="files:read files:write"',
   );
+});
+
+test("the page works without JavaScript, and each of its fields has a name", async () => {
+  await using chrome = await startChrome();
+  await using client = await startClient(`${suite.url}/mcp/files`);
+  const { page } = chrome;
+  const named = async (role: string): Promise<string[]> => {
+    const { nodes } = treeSchema.parse(await page.send("Accessibility.getFullAXTree", {}));
+    return nodes.flatMap((node) => (node.role?.value === role ? [node.name?.value ?? ""] : []));
+  };
+  await page.send("Emulation.setScriptExecutionDisabled", { value: true });
+  await page.send("Page.navigate", { url: client.authorizeUrl });
+  await expect.poll(() => named("button")).toEqual(["Allow", "Deny"]);
+  expect(await named("heading")).toEqual(["Allow “Sign-in test” to use Pincer for you?"]);
+  expect(await named("textbox")).toEqual(["Sign-in code"]);
+  expect(await named("checkbox")).toEqual([
+    expect.stringContaining("Read your files"),
+    expect.stringContaining("Create, change and delete your files"),
+  ]);
+  const press = `document.querySelector("#code").value = ${JSON.stringify(signInCode)}; document.querySelector(".primary").click()`;
+  await page.send("Runtime.evaluate", { expression: press });
+  await expect.poll(() => client.exchange().catch(() => undefined)).toBeTypeOf("string");
+});
+
+test("a stranger's page can neither frame the page nor send its form", async () => {
+  await using chrome = await startChrome();
+  await using client = await startClient(`${suite.url}/mcp`);
+  const form = `<form method="post" action="${suite.url}/authorize"><input name="decision" value="allow"></form>`;
+  const frame = `<iframe src="${client.authorizeUrl.replaceAll("&", "&amp;")}"></iframe>`;
+  await using stranger = await serve((_request, response) => {
+    response.setHeader("Content-Type", "text/html");
+    response.end(form + frame);
+  });
+  // Of the same site, so that the frame would be the page's own kind.
+  await chrome.page.open(`http://localhost:${stranger.port}/`);
+  const { frameTree } = framesSchema.parse(await chrome.page.send("Page.getFrameTree", {}));
+  expect(frameTree.childFrames.map(({ frame }) => frame.url)).toEqual(["chrome-error://chromewebdata/"]);
+  await chrome.page.evaluate(`document.forms[0].submit() ?? ""`);
+  await expect.poll(() => chrome.page.evaluate("document.body.innerText")).toContain("You are not signed in");
 });
 
 test("five wrong codes lock the page for the right one too", async () => {

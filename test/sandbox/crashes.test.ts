@@ -260,7 +260,7 @@ test("a sandbox that died, or did not start, is asleep until the next call", asy
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open({ id: "fragile" });
   await run(sandbox, `(sleep 0.5; ${KILL_AGENT}) &`);
-  await expect.poll(async () => (await sandbox.status()).state, { timeout: 5_000 }).toBe("asleep");
+  await expect.poll(async () => (await sandbox.status()).state).toBe("asleep");
   expect((await run(sandbox, "echo next")).stdout.text).toBe("next\n");
   expect((await sandbox.status()).state).toBe("running");
   const blocked = sandboxes.open({ id: "blocked" });

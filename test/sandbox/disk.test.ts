@@ -58,7 +58,7 @@ describe.skipIf(process.getuid?.() !== 0)("a disk of its own, which only root ca
     const sandbox = sandboxes.open({ id: "sleeper" });
     await run(sandbox, "echo kept > kept; echo mounted > files/mounted");
     expect(await heldImages(sandboxes.dataDir)).toHaveLength(1);
-    await expect.poll(async () => await heldImages(sandboxes.dataDir), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(async () => await heldImages(sandboxes.dataDir)).toEqual([]);
     expect(await sandbox.status()).toMatchObject({ state: "asleep", notes: [] });
     expect((await run(sandbox, "cat kept files/mounted; id -u; stat -c %U .")).stdout.text).toBe(
       "kept\nmounted\n1000\nuser\n",
@@ -88,7 +88,7 @@ describe.skipIf(process.getuid?.() !== 0)("a disk of its own, which only root ca
       child.kill("SIGKILL");
       await once(child, "exit");
     }
-    await expect.poll(async () => await heldImages(dataDir), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => await heldImages(dataDir)).toEqual([]);
     await rm(dataDir, { recursive: true });
     await expect(stat(dataDir)).rejects.toThrow(/ENOENT/);
   });

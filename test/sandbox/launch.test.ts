@@ -31,11 +31,11 @@ test("a runtime that is started again is what it was, or not there: never quietl
     env["PATH"] = tools;
     for (const pid of await pick(await processTree(process.pid), /local\/runtime\.ts/)) process.kill(pid, "SIGKILL");
     const said = async () => await readFile(log.file, "utf8");
-    await expect.poll(said, { timeout: 20_000 }).toContain("bubblewrap is missing");
+    await expect.poll(said).toContain("bubblewrap is missing");
     await expect(sandbox.status()).rejects.toMatchObject({ code: "unavailable" });
     env["PATH"] = found;
     const kept = async () => (await run(sandbox, "cat kept").catch(() => undefined))?.stdout.text;
-    await expect.poll(kept, { timeout: 20_000 }).toBe("kept\n");
+    await expect.poll(kept).toBe("kept\n");
     expect(await sandbox.status()).toMatchObject({ driver: "local" });
   } finally {
     for (const close of closers.toReversed()) await close();

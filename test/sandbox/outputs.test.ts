@@ -34,7 +34,7 @@ test("outputs of which much was told are not held in memory, and their head and 
     ids.push(processId);
   }
   // The first collection does not give everything back.
-  await expect.poll(() => heldBytes() - before, { timeout: 5_000 }).toBeLessThan(8 * 1024 * 1024);
+  await expect.poll(() => heldBytes() - before).toBeLessThan(8 * 1024 * 1024);
   const again = await sandbox.readProcess(
     ids[0] ?? "",
     { after: { stdout: 0, stderr: 0 }, waitMs: 0, maxChars: size },
@@ -50,7 +50,7 @@ test("a tool's own look at the sandbox leaves no file behind, whether it ended i
   const { processId } = await run(sandbox, "seq 1 1000; echo wrong >&2", { isInternal: true });
   await run(sandbox, "seq 1 1000; sleep 1", { isInternal: true, waitMs: 500 });
   const left = async () => await readdir(join(sandboxes.dataDir, "sandboxes/looked-at/spool"));
-  await expect.poll(left, { timeout: 5_000 }).toEqual([]);
+  await expect.poll(left).toEqual([]);
   await expect(sandbox.readOutput(processId, "stdout")).rejects.toMatchObject({ code: "not_found" });
 });
 
@@ -62,9 +62,9 @@ test("a command that has ended holds no file open, and what its daemon writes la
   for (let index = 0; index < 5; index++) await run(sandbox, "echo out; echo err >&2");
   expect(await openSpools(sandboxes.dataDir)).toEqual([]);
   const stored = async () => await new Response((await sandbox.readOutput(processId, "stdout")).body).text();
-  await expect.poll(stored, { timeout: 5_000 }).toBe("early\nlate\nlater\n");
+  await expect.poll(stored).toBe("early\nlate\nlater\n");
   expect(await openSpools(sandboxes.dataDir)).toEqual([]);
   const { processId: running } = await run(sandbox, "echo out; sleep 60", { waitMs: 0 });
   const open = async () => (await openSpools(sandboxes.dataDir)).map((path) => path.split("/").at(-1));
-  await expect.poll(open, { timeout: 20_000 }).toEqual([`${running}.stdout`]);
+  await expect.poll(open).toEqual([`${running}.stdout`]);
 });

@@ -31,7 +31,7 @@ test("how a process ended is remembered when its sandbox has slept, and asking d
   await using sandboxes = await startLocalSandboxes({ idleMs: 400 });
   const sandbox = sandboxes.open();
   const { processId } = await run(sandbox, "echo said; echo wrong >&2; exit 5");
-  await expect.poll(async () => (await sandbox.status()).state, { timeout: 10_000 }).toBe("asleep");
+  await expect.poll(async () => (await sandbox.status()).state).toBe("asleep");
   await sleep(300);
   const [remembered, ...others] = await sandbox.listProcesses();
   expect(others).toEqual([]);
@@ -93,7 +93,7 @@ test("a runtime killed in the middle of a command and of a read tells the next o
     await expect(second.sandbox.writeInput(processId, { text: "x", isEnd: false })).rejects.toMatchObject({
       code: "conflict",
     });
-    await expect.poll(async () => await machineProcesses(`sleep\0${nap}`), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(async () => await machineProcesses(`sleep\0${nap}`)).toEqual([]);
     expect((await run(second.sandbox, "echo next")).stdout.text).toBe("next\n");
   } finally {
     for (const child of children) child.kill("SIGKILL");
@@ -138,7 +138,7 @@ test("who waits while the sandbox is reset hears that it was, and who comes then
     (await sandbox.listProcesses()).filter(({ isRunning }) => isRunning).length,
     (await sandbox.listContexts()).map(({ isBusy }) => isBusy),
   ];
-  await expect.poll(busy, { timeout: 20_000 }).toEqual([2, [true]]);
+  await expect.poll(busy).toEqual([2, [true]]);
   await sleep(300);
   const reset = sandbox.reset();
   // Its processes have ended, its disk is yet to be emptied.
@@ -239,7 +239,7 @@ test("an end of input that is refused because much is unread can be sent again",
       .catch(() => true);
   await expect(write(true)).rejects.toMatchObject({ code: "limit_reached" });
   await sandbox.writeFile("go", new Uint8Array());
-  await expect.poll(async () => await write(true).then(() => "sent"), { timeout: 10_000 }).toBe("sent");
+  await expect.poll(async () => await write(true).then(() => "sent")).toBe("sent");
   const ended = await read(sandbox, processId, { until: "end", waitMs: 10_000 });
   expect(ended).toMatchObject({ exitCode: 0, stdout: { text: `${written}\n` } });
 });

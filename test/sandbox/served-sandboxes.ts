@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,16 +11,21 @@ import { startSandboxWorker } from "./sandbox-worker-host.ts";
 export interface ServedSandboxes extends AsyncDisposable {
   /** What only the Worker and the runtime know. */
   readonly secret: string;
-  /** A sandbox that nobody else uses, and its caller's files. */
-  open(): RemoteSandbox & {
-    /** Takes its folders away with all that runs in them. */
-    lose(): Promise<void>;
-  };
+  /** A sandbox that nobody else uses, or one more of a person's, and its caller's files. */
+  open(of?: { readonly userId: string; readonly id: string }): ServedSandbox;
+}
+
+export interface ServedSandbox extends RemoteSandbox {
+  /** Takes its folders away with all that runs in them. */
+  lose(): Promise<void>;
+  /** What is stored of it: folders on this machine, what was taken away and is not gone yet, objects in R2. */
+  traces(): Promise<readonly string[]>;
 }
 
 /** The driver in workerd with R2, the runtime beside it: as `npm start` runs them. */
 export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Promise<ServedSandboxes> {
   const sandboxes = await startLocalSandboxes(options);
+  const folder = options.driver === "simulated" ? "simulated" : "sandboxes";
   const stateDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-worker-"));
   const { miniflare, url } = await startSandboxWorker({
     settings: { LOCAL_RUNTIME_URL: sandboxes.runtime.url, LOCAL_RUNTIME_SECRET: sandboxes.secret },
@@ -28,16 +33,21 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
   });
   return {
     secret: sandboxes.secret,
-    open: () => {
-      const id = randomUUID().replaceAll("-", "");
-      const remote = remoteSandbox(url, id);
+    open: ({ userId, id } = newPerson()) => {
+      const remote = remoteSandbox(url, userId, id);
       const { sandbox } = remote;
       const lose = async (): Promise<void> => {
-        await rm(join(sandboxes.dataDir, "sandboxes", id), { recursive: true, force: true });
+        await rm(join(sandboxes.dataDir, folder, id), { recursive: true, force: true });
         // It is ended within a moment, since nobody can watch over it any more.
         while ((await sandbox.status()).state !== "asleep") await sleep(20);
       };
-      return { ...remote, lose };
+      const traces = async (): Promise<readonly string[]> => {
+        const here = (await namesIn(join(sandboxes.dataDir, folder))).filter((name) => name === id);
+        const trash = await namesIn(join(sandboxes.dataDir, "sandbox-trash"));
+        const { objects } = await (await miniflare.getR2Bucket("SNAPSHOTS")).list({ prefix: `${id}/` });
+        return [...here, ...trash, ...objects.map(({ key }) => key)];
+      };
+      return { ...remote, lose, traces };
     },
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();
@@ -45,4 +55,13 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
       await rm(stateDir, { recursive: true, force: true });
     },
   };
+}
+
+function newPerson(): { readonly userId: string; readonly id: string } {
+  const userId = randomUUID().replaceAll("-", "");
+  return { userId, id: userId };
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  return await readdir(folder).catch(() => []);
 }

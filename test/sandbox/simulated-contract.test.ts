@@ -1,9 +1,12 @@
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   describeCommands,
   describeFiles,
   describeProcesses,
   describeStore,
+  expectRefusal,
+  run,
+  text,
   describeWhole,
 } from "../support/sandbox-contract.ts";
 import { type ServedSandboxes, serveSandboxes } from "./served-sandboxes.ts";
@@ -63,3 +66,14 @@ describeProcesses("simulated shell", subject);
 describeFiles("simulated shell", subject);
 describeStore("simulated shell", subject);
 describeWhole("simulated shell", subject);
+
+test("a simulated sandbox cannot be copied, and is discarded whole, which brings out what it left in the files", async () => {
+  const { sandbox, files, traces, id } = served.open();
+  await run(sandbox, "echo kept > kept; echo late > files/late.txt");
+  await expectRefusal(sandbox.fork(`${id}-copy`), "unavailable");
+  expect(text(await run(sandbox, "cat kept"))).toBe("kept\n");
+  await sandbox.discard();
+  expect(await traces()).toEqual([]);
+  expect(await files.read("late.txt")).toBe("late\n");
+  expect(text(await run(sandbox, "ls"))).toBe("files\n");
+});

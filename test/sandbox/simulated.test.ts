@@ -163,15 +163,13 @@ test("a cancelled call and a signal end the command at once", async () => {
   const abort = new AbortController();
   const command = { command: "touch begun; while :; do :; done", timeoutMs: 60_000, waitMs: 60_000, maxChars: 100 };
   const call = sandbox.exec(command, { signal: abort.signal });
-  await expect
-    .poll(async () => await sandbox.readFile("begun", 0).catch(() => undefined), { timeout: 20_000 })
-    .toBeDefined();
+  await expect.poll(async () => await sandbox.readFile("begun", 0).catch(() => undefined)).toBeDefined();
   abort.abort();
   await expect(call).rejects.toMatchObject({ code: "cancelled" });
   const { processId } = await run(sandbox, "while :; do :; done", { waitMs: 0 });
   await sandbox.signalProcess(processId, "SIGTERM");
   await expect
-    .poll(async () => (await sandbox.listProcesses())[0], { timeout: 20_000 })
+    .poll(async () => (await sandbox.listProcesses())[0])
     .toMatchObject({ processId, isRunning: false, exitCode: 143, signal: "SIGTERM" });
   expect((await sandbox.status()).processCount).toBe(0);
 });

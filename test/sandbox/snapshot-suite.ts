@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RemoteSandbox, remoteSandbox } from "../container/remote-sandbox.ts";
@@ -11,13 +11,17 @@ import { startSandboxWorker } from "./sandbox-worker-host.ts";
 /** One sandbox behind a Worker and a runtime that can be killed, each in a process of its own, on a disk that stays. */
 export interface SnapshotSuite extends AsyncDisposable {
   readonly remote: RemoteSandbox;
+  /** Another one of the same person. */
+  readonly copy: RemoteSandbox;
   /** SIGKILL, and a start on the same disk. */
   killRuntime(): Promise<void>;
   killWorker(): Promise<void>;
   /** Takes the sandbox's disk: the runtime is killed, and starts without it. */
   lose(): Promise<void>;
-  /** What says on the disk whether the sandbox is restored. */
-  mark(): Promise<string>;
+  /** What says on the disk whether the sandbox, or that one, is restored. */
+  mark(of?: RemoteSandbox): Promise<string>;
+  /** What there is on the disk of sandboxes, and of those that were removed. */
+  folders(): Promise<string[]>;
   /** Asks the runtime itself. */
   ask(route: string, init?: RequestInit): Promise<Response>;
   /** The bucket that snapshots are in. */
@@ -50,6 +54,7 @@ export async function startSnapshotSuite({ after = "1s" } = {}): Promise<Snapsho
   };
   return {
     remote: remoteSandbox(worker.url, id),
+    copy: remoteSandbox(worker.url, id, `${id}-copy`),
     killRuntime: async () => {
       await endRuntime();
       await startRuntime();
@@ -63,7 +68,14 @@ export async function startSnapshotSuite({ after = "1s" } = {}): Promise<Snapsho
       await rm(join(dataDir, "sandboxes", id), { recursive: true, force: true });
       await startRuntime();
     },
-    mark: async () => await readFile(join(dataDir, "sandboxes", id, "workspace.mark"), "utf8").catch(() => ""),
+    mark: async (of) =>
+      await readFile(join(dataDir, "sandboxes", of?.id ?? id, "workspace.mark"), "utf8").catch(() => ""),
+    folders: async () => {
+      const listing = ["sandboxes", "sandbox-trash"].map(
+        async (folder) => await readdir(join(dataDir, folder)).catch(() => []),
+      );
+      return (await Promise.all(listing)).flat();
+    },
     ask: async (route, init) =>
       await fetch(`${url}/sandboxes/${id}/${route}`, { ...init, headers: { authorization: `Bearer ${secret}` } }),
     keys: async () => (await (await bucket()).list()).objects.map(({ key }) => key),

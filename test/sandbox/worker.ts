@@ -3,7 +3,8 @@ import { createLocalWorkspaces } from "../../servers/sandbox/local-workspace.ts"
 import { createSnapshotKeepers } from "../../servers/sandbox/snapshot-keepers.ts";
 import { type SnapshotBindings, SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import type { Workspace } from "../../servers/sandbox/workspace.ts";
-import { durationMs, parseSettings } from "../../servers/shared/settings.ts";
+import { durationMs } from "../../servers/shared/setting-kinds.ts";
+import { parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { Account } from "../../servers/account/account.ts";

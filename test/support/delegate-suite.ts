@@ -4,25 +4,36 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
+import { type BudgetInput, ledgerSchema } from "../../servers/delegate/budget.ts";
+import { filesPrefix } from "../../servers/shared/paths.ts";
+
+const keptFile = z.object({ path: z.string(), mimeType: z.string(), sizeBytes: z.number() });
 
 const report = z.object({
   version: z.number(),
   runId: z.string(),
-  state: z.string(),
-  model: z.string(),
+  status: z.string(),
   activity: z.string(),
-  answer: z.string().optional(),
+  startedAtMs: z.number(),
+  endedAtMs: z.number().optional(),
+  result: z.string().optional(),
+  isStructured: z.boolean(),
   error: z.string().optional(),
-  steps: z.number(),
-  inputTokens: z.number(),
-  outputTokens: z.number(),
+  question: z.string().optional(),
+  turns: z.number(),
+  modelsUsed: z.array(z.string()),
+  ledger: ledgerSchema,
   unreportedTokens: z.number(),
-  costUsd: z.number().optional(),
   toolCalls: z.record(z.string(), z.number()),
+  artifacts: z.array(keptFile),
+  notes: z.array(z.string()),
+  conversation: keptFile.optional(),
 });
 
+const listed = z.array(z.object({ runId: z.string(), status: z.string(), title: z.string(), startedAtMs: z.number() }));
+
 const answer = z.discriminatedUnion("ok", [
-  z.object({ ok: z.literal(true), report, progress: z.array(z.string()) }),
+  z.object({ ok: z.literal(true), answer: z.unknown(), progress: z.array(z.string()) }),
   z.object({ ok: z.literal(false), code: z.string(), message: z.string() }),
 ]);
 
@@ -31,13 +42,22 @@ export type DelegateReport = z.output<typeof report>;
 
 export interface DelegateOrder {
   readonly task?: string;
-  readonly runId?: string;
-  readonly userId?: string;
-  readonly scopes?: readonly string[];
+  readonly material?: readonly string[];
+  readonly tools?: readonly string[];
   readonly model?: string;
-  readonly budget?: Readonly<Record<string, number>>;
+  readonly fallbacks?: readonly string[];
+  readonly outputSchema?: Readonly<Record<string, unknown>>;
+  readonly sandboxMode?: "share" | "fork" | "none";
+  readonly idempotencyKey?: string;
+  readonly runId?: string;
+  readonly answer?: string;
+  readonly cancel?: boolean;
+  readonly userId?: string;
+  readonly clientId?: string;
+  readonly scopes?: readonly string[];
+  readonly budget?: BudgetInput;
   readonly waitMs?: number;
-  readonly cancelAfterMs?: number;
+  readonly mayLeave?: boolean;
 }
 
 /** Delegated runs in the real workerd, on a disk of their own. */
@@ -45,6 +65,12 @@ export interface DelegateSuite extends AsyncDisposable {
   send(order: DelegateOrder): Promise<DelegateAnswer>;
   /** As `send`, for orders that are answered with a report. */
   report(order: DelegateOrder): Promise<DelegateReport>;
+  /** The person's runs, the newest first. */
+  list(): Promise<z.output<typeof listed>>;
+  /** Makes the clients go away that may. */
+  leave(): Promise<void>;
+  /** Leaves the person's grant with those scopes, or takes it away. */
+  changeGrant(scopes: readonly string[]): Promise<void>;
   /** What the fixture's tools did, in order. */
   effects(): Promise<string[]>;
   /** What the caller's files hold, by path. */
@@ -56,7 +82,7 @@ export interface DelegateSuite extends AsyncDisposable {
 }
 
 const USER_ID = "u".repeat(32);
-const ALL_SCOPES = ["files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
+const SCOPES = ["files:read", "files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
 
 const SETTINGS = {
   PUBLIC_URL: "http://localhost:8717",
@@ -95,8 +121,11 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
         compatibilityDate: "2026-11-01",
         compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
         bindings: { ...SETTINGS, ...settings },
-        durableObjects: { DELEGATE_RUN: { className: "DelegateRun", useSQLite: true } },
-        r2Buckets: ["EFFECTS", "FILES"],
+        durableObjects: {
+          ACCOUNT: { className: "Account", useSQLite: true },
+          DELEGATE_RUN: { className: "DelegateRun", useSQLite: true },
+        },
+        r2Buckets: ["EFFECTS", "FILES", "GRANTS"],
         resourcePersistencePath: disk,
         cf: false,
         handleStructuredLogs: ({ message }) => void logged.push(message),
@@ -106,10 +135,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
 
   const send = async ({
     userId = USER_ID,
-    scopes = ALL_SCOPES,
+    scopes = SCOPES,
     waitMs = 20_000,
     ...order
-  }: DelegateOrder): Promise<DelegateAnswer> => {
+  }: DelegateOrder & { readonly list?: boolean }): Promise<DelegateAnswer> => {
     const body = JSON.stringify({ ...order, userId, scopes, waitMs });
     const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body });
     const text = await response.text();
@@ -122,7 +151,20 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     report: async (order) => {
       const sent = await send(order);
       if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
-      return sent.report;
+      return report.parse(sent.answer);
+    },
+    list: async () => {
+      const sent = await send({ list: true });
+      if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
+      return listed.parse(sent.answer);
+    },
+    leave: async () => {
+      const grants = await miniflare.getR2Bucket("GRANTS");
+      await grants.put("leave", "");
+    },
+    changeGrant: async (scopes) => {
+      const grants = await miniflare.getR2Bucket("GRANTS");
+      await grants.put(USER_ID, scopes.join(" "));
     },
     effects: async () => {
       const bucket = await miniflare.getR2Bucket("EFFECTS");
@@ -133,9 +175,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     },
     files: async () => {
       const bucket = await miniflare.getR2Bucket("FILES");
-      const { objects } = await bucket.list({ prefix: `${USER_ID}/` });
+      const { objects } = await bucket.list({ prefix: filesPrefix(USER_ID) });
       const bodies = objects.map(
-        async ({ key }) => [key.slice(USER_ID.length + 1), (await (await bucket.get(key))?.text()) ?? ""] as const,
+        async ({ key }) =>
+          [key.slice(filesPrefix(USER_ID).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
       );
       return new Map(await Promise.all(bodies));
     },

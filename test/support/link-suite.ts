@@ -13,6 +13,8 @@ export interface LinkSuite {
   readonly account: ReturnType<LinkHost["accountOf"]>;
   /** The time that links go by. */
   readonly clock: { now: Date };
+  /** Says whether people are still let in; everybody is, unless a test says otherwise. */
+  readonly access: { isLetIn: LinkHost["isLetIn"] };
   /** The people whose accounts requests have come to. */
   readonly askedAccounts: readonly string[];
   /** A link for an hour. */
@@ -26,7 +28,11 @@ export interface LinkSuite {
 export function linkSuite(userId: string, usage?: () => StorageUsage): LinkSuite {
   const work: Promise<unknown>[] = [];
   const clock = { now: new Date("2026-11-22T12:00:00Z") };
-  const built = createLinkHost(env, parseSettings(env), { waitUntil: (promise) => work.push(promise) });
+  const access: LinkSuite["access"] = { isLetIn: async () => true };
+  const built = createLinkHost(env, parseSettings(env), {
+    waitUntil: (promise) => work.push(promise),
+    isLetIn: async (id, scopes) => await access.isLetIn(id, scopes),
+  });
   const filesOf: LinkHost["filesOf"] = (id) => {
     const files = built.filesOf(id);
     return usage === undefined ? files : { ...files, usage: async () => usage() };
@@ -46,6 +52,7 @@ export function linkSuite(userId: string, usage?: () => StorageUsage): LinkSuite
     links,
     account,
     clock,
+    access,
     askedAccounts,
     link: async (path, purpose) => await links.create({ path, purpose, expiresInSeconds: 3_600 }),
     open: async (url, init = {}) => {

@@ -18,6 +18,11 @@ export function createDriverWithoutSnapshots(settings: LocalRuntimeSettings, fet
       await workspaceOf(id).reset();
       return undefined;
     },
+    fork: async () => await Promise.resolve({ code: "unavailable", message: "Nobody keeps snapshots here." }),
+    discard: async () => {
+      await workspaceOf(id).remove();
+      return undefined;
+    },
     describe: async () => await Promise.resolve({ notes: [] }),
   }));
 }

@@ -710,7 +710,7 @@ export function describeCode(name: string, subject: ContractSubject): void {
         context: "waits",
       });
       await expect
-        .poll(async () => await sandbox.listContexts(), { timeout: 10_000 })
+        .poll(async () => await sandbox.listContexts())
         .toEqual([
           { language: "python", context: "main", isBusy: false },
           { language: "javascript", context: "waits", isBusy: true },
@@ -861,7 +861,7 @@ function isSame(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((byte, index) => byte === other[index]);
 }
 
-function text(result: CommandResult): string {
+export function text(result: CommandResult): string {
   return result.stdout.text;
 }
 
@@ -880,7 +880,7 @@ function waitFor(file: string): string {
   return `until [[ -e ${file} ]]; do sleep 0.1; done`;
 }
 
-async function expectRefusal(call: Promise<unknown>, code: string): Promise<void> {
+export async function expectRefusal(call: Promise<unknown>, code: string): Promise<void> {
   const error = await call.then(
     () => undefined,
     (thrown: unknown) => thrown,

@@ -65,7 +65,7 @@ time.sleep(9191)`;
       expect((await sandbox.listProcesses()).find((process) => process.processId === processId)?.isRunning).toBe(true);
       await sandbox.signalProcess(processId, "SIGKILL");
       const isOver = async () => (await sandbox.listProcesses()).find((process) => process.processId === processId);
-      await expect.poll(isOver, { timeout: 10_000 }).toMatchObject({ isRunning: false, signal: "SIGKILL" });
+      await expect.poll(isOver).toMatchObject({ isRunning: false, signal: "SIGKILL" });
     });
 
     test("a daemon that forks twice lives on after its command, and dies with one that is killed", async () => {

@@ -69,6 +69,10 @@ export async function serveSandbox(
         return await sandbox.status();
       case "reset":
         return await sandbox.reset();
+      case "fork":
+        return await sandbox.fork(call.intoId);
+      case "discard":
+        return await sandbox.discard();
       case "saveSnapshot":
         return await snapshots?.get(snapshots.idFromName(call.sandboxId)).saveBeforeSleep();
       case "storeWrite":

@@ -39,17 +39,27 @@ test("asking for a token does not make it last longer", () => {
   expect(cache.get("a")).toBeUndefined();
 });
 
-test("a thousand tokens are remembered, then the oldest goes", () => {
+test("four thousand tokens are remembered, then the oldest goes", () => {
   const { cache, inSeconds } = startCache();
-  for (let index = 0; index <= 1_000; index += 1) cache.set(`t${index}`, inSeconds(3600));
+  for (let index = 0; index <= 4_000; index += 1) cache.set(`t${index}`, inSeconds(3600));
   expect(cache.get("t0")).toBeUndefined();
   expect(cache.get("t1")).toBeDefined();
-  expect(cache.get("t1000")).toBeDefined();
+  expect(cache.get("t4000")).toBeDefined();
 });
 
 test("verifying a remembered token again pushes nobody out", () => {
   const { cache, inSeconds } = startCache();
-  for (let index = 0; index < 1_000; index += 1) cache.set(`t${index}`, inSeconds(3600));
+  for (let index = 0; index < 4_000; index += 1) cache.set(`t${index}`, inSeconds(3600));
   cache.set("t500", inSeconds(3600));
   expect(cache.get("t0")).toBeDefined();
+});
+
+test("the tokens of a grant are forgotten together, and no others", () => {
+  const { cache, inSeconds } = startCache();
+  cache.set("a", { ...inSeconds(3600), grant: "user:one" });
+  cache.set("b", { ...inSeconds(3600), grant: "user:one" });
+  cache.set("c", { ...inSeconds(3600), grant: "user:two" });
+  cache.set("d", inSeconds(3600));
+  cache.forgetGrant("user:one");
+  expect(["a", "b", "c", "d"].filter((key) => cache.get(key) !== undefined)).toEqual(["c", "d"]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { CostRow } from "../../servers/account/account.ts";
+import type { CostRow } from "../../servers/account/book-table.ts";
 import { browserNanoUsd } from "../../servers/account/prices.ts";
 import { BrowserTime } from "../../servers/browser/chrome/browser-time.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { SettingsError, durationMs, parseSettings } from "../../servers/shared/settings.ts";
+import { durationMs } from "../../servers/shared/setting-kinds.ts";
+import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 
 const LOCAL = {
   PUBLIC_URL: "http://localhost:8717",
@@ -80,8 +81,90 @@ test("every missing setting is named at once, with what asks for it", () => {
 
 test("local identity refuses an origin that other machines reach", () => {
   expect(problemsOf({ ...LOCAL, PUBLIC_URL: "https://pincer.example.com" })).toEqual([
-    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-edge to serve other machines.",
+    "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
   ]);
+});
+
+const OIDC = {
+  PUBLIC_URL: "https://pincer.example.com",
+  IDENTITY: "access-oidc",
+  ACCESS_OIDC_ISSUER: "https://team.cloudflareaccess.com/cdn-cgi/access/sso/oidc/abc",
+  ACCESS_OIDC_CLIENT_ID: "abc",
+  ACCESS_OIDC_CLIENT_SECRET: "the-client-secret",
+  SIGNING_SECRET: "s".repeat(32),
+  SANDBOX_DRIVER: "container",
+} as const;
+
+describe("Access as an OpenID provider", () => {
+  test("is named by its issuer or by the team, and needs a client", () => {
+    expect(problemsOf(OIDC)).toEqual([]);
+    const byTeam = { ...OIDC, ACCESS_OIDC_ISSUER: "", ACCESS_TEAM_DOMAIN: "https://team.cloudflareaccess.com" };
+    expect(problemsOf(byTeam)).toEqual([]);
+    expect(problemsOf({ ...OIDC, ACCESS_TEAM_DOMAIN: "https://team.cloudflareaccess.com" })).toEqual([]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "", ACCESS_OIDC_CLIENT_ID: "" })).toEqual([
+      "ACCESS_OIDC_CLIENT_ID is missing while IDENTITY is access-oidc.",
+      "ACCESS_OIDC_ISSUER is missing while IDENTITY is access-oidc; set it, or ACCESS_TEAM_DOMAIN to build it of.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_CLIENT_SECRET: "" })).toEqual([
+      "ACCESS_OIDC_CLIENT_SECRET is missing while IDENTITY is access-oidc.",
+    ]);
+  });
+
+  test("is of one team, and reached by https", () => {
+    expect(problemsOf({ ...OIDC, ACCESS_TEAM_DOMAIN: "https://other.cloudflareaccess.com" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN name two teams; remove one of them.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://team.example/oidc" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
+    ]);
+    expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://127.0.0.1:4000/oidc" })).toEqual([]);
+  });
+
+  test("knows groups, and the application in front of /authorize knows addresses", () => {
+    expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", MEMBER_GROUPS: "staff, makers", READER_GROUPS: "all" })).toEqual(
+      [],
+    );
+    expect(problemsOf({ ...OIDC, ADMIN_EMAILS: "ann@example.com" })).toEqual([
+      "ADMIN_EMAILS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+    ]);
+    expect(problemsOf({ ...DEPLOYED, MEMBER_GROUPS: "staff" })).toEqual([
+      "MEMBER_GROUPS is set while IDENTITY is access-edge; it belongs to access-oidc: choose that, or remove it.",
+    ]);
+    expect(problemsOf({ ...LOCAL, ACCESS_OIDC_CLIENT_ID: "abc" })).toEqual([
+      "ACCESS_OIDC_CLIENT_ID is set while IDENTITY is local; it belongs to access-oidc: choose that, or remove it.",
+    ]);
+  });
+
+  test("lets service tokens in where their application is named as well, in front of the endpoints alone", () => {
+    const tokens = { SERVICE_TOKENS: '{"88bf.access": {"name": "CI", "role": "reader"}}' };
+    const audience = { ACCESS_SERVICE_AUDIENCE: "tag" };
+    expect(problemsOf({ ...DEPLOYED, ...tokens, ...audience })).toEqual([]);
+    expect(problemsOf({ ...DEPLOYED, ...tokens })).toEqual([
+      "ACCESS_SERVICE_AUDIENCE is missing while SERVICE_TOKENS is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...DEPLOYED, ...audience })).toEqual([
+      "SERVICE_TOKENS is missing while ACCESS_SERVICE_AUDIENCE is set; service tokens need both.",
+    ]);
+    expect(problemsOf({ ...OIDC, ...tokens, ...audience })).toEqual([
+      "SERVICE_TOKENS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+      "ACCESS_SERVICE_AUDIENCE is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
+    ]);
+    for (const wrong of [
+      "no JSON",
+      '{"a b": {"name": "x", "role": "member"}}',
+      '{"a": {"name": "x", "role": "root"}}',
+    ]) {
+      expect(problemsOf({ ...DEPLOYED, ...audience, SERVICE_TOKENS: wrong })).toEqual([
+        expect.stringMatching(/^SERVICE_TOKENS/),
+      ]);
+    }
+  });
+
+  test("gives a group one role", () => {
+    expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", READER_GROUPS: "staff,ops" })).toEqual([
+      "ADMIN_GROUPS, MEMBER_GROUPS and READER_GROUPS name the same group more than once; keep it in one of them.",
+    ]);
+  });
 });
 
 test("a wrong value is reported by its name and never shown", () => {
@@ -252,8 +335,8 @@ describe("the sandbox's secrets", () => {
 test("quota and age of artifacts are whole numbers, and artifacts stay where nothing is said", () => {
   expect(parseSettings(DEPLOYED).FILES_QUOTA_MB).toBe(10_240);
   expect(parseSettings(DEPLOYED)).not.toHaveProperty("ARTIFACTS_KEEP_DAYS");
-  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30" };
-  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30 });
+  const given = { ...DEPLOYED, FILES_QUOTA_MB: "500", ARTIFACTS_KEEP_DAYS: "30", AUDIT_KEEP_DAYS: "400" };
+  expect(parseSettings(given)).toMatchObject({ FILES_QUOTA_MB: 500, ARTIFACTS_KEEP_DAYS: 30, AUDIT_KEEP_DAYS: 400 });
   for (const value of ["0", "-1", "1.5", "many", " "]) {
     const problems = problemsOf({ ...DEPLOYED, FILES_QUOTA_MB: value, ARTIFACTS_KEEP_DAYS: value });
     expect(problems).toEqual([
@@ -261,4 +344,22 @@ test("quota and age of artifacts are whole numbers, and artifacts stay where not
       expect.stringMatching(/^ARTIFACTS_KEEP_DAYS: /),
     ]);
   }
+});
+
+test("clients' addresses and clients that are registered by hand are read, and what is dangerous is named", () => {
+  const settings = parseSettings({
+    ...DEPLOYED,
+    REDIRECT_URIS: "https://app.example.com/cb, com.example.app:/cb",
+    PREREGISTERED_CLIENTS: `{"ci": {"name": "CI", "redirect_uris": ["https://ci.example.com/cb"]}}`,
+  });
+  expect(settings.REDIRECT_URIS).toEqual(["https://app.example.com/cb", "com.example.app:/cb"]);
+  expect(settings.PREREGISTERED_CLIENTS).toEqual({
+    ci: { name: "CI", redirect_uris: ["https://ci.example.com/cb"] },
+  });
+  const safe = "give https:// addresses, or an app's own scheme, without wildcard, fragment or user name.";
+  expect(problemsOf({ ...DEPLOYED, REDIRECT_URIS: "https://*.example.com/" })).toEqual([`REDIRECT_URIS.0: ${safe}`]);
+  expect(
+    problemsOf({ ...DEPLOYED, PREREGISTERED_CLIENTS: `{"x": {"name": "X", "redirect_uris": ["javascript:x"]}}` }),
+  ).toEqual([`PREREGISTERED_CLIENTS.x.redirect_uris.0: ${safe}`]);
+  expect(problemsOf({ ...DEPLOYED, PREREGISTERED_CLIENTS: "{" })[0]).toContain("PREREGISTERED_CLIENTS: give JSON");
 });

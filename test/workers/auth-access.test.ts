@@ -3,8 +3,6 @@ import { env } from "cloudflare:workers";
 import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI, generateKeyPair } from "jose";
 import { afterEach, expect, test } from "vitest";
 import {
-  LOCAL_SETTINGS,
-  type Suite,
   callerOf,
   codeOf,
   exchange,
@@ -15,55 +13,11 @@ import {
   startSuite,
   tokenAnswer,
 } from "./auth-suite.ts";
+import { AUDIENCE, CLAIMS, EDGE_SETTINGS, TEAM, assertion, startAccess, withAssertion } from "./access-suite.ts";
 
 afterEach(async () => {
   await reset();
 });
-
-const TEAM = "https://team.cloudflareaccess.com";
-const AUDIENCE = "the-audience-tag";
-const SETTINGS = {
-  ...LOCAL_SETTINGS,
-  IDENTITY: "access-edge",
-  ACCESS_TEAM_DOMAIN: TEAM,
-  ACCESS_AUDIENCE: AUDIENCE,
-  ADMIN_EMAILS: "Boss@example.com",
-};
-const CLAIMS = { email: "ann@example.com", type: "app", identity_nonce: "n", country: "DE" };
-
-type Keys = Awaited<ReturnType<typeof generateKeyPair>>;
-
-/** Access's side: a key pair, its certificate endpoint, and assertions signed with it. */
-async function startAccess(): Promise<{ suite: Suite; keys: Keys; fetched: string[] }> {
-  const keys = await generateKeyPair("RS256", { extractable: true });
-  const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "RS256", use: "sig" }] };
-  const fetched: string[] = [];
-  const suite = startSuite({
-    bindings: env,
-    settings: SETTINGS,
-    fetch: async (input) => {
-      const url = input instanceof Request ? input.url : input.toString();
-      fetched.push(url);
-      return url === `${TEAM}/cdn-cgi/access/certs` ? Response.json(jwks) : new Response(null, { status: 599 });
-    },
-  });
-  return { suite, keys, fetched };
-}
-
-function assertion(
-  claims: Readonly<Record<string, unknown>> = {},
-  header: Readonly<Record<string, unknown>> = {},
-): SignJWT {
-  return new SignJWT({ ...CLAIMS, ...claims })
-    .setProtectedHeader({ alg: "RS256", kid: "k1", ...header })
-    .setIssuer(TEAM)
-    .setAudience([AUDIENCE])
-    .setSubject("7f1c-ann")
-    .setIssuedAt()
-    .setExpirationTime("1h");
-}
-
-const withAssertion = (jwt: string): Record<string, string> => ({ "Cf-Access-Jwt-Assertion": jwt });
 
 test("a person whom Access let in is asked for no code and gets a grant of at most a day", async () => {
   const { suite, keys, fetched } = await startAccess();
@@ -218,7 +172,7 @@ test("where the team's keys cannot be fetched nobody gets in", async () => {
     async () => Response.redirect("https://evil.example/keys"),
   ];
   for (const fetch of outages) {
-    const suite = startSuite({ bindings: env, settings: SETTINGS, fetch });
+    const suite = startSuite({ bindings: env, settings: EDGE_SETTINGS, fetch });
     expect((await openConsent(suite, await register(suite), {}, withAssertion(jwt))).status).toBe(403);
   }
 });
@@ -227,6 +181,6 @@ test("a person taken off ADMIN_EMAILS is no admin at the next call", async () =>
   const { suite, keys } = await startAccess();
   const boss = withAssertion(await assertion({ email: "boss@example.com" }).sign(keys.privateKey));
   const { access_token: token } = await signIn(suite, {}, boss);
-  const demoted = startSuite({ bindings: env, settings: { ...SETTINGS, ADMIN_EMAILS: "" } });
+  const demoted = startSuite({ bindings: env, settings: { ...EDGE_SETTINGS, ADMIN_EMAILS: "" } });
   expect((await callerOf(demoted, "/mcp", token))?.role).toBe("member");
 });

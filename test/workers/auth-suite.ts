@@ -1,10 +1,15 @@
-import { createExecutionContext } from "cloudflare:test";
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { Caller } from "../../auth/caller.ts";
+import type { ClientRegistry } from "../../auth/client-registry.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
-import type { Scope } from "../../auth/scopes.ts";
+import { type Scope, isScope } from "../../auth/scopes.ts";
+import type { UpstreamSession } from "../../auth/upstream-session.ts";
 import type { Account } from "../../servers/account/account.ts";
+import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
+import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
 export const CODE = "WXYZ-2345";
@@ -27,55 +32,89 @@ export const LOCAL_SETTINGS = {
 export interface TestBindings {
   readonly OAUTH_KV: KVNamespace;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
 }
 
 export interface Suite {
   readonly clock: { nowMs: number };
+  /** All that it has logged. */
+  readonly logged: readonly string[];
+  readonly watch: SecretWatch;
   /** One request to the suite; a guarded endpoint answers with its caller as JSON. */
   fetch(path: string, init?: RequestInit & { readonly origin?: string }): Promise<Response>;
+  /** What goes on without a request asks these. */
+  scopesNow(caller: Caller): Promise<readonly Scope[] | undefined>;
+  isLetIn(userId: string, scopes: readonly Scope[]): Promise<boolean>;
 }
 
 interface SuiteOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly bindings: TestBindings;
   readonly fetch?: AuthOptions["fetch"];
+  readonly upstreamSessions?: AuthOptions["upstreamSessions"];
   /** What the guarded handler needs; a caller without it gets the 403. */
   readonly needs?: readonly Scope[];
 }
 
-/** Sign-in on the real KV and Durable Objects, in front of a handler that tells who called. */
+/**
+ * Sign-in on the real KV and Durable Objects, in front of a handler that tells who called. Whatever a test does with it,
+ * no secret that came or went is in its log.
+ */
 export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ...options }: SuiteOptions): Suite {
   const clock = { nowMs: Date.now() };
+  const watch = new SecretWatch();
+  const logged: string[] = [];
+  const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
   const auth = createAuth({
     settings: parseSettings(settings),
     endpoints: ENDPOINTS,
     accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
-    log: { info: () => undefined, error: () => undefined },
+    upstreamSessions:
+      options.upstreamSessions ??
+      ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
+    clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
+    log: { info: keep, error: keep },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
   });
   return {
     clock,
+    logged,
+    watch,
+    scopesNow: async (caller) => await auth.scopesNow(caller, bindings),
+    isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, bindings),
     fetch: async (path, { origin = ORIGIN, ...init } = {}) => {
       const request = new Request(new URL(path, origin), { redirect: "manual", ...init });
-      const { pathname } = new URL(request.url);
-      const ctx = createExecutionContext();
-      if (!ENDPOINTS.includes(pathname)) {
-        return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
-      }
-      return await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
-        needs.every((scope) => caller.scopes.includes(scope))
-          ? Response.json({ caller, expiresAt: facts.expiresAt })
-          : scopeChallenge(caller, needs, facts),
-      );
+      watch.seeRequest(request, init.body instanceof URLSearchParams ? init.body : undefined);
+      const response = await answer(request);
+      await watch.seeAnswer(response);
+      watch.check(logged.join("\n"));
+      return response;
     },
   };
+
+  async function answer(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const ctx = createExecutionContext();
+    if (!ENDPOINTS.includes(pathname)) {
+      return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
+    }
+    const answered = await auth.guard(pathname, request, bindings, ctx, async (_request, caller, facts) =>
+      needs.every((scope) => caller.scopes.includes(scope))
+        ? Response.json({ caller, expiresAt: facts.expiresAt })
+        : scopeChallenge(caller, needs, facts),
+    );
+    // What is written off the caller's path is written before a test looks, or empties the storage.
+    await waitOnExecutionContext(ctx);
+    return answered;
+  }
 }
 
 const callerSchema = z.object({
   userId: z.string(),
-  role: z.string(),
-  scopes: z.array(z.string()),
+  role: z.enum(["admin", "member", "reader"]),
+  scopes: z.array(z.string()).transform((scopes) => scopes.filter(isScope)),
   clientId: z.string(),
 });
 
@@ -227,6 +266,30 @@ export async function exchange(
       ...extra,
     }),
   });
+}
+
+export async function refresh(
+  suite: Suite,
+  client: Client,
+  refreshToken: string,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Response> {
+  return await suite.fetch("/oauth/token", {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "refresh_token",
+      client_id: client.clientId,
+      refresh_token: refreshToken,
+      ...extra,
+    }),
+  });
+}
+
+/** Revokes an access token or a refresh token (RFC 7009). */
+export async function revoke(suite: Suite, client: Client, token: string, hint?: string): Promise<number> {
+  const body = new URLSearchParams({ token, client_id: client.clientId });
+  if (hint !== undefined) body.set("token_type_hint", hint);
+  return (await suite.fetch("/oauth/token", { method: "POST", body })).status;
 }
 
 export const tokenAnswer = z.object({

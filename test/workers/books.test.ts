@@ -19,9 +19,17 @@ test(
         waitUntil: (promise) => work.push(promise),
         log: consoleLog,
       });
+    const startedMs = Date.now();
     const ids = Array.from({ length: 40 }, () => crypto.randomUUID());
     for (const [index, id] of ids.entries()) {
-      const finished = { tool: "test_tool", input: {}, outcome: "ok", atMs: index, durationMs: 1, outputBytes: 2 };
+      const finished = {
+        tool: "test_tool",
+        input: {},
+        outcome: "ok",
+        atMs: startedMs + index,
+        durationMs: 1,
+        outputBytes: 2,
+      };
       recorderOf("busy-1")({ id, ...finished });
       if (index % 10 === 0) recorderOf("busy-2")({ id: crypto.randomUUID(), ...finished });
       await scheduler.wait(5);

@@ -96,7 +96,7 @@ test.each([
   ["with arguments that the tool does not know", { params: { arguments: { nonsense: 1 } } }],
 ])("a plain call %s is answered byte for byte as the SDK answers it", async (_what, change) => {
   const { request, body } = callOf(change);
-  const bySdk = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+  const bySdk = await serveMcp(request, body, ({ era }) => createServer(CATALOG, pipelineOf(), era));
   expect(await seen(await answerPlain(change))).toEqual(await seen(bySdk));
 });
 
@@ -130,7 +130,7 @@ test.each([
   "a plain call of 2025 %s is answered with what the SDK sends as the one event of a stream",
   async (_what, change) => {
     const { request, body } = oldCallOf(change);
-    const stream = await serveMcp(request, body, () => createServer(CATALOG, pipelineOf()));
+    const stream = await serveMcp(request, body, ({ era }) => createServer(CATALOG, pipelineOf(), era));
     const [, sent] = /^data: (.*)$/m.exec(await stream.text()) ?? [];
     const bySdk = new Response(sent, { headers: { "Content-Type": "application/json" } });
     const again = oldCallOf(change);
@@ -158,6 +158,7 @@ test.each([
   ["another method in its header", { headers: { "Mcp-Method": "tools/list" } }],
   ["another tool in its header", { headers: { "Mcp-Name": "files_list" } }],
   ["a tool that does not exist", { params: { name: "no_tool" }, headers: { "Mcp-Name": "no_tool" } }],
+  ["a tool whose client may get a task", { params: { name: "delegate_run" }, headers: { "Mcp-Name": "delegate_run" } }],
   ["a client of no name", { params: { _meta: { ...META, "io.modelcontextprotocol/clientInfo": { version: "1" } } } }],
   [
     "a capability that is no object",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MAX_LINKS } from "../../servers/account/share-links.ts";
+import { ToolError } from "../../servers/shared/errors.ts";
 import { type LinkSuite, linkSuite } from "../support/link-suite.ts";
 
 /** Of a file with that content, shared. */
@@ -88,6 +89,34 @@ describe("links", () => {
     );
     expect(new Set(said).size).toBe(1);
     expect(said[0]).toContain("[404,");
+  });
+});
+
+describe("links of a person who is out", () => {
+  test("are as dead as wrong ones, and what they are for decides", async () => {
+    const suite = linkSuite("leaver");
+    const down = await share(suite, "a.txt", "a");
+    const up = await suite.link("inbox/", "upload");
+    const statuses = async (): Promise<number[]> => [
+      (await suite.open(down.url)).status,
+      (await suite.open(up.url)).status,
+    ];
+    expect(await statuses()).toEqual([200, 200]);
+    suite.access.isLetIn = async (id, scopes) => id === "leaver" && !scopes.includes("files:write");
+    expect(await statuses()).toEqual([200, 404]);
+    suite.access.isLetIn = async () => false;
+    expect(await statuses()).toEqual([404, 404]);
+    expect(await (await suite.open(down.url)).text()).toBe(
+      "This link does not work, or no longer. Ask for a new one.\n",
+    );
+  });
+
+  test("are to be tried again where nobody can say whether they are out", async () => {
+    const suite = linkSuite("doubtful");
+    const { url } = await share(suite, "a.txt", "a");
+    suite.access.isLetIn = async () => await Promise.reject(new ToolError("unavailable", "Try again in a minute."));
+    const answer = await suite.open(url);
+    expect([answer.status, await answer.text()]).toEqual([503, "Try again in a minute.\n"]);
   });
 });
 

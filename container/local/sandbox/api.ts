@@ -63,6 +63,10 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
     const asked = `${request.method} ${name}`;
+    if (id !== undefined && asked === "POST remove") {
+      await sandboxes.remove(id);
+      return sendJson(response, {});
+    }
     const [look, snapshot, route] = [LOOKS[asked], SNAPSHOT_ROUTES[asked], ROUTES[asked]];
     if (id === undefined || (look ?? snapshot ?? route) === undefined)
       throw new Problem("not_found", "The sandbox runtime has no such route.");

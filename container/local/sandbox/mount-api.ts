@@ -22,8 +22,10 @@ const keepBothSchema = z.object({ lease: z.uuid(), path: pathSchema });
 
 export const MOUNT_ROUTES: Readonly<Record<string, Route>> = {
   "POST mount/check": check,
-  "POST mount/changes": async ({ response, sandbox }) =>
-    sendJson(response, { changes: await (await sandbox.mount()).changes() }),
+  "POST mount/changes": async ({ response, sandbox }) => {
+    const changes = (await sandbox.isUsed()) ? await (await sandbox.mount()).changes() : { notes: [] };
+    sendJson(response, { changes });
+  },
   "POST mount/begin": begin,
   "POST mount/plan": plan,
   "PUT mount/file": putFile,

@@ -19,6 +19,7 @@ import { Problem } from "./problem.ts";
 import type { ProcessRecord } from "./record.ts";
 import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
 import type { LocalStatus } from "./status.ts";
+import { throwAway } from "./trash.ts";
 import type { Turns } from "./turns.ts";
 import { LocalWorkspace } from "./workspace.ts";
 
@@ -37,6 +38,7 @@ export interface SandboxOptions {
 
 const FULL = "The sandbox had no room for one more process; all of them were ended and it was started afresh.";
 const UNRESTORED = "The sandbox has to be restored first.";
+const REMOVED = "The sandbox was removed, which ended everything in it.";
 const RESET = "The sandbox was reset, which ended everything in it.";
 /** Fresh namespaces after the old ones were full, once for each call. */
 const MAX_STARTS = 2;
@@ -63,6 +65,7 @@ export class LocalSandbox {
   /** Resolves when nothing of what ran last is left. */
   #gone = Promise.resolve();
   #mustEmpty = false;
+  #isRemoved = false;
   #calls = 0;
   #lastUsedMs = performance.now();
 
@@ -150,12 +153,24 @@ export class LocalSandbox {
   async reset(): Promise<void> {
     this.#mustEmpty = true;
     await this.stop(RESET);
-    if (!(await this.#options.enclosure.isUsed())) {
+    if (!(await this.isUsed())) {
       this.#mustEmpty = false;
       return;
     }
     await this.#started();
     await this.workspace.beginEmptied();
+  }
+
+  /** Whether anything is kept in it. */
+  async isUsed(): Promise<boolean> {
+    return await this.#options.enclosure.isUsed();
+  }
+
+  /** Ends everything in it and takes its folders away. Of what is still asked of it nothing is done. */
+  async remove(trashDir: string): Promise<void> {
+    this.#isRemoved = true;
+    await this.stop(REMOVED);
+    await throwAway(this.#options.dir, trashDir);
   }
 
   async guest(): Promise<Guest> {
@@ -222,6 +237,7 @@ export class LocalSandbox {
 
   /** Throws `Problem` where what it needs of the machine cannot be had, and logs why. */
   async #make<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#isRemoved) throw new Problem("unavailable", "The sandbox was just removed; try again for a fresh one.");
     try {
       return await work();
     } catch (error) {

@@ -10,6 +10,7 @@ import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
 import { hasSeccompFilter } from "./seccomp.ts";
 import { simulatedEnclosure } from "./simulated.ts";
+import { emptyTrash } from "./trash.ts";
 import { Turns } from "./turns.ts";
 
 export interface SandboxesOptions {
@@ -32,6 +33,7 @@ export interface SandboxesOptions {
 const IDLE_MS = 15 * 60_000;
 const MAX_STARTED = 32;
 const ETC_FOLDER = "sandbox-etc";
+const TRASH_FOLDER = "sandbox-trash";
 const ASKED_FOR = "It was asked for by --driver simulated; leave that out for real sandboxes.";
 const NO_LINUX =
   "bubblewrap, which makes real sandboxes, needs Linux: for those, run Pincer in a Linux virtual machine.";
@@ -47,6 +49,8 @@ export class Sandboxes {
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   readonly #canMountImages: Promise<boolean>;
+  readonly #trashDir: string;
+  readonly #trashEmptied: Promise<void>;
 
   private constructor(options: SandboxesOptions, limits: Limits, simulatedBecause: string | undefined) {
     this.#options = options;
@@ -60,6 +64,10 @@ export class Sandboxes {
     this.#canMountImages = mayMountImages
       ? canMountImages(join(options.dataDir, "sandbox-probe"))
       : Promise.resolve(false);
+    this.#trashDir = join(options.dataDir, TRASH_FOLDER);
+    this.#trashEmptied = emptyTrash(this.#trashDir).catch((error: unknown) =>
+      options.log(`Removed sandboxes are still on the disk: ${String(error)}`),
+    );
   }
 
   /** Tries what this machine allows. Throws `Problem` where that is not the driver that is asked for. */
@@ -95,12 +103,19 @@ export class Sandboxes {
     return won;
   }
 
+  /** Ends a sandbox and takes its folders away: what has that id afterwards is another one. */
+  async remove(id: string): Promise<void> {
+    const sandbox = await this.get(id);
+    this.#sandboxes.delete(id);
+    await this.#ended(id, sandbox.remove(this.#trashDir));
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const stopping = [...this.#sandboxes.values()].map(
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
-    await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages]);
+    await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages, this.#trashEmptied]);
   }
 
   #enclosure(id: string, dir: string): Enclosure {
@@ -133,10 +148,17 @@ export class Sandboxes {
   async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
     if (this.#sandboxes.get(id) === sandbox) this.#sandboxes.delete(id);
     if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
-    const ending = sandbox
-      .stop("The sandbox was ended because nothing was asked of it for a while.")
-      .finally(() => this.#ending.delete(id));
-    this.#ending.set(id, ending);
+    await this.#ended(id, sandbox.stop("The sandbox was ended because nothing was asked of it for a while."));
+  }
+
+  /** Whoever asks for that sandbox meanwhile waits. */
+  async #ended(id: string, work: Promise<void>): Promise<void> {
+    const ending = work.finally(() => this.#ending.delete(id));
+    // What becomes of it is told to who began it.
+    this.#ending.set(
+      id,
+      ending.catch(() => undefined),
+    );
     await ending;
   }
 }

@@ -19,6 +19,7 @@ type Started = Agent & { readonly guest: Guest };
 export class LocalWorkspace {
   readonly #mark: WorkspaceMark;
   readonly #isSimulated: boolean;
+  readonly #isUsed: () => Promise<boolean>;
   /** Starts the sandbox, restored or not. */
   readonly #start: () => Promise<Started>;
   #restoring: Promise<unknown> = Promise.resolve();
@@ -26,6 +27,7 @@ export class LocalWorkspace {
   constructor({ dir, enclosure }: Options, start: () => Promise<Started>) {
     this.#mark = new WorkspaceMark(join(dir, "workspace.mark"), async () => await enclosure.diskIdentity());
     this.#isSimulated = enclosure.simulatedBecause !== undefined;
+    this.#isUsed = async () => await enclosure.isUsed();
     this.#start = start;
   }
 
@@ -51,7 +53,8 @@ export class LocalWorkspace {
 
   async look(): Promise<WorkspaceLook> {
     if (this.#isSimulated) return { state: "unable", reason: NO_SNAPSHOTS };
-    if (!(await this.#mark.isRestored())) return { state: "unrestored" };
+    // What nobody has used is not made by a look.
+    if (!(await this.#isUsed()) || !(await this.#mark.isRestored())) return { state: "unrestored" };
     const { link } = await this.#start();
     const isBusy = processCount(link) > 0;
     const seen = await guestSnapshots(link).look();

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { CostRow } from "../../account/account.ts";
+import type { CostRow } from "../../account/book-table.ts";
 import { browserNanoUsd } from "../../account/prices.ts";
 
 const KEY = "time";

@@ -1,5 +1,6 @@
 import { APICallError } from "ai";
-import type { ErrorCode } from "../shared/errors.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
+import { isContentFilter, isSpendLimit } from "./refusal.ts";
 
 /** What endpoints call the limit on an answer; OpenAI's newer models refuse the old name. */
 export type LimitField = "max_tokens" | "max_completion_tokens";
@@ -12,6 +13,10 @@ export interface Failure {
   /** Whether the model may have worked, so that the reservation stands. */
   readonly mayHaveCost: boolean;
   readonly isRetryable: boolean;
+  /** Whether another model could do it. */
+  readonly mayFallBack: boolean;
+  /** Money is the limit, not the rate of requests: to wait does not help. */
+  readonly isSpendLimit: boolean;
   readonly retryAfterMs?: number;
   /** Set where the endpoint asks for the other name. */
   readonly limitField?: LimitField;
@@ -25,34 +30,53 @@ export const UNREACHABLE: Failure = {
   // The connection may have broken after the request was through.
   mayHaveCost: true,
   isRetryable: true,
+  mayFallBack: true,
+  isSpendLimit: false,
 };
 
 /** Upstream wording stays here: it can hold parts of the key. */
 export function describeModelFailure(failure: unknown, model: string, limitField: LimitField): Failure {
-  const unreadable = {
-    kind: "failure",
-    code: "unavailable",
-    message: "The model endpoint's answer could not be read; try again, or name another model.",
-    mayHaveCost: true,
-    isRetryable: true,
-  } as const;
+  const message = "The model endpoint's answer could not be read; try again, or name another model.";
+  const unreadable = { ...UNREACHABLE, message };
   if (!APICallError.isInstance(failure)) return unreadable;
   const status = failure.statusCode;
   if (status === undefined || (status >= 200 && status < 300)) return unreadable;
   if (status >= 500 || status === 408) {
-    const message = `The model endpoint failed (status ${status}); try again later, or name another model.`;
-    return { ...unreadable, ...retryAfter(failure), message, status };
+    const failed = `The model endpoint failed (status ${status}); try again later, or name another model.`;
+    return { ...unreadable, ...retryAfter(failure), message: failed, status };
   }
-  const refused = { kind: "failure", mayHaveCost: false, isRetryable: false, status } as const;
+  return describeRefusal(failure, status, model, limitField);
+}
+
+/** The endpoint did nothing, and said so. */
+function describeRefusal(failure: APICallError, status: number, model: string, limitField: LimitField): Failure {
+  const body = failure.responseBody ?? "";
+  const refused = { ...UNREACHABLE, mayHaveCost: false, isRetryable: false, mayFallBack: false, status };
+  if (status === 402 || isSpendLimit(body)) {
+    return { ...refused, code: "limit_reached", message: spendLimit(status), mayFallBack: true, isSpendLimit: true };
+  }
   if (status === 429) {
     const message = "The model endpoint limits requests or spending (status 429); try again later.";
-    return { ...refused, ...retryAfter(failure), code: "limit_reached", message, isRetryable: true };
+    const limited = { code: "limit_reached", message, isRetryable: true, mayFallBack: true } as const;
+    return { ...refused, ...retryAfter(failure), ...limited };
   }
-  if (status === 400 && limitField === "max_tokens" && failure.responseBody?.includes("max_completion_tokens")) {
+  if (status === 400 && limitField === "max_tokens" && body.includes("max_completion_tokens")) {
     const message = "The model endpoint wants max_completion_tokens.";
-    return { ...refused, code: "unavailable", message, isRetryable: true, limitField: "max_completion_tokens" };
+    return { ...refused, message, isRetryable: true, limitField: "max_completion_tokens" };
   }
-  return { ...refused, code: "unavailable", message: refusal(status, model) };
+  if (isContentFilter(body)) {
+    const message = `A filter took offence at the conversation (status ${status}); put the task differently, or name another model.`;
+    // It may have been the answer.
+    return { ...refused, message, mayHaveCost: true, mayFallBack: true };
+  }
+  return { ...refused, message: refusal(status, model), mayFallBack: WILL_NOT_SERVE.has(status) };
+}
+
+/** This model, here or for us. */
+const WILL_NOT_SERVE = new Set([403, 404, 410, 451]);
+
+function spendLimit(status: number): string {
+  return `The model's spend limit is reached or its account is empty (status ${status}); have that raised, or name a model that is billed elsewhere.`;
 }
 
 function refusal(status: number, model: string): string {
@@ -60,10 +84,9 @@ function refusal(status: number, model: string): string {
     case 401:
     case 403:
       return `The model endpoint refused the key (status ${status}); have MODEL_API_KEY or AI_GATEWAY_TOKEN checked.`;
-    case 402:
-      return "The model endpoint wants to be paid first (status 402); have its account checked.";
     case 404:
-      return `The model endpoint does not know ${JSON.stringify(model)} or its own path (status 404); name another model.`;
+    case 410:
+      return `The model endpoint does not know ${JSON.stringify(model)} or its own path (status ${status}); name another model.`;
     case 413:
       return "The run's transcript grew too large for the model endpoint (status 413); give a smaller task.";
     default:

@@ -1,0 +1,77 @@
+import { OAuthError } from "@cloudflare/workers-oauth-provider";
+import * as z from "zod";
+import { ToolError } from "../servers/shared/errors.ts";
+import { type GiverNow, type GrantOwner, type Identity, grantOwner } from "./identity.ts";
+
+/** How old the provider's word may be for what acts without a request, and for a code that is exchanged. */
+const MAX_AGE_MS = 10 * 60 * 1000;
+const EXCHANGE_MAX_AGE_MS = 30 * 1000;
+
+/** Kept with a grant in clear: which session of the upstream provider vouches for it. */
+const grantMetadata = z.object({ session: z.string() });
+
+export type GrantMetadata = z.output<typeof grantMetadata>;
+
+/** Nobody can say whether the person is still let in. Asked again, somebody may: delegated runs wait for that. */
+export class GiverUnknown extends ToolError {
+  readonly retryable = true;
+
+  constructor() {
+    super("unavailable", "Cloudflare Access cannot be asked whether you are still let in; try again in a minute.");
+  }
+}
+
+/**
+ * The giver of a grant for its next access token, looked up anew where that can be asked. Throws what ends the grant
+ * where they are out, and what the client tries again where nobody can say.
+ */
+export async function giverForToken(
+  { upstream }: Identity,
+  { userId, props, isRefresh }: { readonly userId: string; readonly props: unknown; readonly isRefresh: boolean },
+): Promise<GrantOwner | undefined> {
+  const owner = grantOwner.safeParse(props).data;
+  if (upstream === undefined || owner?.identity !== "access-oidc") return owner;
+  const giver = await upstream.giverNow(userId, owner.session, isRefresh ? 0 : EXCHANGE_MAX_AGE_MS);
+  switch (giver.kind) {
+    case "in":
+      return giver.owner;
+    case "out":
+      return undefined;
+    case "unknown":
+      throw cannotAsk();
+  }
+}
+
+/** As clients are told that nobody can say whether a person is still let in. */
+export function cannotAsk(): OAuthError {
+  return new OAuthError("temporarily_unavailable", {
+    description: "Cloudflare Access cannot be asked; try again in a minute.",
+    statusCode: 503,
+    headers: { "Retry-After": "30" },
+  });
+}
+
+/** The giver of what `owner` was kept with, by now: looked up anew where the provider's word is older than asked for. */
+export async function giverNow(
+  identity: Identity,
+  { userId, owner }: { readonly userId: string; readonly owner: GrantOwner },
+  maxAgeMs: number = MAX_AGE_MS,
+): Promise<GiverNow> {
+  if (identity.upstream !== undefined && owner.identity === "access-oidc") {
+    return await identity.upstream.giverNow(userId, owner.session, maxAgeMs);
+  }
+  const role = identity.roleOf(owner);
+  return role === undefined ? { kind: "out" } : { kind: "in", owner, role };
+}
+
+/** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where it is asked by no one. */
+export async function giverOfGrant(
+  { upstream }: Identity,
+  userId: string,
+  metadata: unknown,
+): Promise<GiverNow | undefined> {
+  if (upstream === undefined) return undefined;
+  const parsed = grantMetadata.safeParse(metadata);
+  // A grant from before the suite asked upstream has nobody to vouch for it.
+  return parsed.success ? await upstream.giverNow(userId, parsed.data.session, MAX_AGE_MS) : { kind: "out" };
+}

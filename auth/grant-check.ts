@@ -1,0 +1,120 @@
+import type { GrantSummary, OAuthAuthorizationServer, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
+import type { AuthEnv } from "./authorization-server.ts";
+import type { Caller } from "./caller.ts";
+import { GiverUnknown, giverNow, giverOfGrant } from "./giver.ts";
+import { type EndedGrants, grantsOf } from "./grants.ts";
+import type { Identity } from "./identity.ts";
+import type { LibraryEnv } from "./oauth-store.ts";
+import { mayHave, withinRole } from "./policy.ts";
+import type { Scope } from "./scopes.ts";
+import { type ServiceTokens, isService } from "./service-tokens.ts";
+import type { TokenStore } from "./tokens.ts";
+
+interface GrantCheckOptions {
+  readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
+  readonly identity: Identity;
+  readonly accounts: (userId: string) => TokenStore & EndedGrants;
+  readonly services: ServiceTokens | undefined;
+  readonly now: () => Date;
+}
+
+/** What is still allowed to that which goes on without a request of its own. */
+interface GrantCheck {
+  /** What a caller's grant or personal token allows by now; `undefined` where it is gone. */
+  scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
+  /** Whether a person is still let in, with a role that has these scopes. */
+  isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
+}
+
+/** Both reject with `unavailable` where nobody can say. */
+export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
+  const { authorizationServer, identity } = options;
+  return {
+    scopesNow: async (caller, env) => {
+      if (isService(caller.clientId)) return options.services?.scopesNow(caller.clientId);
+      const granted = caller.clientId.startsWith("token:")
+        ? await scopesOfToken(caller, options)
+        : await scopesOfGrants(caller, authorizationServer.getOAuthApi(env), options);
+      return granted && withinRole(granted, caller.role);
+    },
+    isLetIn: async (userId, scopes, env) => {
+      if (identity.upstream === undefined) return true;
+      const oauth = authorizationServer.getOAuthApi(env);
+      return await isVouchedFor(userId, scopes, oauth, options);
+    },
+  };
+}
+
+async function scopesOfToken(
+  { userId, clientId }: Caller,
+  { accounts, identity, now }: GrantCheckOptions,
+): Promise<readonly string[] | undefined> {
+  const token = await accounts(userId).findTokenById(clientId.slice("token:".length));
+  if (token === undefined || token.expiresAtMs <= now().getTime()) return undefined;
+  const maker = await giverNow(identity, { userId, owner: token.owner });
+  if (maker.kind === "unknown") throw new GiverUnknown();
+  return maker.kind === "out" ? undefined : withinRole(token.scopes, maker.role);
+}
+
+/** A client has a grant for each endpoint that it signed in at: any of them will do. */
+async function scopesOfGrants(
+  { userId, clientId, role: roleThen }: Caller,
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
+): Promise<readonly string[] | undefined> {
+  const scopes: string[] = [];
+  let isGranted = false;
+  for await (const grant of grantsOf(userId, oauth, options)) {
+    if (grant.clientId !== clientId) continue;
+    const role = await roleBehind(grant, roleThen, oauth, options);
+    if (role === "unknown") throw new GiverUnknown();
+    if (role === undefined) continue;
+    isGranted = true;
+    scopes.push(...withinRole(grant.scope, role));
+  }
+  return isGranted ? scopes : undefined;
+}
+
+/** Any sign-in of the person vouches for them, whichever client or personal token it was for. */
+async function isVouchedFor(
+  userId: string,
+  scopes: readonly Scope[],
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
+): Promise<boolean> {
+  let isUnknown = false;
+  for await (const grant of grantsOf(userId, oauth, options)) {
+    const role = await roleBehind(grant, undefined, oauth, options);
+    if (role === "unknown") isUnknown = true;
+    else if (role !== undefined && mayHave(role, scopes)) return true;
+  }
+  for (const { owner, expiresAtMs } of await options.accounts(userId).listTokens()) {
+    if (expiresAtMs <= options.now().getTime()) continue;
+    const maker = await giverNow(options.identity, { userId, owner });
+    if (maker.kind === "unknown") isUnknown = true;
+    else if (maker.kind === "in" && mayHave(maker.role, scopes)) return true;
+  }
+  if (isUnknown) throw new GiverUnknown();
+  return false;
+}
+
+/** The role that whoever gave the grant has now. A grant whose giver is out is revoked. */
+async function roleBehind(
+  { id, userId, metadata }: GrantSummary,
+  roleThen: Caller["role"] | undefined,
+  oauth: OAuthHelpers,
+  { identity }: GrantCheckOptions,
+): Promise<Caller["role"] | "unknown" | undefined> {
+  const giver = await giverOfGrant(identity, userId, metadata);
+  switch (giver?.kind) {
+    case undefined:
+      return roleThen;
+    case "in":
+      return giver.role;
+    case "unknown":
+      return "unknown";
+    case "out":
+      await oauth.revokeGrant(id, userId);
+      return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
+import { plainName } from "./html.ts";
+import { type EndedGrants, grantsOf } from "./grants.ts";
+import { type Scope, isScope } from "./scopes.ts";
+import type { TokenCache } from "./token-cache.ts";
+import { type StoredToken, type TokenStore, clientIdOfToken } from "./tokens.ts";
+
+/** A grant, as pages show it. */
+export interface HeldGrant {
+  readonly id: string;
+  readonly clientName: string;
+  /** The endpoint that it is for. */
+  readonly resource: string;
+  readonly scopes: readonly Scope[];
+  readonly createdAtMs: number;
+}
+
+/** What acts for a person. */
+export interface Holdings {
+  readonly grants: readonly HeldGrant[];
+  readonly tokens: readonly StoredToken[];
+}
+
+export interface HoldingsKeeper {
+  /** The newest first. */
+  list(userId: string): Promise<Holdings>;
+  /** Whether the person had such a grant or token; another person's is not theirs to revoke. */
+  revoke(userId: string, held: { readonly kind: string; readonly id: string }): Promise<boolean>;
+}
+
+interface HoldingsOptions {
+  readonly accounts: (userId: string) => TokenStore & EndedGrants & GrantEnder;
+  readonly cache: TokenCache;
+  readonly now: () => Date;
+}
+
+interface GrantEnder {
+  endGrant(grantId: string, nowMs: number): Promise<void>;
+}
+
+export function holdingsIn(oauth: OAuthHelpers, options: HoldingsOptions): HoldingsKeeper {
+  const { accounts, now } = options;
+  return {
+    list: async (userId) => {
+      const [grants, tokens] = await Promise.all([listGrants(userId, oauth, options), accounts(userId).listTokens()]);
+      const nowMs = now().getTime();
+      return { grants, tokens: tokens.filter(({ expiresAtMs }) => expiresAtMs > nowMs) };
+    },
+    revoke: async (userId, { kind, id }) => {
+      if (kind === "grant") return await revokeGrant(userId, id, oauth, options);
+      return kind === "token" && (await revokeToken(userId, id, options));
+    },
+  };
+}
+
+async function listGrants(userId: string, oauth: OAuthHelpers, options: HoldingsOptions): Promise<HeldGrant[]> {
+  const found = await Array.fromAsync(grantsOf(userId, oauth, options));
+  const grants = await Promise.all(
+    found.map(async ({ id, clientId, resource, scope, createdAt }) => ({
+      id,
+      clientName: plainName((await oauth.lookupClient(clientId))?.clientName ?? clientId),
+      resource: [resource ?? []].flat().join(" "),
+      scopes: scope.filter(isScope),
+      createdAtMs: createdAt * 1_000,
+    })),
+  );
+  return grants.toSorted((a, b) => b.createdAtMs - a.createdAtMs);
+}
+
+/** The Durable Object first: from then on nothing new comes of the grant, whatever KV still shows of it. */
+async function revokeGrant(
+  userId: string,
+  id: string,
+  oauth: OAuthHelpers,
+  options: HoldingsOptions,
+): Promise<boolean> {
+  const grants = await Array.fromAsync(grantsOf(userId, oauth, options));
+  if (grants.every((grant) => grant.id !== id)) return false;
+  await options.accounts(userId).endGrant(id, options.now().getTime());
+  await oauth.revokeGrant(id, userId);
+  options.cache.forgetGrant(`${userId}:${id}`);
+  return true;
+}
+
+async function revokeToken(userId: string, id: string, { accounts, cache }: HoldingsOptions): Promise<boolean> {
+  const wasThere = await accounts(userId).removeToken(id);
+  cache.forgetGrant(clientIdOfToken(id));
+  return wasThere;
+}

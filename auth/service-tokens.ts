@@ -1,0 +1,69 @@
+import type { Log } from "../servers/core/log.ts";
+import type { ServiceToken } from "../servers/shared/service-settings.ts";
+import { SettingsError } from "../servers/shared/settings.ts";
+import { ASSERTION_HEADER, createAssertionVerifier } from "./access-jwt.ts";
+import { userIdOf } from "./identity.ts";
+import { withinRole } from "./policy.ts";
+import { ALL_SCOPES, type Scope, isScope, withImplied } from "./scopes.ts";
+import type { VerifiedToken } from "./token-cache.ts";
+
+const CLIENT_PREFIX = "service:";
+
+interface ServiceTokenOptions {
+  readonly tokens: Readonly<Record<string, ServiceToken>>;
+  readonly teamDomain: string;
+  /** Of the Access application in front of the endpoints, where only service tokens are asked for. */
+  readonly audience: string;
+  readonly log: Log;
+  readonly fetch: typeof fetch;
+  readonly now: () => Date;
+}
+
+/** Services that Access vouches for and the settings name; whoever is not named is nobody. */
+export interface ServiceTokens {
+  /** The service that sent this request. */
+  find(request: Request): Promise<VerifiedToken | undefined>;
+  /** What the service behind a caller may do by now; `undefined` for one that is no longer named. */
+  scopesNow(clientId: string): readonly Scope[] | undefined;
+}
+
+export function isService(clientId: string): boolean {
+  return clientId.startsWith(CLIENT_PREFIX);
+}
+
+/** Throws where the settings give a service what its role never has. */
+export function createServiceTokens(options: ServiceTokenOptions): ServiceTokens {
+  const { teamDomain, log } = options;
+  const tokens = new Map(
+    Object.entries(options.tokens).map(([id, token]) => [id, { ...token, scopes: scopesOf(token) }]),
+  );
+  const verify = createAssertionVerifier(options);
+  return {
+    find: async (request) => {
+      const given = request.headers.get(ASSERTION_HEADER);
+      if (given === null) return undefined;
+      const assertion = await verify(given);
+      if (assertion.kind === "unavailable") log.error("service not verified", { reason: assertion.reason });
+      if (assertion.kind !== "service") return undefined;
+      const token = tokens.get(assertion.tokenId);
+      if (token === undefined) return undefined;
+      const { name, role, scopes } = token;
+      // A person's subject has no slash in it.
+      const userId = await userIdOf(teamDomain, `service/${name}`);
+      return {
+        caller: { userId, role, scopes, clientId: `${CLIENT_PREFIX}${assertion.tokenId}` },
+        expiresAtSeconds: assertion.expiresAtSeconds,
+      };
+    },
+    scopesNow: (clientId) => tokens.get(clientId.slice(CLIENT_PREFIX.length))?.scopes,
+  };
+}
+
+function scopesOf({ name, role, scopes: named }: ServiceToken): readonly Scope[] {
+  const wanted = named ?? withinRole(ALL_SCOPES, role).filter((scope) => scope !== "admin");
+  const foreign = wanted.filter((scope) => withinRole([scope], role).length === 0);
+  if (foreign.length > 0) {
+    throw new SettingsError([`SERVICE_TOKENS gives ${name} ${foreign.join(", ")}, which no ${role} has; remove it.`]);
+  }
+  return withinRole(withImplied(wanted.filter(isScope)), role);
+}

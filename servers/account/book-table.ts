@@ -1,0 +1,145 @@
+import * as z from "zod";
+
+/** One finished call, as the audit keeps it: a digest of the input, never its contents. */
+export interface AuditRow {
+  readonly id: string;
+  readonly atMs: number;
+  readonly clientId: string;
+  readonly tool: string;
+  /** `ok`, or the code of the error that the caller got. */
+  readonly outcome: string;
+  readonly durationMs: number;
+  /** SHA-256 of the input's JSON, hex. */
+  readonly inputDigest: string;
+  readonly outputBytes: number;
+  /** The delegated run that made the call, where a sub-agent did. */
+  readonly parentRunId?: string;
+}
+
+/** The row as the table has it, and as it is exported. */
+export type AuditRecord = Readonly<z.output<typeof auditRecord>>;
+
+/** What one call, or a stretch of a session, cost the deployment beyond the plan, as far as it is known at its end. */
+export interface CostRow {
+  /** The call's id, or what names the stretch, with a slash in it. */
+  readonly callId: string;
+  readonly atMs: number;
+  /** Billionths of a US dollar, so that sums of whole numbers stay exact. */
+  readonly nanoUsd: number;
+}
+
+/** What one call leaves. */
+export interface BooksEntry {
+  readonly audit: AuditRow;
+  readonly cost: CostRow;
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS audit (
+    id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, client_id TEXT NOT NULL, tool TEXT NOT NULL, outcome TEXT NOT NULL,
+    duration_ms REAL NOT NULL, input_digest TEXT NOT NULL, output_bytes INTEGER NOT NULL, parent_run_id TEXT
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
+  CREATE TABLE IF NOT EXISTS costs (
+    call_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, nano_usd INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS books (id INTEGER PRIMARY KEY CHECK (id = 1), user_id TEXT NOT NULL);
+`;
+
+const auditRecord = z.object({
+  id: z.string(),
+  at_ms: z.number(),
+  client_id: z.string(),
+  tool: z.string(),
+  outcome: z.string(),
+  duration_ms: z.number(),
+  input_digest: z.string(),
+  output_bytes: z.number(),
+  parent_run_id: z.string().nullable(),
+});
+
+const ownerRecord = z.object({ user_id: z.string() });
+
+const RECORD_AUDIT = `
+  INSERT OR IGNORE INTO audit
+  SELECT value->>'$.audit.id', value->>'$.audit.atMs', value->>'$.audit.clientId', value->>'$.audit.tool',
+    value->>'$.audit.outcome', value->>'$.audit.durationMs', value->>'$.audit.inputDigest',
+    value->>'$.audit.outputBytes', value->>'$.audit.parentRunId'
+  FROM json_each(?)`;
+
+const RECORD_COSTS = `
+  INSERT OR IGNORE INTO costs
+  SELECT value->>'$.cost.callId', value->>'$.cost.atMs', round(value->>'$.cost.nanoUsd') FROM json_each(?)`;
+const COUNT_COSTS = `
+  SELECT count(*) FILTER (WHERE call_id NOT LIKE '%/%') AS calls, coalesce(sum(nano_usd), 0) AS total FROM costs`;
+
+/**
+ * One person's books: an audit row for each call, and what calls and sessions cost. Audit rows leave in time
+ * (audit-export.ts); costs stay, for they are added up, and say nothing of what was done.
+ */
+export class BookTable {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+  }
+
+  /** The same row given twice is kept once. */
+  write(userId: string, entries: readonly BooksEntry[]): void {
+    this.#sql.exec("INSERT OR IGNORE INTO books VALUES (1, ?)", userId);
+    const all = JSON.stringify(entries);
+    this.#sql.exec(RECORD_AUDIT, all);
+    this.#sql.exec(RECORD_COSTS, all);
+  }
+
+  /** The newest first, at most `limit`. */
+  listAudit(limit: number): AuditRow[] {
+    const rows = this.#sql.exec("SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT ?", limit).toArray();
+    return rows.map((row) => {
+      const record = auditRecord.parse(row);
+      return {
+        id: record.id,
+        atMs: record.at_ms,
+        clientId: record.client_id,
+        tool: record.tool,
+        outcome: record.outcome,
+        durationMs: record.duration_ms,
+        inputDigest: record.input_digest,
+        outputBytes: record.output_bytes,
+        ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
+      };
+    });
+  }
+
+  /** Whose books these are; unknown until something is written. */
+  userId(): string | undefined {
+    const [row] = this.#sql.exec("SELECT user_id FROM books").toArray();
+    return row === undefined ? undefined : ownerRecord.parse(row).user_id;
+  }
+
+  oldestAuditMs(): number | undefined {
+    const { oldest } = this.#sql.exec("SELECT min(at_ms) AS oldest FROM audit").one();
+    return oldest === null ? undefined : Number(oldest);
+  }
+
+  /** The oldest of what came before that time, oldest first, at most `limit`. */
+  auditBefore(endMs: number, limit: number): AuditRecord[] {
+    const query = "SELECT * FROM audit WHERE at_ms < ? ORDER BY at_ms, id LIMIT ?";
+    const rows = this.#sql.exec(query, endMs, limit).toArray();
+    return rows.map((row) => auditRecord.parse(row));
+  }
+
+  dropAudit(ids: readonly string[]): void {
+    this.#sql.exec("DELETE FROM audit WHERE id IN (SELECT value FROM json_each(?))", JSON.stringify(ids));
+  }
+
+  keepCosts(costs: readonly CostRow[]): void {
+    this.#sql.exec(RECORD_COSTS, JSON.stringify(costs.map((cost) => ({ cost }))));
+  }
+
+  costTotal(): { calls: number; nanoUsd: number } {
+    const row = this.#sql.exec(COUNT_COSTS).one();
+    return { calls: Number(row["calls"]), nanoUsd: Number(row["total"]) };
+  }
+}

@@ -1,0 +1,73 @@
+import * as z from "zod";
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS model_calls (
+    id TEXT PRIMARY KEY, day TEXT NOT NULL, tokens INTEGER NOT NULL, nano_usd INTEGER NOT NULL,
+    is_open INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS model_calls_by_day ON model_calls (day);
+`;
+
+const USED = `
+  SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(nano_usd), 0) AS nano_usd,
+    coalesce(sum(tokens * is_open), 0) AS open_tokens, coalesce(sum(nano_usd * is_open), 0) AS open_nano_usd
+  FROM model_calls WHERE day = ? AND id <> ?`;
+
+const total = z.object({
+  tokens: z.number(),
+  nano_usd: z.number(),
+  open_tokens: z.number(),
+  open_nano_usd: z.number(),
+});
+
+/** What model calls come to. */
+export interface ModelSpend {
+  readonly tokens: number;
+  /** Billionths of a US dollar; 0 for what is not known to cost anything. */
+  readonly nanoUsd: number;
+}
+
+/** Whether a call was let into its person's day, and what is left of that without it. */
+export interface DayAnswer {
+  readonly isAdmitted: boolean;
+  readonly left: ModelSpend;
+  /** If the calls under way turn out to use nothing. */
+  readonly leftAtBest: ModelSpend;
+}
+
+/**
+ * What one person's sub-agents use of models, call by call: the reservation before it is sent, what it really used
+ * after. Days are UTC's, and yesterday's rows are forgotten: what calls cost is in the books.
+ */
+export class ModelSpendTable {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+  }
+
+  /** What is left of the day's limit for that call: now, with what calls under way can use at most, and if those used nothing. */
+  left(id: string, limit: ModelSpend, nowMs: number): { readonly now: ModelSpend; readonly atBest: ModelSpend } {
+    const used = total.parse(this.#sql.exec(USED, dayOf(nowMs), id).one());
+    const now = { tokens: limit.tokens - used.tokens, nanoUsd: limit.nanoUsd - used.nano_usd };
+    return {
+      now,
+      atBest: { tokens: now.tokens + used.open_tokens, nanoUsd: now.nanoUsd + used.open_nano_usd },
+    };
+  }
+
+  reserve(id: string, { tokens, nanoUsd }: ModelSpend, nowMs: number): void {
+    this.#sql.exec("DELETE FROM model_calls WHERE day < ?", dayOf(nowMs));
+    this.#sql.exec("INSERT OR REPLACE INTO model_calls VALUES (?, ?, ?, ?, 1)", id, dayOf(nowMs), tokens, nanoUsd);
+  }
+
+  /** Puts what a call used in its reservation's place. It counts for the day on which it was sent. */
+  settle(id: string, { tokens, nanoUsd }: ModelSpend): void {
+    this.#sql.exec("UPDATE model_calls SET tokens = ?, nano_usd = ?, is_open = 0 WHERE id = ?", tokens, nanoUsd, id);
+  }
+}
+
+function dayOf(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 10);
+}

@@ -1,0 +1,179 @@
+import { reset } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, expect, test } from "vitest";
+import { Visit } from "./account-suite.ts";
+import { type Suite, callerOf, signIn } from "./auth-suite.ts";
+import { assertion, startAccess, withAssertion } from "./access-suite.ts";
+import { signInUpstream, startOidcSuite } from "./oidc-suite.ts";
+
+afterEach(async () => {
+  await reset();
+});
+
+const MINUTE_MS = 60_000;
+const refused = (error: string) => (): Response => Response.json({ error }, { status: 400 });
+
+type HeadersOf = (name: string) => Promise<Record<string, string>>;
+
+/** Ann and the boss, each at a browser that Access lets through. */
+async function startEdge(): Promise<{ suite: Suite; ann: Visit; boss: Visit; headersOf: HeadersOf }> {
+  const { suite, keys } = await startAccess();
+  const headersOf = async (name: string): Promise<Record<string, string>> =>
+    withAssertion(
+      await assertion({ email: `${name}@example.com` })
+        .setSubject(name)
+        .sign(keys.privateKey),
+    );
+  const ann = new Visit(suite, await headersOf("ann"));
+  const boss = new Visit(suite, await headersOf("boss"));
+  return { suite, ann, boss, headersOf };
+}
+
+/** Goes to the provider from the sign-in page and comes back. */
+async function comeBack(visit: Visit, page = "/account"): Promise<Response> {
+  const away = await visit.signIn(page);
+  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
+  const cookie = away.headers.getSetCookie().map((line) => line.split(";")[0] ?? "");
+  return await visit.get(`/authorize/callback?code=upstream-code&state=${state}`, cookie.join("; "));
+}
+
+test("behind Access a person presses a button, and makes tokens of at most a day", async () => {
+  const { suite, ann, headersOf } = await startEdge();
+  expect((await ann.read()).text).toContain("ann@example.com");
+  expect((await ann.signIn()).status).toBe(303);
+  const { text, key } = await ann.read();
+  expect(text).toContain("1 day");
+  expect(text).not.toContain("7 days");
+  const long = await ann.post("/account/tokens", { key, name: "ci", days: "7", scope: "files:read" });
+  expect(long.status).toBe(400);
+  const token = await ann.makeToken({ scopes: ["files:read", "admin"] });
+  const { access_token: granted } = await signIn(suite, {}, await headersOf("ann"));
+  const person = await callerOf(suite, "/mcp", granted);
+  expect(await callerOf(suite, "/mcp", token)).toEqual({
+    userId: person?.userId,
+    role: "member",
+    scopes: ["files:read"],
+    clientId: expect.stringMatching(/^token:/),
+  });
+});
+
+test("without an assertion, or with another person's, a session is nobody's", async () => {
+  const { suite, ann, headersOf } = await startEdge();
+  await ann.signIn();
+  expect((await new Visit(suite).get("/account", ann.cookie)).status).toBe(403);
+  const bob = await new Visit(suite, await headersOf("bob")).get("/account", ann.cookie);
+  expect(await bob.text()).toContain("Sign in to Pincer");
+});
+
+test("another person's grant or token is not revoked by its id", async () => {
+  const { suite, ann, boss, headersOf } = await startEdge();
+  await boss.signIn();
+  const token = await boss.makeToken({ scopes: ["files:read"] });
+  const { access_token: granted } = await signIn(suite, {}, await headersOf("boss"));
+  const { ids } = await boss.read();
+  expect(ids).toHaveLength(2);
+  await ann.signIn();
+  const { key } = await ann.read();
+  const bossId = granted.split(":")[0] ?? "";
+  for (const kind of ["grant", "token"]) {
+    for (const id of [...ids, ...ids.map((id) => `${bossId}:${id}`)]) {
+      expect((await ann.post("/account/revoke", { key, kind, id, user: bossId })).status).toBe(404);
+      expect((await ann.post("/admin/revoke", { key, kind, id, user: bossId })).status).toBe(403);
+    }
+  }
+  expect(await callerOf(suite, "/mcp", token)).toBeDefined();
+  expect(await callerOf(suite, "/mcp", granted)).toBeDefined();
+  expect((await boss.read()).ids).toEqual(ids);
+});
+
+test("an admin sees everybody and revokes what is theirs; nobody else is shown the page", async () => {
+  const { suite, ann, boss, headersOf } = await startEdge();
+  await ann.signIn("/admin");
+  const { access_token: granted } = await signIn(suite, {}, await headersOf("ann"));
+  const refusedPage = await ann.read("/admin");
+  expect(refusedPage.status).toBe(403);
+  expect(refusedPage.text).not.toContain("@example.com");
+  expect((await ann.read()).text).not.toContain("/admin");
+  await boss.signIn("/admin");
+  const { text, key, ids } = await boss.read("/admin");
+  for (const words of ["ann@example.com", "boss@example.com", "Test client"]) expect(text).toContain(words);
+  const form = { key, kind: "grant", id: ids[0] ?? "", user: granted.split(":")[0] ?? "" };
+  expect((await boss.post("/admin/revoke", { ...form, user: "nobody" })).status).toBe(404);
+  expect((await boss.post("/admin/revoke", form)).status).toBe(303);
+  expect(await callerOf(suite, "/mcp", granted)).toBeUndefined();
+});
+
+test("an admin pages through many people", async () => {
+  const { boss } = await startEdge();
+  for (let index = 0; index < 30; index += 1) {
+    const name = `person:${`${index}`.padStart(32, "0")}`;
+    await env.OAUTH_KV.put(name, "", { metadata: { displayName: `person-${index}.` } });
+  }
+  await boss.signIn("/admin");
+  const first = (await boss.read("/admin")).text;
+  const next = /href="(\/admin\?after=[^"]+)"/.exec(first)?.[1] ?? "";
+  const second = (await boss.read(next)).text;
+  for (let index = 0; index < 30; index += 1) expect(`${first}${second}`).toContain(`person-${index}.`);
+});
+
+test("a person signs in at the provider and is back at the page; the way back works in their browser alone", async () => {
+  const { suite } = await startOidcSuite();
+  const visit = new Visit(suite);
+  expect((await visit.read("/account")).text).toContain("Cloudflare Access is asked who you are");
+  const away = await visit.signIn();
+  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
+  const stolen = await new Visit(suite).get(`/authorize/callback?code=upstream-code&state=${state}`);
+  expect([stolen.status, stolen.headers.getSetCookie()]).toEqual([400, []]);
+  const back = await comeBack(visit);
+  expect([back.status, back.headers.get("Location")]).toEqual([302, "/account"]);
+  expect((await env.OAUTH_KV.list({ prefix: "grant:" })).keys).toEqual([]);
+  expect((await visit.read()).text).toContain("Signed in as somebody without an e-mail address (ann)");
+});
+
+test("the page names a person by the e-mail address that the provider gives", async () => {
+  const { suite, script } = await startOidcSuite({ ADMIN_GROUPS: "it" });
+  script.claims = { groups: ["it"], email: "ann@example.com" };
+  await signInUpstream(suite);
+  const visit = new Visit(suite);
+  await comeBack(visit, "/admin");
+  const { text, ids } = await visit.read("/admin");
+  expect(text.match(/ann@example\.com/g)).toHaveLength(2);
+  expect(ids).toHaveLength(1);
+});
+
+test("a person who is no longer let in loses page, token and share links; the role of now decides", async () => {
+  const { suite, script } = await startOidcSuite();
+  const visit = new Visit(suite);
+  await comeBack(visit);
+  const token = await visit.makeToken({ scopes: ["files:read", "files:write"] });
+  const caller = await callerOf(suite, "/mcp", token);
+  if (caller === undefined) throw new Error("The new token is not taken.");
+  expect(caller).toMatchObject({ role: "member", scopes: ["files:read", "files:write"] });
+  expect(await suite.isLetIn(caller.userId, ["files:write"])).toBe(true);
+  script.claims = { groups: ["guests"] };
+  suite.clock.nowMs += 11 * MINUTE_MS;
+  expect(await callerOf(suite, "/mcp", token)).toMatchObject({ role: "reader", scopes: ["files:read"] });
+  expect(await suite.scopesNow(caller)).toEqual(["files:read"]);
+  expect(await suite.isLetIn(caller.userId, ["files:write"])).toBe(false);
+  script.refusal = refused("invalid_grant");
+  suite.clock.nowMs += 2 * MINUTE_MS;
+  expect((await visit.read()).text).toContain("Sign in to Pincer");
+  suite.clock.nowMs += 9 * MINUTE_MS;
+  expect(await callerOf(suite, "/mcp", token)).toBeUndefined();
+  expect(await suite.scopesNow(caller)).toBeUndefined();
+  expect(await suite.isLetIn(caller.userId, ["files:read"])).toBe(false);
+});
+
+test("where the provider cannot be asked, pages and tokens say to try again", async () => {
+  const { suite, script } = await startOidcSuite();
+  const visit = new Visit(suite);
+  await comeBack(visit);
+  const token = await visit.makeToken({ scopes: ["files:read"] });
+  script.refusal = (): Response => new Response(null, { status: 503 });
+  suite.clock.nowMs += 11 * MINUTE_MS;
+  const page = await visit.get("/account");
+  expect([page.status, await page.text()]).toEqual([503, expect.stringContaining("Try again in a minute")]);
+  const headers = { Authorization: `Bearer ${token}` };
+  const call = await suite.fetch("/mcp", { method: "POST", headers });
+  expect([call.status, call.headers.get("Retry-After")]).toEqual([503, "30"]);
+});
