@@ -19,8 +19,6 @@ import { type KeptFile, type RunRecord, Transcript, hasEnded, openRequests, tool
 
 /** The conversation is written right after the end: worth waiting for, not for long. */
 const CONVERSATION_WAIT_MS = 3_000;
-/** How long a look at the grant holds. */
-const GRANT_SEEN_MS = 1_000;
 /** How long what broke unexpectedly waits. */
 const TRY_AGAIN_MS = 60_000;
 /** Changes within such a time are told together. */
@@ -198,7 +196,7 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     const surroundings = {
       transcript: this.#transcript,
       tools: this.suiteTools(),
-      host: withShortMemory(this.#host(run)),
+      host: this.#host(run),
       endpoint,
       settings,
       ask: createAsker(endpoint, (input, init) => fetch(input, init)),
@@ -250,19 +248,6 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     clearTimeout(timer);
     this.#watchers.delete(onChange);
   }
-}
-
-/** Steps that follow each other at once take one look at the grant. */
-function withShortMemory(host: RunHost): RunHost {
-  let seen: { readonly scopes: Awaited<ReturnType<RunHost["scopesNow"]>>; readonly atMs: number } | undefined;
-  return {
-    ...host,
-    scopesNow: async () => {
-      if (seen !== undefined && Date.now() - seen.atMs < GRANT_SEEN_MS) return seen.scopes;
-      seen = { scopes: await host.scopesNow(), atMs: Date.now() };
-      return seen.scopes;
-    },
-  };
 }
 
 /** What the platform says where it took an object away in the middle of a call; asked again it is there. */
