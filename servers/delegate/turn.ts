@@ -66,10 +66,8 @@ export async function askModel(
       async (signal) => await context.ask({ ...question, signal }),
     );
   } catch (failure) {
-    if (transcript.read().status !== "running") {
-      if (reservation !== undefined) await settleDay(context, reservation, reservation);
-      return undefined;
-    }
+    // What was set aside is closed with the run.
+    if (transcript.read().status !== "running") return undefined;
     if (!(failure instanceof ToolError)) throw failure;
     if (failure === DAY_TAKEN) return waitForDay(context);
     if (failure !== TOO_SLOW) return endRun(context, "budget_exhausted", failure, lastText(messages));
