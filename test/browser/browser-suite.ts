@@ -8,6 +8,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
 import { CACHE } from "../support/data-folder.ts";
+import { LOCAL_SETTINGS } from "../support/local-settings.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { type EgressProxy, startEgressProxy } from "../../container/local/egress/proxy.ts";
 
@@ -169,17 +170,7 @@ export async function startBrowserSuite(
 }
 
 function settings(allowedHosts: readonly string[]): Record<string, string> {
-  return {
-    PUBLIC_URL: SUITE_ORIGIN,
-    IDENTITY: "local",
-    LOCAL_SIGN_IN_CODE: "12345678",
-    LOCAL_ADMIN_SECRET: "s".repeat(32),
-    SIGNING_SECRET: "s".repeat(32),
-    SANDBOX_DRIVER: "local",
-    LOCAL_RUNTIME_URL: "http://127.0.0.1:1",
-    LOCAL_RUNTIME_SECRET: "s".repeat(32),
-    ALLOWED_HOSTS: allowedHosts.join(","),
-  };
+  return { ...LOCAL_SETTINGS, PUBLIC_URL: SUITE_ORIGIN, ALLOWED_HOSTS: allowedHosts.join(",") };
 }
 
 async function bundleWorker(): Promise<string> {

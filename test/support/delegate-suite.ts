@@ -6,6 +6,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { type BudgetInput, ledgerSchema } from "../../servers/delegate/budget.ts";
 import { filesPrefix } from "../../servers/shared/paths.ts";
+import { LOCAL_SETTINGS } from "./local-settings.ts";
 
 const keptFile = z.object({ path: z.string(), mimeType: z.string(), sizeBytes: z.number() });
 
@@ -84,17 +85,6 @@ export interface DelegateSuite extends AsyncDisposable {
 const USER_ID = "u".repeat(32);
 const SCOPES = ["files:read", "files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
 
-const SETTINGS = {
-  PUBLIC_URL: "http://localhost:8717",
-  IDENTITY: "local",
-  LOCAL_SIGN_IN_CODE: "12345678",
-  LOCAL_ADMIN_SECRET: "s".repeat(32),
-  SIGNING_SECRET: "s".repeat(32),
-  SANDBOX_DRIVER: "local",
-  LOCAL_RUNTIME_URL: "http://127.0.0.1:1",
-  LOCAL_RUNTIME_SECRET: "s".repeat(32),
-};
-
 let bundle: Promise<string> | undefined;
 
 function bundleWorker(): Promise<string> {
@@ -120,7 +110,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
         script,
         compatibilityDate: "2026-11-01",
         compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-        bindings: { ...SETTINGS, ...settings },
+        bindings: { ...LOCAL_SETTINGS, ...settings },
         durableObjects: {
           ACCOUNT: { className: "Account", useSQLite: true },
           DELEGATE_RUN: { className: "DelegateRun", useSQLite: true },

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { type ModelEndpoint, modelEndpoint } from "../../servers/delegate/model/endpoint.ts";
 import { SettingsError, parseSettings } from "../../servers/shared/settings.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
+import { LOCAL_SETTINGS } from "../support/local-settings.ts";
 
 const LABELS = {
   user: "u".repeat(32),
@@ -13,17 +14,7 @@ const LABELS = {
 const GATEWAY = { AI_GATEWAY_ACCOUNT_ID: "acc", AI_GATEWAY_ID: "gate way", AI_GATEWAY_TOKEN: "tok" };
 
 function settings(given: Record<string, string>): ReturnType<typeof parseSettings> {
-  return parseSettings({
-    PUBLIC_URL: "http://localhost:8717",
-    IDENTITY: "local",
-    LOCAL_SIGN_IN_CODE: "12345678",
-    LOCAL_ADMIN_SECRET: "s".repeat(32),
-    SIGNING_SECRET: "s".repeat(32),
-    SANDBOX_DRIVER: "local",
-    LOCAL_RUNTIME_URL: "http://127.0.0.1:1",
-    LOCAL_RUNTIME_SECRET: "s".repeat(32),
-    ...given,
-  });
+  return parseSettings({ ...LOCAL_SETTINGS, ...given });
 }
 
 function endpoint(given: Record<string, string>, labels = LABELS): ModelEndpoint {
