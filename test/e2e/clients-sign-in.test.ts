@@ -11,8 +11,9 @@ import {
   UnauthorizedError,
 } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serve } from "../egress/loopback.ts";
 import { type Approval, allow } from "../support/consent.ts";
-import { type Era, connectMcpRemote, modeOf, textOf } from "../support/mcp-clients.ts";
+import { type Era, connectMcpRemote, modeOf, runInspectorSigningIn, textOf } from "../support/mcp-clients.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
 
 // A suite of its own: only its launcher's output shows the sign-in code.
@@ -179,6 +180,29 @@ test("mcp-remote signs in by OAuth with a browser and calls a tool", async () =>
     expect(await client.listTools()).toContain("files_list");
     const answer = await client.callTool("files_list", { folder: "mcp-remote" });
     expect(textOf(answer)).toBe('{"folders":[],"files":[]}');
+  } finally {
+    await rm(configDir, { recursive: true, force: true });
+  }
+});
+
+test("the Inspector signs in by OAuth with a browser and calls a tool", async () => {
+  const { url, approval } = running();
+  const configDir = await mkdtemp(path.join(tmpdir(), "pincer-inspector-"));
+  let callbackPort: number;
+  {
+    await using taken = await serve(() => undefined);
+    callbackPort = taken.port;
+  }
+  try {
+    const onAuthorizationUrl = async (authorizationUrl: URL): Promise<void> => {
+      expect(authorizationUrl.searchParams.get("redirect_uri")).toBe(`http://127.0.0.1:${callbackPort}/oauth/callback`);
+      await fetch(await allow(authorizationUrl, approval));
+    };
+    const call = ["--method", "tools/call", "--tool-name", "files_list", "--tool-arg", "folder=inspector"];
+    const mcpUrl = new URL("/mcp", url);
+    const run = await runInspectorSigningIn(mcpUrl, { configDir, callbackPort, onAuthorizationUrl }, call);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(run.stdout).toContain('"structuredContent"');
   } finally {
     await rm(configDir, { recursive: true, force: true });
   }
