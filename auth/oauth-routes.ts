@@ -46,7 +46,9 @@ export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
       }
       const library = { OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.recall }) };
       if (pathname === TOKEN_ENDPOINT) return await tokenEndpoint(request, { kv, library }, ctx);
-      return await withDocumentSupport(await authorizationServer.fetch(request, library, ctx));
+      const response = await authorizationServer.fetch(request, library, ctx);
+      // A machine without the internet could not fetch them, and clients that may choose would not register instead.
+      return settings.IDENTITY === "local" ? response : await withDocumentSupport(response);
     },
     consentHelpers: ({ OAUTH_KV: kv }) =>
       authorizationServer.getOAuthApi({ OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.open }) }),

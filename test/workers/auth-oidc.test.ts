@@ -32,6 +32,12 @@ async function refresh(suite: Suite, { clientId }: Client, refreshToken: string)
 
 const countGrants = async (): Promise<number> => (await env.OAUTH_KV.list({ prefix: "grant:" })).keys.length;
 
+test("a deployed suite says that clients need not register where they have a document", async () => {
+  const { suite } = await startOidcSuite();
+  const response = await suite.fetch("/.well-known/oauth-authorization-server");
+  expect(await response.json()).toMatchObject({ client_id_metadata_document_supported: true });
+});
+
 test("before Access says who it is, all that anybody may have is offered, and admin where it is asked for", async () => {
   const { suite } = await startOidcSuite();
   const form = await openConsent(suite, await register(suite), { scope: "admin files:read" });
