@@ -8,6 +8,7 @@ import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./auth
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
+import { createConsentPerson } from "./consent-person.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
@@ -97,7 +98,17 @@ export function createAuth(options: AuthOptions): Auth {
     now,
   });
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
-  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
+  const consentPerson = createConsentPerson(settings.SIGNING_SECRET);
+  const authorize = createAuthorizeRoute({
+    publicUrl,
+    settings,
+    identity,
+    consentPerson,
+    memory: accounts,
+    sessions,
+    log,
+    now,
+  });
   const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
   const makeToken =
     settings.IDENTITY === "local"
