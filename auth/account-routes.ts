@@ -188,8 +188,12 @@ async function revokeOwn(form: URLSearchParams, visitor: Visitor, visit: Visit):
 async function revokeAnybodys(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
   if (visitor.role !== "admin") return notAnAdmin();
   const person = await visit.people.find(form.get("user") ?? "");
-  if (person !== undefined && (await revoke(person.userId, form, visitor, visit))) return seeOther("/admin?revoked");
-  return await showAll(visitor, visit, NOT_THERE);
+  if (person === undefined || !(await revoke(person.userId, form, visitor, visit))) {
+    return await showAll(visitor, visit, NOT_THERE);
+  }
+  // Else they could make themselves another token there.
+  if (person.userId !== visitor.person.userId) await visit.holdings.endPages(person.userId);
+  return seeOther("/admin?revoked");
 }
 
 const NOT_THERE: News = { kind: "problem", status: 404, message: "That is not there any more; nothing was revoked." };

@@ -9,6 +9,7 @@ import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
 import { createConsentPerson } from "./consent-person.ts";
+import { type EndingStore, createEndings } from "./endings.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
@@ -38,7 +39,7 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -88,11 +89,13 @@ export function createAuth(options: AuthOptions): Auth {
       createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
+  const endings = createEndings({ accounts, identity, cache, now });
   const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
     turns: accounts,
+    endings,
     cache,
     fetch: fetchOf(options),
     now,
@@ -104,7 +107,8 @@ export function createAuth(options: AuthOptions): Auth {
     settings,
     identity,
     consentPerson,
-    memory: accounts,
+    accounts,
+    endings,
     sessions,
     log,
     now,
@@ -126,7 +130,7 @@ export function createAuth(options: AuthOptions): Auth {
       if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
-        const holdings = holdingsIn(helpers, { accounts, cache, now });
+        const holdings = holdingsIn(helpers, { accounts, endings, now });
         return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);

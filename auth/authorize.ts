@@ -5,9 +5,12 @@ import type { AccountSessions } from "./account-session.ts";
 import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
 import { type Voucher, consentPage, problemPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
-import { endSession, keepSession, metadataOf } from "./giver.ts";
+import type { Endings } from "./endings.ts";
+import { endSession, keepSession } from "./giver.ts";
+import type { EndedGrants } from "./grants.ts";
 import { plainName } from "./html.ts";
 import type { Identity, Person, UpstreamArrival } from "./identity.ts";
+import { makeGrant } from "./new-grant.ts";
 import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
@@ -33,7 +36,8 @@ interface AuthorizeOptions {
   readonly settings: Pick<Settings, "PREREGISTERED_CLIENTS" | "REDIRECT_URIS">;
   readonly identity: Identity;
   readonly consentPerson: ConsentPerson;
-  readonly memory: (userId: string) => ConsentMemory;
+  readonly accounts: (userId: string) => ConsentMemory & EndedGrants;
+  readonly endings: Endings;
   readonly sessions: AccountSessions;
   readonly log: Log;
   readonly now: () => Date;
@@ -127,7 +131,7 @@ async function showConsent(
     return problemPage(403, "There is nothing to allow", message, headers);
   }
   const [leftOut] = await Promise.all([
-    route.memory(person.userId).scopesLeftOut(asked.clientId, resourceOf(asked)),
+    route.accounts(person.userId).scopesLeftOut(asked.clientId, resourceOf(asked)),
     route.beforePage?.(),
   ]);
   const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
@@ -207,13 +211,8 @@ async function decide(request: Request, known: Person | undefined, route: Route)
     return await ask(asked, person, route, { offer, ticked, leftOut: [], problem, headers });
   }
   if (!(await keepSession(identity, person))) return problemPage(403, CANNOT_GO_ON, TOO_LATE, headers);
-  const { userId, owner } = person;
-  const metadata = metadataOf(owner);
-  const [{ redirectTo }] = await Promise.all([
-    oauth.completeAuthorization({ request: asked, userId, metadata, scope, props: owner }),
-    people.remember(person),
-  ]);
-  await route.memory(userId).rememberConsent({
+  const [redirectTo] = await Promise.all([makeGrant({ asked, person, scope }, route), people.remember(person)]);
+  await route.accounts(person.userId).rememberConsent({
     clientId: asked.clientId,
     resource: resourceOf(asked),
     leftOut: offer.scopes.filter((offered) => !scope.includes(offered)),

@@ -14,6 +14,11 @@ export function metadataOf(owner: GrantOwner): Partial<z.output<typeof grantMeta
   return owner.identity === "access-oidc" ? { session: owner.session } : {};
 }
 
+/** The session at the upstream provider that vouches for a grant, where one does. */
+export function sessionOf(metadata: unknown): string | undefined {
+  return grantMetadata.safeParse(metadata).data?.session;
+}
+
 /** Has the upstream session of a person who signed in live as long as a grant may; false where it has ended. */
 export async function keepSession({ upstream }: Identity, { userId, owner }: Person): Promise<boolean> {
   if (upstream === undefined || owner.identity !== "access-oidc") return true;
@@ -87,7 +92,7 @@ export async function giverOfGrant(
   metadata: unknown,
 ): Promise<GiverNow | undefined> {
   if (upstream === undefined) return undefined;
-  const parsed = grantMetadata.safeParse(metadata);
+  const session = sessionOf(metadata);
   // A grant from before the suite asked upstream has nobody to vouch for it.
-  return parsed.success ? await upstream.giverNow(userId, parsed.data.session, MAX_AGE_MS) : { kind: "out" };
+  return session === undefined ? { kind: "out" } : await upstream.giverNow(userId, session, MAX_AGE_MS);
 }

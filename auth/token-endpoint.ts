@@ -1,7 +1,8 @@
 import type { OAuthAuthorizationServer } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
-import { type IssuedToken, type LibraryEnv, hasGrant, parseIssuedToken } from "./oauth-store.ts";
+import type { Endings } from "./endings.ts";
+import { type IssuedToken, type LibraryEnv, findGrant, parseIssuedToken } from "./oauth-store.ts";
 import { sha256Hex } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
 
@@ -27,12 +28,12 @@ export interface RefreshTurns {
     readonly nowMs: number;
   }): Promise<void>;
   giveUpRefresh(hash: string): Promise<void>;
-  endGrant(grantId: string, nowMs: number): Promise<void>;
 }
 
 interface TokenEndpointOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly turns: (userId: string) => RefreshTurns;
+  readonly endings: Endings;
   readonly cache: TokenCache;
   readonly log: Log;
   readonly now: () => Date;
@@ -75,20 +76,21 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
 async function exchangeOrRevoke(
   named: IssuedToken,
   { form, kv, answer }: TokenRequest,
-  { turns, cache, now }: TokenEndpointOptions,
+  { endings, cache }: TokenEndpointOptions,
 ): Promise<Response> {
-  const wasThere = await hasGrant(kv, named);
+  const grant = await findGrant(kv, named);
   const response = await answer();
   const isIssued = form.has("code") && response.status === 200;
-  if (isIssued || !wasThere) return response;
+  if (isIssued || grant === undefined) return response;
   cache.forgetGrant(named.grant);
-  if (!(await hasGrant(kv, named))) await turns(named.userId).endGrant(named.grantId, now().getTime());
+  if ((await findGrant(kv, named)) === undefined) await endings.grant(grant);
   return response;
 }
 
 async function refresh(token: string, asked: TokenRequest, options: TokenEndpointOptions): Promise<Response> {
   const issued = parseIssuedToken(token);
-  if (issued === undefined || !(await hasGrant(asked.kv, issued))) return await asked.answer();
+  const grant = issued && (await findGrant(asked.kv, issued));
+  if (issued === undefined || grant === undefined) return await asked.answer();
   const { userId, grantId } = issued;
   const turns = options.turns(userId);
   const hash = await sha256Hex(token);
@@ -101,7 +103,9 @@ async function refresh(token: string, asked: TokenRequest, options: TokenEndpoin
     case "shared":
       return tokenResponse(turn.answer, 200, asked.request);
     case "spent":
-      await endGrant(issued, asked.kv, options);
+      // Two have had the token, and nobody can tell which of them is the thief.
+      options.log.info("refresh token reused, grant ended", { grantId });
+      await options.endings.grant(grant, options.authorizationServer.getOAuthApi({ OAUTH_KV: asked.kv }));
       return tokenResponse(SPENT, 400, asked.request);
   }
 }
@@ -127,17 +131,6 @@ async function exchange(
   } finally {
     if (!isDone) await turns.giveUpRefresh(use.hash);
   }
-}
-
-/** Two have had the token, and nobody can tell which of them is the thief. */
-async function endGrant(
-  { userId, grantId, grant }: IssuedToken,
-  kv: KVNamespace,
-  { authorizationServer, cache, log }: TokenEndpointOptions,
-): Promise<void> {
-  log.info("refresh token reused, grant ended", { grantId });
-  await authorizationServer.getOAuthApi({ OAUTH_KV: kv }).revokeGrant(grantId, userId);
-  cache.forgetGrant(grant);
 }
 
 /** As the library sends it. */

@@ -1,8 +1,7 @@
-import { listDurableObjectIds, reset, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { listDurableObjectIds, reset, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import type { Caller } from "../../auth/caller.ts";
-import type { UpstreamSession } from "../../auth/upstream-session.ts";
 import {
   type Client,
   type Suite,
@@ -20,6 +19,7 @@ import {
   comeBack,
   idToken,
   openUpstream,
+  sessionsKept,
   signInUpstream,
   startOidcSuite,
 } from "./oidc-suite.ts";
@@ -47,24 +47,6 @@ async function signedIn(
 async function refresh(suite: Suite, { clientId }: Client, refreshToken: string): Promise<Response> {
   const form = { grant_type: "refresh_token", client_id: clientId, refresh_token: refreshToken };
   return await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
-}
-
-/** How many sessions at Access there is something of. */
-async function sessionsKept(): Promise<number> {
-  const kept = await eachSession(async (_object, state) => state.storage.kv.get("session") !== undefined);
-  return kept.filter(Boolean).length;
-}
-
-/** Lets the time come that each of them has set. */
-async function runAlarms(): Promise<void> {
-  for (const id of await listDurableObjectIds(env.UPSTREAM_SESSION)) {
-    await runDurableObjectAlarm(env.UPSTREAM_SESSION.get(id));
-  }
-}
-
-async function eachSession<T>(look: (object: UpstreamSession, state: DurableObjectState) => Promise<T>): Promise<T[]> {
-  const ids = await listDurableObjectIds(env.UPSTREAM_SESSION);
-  return await Promise.all(ids.map(async (id) => await runInDurableObject(env.UPSTREAM_SESSION.get(id), look)));
 }
 
 const countGrants = async (): Promise<number> => (await env.OAUTH_KV.list({ prefix: "grant:" })).keys.length;
@@ -124,7 +106,9 @@ test("where nothing is allowed, nothing is kept of the person's session at Acces
   script.claims = { groups: ["guests"] };
   expect((await openUpstream(suite, client, { scope: "delegate:run" })).status).toBe(403);
   expect(await sessionsKept()).toBe(1);
-  await runAlarms();
+  for (const id of await listDurableObjectIds(env.UPSTREAM_SESSION)) {
+    await runDurableObjectAlarm(env.UPSTREAM_SESSION.get(id));
+  }
   expect(await sessionsKept()).toBe(0);
   const late = await press(suite, left);
   expect(late.status).toBe(403);

@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import type { UpstreamSessions } from "../../auth/access-oidc.ts";
@@ -222,4 +222,16 @@ export async function signInUpstream(
   const location = response.headers.get("Location");
   if (location === null) throw new Error(`Sign-in ended with ${response.status}, after ${form.status}: ${form.markup}`);
   return { client: signedIn, code: new URL(location).searchParams.get("code") ?? "" };
+}
+
+/** How many sessions at the provider something is kept of. */
+export async function sessionsKept(): Promise<number> {
+  const ids = await listDurableObjectIds(env.UPSTREAM_SESSION);
+  const kept = await Promise.all(
+    ids.map(async (id) => {
+      const stub = env.UPSTREAM_SESSION.get(id);
+      return await runInDurableObject(stub, (_object, state) => state.storage.kv.get("session") !== undefined);
+    }),
+  );
+  return kept.filter(Boolean).length;
 }
