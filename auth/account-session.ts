@@ -31,6 +31,7 @@ export interface StoredSession {
 export interface SessionStore {
   addSession(session: StoredSession, nowMs: number): Promise<void>;
   findSession(hash: string): Promise<StoredSession | undefined>;
+  listSessions(): Promise<StoredSession[]>;
   endSessions(hash?: string): Promise<StoredSession[]>;
   usesUpstream(session: string, nowMs: number): Promise<boolean>;
 }

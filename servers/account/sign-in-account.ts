@@ -92,6 +92,10 @@ export class SignInAccount<Env> extends DurableObject<Env> {
     return this.#signIn.findSession(hash);
   }
 
+  listSessions(): StoredSession[] {
+    return this.#signIn.listSessions();
+  }
+
   /** The one with that hash, or all; returns those that there were. */
   endSessions(hash?: string): StoredSession[] {
     return this.#signIn.endSessions(hash);

@@ -66,6 +66,10 @@ export class SignInTable {
     return row && readSession(row);
   }
 
+  listSessions(): StoredSession[] {
+    return this.#sql.exec("SELECT * FROM sessions").toArray().map(readSession);
+  }
+
   /** The one with that hash, or all; returns those that there were. */
   endSessions(hash?: string): StoredSession[] {
     const query = "DELETE FROM sessions WHERE ?1 IS NULL OR hash = ?1 RETURNING *";
