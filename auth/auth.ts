@@ -125,13 +125,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV, now));
       }
       if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
         const holdings = holdingsIn(helpers, { accounts, endings, now });
-        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
+        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV, now), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {

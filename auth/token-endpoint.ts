@@ -3,6 +3,7 @@ import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
 import type { Endings } from "./endings.ts";
 import { type IssuedToken, type LibraryEnv, findGrant, parseIssuedToken } from "./oauth-store.ts";
+import { peopleIn } from "./people.ts";
 import { sha256Hex } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
 
@@ -66,7 +67,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     const answer = async (): Promise<Response> => await authorizationServer.fetch(request, library, ctx);
     const asked = { request, body, form, kv, answer };
     const refreshed = form.get("grant_type") === "refresh_token" ? form.get("refresh_token") : null;
-    if (refreshed !== null) return await refresh(refreshed, asked, options);
+    if (refreshed !== null) return await refresh(refreshed, asked, { ...options, ctx });
     const named = parseIssuedToken(form.get("token") ?? form.get("code") ?? "");
     return named === undefined ? await answer() : await exchangeOrRevoke(named, asked, options);
   };
@@ -87,7 +88,11 @@ async function exchangeOrRevoke(
   return response;
 }
 
-async function refresh(token: string, asked: TokenRequest, options: TokenEndpointOptions): Promise<Response> {
+async function refresh(
+  token: string,
+  asked: TokenRequest,
+  options: TokenEndpointOptions & { readonly ctx: ExecutionContext },
+): Promise<Response> {
   const issued = parseIssuedToken(token);
   const grant = issued && (await findGrant(asked.kv, issued));
   if (issued === undefined || grant === undefined) return await asked.answer();
@@ -99,6 +104,7 @@ async function refresh(token: string, asked: TokenRequest, options: TokenEndpoin
   const turn = await turns.takeRefresh({ grantId, hash, requestHash, nowMs: options.now().getTime() });
   switch (turn.kind) {
     case "first":
+      options.ctx.waitUntil(peopleIn(asked.kv, options.now).renew(userId));
       return await exchange({ grantId, hash }, turns, asked, options);
     case "shared":
       return tokenResponse(turn.answer, 200, asked.request);
