@@ -1,5 +1,6 @@
 import type { Log } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
+import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { createAccountRoutes } from "./account-routes.ts";
@@ -39,7 +40,7 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore;
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore & ActStore;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -113,10 +114,16 @@ export function createAuth(options: AuthOptions): Auth {
     log,
     now,
   });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, accounts, log, now });
   const makeToken =
     settings.IDENTITY === "local"
-      ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
+      ? createTokenRoute({
+          publicUrl,
+          adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"),
+          tokens: personalTokens,
+          accounts,
+          now,
+        })
       : undefined;
   return {
     routes: async (received, env, ctx) => {

@@ -1,5 +1,7 @@
+import type { Act } from "../../auth/acts.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { entryOfAct } from "./acts.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
@@ -60,6 +62,10 @@ export class Account extends SignInAccount<AccountEnv> {
     this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
     // The other chores have set the alarm themselves.
     await armAlarm(this.ctx.storage, [this.#auditExport]);
+  }
+
+  async recordAct(userId: string, act: Act): Promise<void> {
+    await this.record(userId, [await entryOfAct(act)]);
   }
 
   /** The newest audit rows first, at most `limit`. */
