@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { serve } from "../egress/loopback.ts";
+import { freePort } from "../egress/loopback.ts";
 import { allow } from "../support/consent.ts";
 import { startSuite } from "../support/suite.ts";
 import { checksOf, complaintsOf, runAuthorization } from "./runner.ts";
@@ -26,8 +26,3 @@ test("the authorization server's metadata and the whole code grant are as the ru
     expect(complaintsOf(checks)).toEqual([]);
   }
 });
-
-async function freePort(): Promise<number> {
-  await using server = await serve((_request, response) => response.end());
-  return server.port;
-}
