@@ -72,10 +72,14 @@ export function authorizeUrl({ url }: DeployedSuite, { clientId, redirectUri, ve
 
 /** Goes by the provider to the consent page, or to a page that says why not. */
 export async function openConsent(suite: DeployedSuite, browser: CookieBrowser, client: Client): Promise<Arrival> {
-  const url = authorizeUrl(suite, client);
+  return await openConsentAt(suite, browser, authorizeUrl(suite, client));
+}
+
+/** The same for wherever a client sends its person to. */
+export async function openConsentAt(suite: DeployedSuite, browser: CookieBrowser, url: URL): Promise<Arrival> {
   const away = await browser.send(url);
   await suite.watch.seeAnswer(away);
-  return await browser.follow(away, url, client.redirectUri);
+  return await browser.follow(away, url, url.searchParams.get("redirect_uri") ?? "");
 }
 
 /** Presses Allow on the consent page with all that it has ticked; returns where the browser is sent. */
