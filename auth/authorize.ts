@@ -6,7 +6,7 @@ import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
 import { type Voucher, consentPage, problemPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
 import type { Endings } from "./endings.ts";
-import { endSession, keepSession } from "./giver.ts";
+import { endSession, giverNow } from "./giver.ts";
 import type { EndedGrants } from "./grants.ts";
 import { plainName } from "./html.ts";
 import type { Identity, Person, UpstreamArrival } from "./identity.ts";
@@ -210,7 +210,8 @@ async function decide(request: Request, known: Person | undefined, route: Route)
   if (problem !== undefined) {
     return await ask(asked, person, route, { offer, ticked, leftOut: [], problem, headers });
   }
-  if (!(await keepSession(identity, person))) return problemPage(403, CANNOT_GO_ON, TOO_LATE, headers);
+  const giver = await giverNow(identity, person, Infinity);
+  if (giver.kind !== "in") return problemPage(403, CANNOT_GO_ON, TOO_LATE, headers);
   const [redirectTo] = await Promise.all([makeGrant({ asked, person, scope }, route), people.remember(person)]);
   await route.accounts(person.userId).rememberConsent({
     clientId: asked.clientId,

@@ -19,10 +19,9 @@ export function sessionOf(metadata: unknown): string | undefined {
   return grantMetadata.safeParse(metadata).data?.session;
 }
 
-/** Has the upstream session of a person who signed in live as long as a grant may; false where it has ended. */
-export async function keepSession({ upstream }: Identity, { userId, owner }: Person): Promise<boolean> {
-  if (upstream === undefined || owner.identity !== "access-oidc") return true;
-  return await upstream.keep(userId, owner.session);
+/** Has the upstream session of a person who signed in live as long as a grant may. */
+export async function keepSession({ upstream }: Identity, { userId, owner }: Person): Promise<void> {
+  if (owner.identity === "access-oidc") await upstream?.keep(userId, owner.session);
 }
 
 /** Nothing is vouched for by it from then on. */
@@ -52,6 +51,8 @@ export async function giverForToken(
 ): Promise<GrantOwner | undefined> {
   const owner = grantOwner.safeParse(props).data;
   if (upstream === undefined || owner?.identity !== "access-oidc") return owner;
+  // The code has come: until then the session was held as for a page.
+  if (!isRefresh && !(await upstream.keep(userId, owner.session))) return undefined;
   const giver = await upstream.giverNow(userId, owner.session, isRefresh ? 0 : EXCHANGE_MAX_AGE_MS);
   switch (giver.kind) {
     case "in":

@@ -7,7 +7,7 @@ import { upstreamClient } from "./upstream-settings.ts";
 
 /** Longer than any grant lives unused: what is left of it by then is of no use to anybody. */
 const KEEP_MS = 31 * 24 * 60 * 60 * 1000;
-/** Longer than anybody looks at a consent page: a session that no grant came of is forgotten then. */
+/** Longer than anybody looks at a consent page, or a code is good: a session that no token came of is forgotten then. */
 const HOLD_MS = 60 * 60 * 1000;
 const KEY = "session";
 
@@ -17,7 +17,7 @@ const sessionSchema = z.object({
   groups: z.array(z.string()),
   /** When the provider last said that the person is let in. */
   checkedAtMs: z.number(),
-  /** There is no grant yet. */
+  /** Nothing lives by it yet. */
   isHeld: z.boolean().default(false),
 });
 

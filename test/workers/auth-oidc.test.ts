@@ -1,4 +1,4 @@
-import { listDurableObjectIds, reset, runDurableObjectAlarm } from "cloudflare:test";
+import { listDurableObjectIds, reset, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import type { Caller } from "../../auth/caller.ts";
@@ -47,6 +47,25 @@ async function signedIn(
 async function refresh(suite: Suite, { clientId }: Client, refreshToken: string): Promise<Response> {
   const form = { grant_type: "refresh_token", client_id: clientId, refresh_token: refreshToken };
   return await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+}
+
+/** Lets the time come that each session has set. */
+async function runAlarms(): Promise<void> {
+  for (const id of await listDurableObjectIds(env.UPSTREAM_SESSION)) {
+    await runDurableObjectAlarm(env.UPSTREAM_SESSION.get(id));
+  }
+}
+
+async function daysUntilAlarms(): Promise<number[]> {
+  const ids = await listDurableObjectIds(env.UPSTREAM_SESSION);
+  const times = ids.map(async (id) => {
+    return await runInDurableObject(
+      env.UPSTREAM_SESSION.get(id),
+      async (_object, { storage }) => await storage.getAlarm(),
+    );
+  });
+  // Objects of earlier tests are listed too.
+  return (await Promise.all(times)).flatMap((atMs) => (atMs === null ? [] : [(atMs - Date.now()) / 86_400_000]));
 }
 
 const countGrants = async (): Promise<number> => (await env.OAUTH_KV.list({ prefix: "grant:" })).keys.length;
@@ -106,14 +125,24 @@ test("where nothing is allowed, nothing is kept of the person's session at Acces
   script.claims = { groups: ["guests"] };
   expect((await openUpstream(suite, client, { scope: "delegate:run" })).status).toBe(403);
   expect(await sessionsKept()).toBe(1);
-  for (const id of await listDurableObjectIds(env.UPSTREAM_SESSION)) {
-    await runDurableObjectAlarm(env.UPSTREAM_SESSION.get(id));
-  }
+  await runAlarms();
   expect(await sessionsKept()).toBe(0);
   const late = await press(suite, left);
   expect(late.status).toBe(403);
   expect(await late.text()).toContain("Too much time has gone by");
   expect(await countGrants()).toBe(0);
+});
+
+test("the person's session at Access is kept for an hour until the code is exchanged, then for as long as a grant", async () => {
+  const { suite } = await startOidcSuite();
+  const { client, code } = await signInUpstream(suite);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
+  expect((await exchange(suite, client, code)).status).toBe(200);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
+  const { client: other, code: late } = await signInUpstream(suite);
+  await runAlarms();
+  expect((await exchange(suite, other, late)).status).toBe(400);
+  expect(await sessionsKept()).toBe(0);
 });
 
 test("a person keeps their id when the application at Access is another, or stands in front of /authorize", async () => {
