@@ -1,24 +1,19 @@
-import { DurableObject } from "cloudflare:workers";
-import type { StoredSession } from "../../auth/account-session.ts";
-import type { StoredToken } from "../../auth/tokens.ts";
-import type { Scope } from "../../auth/scopes.ts";
+import type { Act } from "../../auth/acts.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { entryOfAct } from "./acts.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
-import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
-import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
-import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
 import { type ListedRun, RunTable } from "./run-table.ts";
+import { SignInAccount } from "./sign-in-account.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
-import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
@@ -30,14 +25,10 @@ interface AccountEnv {
  * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
  * per `userId`.
  */
-export class Account extends DurableObject<AccountEnv> {
+export class Account extends SignInAccount<AccountEnv> {
   readonly #sql: SqlStorage;
   readonly #books: BookTable;
   readonly #auditExport: AuditExport;
-  readonly #tokens: TokenTable;
-  readonly #signIn: SignInTable;
-  readonly #consents: ConsentTable;
-  readonly #refreshTurns: RefreshTurns;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
@@ -49,10 +40,6 @@ export class Account extends DurableObject<AccountEnv> {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#books = new BookTable(this.#sql);
-    this.#tokens = new TokenTable(this.#sql);
-    this.#signIn = new SignInTable(this.#sql);
-    this.#consents = new ConsentTable(this.#sql);
-    this.#refreshTurns = new RefreshTurns(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
@@ -77,6 +64,10 @@ export class Account extends DurableObject<AccountEnv> {
     await armAlarm(this.ctx.storage, [this.#auditExport]);
   }
 
+  async recordAct(userId: string, act: Act): Promise<void> {
+    await this.record(userId, [await entryOfAct(act)]);
+  }
+
   /** The newest audit rows first, at most `limit`. */
   listAudit(limit: number): AuditRow[] {
     return this.#books.listAudit(limit);
@@ -90,79 +81,6 @@ export class Account extends DurableObject<AccountEnv> {
   /** How many calls have a cost row, and what all rows come to. */
   costTotal(): { calls: number; nanoUsd: number } {
     return this.#books.costTotal();
-  }
-
-  addToken(token: StoredToken): void {
-    this.#tokens.add(token);
-  }
-
-  findToken(hash: string): StoredToken | undefined {
-    return this.#tokens.find(hash);
-  }
-
-  findTokenById(id: string): StoredToken | undefined {
-    return this.#tokens.findById(id);
-  }
-
-  listTokens(): StoredToken[] {
-    return this.#tokens.list();
-  }
-
-  noteTokenUse(id: string, nowMs: number): void {
-    this.#tokens.noteUse(id, nowMs);
-  }
-
-  removeToken(id: string): boolean {
-    return this.#tokens.remove(id);
-  }
-
-  takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
-    return this.#signIn.takeAttempt(attempt);
-  }
-
-  clearAttempts(name: string): void {
-    this.#signIn.clearAttempts(name);
-  }
-
-  rememberConsent(consent: RememberedConsent): void {
-    this.#consents.remember(consent);
-  }
-
-  scopesLeftOut(clientId: string, resource: string): Scope[] {
-    return this.#consents.leftOut(clientId, resource);
-  }
-
-  async takeRefresh(use: RefreshUse): Promise<RefreshTurn> {
-    return await this.#refreshTurns.take(use);
-  }
-
-  finishRefresh(outcome: RefreshOutcome): void {
-    this.#refreshTurns.finish(outcome);
-  }
-
-  giveUpRefresh(hash: string): void {
-    this.#refreshTurns.giveUp(hash);
-  }
-
-  /** No refresh token of the grant works any more, whatever KV still shows of it. */
-  endGrant(grantId: string, nowMs: number): void {
-    this.#refreshTurns.endGrant(grantId, nowMs);
-  }
-
-  endedAmong(grantIds: readonly string[]): string[] {
-    return this.#refreshTurns.endedAmong(grantIds);
-  }
-
-  addSession(session: StoredSession, nowMs: number): void {
-    this.#signIn.addSession(session, nowMs);
-  }
-
-  findSession(hash: string): StoredSession | undefined {
-    return this.#signIn.findSession(hash);
-  }
-
-  endSession(hash: string): void {
-    this.#signIn.endSession(hash);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
