@@ -2,7 +2,7 @@ import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudf
 import type { Log } from "../servers/core/log.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import type { AccountSessions } from "./account-session.ts";
-import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
+import { ClientDocumentError, isDocumentUrl, undescribedName } from "./client-documents.ts";
 import { type Voucher, consentPage, problemPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
 import type { Endings } from "./endings.ts";
@@ -173,7 +173,7 @@ async function ask(
     {
       ...rest,
       client,
-      voucher: voucherOf(asked.clientId, route),
+      voucher: voucherOf(asked.clientId, client.clientName, route),
       handle,
       resource: resourceOf(asked),
       person: person.displayName,
@@ -184,9 +184,11 @@ async function ask(
   );
 }
 
-function voucherOf(clientId: string, options: AuthorizeOptions): Voucher {
+function voucherOf(clientId: string, clientName: string, options: AuthorizeOptions): Voucher {
   if (isPreregistered(clientId, options)) return { kind: "operator" };
-  return isDocumentUrl(clientId) ? { kind: "host", host: new URL(clientId).host } : { kind: "nobody" };
+  return isDocumentUrl(clientId) && clientName !== undescribedName(clientId)
+    ? { kind: "host", host: new URL(clientId).host }
+    : { kind: "nobody" };
 }
 
 /** `known` is who sends the form, where that shows; elsewhere the form says whom its page was shown to. */

@@ -35,7 +35,8 @@ export interface OAuthRoutes {
 export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
   const { settings, authorizationServer, clients, log, now } = options;
   const preregistered = settings.PREREGISTERED_CLIENTS;
-  const documents = createClientDocuments({ ...options, publicUrl: settings.PUBLIC_URL, store: clients });
+  const isLocal = settings.IDENTITY === "local";
+  const documents = createClientDocuments({ ...options, publicUrl: settings.PUBLIC_URL, isLocal, store: clients });
   const tokenEndpoint = createTokenEndpoint(options);
   return {
     fetch: async (received, { OAUTH_KV: kv }, ctx) => {
@@ -48,9 +49,7 @@ export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
       }
       const library = { OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.recall }) };
       if (pathname === TOKEN_ENDPOINT) return await tokenEndpoint(request, { kv, library }, ctx);
-      const response = await authorizationServer.fetch(request, library, ctx);
-      // A machine without the internet could not fetch them, and clients that may choose would not register instead.
-      return settings.IDENTITY === "local" ? response : await withDocumentSupport(response);
+      return await withDocumentSupport(await authorizationServer.fetch(request, library, ctx));
     },
     consentHelpers: ({ OAUTH_KV: kv }) =>
       authorizationServer.getOAuthApi({ OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.open }) }),
