@@ -192,6 +192,13 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     });
   }
 
+  /** Ends Chrome with every call that waits for it, whatever it is doing; the next call finds nothing open. */
+  async stop(): Promise<void> {
+    this.#turns.cancelAll(new ToolError("cancelled", "The browser was closed by its person, or by an admin."));
+    await this.#keeper.close();
+    await this.#settle();
+  }
+
   /** Ends a call that nobody waits for any more. */
   cancel(callId: string): void {
     this.#turns.cancel(callId);

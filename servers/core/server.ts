@@ -80,7 +80,7 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
     if (runStatus !== undefined && waitsForRun(tool.name)) {
       return await callRunTool({ tool, input, statusTool: runStatus, pipeline, watch, context });
     }
-    return toResult(await callTool(tool, input, pipeline, watch));
+    return toResult(await callTool(tool, input, pipeline, watch), pipeline);
   });
   if (hasFiles) serveFileMethods(server, pipeline);
   if (runStatus !== undefined) serveTasks(server, runStatus, pipeline);

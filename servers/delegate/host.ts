@@ -25,6 +25,10 @@ export interface RunAccount {
 export interface RunHost {
   /** Calls a tool the way clients do: scopes, limits, deadline, books. Never rejects. */
   readonly callTool: (tool: Tool, input: unknown, signal: AbortSignal) => Promise<CallEnd>;
+  /** As `callTool`, past the limits: what a run leaves behind is ended whether or not its person may go on. */
+  readonly endWith: (tool: Tool, input: unknown) => Promise<CallEnd>;
+  /** Rejects with why the person may not go on, paused or out of dollars; with `unavailable` where nobody can say. */
+  readonly checkStanding: () => Promise<void>;
   readonly files: Pick<FileStore, "write">;
   readonly account: RunAccount;
   /** What the caller's grant allows by now; `undefined` where it is gone, and the run with it. */

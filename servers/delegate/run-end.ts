@@ -85,7 +85,7 @@ async function killProcesses({ transcript, tools, host }: Closing): Promise<void
   if (status === "completed" || send === undefined) return;
   for (const handle of processes) {
     const end = { process_id: handle, signal: "SIGKILL", wait_ms: 0 };
-    const ended = await host.callTool(send, end, new AbortController().signal);
+    const ended = await host.endWith(send, end);
     // One that has ended by itself is a conflict.
     if (!ended.ok && (ended.error.code === "unavailable" || ended.error.code === "timeout")) throw ended.error;
   }

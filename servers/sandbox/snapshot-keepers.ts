@@ -47,6 +47,7 @@ export function createSnapshotKeepers({
       },
       restore: async (waitMs) => await keeper().restore(waitMs),
       reset: async () => await keeper().reset(),
+      sleep: async () => await keeper().sleep(),
       fork: async (intoId) => {
         if (intoId === sandboxId) return INTO_ITSELF;
         const saved = await keeper().saveForCopy();

@@ -107,6 +107,23 @@ export abstract class SandboxSnapshotsObject<
     }
   }
 
+  /** Ends everything in the sandbox, with a snapshot of it where its disk would be lost. */
+  async sleep(): Promise<Failure | undefined> {
+    try {
+      await this.#turns.take(async (signal) => {
+        const workspace = this.#workspace();
+        const { reason } = workspace.keepsDisk ? {} : await this.#save(signal);
+        if (reason !== undefined) {
+          throw new ToolError("unavailable", `The sandbox cannot sleep, for its disk would be lost. ${reason}`);
+        }
+        await workspace.end();
+      });
+      return undefined;
+    } catch (error) {
+      return this.#failureOf(error);
+    }
+  }
+
   /** Takes a snapshot where anything has changed, and says which is the newest. */
   async saveForCopy(): Promise<SavedForCopy | ({ readonly state: "failed" } & Failure)> {
     try {
