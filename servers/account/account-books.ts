@@ -9,6 +9,7 @@ import { type Handle, HandleTable } from "./handle-table.ts";
 import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
 import { Outbox, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
+import { StandingTable } from "./standing.ts";
 import { usageOfCall } from "./tally.ts";
 import { type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
 
@@ -32,6 +33,7 @@ const MAX_RUNS_SHOWN = 100;
 
 /** What was called, what it cost, and what was at work in it: the part of an account that is added up. */
 export class AccountBooks extends DurableObject<BooksEnv> {
+  protected readonly standingTable: StandingTable;
   readonly #books: BookTable;
   readonly #usage: UsageTable;
   readonly #handles: HandleTable;
@@ -45,6 +47,7 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     const { sql } = state.storage;
+    this.standingTable = new StandingTable(sql);
     this.#books = new BookTable(sql);
     this.#usage = new UsageTable(sql);
     this.#handles = new HandleTable(sql);
@@ -71,6 +74,7 @@ export class AccountBooks extends DurableObject<BooksEnv> {
       const added = this.#books.write(userId, entries);
       const deltas = added.map(usageOfCall);
       this.#usage.add(deltas);
+      this.standingTable.noteCalls(added);
       this.#outbox.add(deltas, added.flatMap(brokenCall), Date.now());
       for (const { handle, audit } of added) if (handle !== undefined) this.#handles.noteUse(handle, audit.atMs);
     });
@@ -131,6 +135,11 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   forgetRun(id: string): void {
     this.#revision += 1;
     this.#runs.forget(id);
+  }
+
+  /** The runs that are under way. */
+  openRuns(): string[] {
+    return this.#runs.open();
   }
 
   listRuns(limit: number, parentId?: string): ListedRun[] {

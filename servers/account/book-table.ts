@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { LimitName } from "../shared/limits.ts";
 import type { UsedHandle } from "./handle-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
@@ -35,6 +36,8 @@ export interface BooksEntry {
   readonly cost: CostRow;
   /** What it was at work in, where that is found again by a name. */
   readonly handle?: UsedHandle;
+  /** The limit that refused it, where one did. */
+  readonly hit?: LimitName;
 }
 
 const SCHEMA = `

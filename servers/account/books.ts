@@ -73,6 +73,7 @@ async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
     audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
     cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
     ...handleOf(call, context),
+    ...(call.hit === undefined ? {} : { hit: call.hit }),
   };
 }
 

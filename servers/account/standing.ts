@@ -144,9 +144,12 @@ export class StandingTable {
   }
 
   #read(): Rules {
-    const { paused_at_ms: sinceMs, pause_reason: reason, own, role_storage_mb: roleStorageMb } = rulesRecord.parse(
-      this.#sql.exec("SELECT * FROM rules").one(),
-    );
+    const {
+      paused_at_ms: sinceMs,
+      pause_reason: reason,
+      own,
+      role_storage_mb: roleStorageMb,
+    } = rulesRecord.parse(this.#sql.exec("SELECT * FROM rules").one());
     return {
       own: limitsSchema.parse(JSON.parse(own)),
       ...(sinceMs === null ? {} : { paused: { sinceMs, reason } }),

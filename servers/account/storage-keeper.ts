@@ -70,6 +70,12 @@ export class StorageKeeper {
     return { ...this.#ledger.sums(), quotaBytes: this.#settings().FILES_QUOTA_MB * 1024 * 1024 };
   }
 
+  /** Files and trash together. */
+  usedBytes(): number {
+    const { filesBytes, trashBytes } = this.#ledger.sums();
+    return filesBytes + trashBytes;
+  }
+
   get trash(): Pick<TrashTable, "list" | "find"> {
     return this.#ledger.trash;
   }

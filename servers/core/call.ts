@@ -5,6 +5,7 @@ import { type LimitName, LimitReached } from "../shared/limits.ts";
 import type { Gate, OnPause } from "./gate.ts";
 import { describeFailure, type Log } from "./log.ts";
 import type { Capabilities, Tool, ToolOutcome } from "./tool.ts";
+import type { UsageReport } from "./usage-report.ts";
 
 /** Clients give up soon after; longer work returns a handle before. */
 const CALL_DEADLINE_MS = 55_000;
@@ -32,6 +33,8 @@ export interface CallPipeline {
   readonly gate: Gate;
   /** What each call costs by itself, in billionths of a US dollar. */
   readonly callNanoUsd: number;
+  /** What the caller has used of the day, and what is left. */
+  readonly readUsage: () => Promise<UsageReport>;
   /** Writes the books off the caller's path; never throws. */
   readonly record: (call: FinishedCall) => void;
 }

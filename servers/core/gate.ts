@@ -144,7 +144,7 @@ function lookAfter(now: () => Promise<Known>, giveUp: (error: ToolError) => void
       .then((paused) => {
         if (timers.isOver === true) return;
         if (paused === undefined) lookAfter(now, giveUp, timers);
-        else giveUp(paused);
+        else giveUp(new ToolError("cancelled", paused.message));
       });
   }, KNOWN_MS);
 }

@@ -1,9 +1,8 @@
-import type { Standing } from "../shared/limits.ts";
-import { LIMIT_NAMES, LimitReached, type LimitName, type Limits } from "../shared/limits.ts";
+import { LIMIT_NAMES, type LimitName, LimitReached, type Limits, type Standing } from "../shared/limits.ts";
 
 const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
 
 /** What a person has used so far. */
 export interface Used extends Omit<Standing["today"], "day"> {

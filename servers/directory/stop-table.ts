@@ -70,7 +70,8 @@ export class StopTable {
   /** It was done; the same is done again while calls may still have begun. */
   succeed({ userId, beganAtMs, times }: Stop): void {
     const againMs = AGAIN_AFTER_MS[times];
-    if (againMs === undefined) this.#sql.exec("DELETE FROM stops WHERE user_id = ? AND began_at_ms = ?", userId, beganAtMs);
+    if (againMs === undefined)
+      this.#sql.exec("DELETE FROM stops WHERE user_id = ? AND began_at_ms = ?", userId, beganAtMs);
     else this.#set({ userId, beganAtMs, times: times + 1, failures: 0 }, beganAtMs + againMs);
   }
 

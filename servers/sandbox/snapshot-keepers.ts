@@ -1,5 +1,6 @@
 import { consoleLog, describeFailure } from "../core/log.ts";
-import { type SandboxSnapshotsObject, silenceOf } from "./snapshots.ts";
+import { silenceOf } from "./snapshot-silence.ts";
+import type { SandboxSnapshotsObject } from "./snapshots.ts";
 import type { Failure, SnapshotKeeper } from "./workspace.ts";
 
 /** An isolate's: when changes in a sandbox were last told, by its id. */

@@ -97,13 +97,11 @@ function limitsIn(given: z.output<typeof roleSetting>): Limits {
 /** `LIMITS`: JSON by role. What it does not say is as built in. */
 export const roleLimits = jsonText('{"member": {"calls_per_minute": 600, "usd_per_day": 5}}')
   .pipe(z.strictObject({ admin: roleSetting, member: roleSetting, reader: roleSetting }).partial())
-  .transform(
-    ({ admin = {}, member = {}, reader = {} }): Policy["ofRole"] => ({
-      admin: limitsIn(admin),
-      member: limitsIn(member),
-      reader: limitsIn(reader),
-    }),
-  );
+  .transform(({ admin = {}, member = {}, reader = {} }): Policy["ofRole"] => ({
+    admin: limitsIn(admin),
+    member: limitsIn(member),
+    reader: limitsIn(reader),
+  }));
 
 /** What holds for a person: each limit of their own, else of their role. */
 export function limitsOf(ofRole: Limits, own: Limits): Limits {

@@ -107,7 +107,8 @@ export class Sandboxes {
   /** Ends everything in a sandbox; its folders stay. */
   async end(id: string): Promise<void> {
     const sandbox = this.#sandboxes.get(id);
-    if (sandbox?.isStarted === true) await this.#stop(id, sandbox, "The sandbox was put to sleep, which ended everything in it.");
+    if (sandbox?.isStarted === true)
+      await this.#stop(id, sandbox, "The sandbox was put to sleep, which ended everything in it.");
   }
 
   /** Ends a sandbox and takes its folders away: what has that id afterwards is another one. */
