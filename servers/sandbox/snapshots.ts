@@ -8,7 +8,7 @@ import { type Snapshot, SnapshotLedger } from "./snapshot-ledger.ts";
 import { restoreNewest, type Progress } from "./snapshot-restore.ts";
 import { silenceOf } from "./snapshot-silence.ts";
 import { SnapshotTurns } from "./snapshot-turns.ts";
-import type { Failure, RestoreReport, SnapshotReport, Workspace, WorkspaceLook } from "./workspace.ts";
+import { type Failure, type RestoreReport, type SnapshotReport, type Workspace, notesOf } from "./workspace.ts";
 
 export interface SnapshotBindings {
   readonly SNAPSHOTS: R2Bucket;
@@ -292,11 +292,4 @@ export abstract class SandboxSnapshotsObject<
     if (name === undefined) throw new Error("The snapshots of a sandbox are found by its id.");
     return name;
   }
-}
-
-function notesOf({ unreadable }: Extract<WorkspaceLook, { state: "ready" }>): string[] {
-  if (unreadable === 0) return [];
-  return [
-    `${unreadable} files or folders that the sandbox's user cannot read are in no snapshot; chmod them to keep them.`,
-  ];
 }

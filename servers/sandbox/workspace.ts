@@ -52,6 +52,14 @@ export type WorkspaceLook =
       readonly unreadable: number;
     };
 
+/** What a sandbox's caller has to know of its snapshots. */
+export function notesOf({ unreadable }: Extract<WorkspaceLook, { state: "ready" }>): string[] {
+  if (unreadable === 0) return [];
+  return [
+    `${unreadable} files or folders that the sandbox's user cannot read are in no snapshot; chmod them to keep them.`,
+  ];
+}
+
 export type RestoreEnd =
   /** The fingerprint is that of what was restored; absent where that was nothing. */
   | { readonly state: "restored"; readonly fingerprint?: string }
