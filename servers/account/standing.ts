@@ -25,6 +25,8 @@ const MINUTE_MS = 60_000;
 /** An isolate that has calls under way asks every two seconds. */
 const IN_FLIGHT_KNOWN_MS = 5_000;
 const MAX_HITS = 30;
+/** What pages do, what links do, and how somebody stands: no limit of calls holds for them. */
+const IS_NO_CALL = /^(account|admin|files_share)\//;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS rules (
@@ -101,8 +103,8 @@ export class StandingTable {
   /** Takes in calls that are new to the books: how many the minute has, and which limits refused some. */
   noteCalls(entries: readonly BooksEntry[]): void {
     for (const { audit, hit } of entries) {
-      if (hit === undefined) this.#countCall(audit.atMs);
-      else this.#addHit(hit, audit.atMs);
+      if (hit !== undefined) this.#addHit(hit, audit.atMs);
+      else if (!IS_NO_CALL.test(audit.tool)) this.#countCall(audit.atMs);
     }
   }
 

@@ -1,7 +1,7 @@
 import type { StandingNow } from "../account/standing.ts";
 import { ToolError } from "../shared/errors.ts";
 import { type Limits, type Pause, type Policy, type Role, limitsOf } from "../shared/limits.ts";
-import { type Used, refuseWhereUsedUp } from "./limit-check.ts";
+import { type Used, refuseWhereUsedUp, takesPlace } from "./limit-check.ts";
 
 /** What an isolate knows of a person or the policy is asked anew in the background after so long. */
 const FRESH_MS = 1_000;
@@ -107,16 +107,16 @@ export function createGate(context: GateContext): Gate {
       const { paused, limits, used } = await now();
       if (paused !== undefined) throw paused;
       refuseWhereUsedUp(name, limits, used, publicUrl);
-      const takesPlace = !waitsForRun(name);
+      const places = takesPlace(name) ? 1 : 0;
       person.admitted += 1;
-      if (takesPlace) person.inFlight += 1;
+      person.inFlight += places;
       const timers: Timers = {};
       try {
         return await work((giveUp) => lookAfter(now, giveUp, timers));
       } finally {
         timers.isOver = true;
         clearTimeout(timers.next);
-        if (takesPlace) person.inFlight -= 1;
+        person.inFlight -= places;
       }
     },
     check: async () => {
@@ -220,11 +220,6 @@ function personIn({ people }: GateMemory, userId: string): PersonAtGate {
   const person: PersonAtGate = { askedAtMs: 0, minuteMs: 0, admitted: 0, inFlight: 0 };
   people.set(userId, person);
   return person;
-}
-
-/** Such a call takes no place among those under way: its run's own calls do. */
-function waitsForRun(name: string): boolean {
-  return name.startsWith("delegate_") || name.startsWith("tasks/");
 }
 
 async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {

@@ -31,7 +31,7 @@ export function refuseWhereUsedUp(name: string, limits: Limits, used: Used, publ
   if (isOver("callsPerMinute", used.callsThisMinute)) {
     refuse("callsPerMinute", `is used up until ${nextOf(MINUTE_MS, used.nowMs)}, wait until then`);
   }
-  if (isOver("concurrentCalls", used.callsUnderWay)) {
+  if (takesPlace(name) && isOver("concurrentCalls", used.callsUnderWay)) {
     refuse("concurrentCalls", "are under way, call again once one of them has ended");
   }
   if (ENDING.has(name)) return;
@@ -40,6 +40,11 @@ export function refuseWhereUsedUp(name: string, limits: Limits, used: Used, publ
     if (servers?.includes(server) === false || !isOver(limit, usedOf(used))) continue;
     refuse(limit, `is used up until ${nextOf(DAY_MS, used.nowMs)}, go on then`);
   }
+}
+
+/** Whether a call is one of those under way. One that waits for a run is not: the run's own calls are. */
+export function takesPlace(name: string): boolean {
+  return !name.startsWith("delegate_") && !name.startsWith("tasks/");
 }
 
 /** When a minute or a day that is UTC's begins anew. */
