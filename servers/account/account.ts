@@ -10,6 +10,7 @@ import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
 import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
+import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -46,7 +47,13 @@ export class Account extends AccountBooks {
     this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#chores = [...this.#storage.chores, this.#uploads, ...this.bookChores];
+    const storageCost = new StorageCost({
+      sql: this.#sql,
+      bytes: () => this.#storage.takenBytes(),
+      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      keepCosts: async (costs) => await this.keepCosts(costs),
+    });
+    this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
