@@ -13,6 +13,7 @@ import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
 import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import type { RuleChange, StandingNow } from "./standing.ts";
+import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -52,7 +53,13 @@ export class Account extends AccountBooks {
     });
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#chores = [...this.#storage.chores, this.#uploads, ...this.bookChores];
+    const storageCost = new StorageCost({
+      sql: this.#sql,
+      bytes: () => this.#storage.takenBytes(),
+      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      keepCosts: async (costs) => await this.keepCosts(costs),
+    });
+    this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
@@ -66,7 +73,7 @@ export class Account extends AccountBooks {
     const day = dayOf(Date.now());
     const [used = NO_FIGURES] = this.usage({ fromDay: day, toDay: day, by: "day" });
     const { calls, nanoUsd, estimatedNanoUsd, sandboxMs, browserMs } = used;
-    const storageBytes = this.#storage.usedBytes();
+    const storageBytes = this.#storage.takenBytes();
     return {
       own,
       ...(paused === undefined ? {} : { paused }),

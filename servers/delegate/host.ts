@@ -1,6 +1,6 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
-import type { DayAnswer, ModelSpend } from "../account/model-spend.ts";
+import type { DayAnswer, ModelSpend, SettledModelCall } from "../account/model-spend.ts";
 import type { ListedRun } from "../account/run-table.ts";
 import type { CallEnd } from "../core/call.ts";
 import type { Tool } from "../core/tool.ts";
@@ -18,7 +18,7 @@ export interface RunAccount {
   listRuns(limit: number, parentId?: string): Promise<ListedRun[]>;
   /** Sets aside what a model call may use at most, unless that is more than is left of the day. */
   reserveModelCall(callId: string, most: ModelSpend, limit: ModelSpend): Promise<DayAnswer>;
-  settleModelCall(callId: string, used: ModelSpend): Promise<void>;
+  settleModelCall(callId: string, used: SettledModelCall): Promise<void>;
 }
 
 /** Everything that a run acts on, bound to its caller by `worker.ts`. */

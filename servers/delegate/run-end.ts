@@ -5,7 +5,7 @@ import { settle, settleChild } from "./budget.ts";
 import { describeConversation } from "./conversation.ts";
 import type { RunHost } from "./host.ts";
 import type { RunReport } from "./run-report.ts";
-import { settleDay } from "./set-aside.ts";
+import { settleDay, unreported } from "./set-aside.ts";
 import { type Transcript, hasEnded } from "./transcript.ts";
 
 /** How long what could not be done after the end waits to be tried again: files may be full, or out of reach. */
@@ -33,10 +33,11 @@ const CHORES: Readonly<Record<string, (closing: Closing) => Promise<void>>> = {
     await host.account.endRun(runId, status);
   },
   reservation: async ({ host, transcript, log }) => {
-    const { reserved, ledger } = transcript.read();
+    const run = transcript.read();
+    const { reserved, ledger } = run;
     if (reserved === undefined) return;
     transcript.update({ ledger: settle(ledger, reserved, undefined), reserved: undefined });
-    await settleDay({ host, log }, reserved, reserved);
+    await settleDay({ host, log }, reserved, unreported(run, reserved));
   },
   children: endChildren,
   processes: killProcesses,

@@ -252,3 +252,9 @@ export function watchOf(call: {
 export function sandboxId(userId: string, name: string): string {
   return `${userId}-${name.toLowerCase()}`;
 }
+
+/** Whose a sandbox of that id is: a `userId` has letters and digits alone. */
+export function personOfSandbox(id: string): string {
+  const [userId = id] = id.split("-");
+  return userId;
+}
