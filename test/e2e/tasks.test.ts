@@ -224,7 +224,7 @@ test("a client of 2025 is told of no tasks, and gets what a run asks as the resu
   );
   const requestInit = { headers: { Authorization: `Bearer ${await suite.token()}` } };
   await client.connect(new StreamableHTTPClientTransport(new URL("/mcp/delegate", suite.url), { requestInit }));
-  expect(client.getServerCapabilities()).toEqual({ tools: {} });
+  expect(client.getServerCapabilities()).toEqual({ tools: {}, resources: {} });
   const { structuredContent } = await client.callTool({ name: "delegate_run", arguments: { task: "Paint." } });
   expect(structuredContent).toMatchObject({ status: "input_required", question: QUESTION });
   await client.close();

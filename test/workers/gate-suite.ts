@@ -31,7 +31,10 @@ export interface IsolateOptions {
   readonly settings?: Partial<Settings>;
 }
 
-export function isolate(userId: string, { role = "member", bindings = env, settings = {} }: IsolateOptions = {}): Isolate {
+export function isolate(
+  userId: string,
+  { role = "member", bindings = env, settings = {} }: IsolateOptions = {},
+): Isolate {
   const work: Promise<unknown>[] = [];
   const gates: GateMemory = newGateMemory();
   const caller: Caller = { userId, role, scopes: ALL_SCOPES, clientId: "test" };

@@ -167,16 +167,26 @@ describe("where nobody can say", () => {
     [name]: { idFromName: () => "", get: () => ({ ...SILENT }) },
   });
   const fail = async (): Promise<never> => await Promise.reject(new Error("Gone."));
-  const SILENT = { policy: fail, standingAtGate: fail, setRoleStorage: fail, record: fail, standing: fail, usage: fail };
+  const SILENT = {
+    policy: fail,
+    standingAtGate: fail,
+    setRoleStorage: fail,
+    record: fail,
+    standing: fail,
+    usage: fail,
+  };
 
-  test.each(["ACCOUNT", "DIRECTORY"] as const)("%s silent: a call is unavailable, and nothing is done", async (name) => {
-    // oxlint-disable-next-line typescript/no-unsafe-argument -- A namespace that leads nowhere.
-    const { outcome } = isolate("silent-1", { bindings: without(name) });
-    let hasRun = false;
-    const work = async (): Promise<void> => void (hasRun = true);
-    expect(await outcome("files_list", work)).toMatch(/^unavailable: Nobody can say right now/);
-    expect(hasRun).toBe(false);
-  });
+  test.each(["ACCOUNT", "DIRECTORY"] as const)(
+    "%s silent: a call is unavailable, and nothing is done",
+    async (name) => {
+      // oxlint-disable-next-line typescript/no-unsafe-argument -- A namespace that leads nowhere.
+      const { outcome } = isolate("silent-1", { bindings: without(name) });
+      let hasRun = false;
+      const work = async (): Promise<void> => void (hasRun = true);
+      expect(await outcome("files_list", work)).toMatch(/^unavailable: Nobody can say right now/);
+      expect(hasRun).toBe(false);
+    },
+  );
 });
 
 describe("a pause", () => {
