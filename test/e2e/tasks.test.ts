@@ -87,7 +87,7 @@ describe("a client that takes tasks", () => {
     expect(task["result"]).toEqual({
       content: plain.result?.["content"],
       structuredContent: expect.objectContaining({ run_id: taskId, status: "completed", result: "It is blue." }),
-      _meta: { "pincer/duration_ms": expect.any(Number) },
+      _meta: { "pincer/duration_ms": expect.any(Number), "pincer/cost_usd": 0 },
     });
   });
 
