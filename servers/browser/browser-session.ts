@@ -42,7 +42,7 @@ import type { FieldValue } from "./action/fields.ts";
 import { snapshotOf } from "./snapshot/snapshot-request.ts";
 import type { StorageState } from "./chrome/storage-state.ts";
 import { exportStorage } from "./chrome/storage-transfer.ts";
-import { Turns } from "./turns.ts";
+import { Turns, busy } from "./turns.ts";
 import { waitFor } from "./action/waiting.ts";
 import { watched } from "./chrome/watched.ts";
 
@@ -296,8 +296,4 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       this.#usedAtMs = Date.now();
     }
   }
-}
-
-function busy(): ToolError {
-  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
 }

@@ -2,7 +2,7 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { StopTable } from "../../servers/directory/stop-table.ts";
-import { isolate, rules } from "./gate-suite.ts";
+import { isolate, rules, settle } from "./gate-suite.ts";
 import { accountOf } from "./open-files.ts";
 
 /* No sandbox runtime answers here: what a person has in a sandbox cannot be ended. */
@@ -22,7 +22,7 @@ async function stops(): Promise<unknown[]> {
 
 /** Somebody who has used a sandbox, and of whom the directory knows. */
 async function work(userId: string): Promise<void> {
-  const { outcome, settle } = isolate(userId);
+  const { outcome } = isolate(userId);
   expect(await outcome("sandbox_exec")).toBe("ok");
   await settle();
   await directory().notePerson({ userId, displayName: userId, role: "member" }, Date.now());
