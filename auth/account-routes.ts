@@ -2,6 +2,7 @@ import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
 import { type News, accountPage } from "./account-page.ts";
+import type { Act, ActStore } from "./acts.ts";
 import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
 import { adminPage } from "./admin-page.ts";
 import { problemPage } from "./consent.ts";
@@ -25,6 +26,7 @@ interface AccountOptions {
   readonly identity: Identity;
   readonly sessions: AccountSessions;
   readonly tokens: PersonalTokens;
+  readonly accounts: (userId: string) => ActStore;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -177,19 +179,27 @@ async function makeToken(form: URLSearchParams, visitor: Visitor, visit: Visit):
   const { name, days } = order.data;
   const { token, stored } = await tokens.create(person, { name, scopes, expiresInSeconds: days * DAY_SECONDS });
   log.info("token made", { userId: person.userId, tokenId: stored.id });
+  const what = { kind: "token", id: stored.id, scopes: stored.scopes.join(" ") };
+  await recordAct(person.userId, { name: "account/token", by: "page", what }, visit);
   return await showOwn(visitor, visit, { kind: "made", token });
 }
 
 async function revokeOwn(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
-  if (await revoke(visitor.person.userId, form, visitor, visit)) return seeOther("/account?revoked");
+  const act = { name: "account/revoke", by: "page" } as const;
+  if (await revoke(visitor.person.userId, form, act, visit)) return seeOther("/account?revoked");
   return await showOwn(visitor, visit, NOT_THERE);
 }
 
 async function revokeAnybodys(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
   if (visitor.role !== "admin") return notAnAdmin();
   const person = await visit.people.find(form.get("user") ?? "");
-  if (person !== undefined && (await revoke(person.userId, form, visitor, visit))) return seeOther("/admin?revoked");
-  return await showAll(visitor, visit, NOT_THERE);
+  const act = { name: "admin/revoke", by: `admin:${visitor.person.userId}` } as const;
+  if (person === undefined || !(await revoke(person.userId, form, act, visit))) {
+    return await showAll(visitor, visit, NOT_THERE);
+  }
+  // Else they could make themselves another token there.
+  if (person.userId !== visitor.person.userId) await visit.holdings.endPages(person.userId);
+  return seeOther("/admin?revoked");
 }
 
 const NOT_THERE: News = { kind: "problem", status: 404, message: "That is not there any more; nothing was revoked." };
@@ -197,13 +207,18 @@ const NOT_THERE: News = { kind: "problem", status: 404, message: "That is not th
 async function revoke(
   userId: string,
   form: URLSearchParams,
-  { person }: Visitor,
-  { holdings, log }: Visit,
+  act: Pick<Act, "name" | "by">,
+  visit: Visit,
 ): Promise<boolean> {
-  const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await holdings.revoke(userId, held);
-  if (isRevoked) log.info("revoked", { by: person.userId, userId, ...held });
-  return isRevoked;
+  const what = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
+  if (!(await visit.holdings.revoke(userId, what))) return false;
+  visit.log.info("revoked", { by: act.by, userId, ...what });
+  await recordAct(userId, { ...act, what }, visit);
+  return true;
+}
+
+async function recordAct(userId: string, act: Omit<Act, "atMs">, { accounts, now }: Visit): Promise<void> {
+  await accounts(userId).recordAct(userId, { ...act, atMs: now().getTime() });
 }
 
 function seeOther(path: string, cookie?: string): Response {

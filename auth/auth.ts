@@ -1,5 +1,6 @@
 import type { Log } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
+import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { createAccountRoutes } from "./account-routes.ts";
@@ -8,6 +9,8 @@ import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./auth
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
+import { createConsentPerson } from "./consent-person.ts";
+import { type EndingStore, createEndings } from "./endings.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
@@ -37,7 +40,7 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore & ActStore;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -87,21 +90,40 @@ export function createAuth(options: AuthOptions): Auth {
       createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
+  const endings = createEndings({ accounts, identity, cache, now });
   const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
     turns: accounts,
+    endings,
     cache,
     fetch: fetchOf(options),
     now,
   });
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
-  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
+  const consentPerson = createConsentPerson(settings.SIGNING_SECRET);
+  const authorize = createAuthorizeRoute({
+    publicUrl,
+    settings,
+    identity,
+    consentPerson,
+    accounts,
+    endings,
+    sessions,
+    log,
+    now,
+  });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, accounts, log, now });
   const makeToken =
     settings.IDENTITY === "local"
-      ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
+      ? createTokenRoute({
+          publicUrl,
+          adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"),
+          tokens: personalTokens,
+          accounts,
+          now,
+        })
       : undefined;
   return {
     routes: async (received, env, ctx) => {
@@ -110,13 +132,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV, now));
       }
       if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
-        const holdings = holdingsIn(helpers, { accounts, cache, now });
-        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
+        const holdings = holdingsIn(helpers, { accounts, endings, now });
+        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV, now), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {

@@ -4,6 +4,7 @@ import { readText } from "../servers/shared/read-text.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import { type AuthEnv, withDocumentSupport } from "./authorization-server.ts";
 import { type DocumentStore, createClientDocuments } from "./client-documents.ts";
+import type { Endings } from "./endings.ts";
 import { type LibraryEnv, forNewClients, withClients } from "./oauth-store.ts";
 import { REGISTRATION_ROUTE, type RegistrationCounter, refuseFlood } from "./registration.ts";
 import type { TokenCache } from "./token-cache.ts";
@@ -14,6 +15,7 @@ interface OAuthRoutesOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly turns: (userId: string) => RefreshTurns;
   readonly clients: () => DocumentStore & RegistrationCounter;
+  readonly endings: Endings;
   readonly cache: TokenCache;
   readonly log: Log;
   readonly fetch: typeof fetch;
@@ -46,7 +48,9 @@ export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
       }
       const library = { OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.recall }) };
       if (pathname === TOKEN_ENDPOINT) return await tokenEndpoint(request, { kv, library }, ctx);
-      return await withDocumentSupport(await authorizationServer.fetch(request, library, ctx));
+      const response = await authorizationServer.fetch(request, library, ctx);
+      // A machine without the internet could not fetch them, and clients that may choose would not register instead.
+      return settings.IDENTITY === "local" ? response : await withDocumentSupport(response);
     },
     consentHelpers: ({ OAUTH_KV: kv }) =>
       authorizationServer.getOAuthApi({ OAUTH_KV: withClients(kv, { preregistered, byDocument: documents.open }) }),

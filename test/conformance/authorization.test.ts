@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { serve } from "../egress/loopback.ts";
-import { allow } from "../support/consent.ts";
-import { startSuite } from "../support/suite.ts";
+import { freePort } from "../egress/loopback.ts";
+import { allow, openConsentAt, startAccessSuite } from "../support/access-sign-in.ts";
+import { CookieBrowser } from "../support/cookie-browser.ts";
 import { checksOf, complaintsOf, runAuthorization } from "./runner.ts";
 
 const CLIENT_ID = "conformance";
@@ -9,15 +9,20 @@ const CLIENT_ID = "conformance";
 test("the authorization server's metadata and the whole code grant are as the runner wants them", async () => {
   // Any port will do for an app on this machine.
   const client = { name: "Conformance", redirect_uris: ["http://127.0.0.1/callback"] };
-  await using suite = await startSuite([], { PREREGISTERED_CLIENTS: JSON.stringify({ [CLIENT_ID]: client }) });
-  const code = /\b([A-Z0-9]{4}-[A-Z0-9]{4})\b/.exec(suite.output())?.[1] ?? "";
+  const settings = { PREREGISTERED_CLIENTS: JSON.stringify({ [CLIENT_ID]: client }) };
+  await using started = await startAccessSuite(settings);
+  const { suite, access } = started;
+  access.people.set("ann", []);
   const found = await runAuthorization({
     issuer: suite.url,
     clientId: CLIENT_ID,
     resource: `${suite.url}/mcp`,
     port: await freePort(),
     onAuthorizationUrl: async (url) => {
-      await fetch(await allow(url, { code }));
+      const browser = new CookieBrowser();
+      const { text } = await openConsentAt(suite, browser, url);
+      const allowed = await allow(suite, browser, text);
+      await fetch(allowed.headers.get("Location") ?? "");
     },
   });
   for (const scenario of ["authorization-server-metadata-endpoint", "authorization-code-grant"]) {
@@ -26,8 +31,3 @@ test("the authorization server's metadata and the whole code grant are as the ru
     expect(complaintsOf(checks)).toEqual([]);
   }
 });
-
-async function freePort(): Promise<number> {
-  await using server = await serve((_request, response) => response.end());
-  return server.port;
-}

@@ -72,7 +72,10 @@ test("each endpoint says where its metadata is, and the metadata leads to the on
     });
   }
   const issuer = await suite.fetch("/.well-known/oauth-authorization-server");
-  expect(await issuer.json()).toMatchObject({
+  const server = await issuer.json();
+  // A client that would send its document then registers itself: this machine may have no internet to fetch it from.
+  expect(server).not.toHaveProperty("client_id_metadata_document_supported", true);
+  expect(server).toMatchObject({
     issuer: ORIGIN,
     authorization_endpoint: `${ORIGIN}/authorize`,
     token_endpoint: `${ORIGIN}/oauth/token`,
@@ -80,7 +83,6 @@ test("each endpoint says where its metadata is, and the metadata leads to the on
     code_challenge_methods_supported: ["S256"],
     protected_resources: ENDPOINTS.map((endpoint) => `${ORIGIN}${endpoint}`),
     authorization_response_iss_parameter_supported: true,
-    client_id_metadata_document_supported: true,
     revocation_endpoint: `${ORIGIN}/oauth/token`,
     token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
   });
