@@ -1,15 +1,15 @@
 import type { Act } from "../../auth/acts.ts";
 import { consoleLog } from "../core/log.ts";
+import type { Standing } from "../shared/limits.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { AccountBooks, type BooksEnv } from "./account-books.ts";
 import { entryOfAct } from "./acts.ts";
-import { AuditExport } from "./audit-export.ts";
-import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
-import { type ListedRun, RunTable } from "./run-table.ts";
-import { SignInAccount } from "./sign-in-account.ts";
+import { NO_FIGURES, dayOf } from "./figures.ts";
+import type { RuleChange, StandingNow } from "./standing.ts";
+import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -17,39 +17,36 @@ import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
-interface AccountEnv {
-  readonly FILES: R2Bucket;
-}
-
 /**
  * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
  * per `userId`.
  */
-export class Account extends SignInAccount<AccountEnv> {
+export class Account extends AccountBooks {
   readonly #sql: SqlStorage;
-  readonly #books: BookTable;
-  readonly #auditExport: AuditExport;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
-  readonly #runs: RunTable;
-  readonly #modelSpend: ModelSpendTable;
   readonly #chores: readonly Chore[];
 
-  constructor(state: DurableObjectState, env: AccountEnv) {
+  constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#books = new BookTable(this.#sql);
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
-    this.#auditExport = new AuditExport(this.#books, env.FILES, () => readSettings().AUDIT_KEEP_DAYS);
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => {
+      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = readSettings();
+      return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
+    });
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#runs = new RunTable(this.#sql);
-    this.#modelSpend = new ModelSpendTable(this.#sql);
-    this.#chores = [...this.#storage.chores, this.#uploads, this.#auditExport];
+    const storageCost = new StorageCost({
+      sql: this.#sql,
+      bytes: () => this.#storage.takenBytes(),
+      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      keepCosts: async (costs) => await this.keepCosts(costs),
+    });
+    this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
@@ -57,30 +54,38 @@ export class Account extends SignInAccount<AccountEnv> {
     await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
-  /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
-  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
-    this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
-    // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, [this.#auditExport]);
+  /** How the person stands: what holds for them alone, what they have used of the day, and what was refused. */
+  standing(): Standing {
+    const { paused, own } = this.standingTable.rules;
+    const day = dayOf(Date.now());
+    const [used = NO_FIGURES] = this.usage({ fromDay: day, toDay: day, by: "day" });
+    const { calls, nanoUsd, estimatedNanoUsd, sandboxMs, browserMs } = used;
+    const storageBytes = this.#storage.takenBytes();
+    return {
+      own,
+      ...(paused === undefined ? {} : { paused }),
+      today: { day, calls, nanoUsd: nanoUsd + estimatedNanoUsd, sandboxMs, browserMs, storageBytes },
+      hits: this.standingTable.hits(),
+    };
   }
 
   async recordAct(userId: string, act: Act): Promise<void> {
     await this.record(userId, [await entryOfAct(act)]);
   }
 
-  /** The newest audit rows first, at most `limit`. */
-  listAudit(limit: number): AuditRow[] {
-    return this.#books.listAudit(limit);
+  /** The same for the calls of an isolate, which says how many it has under way. */
+  standingAtGate(isolate: string, inFlight: number): StandingNow {
+    return { ...this.standing(), ...this.standingTable.atGate(isolate, inFlight, Date.now()) };
   }
 
-  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
-  keepCosts(costs: readonly CostRow[]): void {
-    this.#books.keepCosts(costs);
+  setRules(change: RuleChange): Standing {
+    this.standingTable.setRules(change);
+    return this.standing();
   }
 
-  /** How many calls have a cost row, and what all rows come to. */
-  costTotal(): { calls: number; nanoUsd: number } {
-    return this.#books.costTotal();
+  /** What the person's role allows of storage; `undefined` for as much as the deployment does. */
+  setRoleStorage(storageMb: number | undefined): void {
+    this.standingTable.setRoleStorage(storageMb);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
@@ -132,43 +137,6 @@ export class Account extends SignInAccount<AccountEnv> {
 
   async #arm(): Promise<void> {
     await armAlarm(this.ctx.storage, this.#chores);
-  }
-
-  /** Takes one of the places for delegated runs, unless all are taken. */
-  beginRun(run: ListedRun, maxAtOnce: number): boolean {
-    return this.#runs.begin(run, maxAtOnce);
-  }
-
-  endRun(id: string, status: string): void {
-    this.#runs.end(id, status);
-  }
-
-  /** A run that did not begin after all. */
-  forgetRun(id: string): void {
-    this.#runs.forget(id);
-  }
-
-  listRuns(limit: number, parentId?: string): ListedRun[] {
-    return this.#runs.list(limit, parentId);
-  }
-
-  /**
-   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
-   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
-   * are passed.
-   */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
-    const nowMs = Date.now();
-    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
-    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
-    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
-    return { isAdmitted, left: now, leftAtBest: atBest };
-  }
-
-  /** What a model call has used after all, and what of it is a cost of the deployment. */
-  settleModelCall(id: string, used: ModelSpend): void {
-    this.#modelSpend.settle(id, used);
-    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
   }
 
   addLink(link: StoredLink): boolean {

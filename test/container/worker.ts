@@ -11,6 +11,7 @@ import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 interface Env extends FilesBindings, SnapshotBindings {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
@@ -37,6 +38,11 @@ export default {
       // As much is read as of any other call.
       await request.formData();
       return Response.json(await getSandbox(env.SANDBOX, pathname.slice(1), options).exec("true"));
+    }
+    const person = /^\/usage\/(\w+)$/.exec(pathname)?.[1];
+    if (person !== undefined) {
+      const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
+      return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(person)).usage(query));
     }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,
