@@ -10,7 +10,7 @@ export interface Size {
   readonly people: number;
 }
 
-export const DAYS = 60;
+const DAYS = 60;
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TOOLS = 38;
 const CLIENTS = 4;

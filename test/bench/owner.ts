@@ -8,7 +8,7 @@ import { dayOf } from "../../servers/account/figures.ts";
 import { bundle } from "./guard.ts";
 import { type Task, measure, post } from "./load.ts";
 import { type Door, REFUSED_CALL, send } from "./mcp-requests.ts";
-import { DAYS, type Size, fill } from "./owner-fill.ts";
+import { type Size, fill } from "./owner-fill.ts";
 import type { OwnerAsked } from "./owner-worker.ts";
 import { startBareWorker } from "./servers.ts";
 import { type Row, describe, of, versus } from "./table.ts";
