@@ -22,13 +22,19 @@ export async function asEventStream(response: Response): Promise<Response> {
 const EVENT_STREAM = { headers: { "content-type": "text/event-stream" } };
 
 async function readText(body: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = body.getReader();
   const decoder = new TextDecoder();
   let bytes = 0;
   let text = "";
-  for await (const part of body) {
-    bytes += part.length;
-    if (bytes > MAX_STREAM_BYTES) throw new Error("The answer is too long.");
-    text += decoder.decode(part, { stream: true });
+  // Not by `for await`, which takes longer over a piece than all else.
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    bytes += piece.value.length;
+    if (bytes > MAX_STREAM_BYTES) {
+      const failure = new Error("The answer is too long.");
+      await reader.cancel(failure);
+      throw failure;
+    }
+    text += decoder.decode(piece.value, { stream: true });
   }
   return text + decoder.decode();
 }
