@@ -2,7 +2,6 @@ import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
-import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AccountBooks, type BooksEnv } from "./account-books.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
@@ -41,16 +40,13 @@ export class Account extends AccountBooks {
     this.#signIn = new SignInTable(this.#sql);
     this.#consents = new ConsentTable(this.#sql);
     this.#refreshTurns = new RefreshTurns(this.#sql);
-    // Read when they are first needed, so that signing in does not wait for them.
-    let settings: Settings | undefined;
-    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => this.settings());
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
     const storageCost = new StorageCost({
       sql: this.#sql,
       bytes: () => this.#storage.takenBytes(),
-      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      isBilled: () => this.settings().SANDBOX_DRIVER === "container",
       keepCosts: async (costs) => await this.keepCosts(costs),
     });
     this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
