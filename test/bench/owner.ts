@@ -35,7 +35,7 @@ async function compareRecording(): Promise<Row> {
     run: async () => void (await send(door, "modern", REFUSED_CALL)),
   });
   const measured = await measure([task("recorded", recorded.door), task("unrecorded", unrecorded.door)], {
-    ...{ clients: 1, rounds: 12, perRound: 100 },
+    ...{ clients: 1, rounds: 24, perRound: 50 },
   });
   const [own, other] = [of(measured, "recorded"), of(measured, "unrecorded")];
   return {
