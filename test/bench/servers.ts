@@ -11,7 +11,7 @@ import { makeSettings } from "../../container/local/launch/settings.ts";
 import { readSuite, requestToken } from "../../container/local/running-suite.ts";
 import { loadWorker } from "../../container/local/worker-host/bundle.ts";
 import { startWorker } from "../../container/local/worker-host/miniflare.ts";
-import { spawnSuite } from "../support/suite.ts";
+import { NO_CALL_LIMIT, spawnSuite } from "../support/suite.ts";
 import { hangUp } from "./load.ts";
 import type { Door } from "./mcp-requests.ts";
 
@@ -49,7 +49,12 @@ export async function startBareWorker(bundled?: V4WorkerOptions): Promise<BareWo
   const stateDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   const listening = await findPort(0);
   const url = `http://localhost:${listening.port}`;
-  const settings = await makeSettings({ environment: process.env, url, allowedHosts: [], signingSecret: newSecret() });
+  const settings = await makeSettings({
+    environment: { ...process.env, LIMITS: NO_CALL_LIMIT },
+    url,
+    allowedHosts: [],
+    signingSecret: newSecret(),
+  });
   const environment = { ...process.env };
   const worker = await startWorker(bundled ?? (await loadWorker(() => undefined)), {
     ...listening,
