@@ -3,7 +3,6 @@ import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
 import type { Standing } from "../shared/limits.ts";
-import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AccountBooks, type BooksEnv } from "./account-books.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
@@ -44,11 +43,8 @@ export class Account extends AccountBooks {
     this.#signIn = new SignInTable(this.#sql);
     this.#consents = new ConsentTable(this.#sql);
     this.#refreshTurns = new RefreshTurns(this.#sql);
-    // Read when they are first needed, so that signing in does not wait for them.
-    let settings: Settings | undefined;
-    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => {
-      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = readSettings();
+      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = this.settings();
       return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
     });
     this.#links = new LinkRows(this.#sql);
@@ -56,7 +52,7 @@ export class Account extends AccountBooks {
     const storageCost = new StorageCost({
       sql: this.#sql,
       bytes: () => this.#storage.takenBytes(),
-      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      isBilled: () => this.settings().SANDBOX_DRIVER === "container",
       keepCosts: async (costs) => await this.keepCosts(costs),
     });
     this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];

@@ -35,7 +35,7 @@ async function compareRecording(): Promise<Row> {
     run: async () => void (await send(door, "modern", REFUSED_CALL)),
   });
   const measured = await measure([task("recorded", recorded.door), task("unrecorded", unrecorded.door)], {
-    ...{ clients: 1, rounds: 12, perRound: 100 },
+    ...{ clients: 1, rounds: 24, perRound: 50 },
   });
   const [own, other] = [of(measured, "recorded"), of(measured, "unrecorded")];
   return {
@@ -61,6 +61,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
   const [month] = dayOf(nowMs - 31 * DAY_MS).match(/^\d{4}-\d{2}/) ?? [""];
   const [year = 0, number = 0] = month.split("-").map(Number);
   const whole = { fromDay: `${month}-01`, toDay: dayOf(Date.UTC(year, number, 0)) };
+  const today = { fromDay: dayOf(nowMs), toDay: dayOf(nowMs) };
   const thirty = { fromDay: dayOf(nowMs - 29 * DAY_MS), toDay: dayOf(nowMs) };
   return [
     ["a person's 30 days by day", { do: "usage", query: { ...thirty, by: "day" } }, 30],
@@ -77,6 +78,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
     ["everybody's 30 days by tool", { do: "everybody", query: { ...thirty, by: "tool" } }, 38],
     ["a month's dearest people", { do: "everybody", query: { ...whole, by: "person" } }, 100],
     ["a month's dearest clients", { do: "everybody", query: { ...whole, by: "client" } }, 100],
+    ["a day's dearest people", { do: "everybody", query: { ...today, by: "person" } }, 100],
     ["the dearest people of any 30 days", { do: "everybody", query: { ...thirty, by: "person" } }, 100],
   ];
 }
