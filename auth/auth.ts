@@ -2,8 +2,8 @@ import type { Log } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
-import { createAccountRoutes } from "./account-routes.ts";
-import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
+import { type Pages, createAccountRoutes } from "./account-routes.ts";
+import { type SessionStore, createAccountSessions, isAccountPath } from "./account-session.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
@@ -41,6 +41,8 @@ export interface AuthOptions {
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
+  /** What is behind the sign-in to one's own pages. */
+  readonly pages: Pages;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
@@ -68,7 +70,7 @@ export interface Auth {
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
 export function createAuth(options: AuthOptions): Auth {
-  const { settings, endpoints, accounts, log, now = () => new Date() } = options;
+  const { settings, endpoints, accounts, pages, log, now = () => new Date() } = options;
   const publicUrl = settings.PUBLIC_URL;
   const identity = createIdentity(options);
   const authorizationServer = createAuthorizationServer({
@@ -98,7 +100,7 @@ export function createAuth(options: AuthOptions): Auth {
   });
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
   const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -112,7 +114,7 @@ export function createAuth(options: AuthOptions): Auth {
         if (request !== received) return Response.redirect(request.url, 307);
         return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
       }
-      if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
+      if (isAccountPath(pathname)) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
         const holdings = holdingsIn(helpers, { accounts, cache, now });

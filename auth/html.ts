@@ -21,18 +21,23 @@ export function ownMarkup(text: string): Html {
 }
 
 /**
- * A name that a stranger chose, fit for one line: no control characters, nothing that turns the direction of
- * writing around, no towers of accents over the lines beside it, not endless.
+ * What a stranger wrote, fit for one line: no control characters, nothing that turns the direction of writing around, no
+ * towers of accents over the lines beside it, not endless.
  */
-export function plainName(name: string, maxChars = 60): string {
-  const line = name
+export function oneLine(text: string, maxChars: number): string {
+  const line = text
     .replace(/\s+/g, " ")
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu, "")
     .replace(/(\p{M}{2})\p{M}+/gu, "$1")
     .trim();
   const chars = Array.from(line);
-  if (chars.length === 0) return "An app without a name";
   return chars.length > maxChars ? `${chars.slice(0, maxChars).join("")}…` : line;
+}
+
+/** A name that a stranger chose, as one line. */
+export function plainName(name: string, maxChars = 60): string {
+  const line = oneLine(name, maxChars);
+  return line === "" ? "An app without a name" : line;
 }
 
 interface Document {
