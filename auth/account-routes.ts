@@ -17,6 +17,8 @@ import { goUpstream } from "./upstream-way.ts";
 export interface Visit {
   readonly request: Request;
   readonly visitor: Visitor;
+  /** Who the visitor is by now, for what lasts; nothing where they are out. Rejects where nobody can say. */
+  readonly stillIn: () => Promise<Visitor | undefined>;
   /** What came with a POST. It comes from a page of this very session. */
   readonly form?: URLSearchParams;
   readonly people: People;
@@ -81,8 +83,9 @@ async function answer(arrival: Arrival): Promise<Response> {
 }
 
 function visitOf(arrival: Arrival, visitor: Visitor): Visit {
-  const { request, people, holdings, tokens, identity, log } = arrival;
-  return { request, visitor, people, holdings, tokens, maxTokenDays: identity.maxTokenDays, log };
+  const { request, sessions, people, holdings, tokens, identity, log } = arrival;
+  const stillIn = async (): Promise<Visitor | undefined> => await sessions.find(request);
+  return { request, visitor, stillIn, people, holdings, tokens, maxTokenDays: identity.maxTokenDays, log };
 }
 
 async function offerSignIn(arrival: Arrival): Promise<Response> {

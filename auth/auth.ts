@@ -1,4 +1,4 @@
-import type { Log } from "../servers/core/log.ts";
+import { type Log, describeFailure } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
@@ -11,10 +11,10 @@ import type { DocumentStore } from "./client-documents.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity, Person } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
-import { peopleIn } from "./people.ts";
+import { type People, peopleIn } from "./people.ts";
 import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
@@ -43,9 +43,15 @@ export interface AuthOptions {
   readonly upstreamSessions: UpstreamSessions;
   /** What is behind the sign-in to one's own pages. */
   readonly pages: Pages;
+  /** Told of everybody who signs in, with the role that they have then. */
+  readonly noteSignIn: (person: SignedIn) => Promise<void>;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
+}
+
+export interface SignedIn extends Pick<Person, "userId" | "displayName"> {
+  readonly role: Caller["role"];
 }
 
 export interface Auth {
@@ -101,6 +107,7 @@ export function createAuth(options: AuthOptions): Auth {
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
   const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
   const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
+  const people = (kv: KVNamespace): People => peopleIn(kv, async (person) => await tellOfSignIn(person, identity, options));
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -112,13 +119,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+        return await authorize(request, oauth.consentHelpers(env), people(env.OAUTH_KV));
       }
       if (isAccountPath(pathname)) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
         const holdings = holdingsIn(helpers, { accounts, cache, now });
-        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
+        return await account(request, { oauth: helpers, people: people(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
@@ -138,6 +145,19 @@ export function createAuth(options: AuthOptions): Auth {
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,
   };
+}
+
+/** A list of who there is keeps nobody out. */
+async function tellOfSignIn(
+  { userId, displayName, owner }: Person,
+  identity: Identity,
+  { noteSignIn, log }: AuthOptions,
+): Promise<void> {
+  const role = identity.roleOf(owner);
+  if (role === undefined) return;
+  await noteSignIn({ userId, displayName, role }).catch((failure: unknown) => {
+    log.error("sign-in not noted", { userId, failure: describeFailure(failure) });
+  });
 }
 
 function fetchOf({ fetch: given }: AuthOptions): typeof fetch {

@@ -1,8 +1,7 @@
 import { type Html, html } from "../../auth/html.ts";
 
 /** What can be done to a thing from a page. */
-export const THING_ACTS = ["snapshot", "restart", "sleep", "reset", "kill", "close", "cancel"] as const;
-export type ThingAct = (typeof THING_ACTS)[number];
+export type ThingAct = "snapshot" | "restart" | "sleep" | "reset" | "kill" | "close" | "cancel";
 
 /** Where forms go, and the key of the session that lets them in. */
 export interface ActForm {

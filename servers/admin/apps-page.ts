@@ -1,59 +1,40 @@
-import type { Visitor } from "./account-session.ts";
-import { ACCOUNT_STYLE } from "./account-style.ts";
-import { grantList, moment, tokenList } from "./held-list.ts";
-import type { Holdings } from "./holdings.ts";
-import { type Html, html, pageResponse } from "./html.ts";
-import { withinRole } from "./policy.ts";
-import { ALL_SCOPES, SCOPES, type Scope, impliedBy } from "./scopes.ts";
+import type { Visitor } from "../../auth/account-session.ts";
+import { type Html, html } from "../../auth/html.ts";
+import { withinRole } from "../../auth/policy.ts";
+import { ALL_SCOPES, SCOPES, type Scope, impliedBy } from "../../auth/scopes.ts";
+import { grantList, tokenList } from "./held-list.ts";
+import { newsNote, problemNote } from "./news.ts";
+import { type PersonContext, personPage } from "./page-context.ts";
 
-export interface AccountView {
-  readonly visitor: Visitor;
-  readonly holdings: Holdings;
-  readonly maxTokenDays: number;
-  /** What has just happened. */
-  readonly news?: News;
-}
-
-export type News =
-  | { readonly kind: "revoked" }
+/** What has just come of the form that makes a token. */
+export type TokenNews =
   /** The one time that a token is shown. */
   | { readonly kind: "made"; readonly token: string }
   | { readonly kind: "problem"; readonly status: number; readonly message: string };
 
 const TOKEN_DAYS = [1, 7, 30, 90, 365];
 
-/** The page where people see and revoke what acts for them, and make personal tokens. */
-export function accountPage({ visitor, holdings, maxTokenDays, news }: AccountView): Response {
-  const revoke = { action: "/account/revoke", formKey: visitor.formKey };
-  const body = html`<h1>Your account</h1>
-    ${signedInLine(visitor)}
-    ${visitor.role === "admin" ? html`<p><a href="/admin">Everybody’s apps and tokens</a></p>` : undefined}
-    ${newsNote(news)}
-    <h2>Apps that act for you</h2>
-    ${grantList(holdings, revoke)}
+/** Where people see and revoke what acts for them, and make personal tokens; and admins, what acts for anybody. */
+export async function appsPage(context: PersonContext, news?: TokenNews): Promise<Response> {
+  const { visit, desk, whose, url } = context;
+  const [held, lastDays] = await Promise.all([
+    visit.holdings.list(whose.userId),
+    desk.account(whose.userId).lastDays(),
+  ]);
+  const revoke = { action: `${whose.base}/revoke`, formKey: visit.visitor.formKey };
+  const body = html`${newsNote(url)} ${tokenNote(news)}
+    <h2>Apps</h2>
+    ${grantList(held, lastDays, revoke)}
     <h2>Personal tokens</h2>
-    ${tokenList(holdings, revoke)} ${tokenForm(visitor, maxTokenDays)}`;
+    ${tokenList(held, revoke)} ${whose.isOwn ? tokenForm(visit.visitor, visit.maxTokenDays) : undefined}`;
   const status = news?.kind === "problem" ? news.status : 200;
-  return pageResponse({ title: "Your account", body, status, style: ACCOUNT_STYLE });
+  return personPage(context, { at: "apps", title: "Apps and tokens", body, status });
 }
 
-/** Who is signed in, until when, and the way out. */
-export function signedInLine({ person, expiresAtMs, formKey }: Visitor): Html {
-  return html`<div class="top">
-    <p class="soft">Signed in as ${person.displayName} until ${moment(expiresAtMs)}</p>
-    <form method="post" action="/account/sign-out">
-      <input type="hidden" name="key" value="${formKey}" />
-      <button class="small">Sign out</button>
-    </form>
-  </div>`;
-}
-
-export function newsNote(news: News | undefined): Html | undefined {
+function tokenNote(news: TokenNews | undefined): Html | undefined {
   switch (news?.kind) {
     case undefined:
       return undefined;
-    case "revoked":
-      return html`<p class="note" role="status">Revoked. Where it is at work, it stops within two minutes.</p>`;
     case "made":
       return html`<div class="note" role="status">
         <strong>Your new token, shown this once.</strong> Whoever has it may do what it may: keep it as you keep a
@@ -61,18 +42,18 @@ export function newsNote(news: News | undefined): Html | undefined {
         <code class="secret">${news.token}</code>
       </div>`;
     case "problem":
-      return html`<p class="note error" role="alert">${news.message}</p>`;
+      return problemNote(news.message);
   }
 }
 
 function tokenForm({ role, formKey }: Visitor, maxTokenDays: number): Html {
   return html`<h2>Make a token</h2>
     <p class="hint">For clients that cannot open a browser. It serves every endpoint that its permissions cover.</p>
-    <form method="post" action="/account/tokens" autocomplete="off">
+    <form class="form" method="post" action="/account/tokens" autocomplete="off">
       <input type="hidden" name="key" value="${formKey}" />
-      <label class="label" for="name">Name</label>
+      <label for="name">Name</label>
       <input class="text" id="name" name="name" type="text" required maxlength="100" />
-      <label class="label" for="days">It ends after</label>
+      <label for="days">It ends after</label>
       <select class="text" id="days" name="days">
         ${TOKEN_DAYS.filter((days) => days <= maxTokenDays).map(dayOption)}
       </select>
@@ -80,7 +61,7 @@ function tokenForm({ role, formKey }: Visitor, maxTokenDays: number): Html {
         <legend>What it may do</legend>
         ${withinRole(ALL_SCOPES, role).map(scopeBox)}
       </fieldset>
-      <div class="actions"><button class="primary">Make the token</button></div>
+      <div class="acts"><button class="primary">Make the token</button></div>
     </form>`;
 }
 

@@ -32,15 +32,9 @@ function ownName(id: string): string | undefined {
   return id.startsWith("token:") ? `A token, ${id.slice("token:".length, "token:".length + 8)}` : undefined;
 }
 
-export async function namePeople(ids: readonly string[], context: PageContext): Promise<Map<string, string>> {
-  const directory = context.desk.directory();
-  const named = await Promise.all(
-    [...new Set(ids)].slice(0, LOOKED_UP).map(async (id): Promise<[string, string]> => {
-      const person = await directory.person(id);
-      return [id, person === undefined ? id : personName(person)];
-    }),
-  );
-  return new Map(named);
+export async function namePeople(ids: readonly string[], { desk }: PageContext): Promise<Map<string, string>> {
+  const names = await desk.directory().names(ids);
+  return new Map(ids.map((userId) => [userId, personName({ userId, displayName: names[userId] ?? "" })]));
 }
 
 /** Whoever has not signed in since there is a directory has no name there. */

@@ -1,4 +1,4 @@
-import type { Things } from "../account/account.ts";
+import type { Things } from "../account/account-books.ts";
 import type { Handle } from "../account/handle-table.ts";
 import type { SpentRun } from "../account/run-table.ts";
 import type { Thing } from "./look.ts";

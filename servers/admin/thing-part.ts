@@ -3,6 +3,7 @@ import { NANO_USD } from "../delegate/budget.ts";
 import type { RunReport } from "../delegate/run-report.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import { type ActForm, actButton, confirmLink } from "./act-form.ts";
+import { type Fact, card } from "./card.ts";
 import { meter } from "./chart.ts";
 import { ago, bytes, count, duration, plural, usd } from "./format.ts";
 import type { BrowserThing, Look, RunThing, SandboxThing, Thing } from "./look.ts";
@@ -38,7 +39,7 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
   const isUp = seen?.status.state === "running";
   const button = (act: "snapshot" | "restart" | "sleep", words: string): Html =>
     actButton(context, { act, of, words, id: `${id}-${act}` });
-  return part({
+  return card({
     id,
     name: handle.name,
     state: stateOf(look, seen?.status.state ?? "", isUp),
@@ -110,7 +111,7 @@ function browserPart(thing: BrowserThing, context: PartContext): Html {
   const id = thingId(thing);
   const seen = look?.kind === "seen" ? look.seen : undefined;
   const of = { kind: "browser", name: handle.name } as const;
-  return part({
+  return card({
     id,
     name: handle.name,
     state: stateOf(look, seen === undefined ? "closed" : "open", seen !== undefined),
@@ -138,7 +139,7 @@ function runPart(thing: RunThing, context: PartContext): Html {
   const isGoing = isUnderWay(run, nowMs);
   const status = seen?.status ?? run.status ?? (isGoing ? "running" : "out of time");
   const of = { kind: "run", name: run.id } as const;
-  return part({
+  return card({
     id: run.id,
     name: oneLine(run.title, 100),
     state: html`<span class="state ${stateLook(status, isGoing)}">${status.replaceAll("_", " ")}</span>`,
@@ -179,34 +180,4 @@ function stateOf(look: Look<unknown> | undefined, words: string, isOn: boolean):
   if (look === undefined) return undefined;
   if (look.kind === "silent") return html`<span class="state bad">does not answer</span>`;
   return html`<span class="state ${isOn ? "on" : ""}">${words}</span>`;
-}
-
-type Fact = readonly [name: string, value: Html | string];
-
-interface PartView {
-  readonly id: string;
-  readonly name: string;
-  readonly state: Html | undefined;
-  readonly acts: Html | undefined;
-  readonly facts: readonly Fact[];
-  readonly more?: Html | undefined;
-}
-
-function part({ id, name, state, acts, facts, more }: PartView): Html {
-  return html`<article class="thing" id="${id}" aria-labelledby="${id}-name">
-    <header>
-      <h3 id="${id}-name">${name}</h3>
-      ${state}
-      <div class="acts">${acts}</div>
-    </header>
-    <dl class="facts">
-      ${facts.map(
-        ([fact, value]) => html`<div>
-          <dt>${fact}</dt>
-          <dd>${value}</dd>
-        </div>`,
-      )}
-    </dl>
-    ${more}
-  </article>`;
 }
