@@ -107,7 +107,8 @@ export function createAuth(options: AuthOptions): Auth {
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
   const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
   const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
-  const people = (kv: KVNamespace): People => peopleIn(kv, async (person) => await tellOfSignIn(person, identity, options));
+  const people = (kv: KVNamespace): People =>
+    peopleIn(kv, async (person) => await tellOfSignIn(person, identity, options));
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })

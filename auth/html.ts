@@ -99,7 +99,7 @@ export function documentResponse(parts: Document): Response {
 function scriptElement(script: PageScript, nonce: string): Html {
   if ("path" in script) return html`<script nonce="${nonce}" src="${script.path}" defer></script>`;
   return html`<script nonce="${nonce}" type="module">
-    ${ownMarkup(script.text)}
+    ${ownMarkup(script.text)};
   </script>`;
 }
 

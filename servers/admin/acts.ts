@@ -40,7 +40,8 @@ type Order = z.output<typeof orderSchema>;
 export async function actOnThing(form: URLSearchParams, context: PersonContext): Promise<Response> {
   const { desk, whose } = context;
   const order = orderSchema.safeParse(Object.fromEntries(form)).data;
-  if (order === undefined) return problemPage(400, "That cannot be done", `Open ${whose.base} and press a button there.`);
+  if (order === undefined)
+    return problemPage(400, "That cannot be done", `Open ${whose.base} and press a button there.`);
   const acts = desk.actsOn(whose.userId);
   try {
     await recorded(context, order.act, order, async () => await perform(order, acts));
@@ -76,7 +77,8 @@ export async function confirmPage(context: PersonContext): Promise<Response> {
   const asked = z
     .object({ act: z.literal("reset" satisfies ThingAct), kind: z.literal("sandbox"), name: handle })
     .safeParse(Object.fromEntries(url.searchParams)).data;
-  if (asked === undefined) return problemPage(404, "There is nothing to confirm", `Open ${whose.base} and start again.`);
+  if (asked === undefined)
+    return problemPage(404, "There is nothing to confirm", `Open ${whose.base} and start again.`);
   const { act, name } = asked;
   const of: ActedOn = { kind: asked.kind, name };
   const body = html`<p class="lead">
@@ -89,4 +91,3 @@ export async function confirmPage(context: PersonContext): Promise<Response> {
     </div>`;
   return personPage(context, { at: "", title: `Reset the sandbox ${name}?`, body });
 }
-

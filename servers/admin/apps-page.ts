@@ -73,9 +73,9 @@ function dayOption(days: number): Html {
 
 function scopeBox(scope: Scope): Html {
   const implied = impliedBy(scope);
-  const also = implied.length === 0 ? undefined : html`<span class="hint">includes ${implied.join(" and ")}</span>`;
+  const also = implied.length === 0 ? undefined : html`<span class="hint">Includes ${implied.join(" and ")}.</span>`;
   return html`<label class="scope">
     <input type="checkbox" name="scope" value="${scope}" />
-    <span>${SCOPES[scope]}<br /><code>${scope}</code>${also}</span>
+    <span>${SCOPES[scope]}<code>${scope}</code>${also}</span>
   </label>`;
 }

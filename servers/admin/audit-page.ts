@@ -16,7 +16,19 @@ const PEOPLE_LOOKED_AT = 25;
 const ROWS_OF_EACH = 50;
 const CLIENTS_OFFERED = 50;
 
-const OUTCOMES = ["ok", "failed", "invalid_input", "forbidden", "not_found", "conflict", "limit_reached", "timeout", "cancelled", "unavailable", "internal"];
+const OUTCOMES = [
+  "ok",
+  "failed",
+  "invalid_input",
+  "forbidden",
+  "not_found",
+  "conflict",
+  "limit_reached",
+  "timeout",
+  "cancelled",
+  "unavailable",
+  "internal",
+];
 
 /** The audit of one person. */
 export async function personsAudit(context: PersonContext): Promise<Response> {
@@ -32,16 +44,16 @@ export async function personsAudit(context: PersonContext): Promise<Response> {
   const known = used.map(({ key }) => key).slice(0, CLIENTS_OFFERED);
   const clients = await nameClients([...known, ...page.rows.map(({ clientId }) => clientId)], context, whose.userId);
   const body = html`${newsNote(url)} ${filter.runId === undefined ? undefined : runHead(filter.runId, runs, whose.base)}
-    ${filterForm(`${whose.base}/audit`, url, new Map([...clients].filter(([id]) => known.includes(id))))}
-    ${auditTable({
-      rows: page.rows,
-      clients,
-      runs,
-      baseOf: () => whose.base,
-      hasPeople: false,
-      empty: page.cursor === undefined ? "No call is like that." : "Nothing found so far.",
-    })}
-    ${further(page, url)} ${exports(whose.base, url, visit.visitor.formKey, whose.isOwn)}`;
+  ${filterForm(`${whose.base}/audit`, url, new Map([...clients].filter(([id]) => known.includes(id))))}
+  ${auditTable({
+    rows: page.rows,
+    clients,
+    runs,
+    baseOf: () => whose.base,
+    hasPeople: false,
+    empty: page.cursor === undefined ? "No call is like that." : "Nothing found so far.",
+  })}
+  ${further(page, url)} ${exports(whose.base, url, visit.visitor.formKey, whose.isOwn)}`;
   return personPage(context, { at: "audit", title: "Audit", body });
 }
 
@@ -68,8 +80,8 @@ export async function everybodysAudit(context: PageContext): Promise<Response> {
     context,
   );
   const body = html`<p class="lead">
-      The newest calls of the ${String(PEOPLE_LOOKED_AT)} people who were here last. A person’s whole log is on their own
-      page: choose them under <a href="/admin/people">People</a>.
+      The newest calls of the ${String(PEOPLE_LOOKED_AT)} people who were here last. A person’s whole log is on their
+      own page: choose them under <a href="/admin/people">People</a>.
     </p>
     ${silent.map(({ person }) => html`<p class="note">The account of ${person.name} does not answer right now.</p>`)}
     ${filterForm("/admin/audit", url, clients)}
@@ -90,9 +102,7 @@ function runHead(runId: string, runs: readonly SpentRun[], base: string): Html {
     run === undefined
       ? html`<code>${oneLine(runId, 60)}</code>, which is forgotten by now`
       : html`<strong>${oneLine(run.title, 120)}</strong> (${run.status ?? "under way"}, ${usd(run.spentNanoUsd)})`;
-  return html`<p class="note">
-    The calls of the run ${what}. <a href="${base}/audit">All calls</a>
-  </p>`;
+  return html`<p class="note">The calls of the run ${what}. <a href="${base}/audit">All calls</a></p>`;
 }
 
 function filterForm(action: string, { searchParams }: URL, clients: ReadonlyMap<string, string>): Html {
@@ -107,11 +117,22 @@ function filterForm(action: string, { searchParams }: URL, clients: ReadonlyMap<
   ];
   return html`<form class="filters" method="get" action="${action}" role="search" aria-label="Calls">
     ${run === "" ? undefined : html`<input type="hidden" name="run" value="${run}" />`}
-    <div><label for="text">Search</label><input class="text" id="text" name="text" type="search" maxlength="200" value="${value("text")}" /></div>
-    <div><label for="tool">Tool, or files_ for all of a server</label><input class="text" id="tool" name="tool" maxlength="100" value="${value("tool")}" /></div>
+    <div>
+      <label for="text">Search</label
+      ><input class="text" id="text" name="text" type="search" maxlength="200" value="${value("text")}" />
+    </div>
+    <div>
+      <label for="tool">Tool, or <code>files_</code> for all</label
+      ><input class="text" id="tool" name="tool" maxlength="100" value="${value("tool")}" />
+    </div>
     <div><label for="client">Client</label>${select("client", choices, client)}</div>
-    <div><label for="outcome">Outcome</label>${select("outcome", [["", "Any"], ...OUTCOMES.map((code) => [code, code] as const)], outcome)}</div>
-    <div><label for="from">From</label><input class="text" id="from" name="from" type="date" value="${value("from")}" /></div>
+    <div>
+      <label for="outcome">Outcome</label
+      >${select("outcome", [["", "Any"], ...OUTCOMES.map((code) => [code, code] as const)], outcome)}
+    </div>
+    <div>
+      <label for="from">From</label><input class="text" id="from" name="from" type="date" value="${value("from")}" />
+    </div>
     <div><label for="to">To</label><input class="text" id="to" name="to" type="date" value="${value("to")}" /></div>
     <div class="short acts"><button class="primary">Show</button><a class="button" href="${action}">All</a></div>
   </form>`;
@@ -126,9 +147,13 @@ function select(name: string, choices: readonly (readonly [value: string, words:
 function further({ rows, cursor, searchedBackToMs }: AuditPage, url: URL): Html | undefined {
   if (cursor === undefined) return undefined;
   const words = searchedBackToMs === undefined ? "Older calls" : "Search on";
-  return html`${searchedBackToMs === undefined
-      ? undefined
-      : html`<p class="hint">${plural(rows.length, "call")} found so far; searched back to ${moment(searchedBackToMs)}.</p>`}
+  return html`${
+      searchedBackToMs === undefined
+        ? undefined
+        : html`<p class="hint">
+            ${plural(rows.length, "call")} found so far; searched back to ${moment(searchedBackToMs)}.
+          </p>`
+    }
     <p><a class="button" href="?${queryFor(url, { cursor })}">${words}</a></p>`;
 }
 

@@ -1,6 +1,6 @@
 import { type Html, html } from "../../auth/html.ts";
 
-export type Fact = readonly [name: string, value: Html | string];
+export type Fact = readonly [name: string, value: Html | string, isLong?: boolean];
 
 interface CardView {
   readonly id: string;
@@ -21,10 +21,11 @@ export function card({ id, name, state, acts, facts, more }: CardView): Html {
     </header>
     <dl class="facts">
       ${facts.map(
-        ([fact, value]) => html`<div>
-          <dt>${fact}</dt>
-          <dd>${value}</dd>
-        </div>`,
+        ([fact, value, isLong]) =>
+          html`<div class="${isLong === true ? "long" : ""}">
+            <dt>${fact}</dt>
+            <dd>${value}</dd>
+          </div>`,
       )}
     </dl>
     ${more}

@@ -62,7 +62,13 @@ function rect(x: number, y: number, height: number, look: string): Html | undefi
   if (height === 0) return undefined;
   // What is there at all is seen.
   const seen = Math.max(height, 1);
-  return html`<rect class="${look}" x="${x}" y="${(y - (seen - height)).toFixed(2)}" width="${BAR}" height="${seen.toFixed(2)}" />`;
+  return html`<rect
+    class="${look}"
+    x="${x}"
+    y="${(y - (seen - height)).toFixed(2)}"
+    width="${BAR}"
+    height="${seen.toFixed(2)}"
+  />`;
 }
 
 function totalOf({ measured, estimated = 0 }: ChartColumn): number {

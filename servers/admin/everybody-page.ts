@@ -4,6 +4,7 @@ import { NO_FIGURES } from "../account/figures.ts";
 import type { KnownPerson } from "../directory/people-table.ts";
 import { type Fact, card } from "./card.ts";
 import { ago, count, dayOf, duration, usd } from "./format.ts";
+import { liveNote } from "./live-note.ts";
 import { type Look, lookAt } from "./look.ts";
 import { personName } from "./names.ts";
 import { type PageContext, everybodysPage } from "./page-context.ts";
@@ -35,20 +36,38 @@ export async function everybodysOverview(context: PageContext): Promise<Response
   const seen = await Promise.all(people.map(async (person) => await lookAtPerson(person, context)));
   const runs = seen.flatMap(({ look }) => (look.kind === "seen" ? look.seen.runs : []));
   const body = html`<dl class="figures">
-      <div><dt>Cost today</dt><dd>${usd(day.nanoUsd + day.estimatedNanoUsd)}<small>${usd(month.nanoUsd + month.estimatedNanoUsd)} this month</small></dd></div>
-      <div><dt>Calls today</dt><dd>${count(day.calls)}<small>${count(day.failed)} failed</small></dd></div>
-      <div><dt>People today</dt><dd>${active.length === 1_000 ? "1,000 or more" : count(active.length)}</dd></div>
-      <div><dt>Sub-agents at work</dt><dd>${count(runs.filter((run) => isUnderWay(run, nowMs)).length)}<small>of those shown here</small></dd></div>
-      <div><dt>Sandboxes ran today</dt><dd>${duration(day.sandboxMs)}<small>browsers ${duration(day.browserMs)}</small></dd></div>
+      <div>
+        <dt>Cost today</dt>
+        <dd>
+          ${usd(day.nanoUsd + day.estimatedNanoUsd)}<small
+            >${usd(month.nanoUsd + month.estimatedNanoUsd)} this month</small
+          >
+        </dd>
+      </div>
+      <div>
+        <dt>Calls today</dt>
+        <dd>${count(day.calls)}<small>${count(day.failed)} failed</small></dd>
+      </div>
+      <div>
+        <dt>People today</dt>
+        <dd>${active.length === 1_000 ? "1,000 or more" : count(active.length)}</dd>
+      </div>
+      <div>
+        <dt>Sub-agents at work</dt>
+        <dd>${count(runs.filter((run) => isUnderWay(run, nowMs)).length)}<small>of those shown here</small></dd>
+      </div>
+      <div>
+        <dt>Sandboxes ran today</dt>
+        <dd>${duration(day.sandboxMs)}<small>browsers ${duration(day.browserMs)}</small></dd>
+      </div>
     </dl>
-    <p class="hint" id="live" role="status" data-from="/admin/live"></p>
     <section aria-labelledby="people-head">
       <h2 id="people-head">Here last</h2>
       <div class="things" id="people-list">${seen.map((one) => personPart(one, nowMs))}</div>
       <p class="soft none">Nobody has signed in yet.</p>
     </section>
     <p><a href="/admin/people">All people</a></p>`;
-  return everybodysPage(context, { at: "", title: "Overview", body });
+  return everybodysPage(context, { at: "", title: "Overview", beside: liveNote("/admin/live"), body });
 }
 
 async function monthOf({ desk }: PageContext, today: string) {
@@ -68,7 +87,9 @@ export function personPart({ person, look }: PersonSeen, nowMs: number): Html {
     id: `person-${userId}`,
     name,
     state: isPaused ? html`<span class="state bad">paused</span>` : undefined,
-    acts: html`<a class="button" id="person-${userId}-open" href="/admin/people/${userId}">Look closer<span class="unseen"> at ${name}</span></a>`,
+    acts: html`<a class="button" id="person-${userId}-open" href="/admin/people/${userId}"
+      >Look closer<span class="unseen"> at ${name}</span></a
+    >`,
     facts: [
       ["Last seen", ago(lastSeenMs, nowMs)],
       ["Calls this month", count(month.calls)],

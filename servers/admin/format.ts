@@ -26,6 +26,7 @@ export function ago(atMs: number, nowMs: number): Html {
 }
 
 export function duration(ms: number): string {
+  if (ms === 0) return "0 s";
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1_000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -41,7 +42,8 @@ export function bytes(count: number): string {
   if (count < 1_000) return `${count} B`;
   const power = Math.min(4, Math.floor(Math.log10(count) / 3));
   const value = count / 1_000 ** power;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+  const digits = value < 100 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value);
+  return `${digits} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
 
 export function count(value: number): string {

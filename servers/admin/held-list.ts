@@ -13,22 +13,14 @@ export interface RevokeForm {
 }
 
 /** `lastDays`: when each client last called, to the day. */
-export function grantList(
-  { grants }: Holdings,
-  lastDays: Readonly<Record<string, string>>,
-  form: RevokeForm,
-): Html {
+export function grantList({ grants }: Holdings, lastDays: Readonly<Record<string, string>>, form: RevokeForm): Html {
   if (grants.length === 0) return html`<p class="soft">None.</p>`;
-  return html`<div class="things">
-    ${grants.map((grant) => grantCard(grant, lastDays[grant.clientId], form))}
-  </div>`;
+  return html`<div class="things">${grants.map((grant) => grantCard(grant, lastDays[grant.clientId], form))}</div>`;
 }
 
 export function tokenList({ tokens }: Holdings, form: RevokeForm): Html {
   if (tokens.length === 0) return html`<p class="soft">None.</p>`;
-  return html`<div class="things">
-    ${tokens.map((token) => tokenCard(token, form))}
-  </div>`;
+  return html`<div class="things">${tokens.map((token) => tokenCard(token, form))}</div>`;
 }
 
 function grantCard(grant: HeldGrant, lastDay: string | undefined, form: RevokeForm): Html {
@@ -41,7 +33,7 @@ function grantCard(grant: HeldGrant, lastDay: string | undefined, form: RevokeFo
       ["Allowed", moment(createdAtMs)],
       ["Last used", lastDay ?? "never"],
       ["It may call", endpointWords(resource)],
-      ["It may", scopeWords(scopes)],
+      ["It may", scopeWords(scopes), true],
     ],
   });
 }
@@ -57,7 +49,7 @@ function tokenCard(token: StoredToken, form: RevokeForm): Html {
       ["Made", moment(createdAtMs)],
       ["Ends", moment(expiresAtMs)],
       ["Last used", lastUsedAtMs === undefined ? "never" : moment(lastUsedAtMs)],
-      ["It may", scopeWords(scopes)],
+      ["It may", scopeWords(scopes), true],
     ],
   });
 }

@@ -12,6 +12,8 @@ interface PageView {
   /** The path of the page below its area, as the links beside it have it; `usage`, and nothing for the first. */
   readonly at: string;
   readonly title: string;
+  /** Stands beside the title. */
+  readonly beside?: Html;
   readonly body: Html;
   readonly status?: number;
 }
@@ -37,7 +39,7 @@ const EVERYBODYS_LINKS: readonly Link[] = [
 ];
 
 /** A page behind the sign-in: who is signed in, where else to go, and what it is about. */
-export function deskPage({ visitor, whose, at, title, body, status = 200 }: PageView): Response {
+export function deskPage({ visitor, whose, at, title, beside, body, status = 200 }: PageView): Response {
   const isOwn = whose?.isOwn === true;
   const content = html`<a class="skip" href="#main">Skip to the page</a>
     <header class="bar">
@@ -49,7 +51,10 @@ export function deskPage({ visitor, whose, at, title, body, status = 200 }: Page
     </header>
     <main id="main">
       ${whose === undefined || isOwn ? undefined : personHead(whose)}
-      <h1>${title}</h1>
+      <div class="head">
+        <h1>${title}</h1>
+        ${beside}
+      </div>
       ${whose === undefined || isOwn ? undefined : links(whose.base, OWN_LINKS, at, `Pages of ${whose.displayName}`)}
       ${body}
     </main>`;
@@ -84,21 +89,20 @@ function signedIn({ person, expiresAtMs, formKey }: Visitor): Html {
 }
 
 function links(base: string, all: readonly Link[], at: string, label = "Pages"): Html {
-  return html`<nav aria-label="${label}">
+  return html`<nav class="pages" aria-label="${label}">
     <ul>
       ${all.map(
-        ([path, words]) => html`<li>
-          <a href="${path === "" ? base : `${base}/${path}`}" ${path === at ? PAGE : undefined}>${words}</a>
-        </li>`,
+        ([path, words]) =>
+          html`<li>
+            <a href="${path === "" ? base : `${base}/${path}`}" ${path === at ? PAGE : undefined}>${words}</a>
+          </li>`,
       )}
     </ul>
   </nav>`;
 }
 
 function personHead({ userId, displayName }: Whose): Html {
-  return html`<p class="crumbs">
-    <a href="/admin/people">People</a> › ${displayName} <code>${userId}</code>
-  </p>`;
+  return html`<p class="crumbs"><a href="/admin/people">People</a> › ${displayName} <code>${userId}</code></p>`;
 }
 
 const HERE = html`aria-current="true"`;

@@ -4,6 +4,7 @@ import type { StorageUsage } from "../files/store.ts";
 import { bytes, count, dayOf, duration, usd } from "./format.ts";
 import { type Look, type Thing, lookAt, lookAtThing } from "./look.ts";
 import { newsNote, problemNote } from "./news.ts";
+import { liveNote } from "./live-note.ts";
 import { type PersonContext, personPage } from "./page-context.ts";
 import { isUnderWay, listThings } from "./thing-list.ts";
 import { thingPart } from "./thing-part.ts";
@@ -30,12 +31,13 @@ export async function overviewPage(context: PersonContext): Promise<Response> {
   const seen = await Promise.all(listed.map(async (thing) => await lookAtWhatRuns(thing, context)));
   const problem =
     things.kind === "silent"
-      ? problemNote("The account does not answer right now, so it is not known what runs. Load the page again in a moment.")
+      ? problemNote(
+          "The account does not answer right now, so it is not known what runs. Load the page again in a moment.",
+        )
       : undefined;
   const body = html`${newsNote(url)} ${problem} ${todaysFigures(usage, storage)}
-    <p class="hint" id="live" role="status" data-from="${whose.base}/live"></p>
-    ${KINDS.map(([kind, heading, none]) => section(kind, heading, none, seen, context))}`;
-  return personPage(context, { at: "", title: "Overview", body });
+  ${KINDS.map(([kind, heading, none]) => section(kind, heading, none, seen, context))}`;
+  return personPage(context, { at: "", title: "Overview", beside: liveNote(`${whose.base}/live`), body });
 }
 
 /** A run that has ended says nothing new. */
@@ -70,18 +72,32 @@ function section(
   </section>`;
 }
 
-function todaysFigures(
-  usage: Look<readonly Figures[]>,
-  storage: Look<StorageUsage>,
-): Html | undefined {
+function todaysFigures(usage: Look<readonly Figures[]>, storage: Look<StorageUsage>): Html | undefined {
   if (usage.kind === "silent") return undefined;
   const day = usage.seen[0] ?? NO_FIGURES;
   const files = storage.kind === "silent" ? undefined : storage.seen;
   return html`<dl class="figures">
-    <div><dt>Cost today</dt><dd>${usd(day.nanoUsd + day.estimatedNanoUsd)}<small>${usd(day.nanoUsd)} measured</small></dd></div>
-    <div><dt>Calls today</dt><dd>${count(day.calls)}<small>${count(day.failed)} failed</small></dd></div>
-    <div><dt>Model tokens today</dt><dd>${count(day.inputTokens + day.outputTokens)}</dd></div>
-    <div><dt>Sandboxes and browsers ran</dt><dd>${duration(day.sandboxMs + day.browserMs)}</dd></div>
-    <div><dt>Files and trash</dt><dd>${files === undefined ? "unknown" : bytes(files.filesBytes + files.trashBytes)}${files === undefined ? undefined : html`<small>of ${bytes(files.quotaBytes)}</small>`}</dd></div>
+    <div>
+      <dt>Cost today</dt>
+      <dd>${usd(day.nanoUsd + day.estimatedNanoUsd)}<small>${usd(day.nanoUsd)} measured</small></dd>
+    </div>
+    <div>
+      <dt>Calls today</dt>
+      <dd>${count(day.calls)}<small>${count(day.failed)} failed</small></dd>
+    </div>
+    <div>
+      <dt>Model tokens today</dt>
+      <dd>${count(day.inputTokens + day.outputTokens)}</dd>
+    </div>
+    <div>
+      <dt>Sandboxes and browsers ran</dt>
+      <dd>${duration(day.sandboxMs + day.browserMs)}</dd>
+    </div>
+    <div>
+      <dt>Files and trash</dt>
+      <dd>
+        ${files === undefined ? "unknown" : bytes(files.filesBytes + files.trashBytes)}${files === undefined ? undefined : html`<small>of ${bytes(files.quotaBytes)}</small>`}
+      </dd>
+    </div>
   </dl>`;
 }

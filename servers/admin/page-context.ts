@@ -19,6 +19,8 @@ export interface PersonContext extends PageContext {
 interface PageBody {
   readonly at: string;
   readonly title: string;
+  /** Stands beside the title. */
+  readonly beside?: Html;
   readonly body: Html;
   readonly status?: number;
 }

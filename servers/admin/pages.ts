@@ -1,4 +1,4 @@
-import { type Pages, type Visit, seeOther } from "../../auth/account-routes.ts";
+import type { Pages, Visit } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
 import { actOnThing, confirmPage } from "./acts.ts";
 import { makeToken, revokeHeld } from "./app-acts.ts";
@@ -83,8 +83,8 @@ async function answer<Context extends PageContext>(
   context: Context,
 ): Promise<Response> {
   const { form } = context.visit;
-  if (form !== undefined) return Object.hasOwn(acts, at) ? await acts[at]?.(form, context) ?? nothing() : nothing();
-  return Object.hasOwn(pages, at) ? await pages[at]?.(context) ?? nothing() : nothing();
+  if (form !== undefined) return Object.hasOwn(acts, at) ? ((await acts[at]?.(form, context)) ?? nothing()) : nothing();
+  return Object.hasOwn(pages, at) ? ((await pages[at]?.(context)) ?? nothing()) : nothing();
 }
 
 function ownOf({ visitor: { person } }: Visit): Whose {

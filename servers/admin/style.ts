@@ -18,14 +18,18 @@ a:hover { color: var(--accent-hover); }
 .who { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 0.75rem; margin: 0 0 0 auto; font-size: 0.875rem; color: var(--soft); }
 .who form { margin: 0; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0 0.25rem; margin: 0; padding: 0; list-style: none; }
-nav a { display: block; padding: 0.5rem 0.7rem 0.45rem; color: var(--text); text-decoration: none; border-bottom: 3px solid transparent; }
-nav a:hover { color: var(--accent); }
-nav a[aria-current] { font-weight: 650; border-color: var(--accent); }
-nav.areas a { padding: 0.2rem 0.7rem; border: 1px solid transparent; border-radius: 999px; }
-nav.areas a[aria-current] { border-color: var(--line); background: var(--page); }
+.pages ul { margin-inline: -0.7rem; }
+.pages a { display: block; padding: 0.5rem 0.7rem 0.45rem; color: var(--text); text-decoration: none; border-bottom: 3px solid transparent; }
+.pages a:hover { color: var(--accent); }
+.pages a[aria-current] { font-weight: 650; border-color: var(--accent); }
+.areas a { display: block; padding: 0.15rem 0.8rem; color: var(--text); text-decoration: none; border: 1px solid transparent; border-radius: 999px; }
+.areas a[aria-current] { font-weight: 650; border-color: var(--line); background: var(--page); }
 .crumbs { margin: 0 0 0.25rem; font-size: 0.875rem; color: var(--soft); }
 main { padding-block: 1.5rem 4rem; }
+.head { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1rem; }
 h1 { font-size: 1.45rem; }
+#live:not(:empty)::before { content: ""; display: inline-block; width: 0.55em; height: 0.55em; margin-inline-end: 0.45em; border-radius: 50%; background: var(--good); }
+#live { margin: 0; }
 h2 { margin: 2rem 0 0.6rem; font-size: 1.1rem; }
 h3 { margin: 0; font-size: 1rem; }
 h2 .hint, h3 .hint { font-weight: 400; }
@@ -34,12 +38,14 @@ time, .nowrap { white-space: nowrap; }
 .unseen { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 button, .button {
-  display: inline-block;
+  display: inline-flex;
+  align-items: center;
+  justify-content: center;
   min-height: 2.1rem;
   padding: 0.3rem 0.8rem;
   font: inherit;
   font-size: 0.875rem;
-  font-weight: 600;
+  font-weight: 550;
   line-height: 1.35;
   color: var(--text);
   text-decoration: none;
@@ -63,6 +69,7 @@ button.quiet { padding-inline: 0.5rem; border-color: transparent; background: no
 .figures dd small { display: block; font-size: 0.8125rem; font-weight: 400; color: var(--soft); }
 
 .things { display: grid; gap: 0.75rem; }
+.things:has(> *) + .none { display: none; }
 .thing { padding: 0.8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
 .thing > header { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.75rem; }
 .thing > header .acts { margin-inline-start: auto; }
@@ -70,6 +77,7 @@ button.quiet { padding-inline: 0.5rem; border-color: transparent; background: no
 .facts dt { font-size: 0.8125rem; color: var(--soft); }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; }
 .facts dd ul { margin: 0; padding-inline-start: 1.1rem; }
+.facts .long { grid-column: span 2; }
 .thing details { margin-top: 0.7rem; padding-top: 0.5rem; border-top: 1px solid var(--line); }
 summary { font-weight: 600; cursor: pointer; }
 .state { padding: 0.05rem 0.55rem; font-size: 0.8125rem; font-weight: 600; border: 1px solid var(--line); border-radius: 999px; background: var(--page); }
@@ -80,7 +88,8 @@ table { width: 100%; margin: 0.5rem 0 1rem; border-collapse: collapse; backgroun
 caption { padding: 0.25rem 0; text-align: start; color: var(--soft); }
 th, td { padding: 0.4rem 0.75rem; text-align: start; vertical-align: baseline; border-top: 1px solid var(--line); }
 thead th { font-size: 0.8125rem; color: var(--soft); background: var(--page); white-space: nowrap; }
-tbody th { font-weight: 550; }
+tbody th { font-weight: 500; }
+th .soft { font-weight: 400; }
 .number { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.total > * { font-weight: 650; border-top-width: 2px; }
 tr.child > th { padding-inline-start: 1.75rem; }
@@ -106,7 +115,7 @@ code.digest { font-size: 0.8125rem; }
 .key.estimated { background: var(--estimated); }
 
 .filters { display: flex; flex-wrap: wrap; align-items: end; gap: 0.75rem; margin: 1rem 0; padding: 0.8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
-.filters > div { flex: 1 1 9rem; min-width: 0; }
+.filters > div { flex: 1 1 7.5rem; min-width: 0; }
 .filters .short { flex: 0 0 auto; }
 label, .label { display: block; font-size: 0.8125rem; font-weight: 600; }
 input, select { accent-color: var(--accent); }
@@ -123,8 +132,10 @@ input, select { accent-color: var(--accent); }
   border: 1px solid var(--field);
   border-radius: var(--radius);
 }
-.tabs { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; margin: 0.75rem 0; padding: 0; list-style: none; }
-.tabs [aria-current] { font-weight: 650; color: var(--text); text-decoration: none; }
+.tabs { display: flex; flex-wrap: wrap; gap: 0.25rem; margin: 0.75rem 0; padding: 0; list-style: none; }
+.tabs a { display: block; padding: 0.25rem 0.7rem; border: 1px solid transparent; border-radius: var(--radius); text-decoration: none; }
+.tabs a:hover { border-color: var(--line); }
+.tabs [aria-current] { font-weight: 600; color: var(--text); background: var(--card); border-color: var(--line); }
 .form { max-width: 40rem; padding: 0.9rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
 .form .text { max-width: 22rem; margin-bottom: 0.8rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0 1.25rem; }
@@ -133,6 +144,7 @@ input, select { accent-color: var(--accent); }
 fieldset { margin: 0.5rem 0 0.75rem; padding: 0; border: 0; min-width: 0; }
 legend { padding: 0; font-weight: 600; }
 .scope { display: flex; gap: 0.6rem; align-items: flex-start; padding: 0.4rem 0; font-size: inherit; font-weight: 400; border-bottom: 1px solid var(--line); cursor: pointer; }
+.scope code { display: block; }
 .scope input { flex: none; width: 1.15rem; height: 1.15rem; margin: 0.1rem 0 0; }
 .secret { display: block; margin-top: 0.5rem; padding: 0.6rem; color: var(--text); background: var(--card); user-select: all; }
 .slider { display: grid; grid-template-columns: 1fr auto; gap: 0 0.75rem; padding: 0.35rem 0; }
@@ -149,7 +161,8 @@ legend { padding: 0; font-weight: 600; }
   .thing > header .acts { margin: 0; width: 100%; }
   button, .button { min-height: 2.75rem; padding-block: 0.5rem; }
   .text { min-height: 2.75rem; }
-  nav a { padding-block: 0.65rem; }
+  .pages a { padding-block: 0.65rem; }
+  .areas a { padding-block: 0.6rem; }
   /* Rows become stacks: each figure beside its column's name. */
   table { border: 0; background: none; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -158,7 +171,9 @@ legend { padding: 0; font-weight: 600; }
   tbody th, tbody td { display: flex; justify-content: space-between; gap: 1rem; padding: 0.15rem 0; border: 0; text-align: end; white-space: normal; }
   tbody th { justify-content: flex-start; text-align: start; font-weight: 650; }
   tbody td::before { content: attr(data-head); flex: none; color: var(--soft); text-align: start; }
+  tbody td:empty { display: none; }
   td .share { width: 6rem; }
+  .tabs a { padding-block: 0.6rem; }
   tr.child { margin-inline-start: 1rem; }
   tr.child > th { padding-inline-start: 0; }
 }

@@ -1,5 +1,4 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
-import { NANO_USD } from "../delegate/budget.ts";
 import type { RunReport } from "../delegate/run-report.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import { type ActForm, actButton, confirmLink } from "./act-form.ts";
@@ -58,8 +57,11 @@ function sandboxFacts(status: SandboxLookStatus, nowMs: number): Fact[] {
   return [
     ["Driver", driver],
     ["Up for", uptimeMs === undefined ? "asleep" : duration(uptimeMs)],
-    ["Snapshot", snapshot === undefined ? "none yet" : html`${ago(nowMs - snapshot.ageMs, nowMs)}, ${bytes(snapshot.sizeBytes)}`],
-    ["Cost so far", usd(costUsd * NANO_USD)],
+    [
+      "Snapshot",
+      snapshot === undefined ? "none yet" : html`${ago(nowMs - snapshot.ageMs, nowMs)}, ${bytes(snapshot.sizeBytes)}`,
+    ],
+    ["Cost so far", usd(costUsd * 1e9)],
     ...(memory === undefined ? [] : [["Memory", usage(memory)] satisfies Fact]),
     ...(disk === undefined ? [] : [["Disk", usage(disk)] satisfies Fact]),
   ];
@@ -78,7 +80,13 @@ function processList(id: string, sandbox: string, all: readonly ProcessInfo[], c
     ${table({
       caption: `Processes of the sandbox ${sandbox}`,
       hasHiddenCaption: true,
-      columns: [{ head: "Command" }, { head: "Started" }, { head: "For", isNumber: true }, { head: "State" }, { head: "Act" }],
+      columns: [
+        { head: "Command" },
+        { head: "Started" },
+        { head: "For", isNumber: true },
+        { head: "State" },
+        { head: "Act" },
+      ],
       rows: all.slice(0, SHOWN_PROCESSES).map((process) => ({
         cells: [
           html`<code>${oneLine(process.command, SHOWN_COMMAND_CHARS)}</code>`,
@@ -155,7 +163,9 @@ function runPart(thing: RunThing, context: PartContext): Html {
           ] satisfies Fact[])),
       ["Started", ago(run.startedAtMs, nowMs)],
       [isGoing ? "Time left" : "Deadline", isGoing ? duration(run.endsByMs - nowMs) : ago(run.endsByMs, nowMs)],
-      ...(run.parentId === undefined ? [] : ([["Started by", html`<a href="#${run.parentId}">${run.parentId}</a>`]] satisfies Fact[])),
+      ...(run.parentId === undefined
+        ? []
+        : ([["Started by", html`<a href="#${run.parentId}">${run.parentId}</a>`]] satisfies Fact[])),
     ],
     ...(look?.kind === "silent" ? { more: html`<p class="hint">It does not answer right now.</p>` } : {}),
   });

@@ -83,21 +83,26 @@ function usageBody(view: UsageView): Html {
   const everyDay = daysIn(period).map((day) => byDay.find(({ key }) => key === day) ?? { key: day, ...NO_FIGURES });
   const query = (days: number, dimension: Dimension): string => `${base}/usage?days=${days}&by=${dimension}`;
   const costs = isBilled || total.nanoUsd + total.estimatedNanoUsd > 0;
-  return html`${tabs("Period", PERIODS.map((days) => [query(days, by), `${days} days`, days === period.days]))}
+  return html`${tabs(
+      "Period",
+      PERIODS.map((days) => [query(days, by), `${days} days`, days === period.days]),
+    )}
     ${figures(total)}
-    ${costs
-      ? columnChart({
-          id: "cost-chart",
-          title: "Cost by day",
-          says: `From ${period.fromDay} to ${period.toDay} it came to ${usd(costOf(total))}, ${dearest(everyDay)}.`,
-          columns: everyDay.map(({ key, nanoUsd, estimatedNanoUsd }) => ({
-            label: key,
-            measured: nanoUsd,
-            estimated: estimatedNanoUsd,
-          })),
-          format: usd,
-        })
-      : undefined}
+    ${
+      costs
+        ? columnChart({
+            id: "cost-chart",
+            title: "Cost by day",
+            says: `From ${period.fromDay} to ${period.toDay} it came to ${usd(costOf(total))}, ${dearest(everyDay)}.`,
+            columns: everyDay.map(({ key, nanoUsd, estimatedNanoUsd }) => ({
+              label: key,
+              measured: nanoUsd,
+              estimated: estimatedNanoUsd,
+            })),
+            format: usd,
+          })
+        : undefined
+    }
     ${columnChart({
       id: "calls-chart",
       title: "Calls by day",
@@ -107,7 +112,10 @@ function usageBody(view: UsageView): Html {
     })}
     ${howItIsKnown(isBilled)}
     <h2 id="by">By ${by}</h2>
-    ${tabs("Divided by", view.dimensions.map((dimension) => [`${query(period.days, dimension)}#by`, `By ${dimension}`, dimension === by]))}
+    ${tabs(
+      "Divided by",
+      view.dimensions.map((dimension) => [`${query(period.days, dimension)}#by`, `By ${dimension}`, dimension === by]),
+    )}
     ${usageTable(by === "day" ? { ...view, rows: everyDay.toReversed() } : view, total)}
     <p><a href="${base}/usage.csv?days=${period.days}&amp;by=${by}">This table as CSV</a></p>`;
 }
@@ -122,23 +130,46 @@ function tabs(label: string, links: readonly (readonly [href: string, words: str
 
 function figures(total: Figures): Html {
   return html`<dl class="figures">
-    <div><dt>Cost</dt><dd>${usd(costOf(total))}<small>${usd(total.nanoUsd)} measured, ${usd(total.estimatedNanoUsd)} estimated</small></dd></div>
-    <div><dt>Calls</dt><dd>${count(total.calls)}<small>${count(total.failed)} failed</small></dd></div>
-    <div><dt>Model tokens</dt><dd>${count(total.inputTokens + total.outputTokens)}<small>${count(total.inputTokens)} in, ${count(total.outputTokens)} out</small></dd></div>
-    <div><dt>Sandboxes ran</dt><dd>${duration(total.sandboxMs)}</dd></div>
-    <div><dt>Browsers ran</dt><dd>${duration(total.browserMs)}</dd></div>
+    <div>
+      <dt>Cost</dt>
+      <dd>
+        ${usd(costOf(total))}<small>${usd(total.nanoUsd)} measured, ${usd(total.estimatedNanoUsd)} estimated</small>
+      </dd>
+    </div>
+    <div>
+      <dt>Calls</dt>
+      <dd>${count(total.calls)}<small>${count(total.failed)} failed</small></dd>
+    </div>
+    <div>
+      <dt>Model tokens</dt>
+      <dd>
+        ${count(total.inputTokens + total.outputTokens)}<small
+          >${count(total.inputTokens)} in, ${count(total.outputTokens)} out</small
+        >
+      </dd>
+    </div>
+    <div>
+      <dt>Sandboxes ran</dt>
+      <dd>${duration(total.sandboxMs)}</dd>
+    </div>
+    <div>
+      <dt>Browsers ran</dt>
+      <dd>${duration(total.browserMs)}</dd>
+    </div>
   </dl>`;
 }
 
 function howItIsKnown(isBilled: boolean): Html {
   const known = html`<p class="hint">
     <span class="key measured" aria-hidden="true"></span>Measured: what model endpoints said that their calls cost.
-    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES_READ_ON}, times what was
-    counted: calls, and the time that sandboxes and browsers ran. Days are UTC’s.
+    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES_READ_ON}, times what
+    was counted: calls, and the time that sandboxes and browsers ran. Days are UTC’s.
   </p>`;
   if (isBilled) return known;
   return html`${known}
-    <p class="hint">This suite runs on a machine of its own, where nobody bills sandboxes and browsers: they cost $0.</p>`;
+    <p class="hint">
+      This suite runs on a machine of its own, where nobody bills sandboxes and browsers: they cost $0.
+    </p>`;
 }
 
 function usageTable({ by, rows, names }: UsageView, total: Figures): Html {
