@@ -14,6 +14,8 @@ const NANO_USD = {
   containerDiskGbSecond: 70,
   /** $0.09 an hour. */
   browserSecond: 25_000,
+  /** $0.015 a gigabyte and month, which is thirty days here. */
+  storageGbDay: 500_000,
 } as const;
 
 export const PRICES_READ_ON = "2026-11-22";
@@ -52,6 +54,11 @@ export function containerNanoUsd(instanceType: InstanceType, ranMs: number): num
     memoryGib * NANO_USD.containerMemoryGibSecond +
     diskGb * NANO_USD.containerDiskGbSecond;
   return Math.round((perSecond * ranMs) / 1_000);
+}
+
+/** What so many bytes in R2 cost for a day. */
+export function storageNanoUsd(bytes: number): number {
+  return Math.round((NANO_USD.storageGbDay * bytes) / 1e9);
 }
 
 /** What a browser has cost in that time of running, used or not; the price of many at once is not in it. */

@@ -9,6 +9,7 @@ import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/remote-browser.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import { callTool } from "../../servers/core/call.ts";
+import { OPEN_GATE } from "../../servers/core/gate.ts";
 import { createFileStore } from "../../servers/files/store.ts";
 
 export { Account } from "../../servers/account/account.ts";
@@ -117,6 +118,9 @@ export default {
           delegates: { start: absent, wait: absent, answer: absent, cancel: absent, list: absent },
         },
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
+        gate: OPEN_GATE,
+        callNanoUsd: 0,
+        readUsage: absent,
         record: () => undefined,
       },
       { signal: client.signal, reportProgress: (message) => void progress.push(message) },
