@@ -3,7 +3,8 @@ import { bytes, count, duration, usd } from "./format.ts";
 
 interface LimitWords {
   readonly name: string;
-  readonly unit: string;
+  /** Where its name does not say it. */
+  readonly unit?: string;
   /** Of what a form takes. */
   readonly step: string;
   readonly format: (value: number) => string;
@@ -15,25 +16,25 @@ const MB = 1_000_000;
 
 /** How pages speak of each limit, in the order in which they stand. */
 export const LIMIT_WORDS: Readonly<Record<LimitName, LimitWords>> = {
-  callsPerMinute: { name: "Calls a minute", unit: "calls", step: "1", format: count },
-  concurrentCalls: { name: "Calls at the same time", unit: "calls", step: "1", format: count },
+  callsPerMinute: { name: "Calls a minute", step: "1", format: count },
+  concurrentCalls: { name: "Calls at the same time", step: "1", format: count },
   usdPerDay: {
     name: "Dollars a day",
-    unit: "$",
+
     step: "0.01",
     format: (value) => usd(value * 1e9),
     used: ({ nanoUsd }) => usd(nanoUsd),
   },
   sandboxHoursPerDay: {
     name: "Sandbox hours a day",
-    unit: "hours",
+
     step: "0.1",
     format: (value) => `${count(value)} h`,
     used: ({ sandboxMs }) => duration(sandboxMs),
   },
   browserHoursPerDay: {
     name: "Browser hours a day",
-    unit: "hours",
+
     step: "0.1",
     format: (value) => `${count(value)} h`,
     used: ({ browserMs }) => duration(browserMs),

@@ -1,6 +1,6 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import { type Hit, type Limits, type Pause, type Policy, ROLES, type Role, type Standing } from "../shared/limits.ts";
-import { moment } from "./format.ts";
+import { bytes, moment } from "./format.ts";
 import { LIMITS, LIMIT_WORDS } from "./limit-words.ts";
 import { newsNote } from "./news.ts";
 import { type PageContext, type PersonContext, everybodysPage, personPage } from "./page-context.ts";
@@ -9,10 +9,11 @@ import { table } from "./table.ts";
 /** What a person may use, what they have used and hit; for an admin, with the hand on it. */
 export async function personsLimits(context: PersonContext): Promise<Response> {
   const { desk, whose, url, visit } = context;
-  const [standing, policy, role] = await Promise.all([
+  const [standing, policy, role, { quotaBytes }] = await Promise.all([
     desk.account(whose.userId).standing(),
     desk.directory().policy(),
     roleOf(context),
+    desk.filesOf(whose.userId).usage(),
   ]);
   const form = { base: whose.base, formKey: visit.visitor.formKey };
   const body = html`${newsNote(url)} ${pauseNote(policy, standing, whose.isOwn)}
@@ -20,7 +21,7 @@ export async function personsLimits(context: PersonContext): Promise<Response> {
       Where a limit is reached, calls are refused until it resets, and say so. Days end at midnight UTC. An agent can
       change none of this: only an admin can, here.
     </p>
-    ${holding(standing, policy, role)} ${hitsPart(standing.hits)}
+    ${holding(standing, policy, role, quotaBytes)} ${hitsPart(standing.hits)}
     ${
       whose.isOwn
         ? undefined
@@ -56,8 +57,9 @@ export async function everybodysLimits(context: PageContext): Promise<Response> 
             words: `Set the limits of ${ROLE_WORDS[role].toLowerCase()}`,
             mayReset: true,
             idPrefix: `${role}-`,
-          })}`,
-    )}`;
+          })}</section>`,
+    )}
+    </div>`;
   return everybodysPage(context, { at: "limits", title: "Limits", body });
 }
 
@@ -83,7 +85,7 @@ function reasonOf({ reason }: Pause): string {
   return reason === "" ? "" : `: ${oneLine(reason, 300)}`;
 }
 
-function holding({ own, today }: Standing, { ofRole }: Policy, role: Role): Html {
+function holding({ own, today }: Standing, { ofRole }: Policy, role: Role, quotaBytes: number): Html {
   return table({
     caption: "What holds, and what today has used of it",
     columns: [
@@ -96,6 +98,9 @@ function holding({ own, today }: Standing, { ofRole }: Policy, role: Role): Html
       const { name: words, format, used } = LIMIT_WORDS[name];
       const value = own[name] ?? ofRole[role][name];
       const origin = own[name] !== undefined ? "this person" : value === undefined ? "" : `the role ${role}`;
+      if (name === "storageMb" && value === undefined) {
+        return { cells: [words, bytes(quotaBytes), used?.(today) ?? "", "everybody"] };
+      }
       return { cells: [words, value === undefined ? "not limited" : format(value), used?.(today) ?? "", origin] };
     }),
     empty: "",
@@ -135,7 +140,7 @@ function limitsForm({ base, formKey, limits, hidden, words, mayReset = false, id
         const id = `${idPrefix}${name}`;
         const value = limits[name];
         return html`<div>
-          <label for="${id}">${label}${unit === "MB" ? ", in MB" : unit === "$" ? ", in $" : undefined}</label>
+          <label for="${id}">${label}${unit === undefined ? undefined : `, in ${unit}`}</label>
           <input
             class="text"
             id="${id}"

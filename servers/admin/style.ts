@@ -137,8 +137,11 @@ input, select { accent-color: var(--accent); }
 .tabs a:hover { border-color: var(--line); }
 .tabs [aria-current] { font-weight: 600; color: var(--text); background: var(--card); border-color: var(--line); }
 .form { max-width: 40rem; padding: 0.9rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
+.form > p:first-of-type { margin-top: 0; }
 .form .text { max-width: 22rem; margin-bottom: 0.8rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0 1.25rem; }
+.roles { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem 1.5rem; }
+.roles .form { margin-top: 0.5rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0 1.25rem; align-items: end; }
 .form .grid .text { max-width: none; }
 .form .acts { margin-top: 0.5rem; }
 fieldset { margin: 0.5rem 0 0.75rem; padding: 0; border: 0; min-width: 0; }
