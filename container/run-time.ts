@@ -52,9 +52,7 @@ export class ContainerTime {
     const nanoUsdOf = (ranMs: number): number => containerNanoUsd(instanceType, ranMs);
     this.#storage = storage;
     this.#time = new SessionTime({ kind: "sandbox", key: SPANS_KEY, nanoUsdOf }, storage, async (costs) => {
-      const owner = storage.get(OWNER_KEY);
-      if (typeof owner !== "string") throw new Error("Nobody has used the container yet.");
-      await booksOf(owner).keepCosts(costs);
+      await booksOf(String(storage.get(OWNER_KEY))).keepCosts(costs);
     });
   }
 
@@ -69,7 +67,8 @@ export class ContainerTime {
     else this.#time.end(containerId, nowMs);
   }
 
+  /** What ran before anybody used it waits for its first use. */
   async settle(nowMs: number): Promise<void> {
-    await this.#time.settle(nowMs);
+    if (typeof this.#storage.get(OWNER_KEY) === "string") await this.#time.settle(nowMs);
   }
 }

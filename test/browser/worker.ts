@@ -77,7 +77,10 @@ export default {
       return Response.json((await session.finish(end, isHeard)) ?? "finished");
     }
     if (name === "handed-over") return Response.json(await session.isHandedOver());
-    if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
+    if (name === "usage") {
+      const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
+      return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).usage(query));
+    }
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),

@@ -234,6 +234,7 @@ const order = z.object({
   answer: z.string().optional(),
   cancel: z.boolean().default(false),
   list: z.boolean().default(false),
+  usage: z.boolean().default(false),
   budget: budgetInput.prefault({}),
   waitMs: z.int(),
   /** Plays a client that goes away when the test says so. */
@@ -286,6 +287,12 @@ export default {
     if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, client));
     const { waitMs } = asked;
     const watch = { waitMs, signal: client.signal, onProgress: (activity: string) => void progress.push(activity) };
+    if (asked.usage) {
+      const [days, things] = [{ fromDay: "2000-01-01", toDay: "2999-12-31" }, await accountOf(env, caller).things()];
+      const models = await accountOf(env, caller).usage({ ...days, by: "model" });
+      const clients = await accountOf(env, caller).usage({ ...days, by: "client" });
+      return Response.json({ ok: true, answer: { models, clients, runs: things.runs }, progress });
+    }
     try {
       return Response.json({ ok: true, answer: await follow(runs, asked, watch), progress });
     } catch (failure) {
