@@ -27,6 +27,7 @@ export function createDesk({ bindings, settings, books, now = () => new Date() }
   return {
     publicUrl: settings.PUBLIC_URL,
     isBilled: settings.SANDBOX_DRIVER === "container",
+    instanceType: settings.SANDBOX_INSTANCE_TYPE,
     now,
     account: (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId)),
     directory: () => directoryOf(bindings),

@@ -1,4 +1,5 @@
 import type { Account } from "../account/account.ts";
+import type { InstanceType } from "../account/prices.ts";
 import type { BrowserLook } from "../browser/session.ts";
 import type { RunReport } from "../delegate/run-report.ts";
 import type { Caller } from "../../auth/caller.ts";
@@ -15,6 +16,8 @@ export interface Desk {
   readonly publicUrl: string;
   /** Whether this deployment is billed by anybody. */
   readonly isBilled: boolean;
+  /** The size of its sandboxes, as the settings have it. */
+  readonly instanceType: InstanceType;
   readonly now: () => Date;
   account(userId: string): DurableObjectStub<Account>;
   directory(): DurableObjectStub<DirectoryObject>;
