@@ -159,7 +159,7 @@ function runPart(thing: RunThing, context: PartContext): Html {
         ? []
         : ([
             ["Turns", `${seen.turns} of ${seen.budget.turns}`],
-            ["Now", oneLine(seen.activity, 120)],
+            [seen.question === undefined ? "Now" : "Asks", oneLine(seen.question ?? seen.activity, 160), true],
           ] satisfies Fact[])),
       ["Started", ago(run.startedAtMs, nowMs)],
       [isGoing ? "Time left" : "Deadline", isGoing ? duration(run.endsByMs - nowMs) : ago(run.endsByMs, nowMs)],
