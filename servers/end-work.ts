@@ -34,5 +34,5 @@ export async function endWork(
   });
   const ends = await Promise.allSettled([...cancelled, ...ended]);
   const failures = ends.flatMap((end): unknown[] => (end.status === "rejected" ? [end.reason] : []));
-  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} things have not ended.`);
+  if (failures.length > 0) throw new Error(`${failures.length} things have not ended.`, { cause: failures[0] });
 }

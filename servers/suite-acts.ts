@@ -47,24 +47,25 @@ export function createActs(
 }
 
 export function createRules(bindings: Bindings): Rules {
-  const directory = directoryOf(bindings);
+  // Asked for anew each time: one that broke stays broken.
+  const directory = () => directoryOf(bindings);
   // The account first: it is what calls go by. Where the directory is not told then, it is for the admin to try again.
   const change = async (userId: string, rules: RuleChange): Promise<void> =>
     await reached(async () => {
       const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
       const { paused, own } = await account.setRules(rules);
-      await directory.noteRules(userId, { isPaused: paused !== undefined, hasLimits: Object.keys(own).length > 0 });
+      await directory().noteRules(userId, { isPaused: paused !== undefined, hasLimits: Object.keys(own).length > 0 });
     });
   return {
     pausePerson: async (userId, reason) =>
       await change(userId, { paused: { sinceMs: Date.now(), reason: oneLine(reason) } }),
     resumePerson: async (userId) => await change(userId, { paused: false }),
     setPersonLimits: async (userId, own) => await change(userId, { own: limitsSchema.parse(own) }),
-    pauseAll: async (reason) => await reached(async () => await directory.pauseAll(oneLine(reason))),
-    resumeAll: async () => await reached(async () => await directory.resumeAll()),
+    pauseAll: async (reason) => await reached(async () => await directory().pauseAll(oneLine(reason))),
+    resumeAll: async () => await reached(async () => await directory().resumeAll()),
     setRoleLimits: async (role, limits) => {
       const checkedLimits = limits === undefined ? undefined : limitsSchema.parse(limits);
-      await reached(async () => await directory.setRoleLimits(role, checkedLimits));
+      await reached(async () => await directory().setRoleLimits(role, checkedLimits));
     },
   };
 }

@@ -44,7 +44,7 @@ import type { FieldValue } from "./action/fields.ts";
 import { snapshotOf } from "./snapshot/snapshot-request.ts";
 import type { StorageState } from "./chrome/storage-state.ts";
 import { exportStorage } from "./chrome/storage-transfer.ts";
-import { Turns } from "./turns.ts";
+import { Turns, busy } from "./turns.ts";
 import { waitFor } from "./action/waiting.ts";
 import { watched } from "./chrome/watched.ts";
 

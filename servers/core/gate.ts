@@ -59,7 +59,7 @@ interface PersonAtGate {
 
 export interface GateContext {
   readonly userId: string;
-  /** Absent for what acts without a role, a link: then only a pause stops it. */
+  /** Absent for what acts without a role, a link: only a pause stops that, and it uses nothing up. */
   readonly role?: Role;
   readonly publicUrl: string;
   readonly memory: GateMemory;
@@ -107,8 +107,8 @@ export function createGate(context: GateContext): Gate {
       const { paused, limits, used } = await now();
       if (paused !== undefined) throw paused;
       refuseWhereUsedUp(name, limits, used, publicUrl);
-      const places = takesPlace(name) ? 1 : 0;
-      person.admitted += 1;
+      const places = role !== undefined && takesPlace(name) ? 1 : 0;
+      if (role !== undefined) person.admitted += 1;
       person.inFlight += places;
       const timers: Timers = {};
       try {

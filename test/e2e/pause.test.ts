@@ -74,9 +74,11 @@ test.each([
     expect(await suite.rule(pause, "The bill")).toBe("done");
     expect(await waiting).toMatch(/^cancelled: paused: |^ok$/);
     await following;
-    await expect.poll(async () => await told("files_list", {})).toMatch(
-      new RegExp(`^forbidden: paused: ${sentence} at \\S+Z \\(The bill\\); nothing is done until an admin lifts it`),
-    );
+    await expect
+      .poll(async () => await told("files_list", {}))
+      .toMatch(
+        new RegExp(`^forbidden: paused: ${sentence} at \\S+Z \\(The bill\\); nothing is done until an admin lifts it`),
+      );
     expect(await told("files_list", {}, old)).toContain(`forbidden: paused: ${sentence}`);
     expect(Date.now() - pausedMs).toBeLessThan(8_000);
     const shared = await fetch(link);

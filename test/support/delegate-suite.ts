@@ -74,6 +74,8 @@ export interface DelegateSuite extends AsyncDisposable {
   leave(): Promise<void>;
   /** Leaves the person's grant with those scopes, or takes it away. */
   changeGrant(scopes: readonly string[]): Promise<void>;
+  /** What the person's account says of them: that they stand well, or the code of a refusal. */
+  setStanding(standing: "well" | "forbidden" | "limit_reached" | "unavailable"): Promise<void>;
   /** What the fixture's tools did, in order. */
   effects(): Promise<string[]>;
   /** What the caller's files hold, by path. */
@@ -162,6 +164,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     changeGrant: async (scopes) => {
       const grants = await miniflare.getR2Bucket("GRANTS");
       await grants.put(USER_ID, scopes.join(" "));
+    },
+    setStanding: async (standing) => {
+      const grants = await miniflare.getR2Bucket("GRANTS");
+      await grants.put("standing", standing);
     },
     effects: async () => {
       const bucket = await miniflare.getR2Bucket("EFFECTS");

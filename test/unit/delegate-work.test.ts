@@ -248,6 +248,30 @@ test("a run that loses its grant ends before its next step; one that loses a sco
   expect(gateway.requests).toHaveLength(4);
 });
 
+test("a run of somebody who is paused, or out of dollars, ends before its next step, and waits where nobody can say", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  for (const [standing, status] of [
+    ["forbidden", "cancelled"],
+    ["limit_reached", "budget_exhausted"],
+  ] as const) {
+    await suite.setStanding("well");
+    gateway.script(wait(1_000));
+    const begun = (await suite.effects()).length;
+    const run = await suite.report({ task: "Work.", waitMs: 0 });
+    await until(async () => (await suite.effects()).length > begun);
+    await suite.setStanding(standing);
+    expect(await suite.report({ runId: run.runId })).toMatchObject({ status, error: `${standing}: As told.` });
+  }
+  await suite.setStanding("unavailable");
+  const waiting = await suite.report({ task: "Work.", waitMs: 0 });
+  expect(await suite.report({ runId: waiting.runId, waitMs: 3_000 })).toMatchObject({ status: "running" });
+  expect(gateway.requests).toHaveLength(2);
+  gateway.script(say("Done."));
+  await suite.setStanding("well");
+  expect(await suite.report({ runId: waiting.runId })).toMatchObject({ status: "completed", result: "Done." });
+});
+
 test("the next model goes on where one fails, and the report says so", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;

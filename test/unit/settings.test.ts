@@ -346,6 +346,28 @@ test("quota and age of artifacts are whole numbers, and artifacts stay where not
   }
 });
 
+test("limits are built in, and the setting changes them by role or takes them away", () => {
+  const builtIn = { callsPerMinute: 1_200, concurrentCalls: 64 };
+  expect(parseSettings(DEPLOYED).LIMITS).toEqual({ admin: builtIn, member: builtIn, reader: builtIn });
+  const given = { member: { calls_per_minute: 600, usd_per_day: 2.5 }, reader: { concurrent_calls: null } };
+  expect(parseSettings({ ...DEPLOYED, LIMITS: JSON.stringify(given) }).LIMITS).toEqual({
+    admin: builtIn,
+    member: { callsPerMinute: 600, concurrentCalls: 64, usdPerDay: 2.5 },
+    reader: { callsPerMinute: 1_200 },
+  });
+});
+
+test.each([
+  ["no JSON", "{", "LIMITS: give JSON such as"],
+  ["an unknown role", '{"guest": {}}', "LIMITS"],
+  ["an unknown limit", '{"member": {"calls": 1}}', "LIMITS.member"],
+  ["less than nothing", '{"member": {"usd_per_day": -1}}', "LIMITS.member.usd_per_day"],
+  ["half a call", '{"member": {"calls_per_minute": 0.5}}', "LIMITS.member.calls_per_minute"],
+  ["a text", '{"member": {"usd_per_day": "5"}}', "LIMITS.member.usd_per_day"],
+])("limits with %s are refused", (_what, limits, problem) => {
+  expect(problemsOf({ ...DEPLOYED, LIMITS: limits })).toEqual([expect.stringContaining(problem)]);
+});
+
 test("clients' addresses and clients that are registered by hand are read, and what is dangerous is named", () => {
   const settings = parseSettings({
     ...DEPLOYED,

@@ -12,6 +12,13 @@ import { accountOf } from "./open-files.ts";
 
 const ANNOTATIONS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false };
 
+const work: Promise<unknown>[] = [];
+
+/** Until all that calls have left to do is done. */
+export async function settle(): Promise<void> {
+  await Promise.allSettled(work.splice(0));
+}
+
 /** One isolate of the suite in which one person calls. */
 export interface Isolate {
   readonly pipeline: CallPipeline;
@@ -19,8 +26,6 @@ export interface Isolate {
   readonly call: (name: string, work?: () => Promise<unknown>) => Promise<CallEnd>;
   /** The outcome of such a call: `ok`, or what it was refused with. */
   readonly outcome: (name: string, work?: () => Promise<unknown>) => Promise<string>;
-  /** Until all that its calls have left to do is done. */
-  readonly settle: () => Promise<void>;
   /** As after the seconds in which an isolate goes by what it knows. */
   readonly forget: () => void;
 }
@@ -31,8 +36,10 @@ export interface IsolateOptions {
   readonly settings?: Partial<Settings>;
 }
 
-export function isolate(userId: string, { role = "member", bindings = env, settings = {} }: IsolateOptions = {}): Isolate {
-  const work: Promise<unknown>[] = [];
+export function isolate(
+  userId: string,
+  { role = "member", bindings = env, settings = {} }: IsolateOptions = {},
+): Isolate {
   const gates: GateMemory = newGateMemory();
   const caller: Caller = { userId, role, scopes: ALL_SCOPES, clientId: "test" };
   const waitUntil = (promise: Promise<unknown>): void => void work.push(promise);
@@ -50,7 +57,6 @@ export function isolate(userId: string, { role = "member", bindings = env, setti
       const end = await callAnew(name, run);
       return end.ok ? "ok" : `${end.error.code}: ${end.error.message}`;
     },
-    settle: async () => void (await Promise.allSettled(work.splice(0))),
     forget: () => {
       gates.people.clear();
       delete gates.policy;

@@ -3,10 +3,12 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CATALOG } from "../../servers/catalog.ts";
 import { SCOPES } from "../../auth/scopes.ts";
-import { isolate, rules, standing, waitForRoomInMinute } from "./gate-suite.ts";
+import { linkSuite } from "../support/link-suite.ts";
+import { isolate, rules, settle, standing, waitForRoomInMinute } from "./gate-suite.ts";
 import { accountOf } from "./open-files.ts";
 
 afterEach(async () => {
+  await settle();
   await reset();
 });
 
@@ -24,7 +26,7 @@ describe("calls a minute", () => {
 
   test("beyond the limit are refused with which it is, until when, and who can raise it", async () => {
     await rules.setPersonLimits("minute-1", { callsPerMinute: 3 });
-    const { outcome, settle } = isolate("minute-1");
+    const { outcome } = isolate("minute-1");
     const began: string[] = [];
     const work = async (): Promise<void> => void began.push("");
     for (let call = 0; call < 3; call++) expect(await outcome("files_list", work)).toBe("ok");
@@ -40,10 +42,10 @@ describe("calls a minute", () => {
     await rules.setPersonLimits("minute-2", { callsPerMinute: 4 });
     const [one, other] = [isolate("minute-2"), isolate("minute-2")];
     for (let call = 0; call < 3; call++) expect(await one.outcome("files_list")).toBe("ok");
-    await one.settle();
+    await settle();
     expect(await other.outcome("files_list")).toBe("ok");
     expect(await other.outcome("files_list")).toContain("limit_reached: calls_per_minute (4)");
-    await other.settle();
+    await settle();
     // Refused calls use nothing up.
     one.forget();
     expect(await one.outcome("files_list")).toContain("limit_reached");
@@ -167,16 +169,26 @@ describe("where nobody can say", () => {
     [name]: { idFromName: () => "", get: () => ({ ...SILENT }) },
   });
   const fail = async (): Promise<never> => await Promise.reject(new Error("Gone."));
-  const SILENT = { policy: fail, standingAtGate: fail, setRoleStorage: fail, record: fail, standing: fail, usage: fail };
+  const SILENT = {
+    policy: fail,
+    standingAtGate: fail,
+    setRoleStorage: fail,
+    record: fail,
+    standing: fail,
+    usage: fail,
+  };
 
-  test.each(["ACCOUNT", "DIRECTORY"] as const)("%s silent: a call is unavailable, and nothing is done", async (name) => {
-    // oxlint-disable-next-line typescript/no-unsafe-argument -- A namespace that leads nowhere.
-    const { outcome } = isolate("silent-1", { bindings: without(name) });
-    let hasRun = false;
-    const work = async (): Promise<void> => void (hasRun = true);
-    expect(await outcome("files_list", work)).toMatch(/^unavailable: Nobody can say right now/);
-    expect(hasRun).toBe(false);
-  });
+  test.each(["ACCOUNT", "DIRECTORY"] as const)(
+    "%s silent: a call is unavailable, and nothing is done",
+    async (name) => {
+      // oxlint-disable-next-line typescript/no-unsafe-argument -- A namespace that leads nowhere.
+      const { outcome } = isolate("silent-1", { bindings: without(name) });
+      let hasRun = false;
+      const work = async (): Promise<void> => void (hasRun = true);
+      expect(await outcome("files_list", work)).toMatch(/^unavailable: Nobody can say right now/);
+      expect(hasRun).toBe(false);
+    },
+  );
 });
 
 describe("a pause", () => {
@@ -222,4 +234,20 @@ test("what was used of the day is the sum of what was measured and what was esti
   await accountOf("sum-1").keepCosts([{ callId: "model/r/1", atMs: Date.now(), nanoUsd: 3e9, use }]);
   await spend("sum-1", "sandbox", 2, 4);
   expect((await standing("sum-1")).today).toMatchObject({ calls: 0, nanoUsd: 7e9, sandboxMs: 7_200_000, browserMs: 0 });
+});
+
+test("links use nothing of a person's calls up, and a file that finds no room is counted as a hit", async () => {
+  await rules.setPersonLimits("linker-2", { callsPerMinute: 2, storageMb: 1 });
+  const { open, link, files, settle: settleLinks } = linkSuite("linker-2");
+  await files.write("a.txt", "a");
+  const { url } = await link("a.txt", "download");
+  for (let time = 0; time < 4; time++) expect((await open(url)).status).toBe(200);
+  await settleLinks();
+  const { pipeline, outcome } = isolate("linker-2");
+  const { files: own } = pipeline.capabilities;
+  expect(await outcome("files_list")).toBe("ok");
+  const large = new Uint8Array(2 * 1024 * 1024);
+  expect(await outcome("files_write", async () => await own.write("b.bin", large))).toContain("limit_reached: There");
+  await settle();
+  expect((await standing("linker-2")).hits).toMatchObject([{ limit: "storageMb", count: 1 }]);
 });
