@@ -20,7 +20,6 @@ import { click, typeKeys } from "./action/operation.ts";
 import { type ReadingRequest, readPage } from "./reading/page-reading.ts";
 import { takePdf } from "./reading/pdf.ts";
 import { takeScreenshot } from "./reading/screenshot.ts";
-import { busy } from "./interruption.ts";
 import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
