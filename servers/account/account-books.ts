@@ -11,7 +11,7 @@ import { type DayAnswer, type ModelSpend, ModelSpendTable, type SettledModelCall
 import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
 import { StandingTable } from "./standing.ts";
-import { usageOfCall, usageOfSession } from "./tally.ts";
+import { folded, usageOfCall, usageOfSession } from "./tally.ts";
 import { type UsageDelta, type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
 
 export interface BooksEnv {
@@ -76,7 +76,9 @@ export class AccountBooks extends DurableObject<BooksEnv> {
       const added = this.#books.write(userId, entries);
       this.#add(added.map(usageOfCall), added.flatMap(brokenCall));
       this.standingTable.noteCalls(added);
-      for (const { handle, audit } of added) if (handle !== undefined) this.#handles.noteUse(handle, audit.atMs);
+      this.#handles.noteUses(
+        added.flatMap(({ handle, audit }) => (handle === undefined ? [] : { ...handle, atMs: audit.atMs })),
+      );
     });
     this.#revision += 1;
     // The other chores have set the alarm themselves.
@@ -101,8 +103,10 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   }
 
   #add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[]): void {
-    this.#usage.add(deltas);
-    this.#outbox.add(deltas, broken, Date.now());
+    if (deltas.length === 0) return;
+    const sums = folded(deltas);
+    this.#usage.add(sums);
+    this.#outbox.add(sums, broken, Date.now());
   }
 
   /** How many calls have a cost row, and what all rows come to. */

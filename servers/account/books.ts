@@ -91,11 +91,11 @@ function handleOf(
   { tool, input, outcome }: FinishedCall,
   { isSandboxPassing }: BooksContext,
 ): Pick<BooksEntry, "handle"> {
+  const kind = WITH_SANDBOX.test(tool) ? "sandbox" : WITH_BROWSER.test(tool) ? "browser" : undefined;
+  if (kind === undefined || REFUSED.includes(outcome)) return {};
   const named = namedInput.safeParse(input);
-  if (!named.success || REFUSED.includes(outcome)) return {};
-  const { sandbox, browser, url } = named.data;
-  if (WITH_SANDBOX.test(tool)) return isSandboxPassing === true ? {} : { handle: { kind: "sandbox", name: sandbox } };
+  if (!named.success || (kind === "sandbox" && isSandboxPassing === true)) return {};
   // To read a URL takes a browser that is gone afterwards.
-  if (!WITH_BROWSER.test(tool) || (tool === "browser_read" && url !== undefined)) return {};
-  return { handle: { kind: "browser", name: browser } };
+  if (tool === "browser_read" && named.data.url !== undefined) return {};
+  return { handle: { kind, name: named.data[kind] } };
 }

@@ -69,6 +69,22 @@ export function readFigures(row: unknown): Figures {
   };
 }
 
+export function sumOf(a: Figures, b: Figures): Figures {
+  return {
+    calls: a.calls + b.calls,
+    failed: a.failed + b.failed,
+    durationMs: a.durationMs + b.durationMs,
+    outputBytes: a.outputBytes + b.outputBytes,
+    nanoUsd: a.nanoUsd + b.nanoUsd,
+    estimatedNanoUsd: a.estimatedNanoUsd + b.estimatedNanoUsd,
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    modelCalls: a.modelCalls + b.modelCalls,
+    sandboxMs: a.sandboxMs + b.sandboxMs,
+    browserMs: a.browserMs + b.browserMs,
+  };
+}
+
 export function dayOf(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 10);
 }

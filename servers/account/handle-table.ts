@@ -21,8 +21,9 @@ const SCHEMA = `
 /** Whoever makes up names is no reason to keep them all. */
 const MAX_HANDLES = 200;
 
-const NOTE_USE = `
-  INSERT INTO handles VALUES (?1, ?2, ?3, ?3)
+const NOTE_USES = `
+  INSERT INTO handles
+  SELECT value->>'$.kind', value->>'$.name', min(value->>'$.atMs'), max(value->>'$.atMs') FROM json_each(?) GROUP BY 1, 2
   ON CONFLICT DO UPDATE SET
     first_used_ms = min(first_used_ms, excluded.first_used_ms), last_used_ms = max(last_used_ms, excluded.last_used_ms)`;
 const FORGET_OLDEST = `
@@ -52,8 +53,9 @@ export class HandleTable {
     sql.exec(SCHEMA);
   }
 
-  noteUse({ kind, name }: UsedHandle, atMs: number): void {
-    this.#sql.exec(NOTE_USE, kind, name, atMs);
+  noteUses(uses: readonly (UsedHandle & { readonly atMs: number })[]): void {
+    if (uses.length === 0) return;
+    this.#sql.exec(NOTE_USES, JSON.stringify(uses));
     this.#sql.exec(FORGET_OLDEST);
   }
 

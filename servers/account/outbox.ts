@@ -94,7 +94,6 @@ export class Outbox implements Chore {
   }
 
   add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[], nowMs: number): void {
-    if (deltas.length === 0) return;
     this.#sql.exec(ADD, JSON.stringify(deltas));
     if (broken.length > 0) {
       this.#sql.exec(ADD_BROKEN, JSON.stringify(broken));

@@ -1,6 +1,18 @@
 import type { BooksEntry, SessionCost, SessionUse } from "./book-table.ts";
-import { dayOf, type Figures, NO_FIGURES } from "./figures.ts";
+import { dayOf, type Figures, NO_FIGURES, sumOf } from "./figures.ts";
 import type { UsageDelta } from "./usage-table.ts";
+
+/** One delta for each key: a busy moment's calls are much the same. */
+export function folded(deltas: readonly UsageDelta[]): UsageDelta[] {
+  const sums = new Map<string, UsageDelta>();
+  for (const delta of deltas) {
+    const { day, server, tool, model, clientId } = delta;
+    const name = JSON.stringify([day, server, tool, model, clientId]);
+    const known = sums.get(name);
+    sums.set(name, known === undefined ? delta : { ...delta, ...sumOf(known, delta) });
+  }
+  return [...sums.values()];
+}
 
 /** The servers whose methods of MCP are called by other names. */
 const METHOD_SERVERS: Readonly<Record<string, string>> = {

@@ -10,6 +10,7 @@ import {
   SUM_FIGURES,
 } from "../account/figures.ts";
 import type { UsageDelta, UsageDimension, UsageQuery, UsageRow } from "../account/usage-table.ts";
+import { type Dear, dearest } from "./dearest.ts";
 import { daysBetween, monthOf, periodsBetween } from "./periods.ts";
 
 export interface EverybodysQuery extends Omit<UsageQuery, "by"> {
@@ -36,10 +37,16 @@ const ADD = `
 
 const ORDER = `ORDER BY ${COST} DESC, calls DESC, key`;
 const OF_ONE = `SELECT key, ${FIGURE_COLUMNS} FROM rollup WHERE dimension = ?1 AND period = ?2`;
-const OF_MONTH = `${OF_ONE} AND length(period) = 7 AND dimension IN ('person', 'client')`;
+/** By the index, which is of these alone. */
+const INDEXED = "length(period) = 7 AND dimension IN ('person', 'client')";
+const OF_MONTH = `${OF_ONE} AND ${INDEXED}`;
+const DEAREST = `
+  SELECT key, ${COST} AS cost FROM rollup WHERE dimension = ?1 AND period = ?2 AND ${INDEXED} ${ORDER}`;
 const OF_MANY = `
-  SELECT key, ${SUM_FIGURES} FROM rollup WHERE dimension = ?1 AND period IN (SELECT value FROM json_each(?2)) GROUP BY key`;
+  SELECT key, ${SUM_FIGURES} FROM rollup WHERE dimension = ?1 AND period IN (SELECT value FROM json_each(?2))`;
+const AMONG = "key IN (SELECT value FROM json_each(?3))";
 
+const dearRecord = z.object({ key: z.string(), cost: z.number() });
 const keyRecord = z.object({ key: z.string() });
 
 /** What everybody's calls and sessions come to, by person and by each dimension, each day and each month. */
@@ -60,13 +67,40 @@ export class RollupTable {
    * not over.
    */
   query({ fromDay, toDay, by }: EverybodysQuery, limit: number): UsageRow[] {
-    if (by === "day") return this.#rows(`${OF_MANY} ORDER BY key LIMIT ?3`, by, daysBetween(fromDay, toDay), limit);
+    if (by === "day")
+      return this.#rows(`${OF_MANY} GROUP BY key ORDER BY key`, by, daysBetween(fromDay, toDay)).slice(0, limit);
     const periods = periodsBetween(fromDay, toDay);
     const [only, ...others] = periods;
     if (only === undefined) return [];
-    if (others.length > 0) return this.#rows(`SELECT * FROM (${OF_MANY}) ${ORDER} LIMIT ?3`, by, periods, limit);
-    const isIndexed = only === monthOf(only) && (by === "person" || by === "client");
-    return this.#rows(`${isIndexed ? OF_MONTH : OF_ONE} ${ORDER} LIMIT ?3`, by, only, limit);
+    const isMany = by === "person" || by === "client";
+    if (others.length === 0) {
+      return this.#rows(`${isMany && only === monthOf(only) ? OF_MONTH : OF_ONE} ${ORDER} LIMIT ?3`, by, only, limit);
+    }
+    const sumsOf = (keys?: readonly string[]): UsageRow[] =>
+      keys === undefined
+        ? this.#rows(`SELECT * FROM (${OF_MANY} GROUP BY key) ${ORDER}`, by, periods)
+        : this.#rows(
+            `SELECT * FROM (${OF_MANY} AND ${AMONG} GROUP BY key) ${ORDER}`,
+            by,
+            periods,
+            JSON.stringify(keys),
+          );
+    if (!isMany) return sumsOf().slice(0, limit);
+    const months = [...new Set(periods.map(monthOf))];
+    const dearestOf = (month: string, depth: number): Dear[] =>
+      this.#sql
+        .exec(`${DEAREST} LIMIT ?3`, by, month, depth)
+        .toArray()
+        .map((row) => dearRecord.parse(row));
+    return [
+      ...dearest({
+        limit,
+        months,
+        dearestOf,
+        sumsOf,
+        costOf: ({ nanoUsd, estimatedNanoUsd }) => nanoUsd + estimatedNanoUsd,
+      }),
+    ];
   }
 
   /** What one person's month has come to. */
@@ -75,9 +109,14 @@ export class RollupTable {
     return row === undefined ? NO_FIGURES : readFigures(row);
   }
 
-  #rows(query: string, by: string, periods: string | readonly string[], limit: number): UsageRow[] {
+  #rows(
+    query: string,
+    by: string,
+    periods: string | readonly string[],
+    ...more: readonly (string | number)[]
+  ): UsageRow[] {
     const given = typeof periods === "string" ? periods : JSON.stringify(periods);
-    const rows = this.#sql.exec(query, by, given, limit).toArray();
+    const rows = this.#sql.exec(query, by, given, ...more).toArray();
     return rows.map((row) => ({ key: keyRecord.parse(row).key, ...readFigures(row) }));
   }
 }

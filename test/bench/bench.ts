@@ -18,6 +18,7 @@ import {
   send,
 } from "./mcp-requests.ts";
 import { measureGuard } from "./guard.ts";
+import { measureOwner } from "./owner.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
@@ -55,6 +56,7 @@ const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
   delegate: measureDelegate,
   store: measureStore,
+  owner: measureOwner,
   starts: measureStarts,
 };
 

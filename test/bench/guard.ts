@@ -125,7 +125,7 @@ const withoutGuard: Plugin = {
 };
 
 /** The product's Worker with its bindings, both of them bundled alike. */
-async function bundle(...plugins: Plugin[]): Promise<V4WorkerOptions> {
+export async function bundle(...plugins: Plugin[]): Promise<V4WorkerOptions> {
   const { outputFiles } = await build({
     entryPoints: [path.join(ROOT, "servers/worker.ts")],
     bundle: true,
