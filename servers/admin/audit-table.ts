@@ -60,7 +60,7 @@ function rowOf(entry: ShownEntry, { clients, runs, baseOf, hasPeople }: AuditTab
       duration(durationMs),
       usd(nanoUsd),
       bytes(outputBytes),
-      html`<code class="digest" title="SHA-256 of the input: ${inputDigest}">${inputDigest.slice(0, 10)}</code>`,
+      html`<code class="digest" title="SHA-256 of the input: ${inputDigest}">${inputDigest.slice(0, 8)}</code>`,
       parentRunId === undefined ? "" : runLink(parentRunId, baseOf(entry), runs),
     ],
   };
@@ -69,5 +69,5 @@ function rowOf(entry: ShownEntry, { clients, runs, baseOf, hasPeople }: AuditTab
 function runLink(runId: string, base: string, runs: readonly SpentRun[]): Html {
   const title = runs.find(({ id }) => id === runId)?.title;
   const query = new URLSearchParams({ run: runId }).toString();
-  return html`<a href="${base}/audit?${query}">${title === undefined ? oneLine(runId, 40) : oneLine(title, 40)}</a>`;
+  return html`<a href="${base}/audit?${query}">${title === undefined ? oneLine(runId, 32) : oneLine(title, 32)}</a>`;
 }

@@ -1,12 +1,15 @@
 import { type Html, html } from "../../auth/html.ts";
 
-/** One column: two amounts on top of each other. */
+/** One column: amounts on top of each other, each drawn in a way of its own. */
 export interface ChartColumn {
   /** Beneath the columns, where there is room. */
   readonly label: string;
-  readonly measured: number;
+  readonly counted?: number;
+  readonly measured?: number;
   readonly estimated?: number;
 }
+
+const LAYERS = ["counted", "measured", "estimated"] as const;
 
 interface ChartView {
   readonly id: string;
@@ -48,13 +51,16 @@ export function columnChart({ id, title, says, columns, format }: ChartView): Ht
 
 function bars(column: ChartColumn, index: number, top: number, format: (value: number) => string): Html {
   const x = index * STEP + (STEP - BAR) / 2;
-  const measured = top === 0 ? 0 : (column.measured / top) * HEIGHT;
-  const estimated = top === 0 ? 0 : ((column.estimated ?? 0) / top) * HEIGHT;
+  let y = HEIGHT;
+  const rects = LAYERS.map((layer) => {
+    const height = top === 0 ? 0 : ((column[layer] ?? 0) / top) * HEIGHT;
+    y -= height;
+    return rect(x, y, height, layer);
+  });
   return html`<g>
     <title>${column.label}: ${format(totalOf(column))}</title>
     <rect x="${index * STEP}" y="0" width="${STEP}" height="${HEIGHT}" fill="transparent" />
-    ${rect(x, HEIGHT - measured, measured, "measured")}
-    ${rect(x, HEIGHT - measured - estimated, estimated, "estimated")}
+    ${rects}
   </g>`;
 }
 
@@ -71,8 +77,8 @@ function rect(x: number, y: number, height: number, look: string): Html | undefi
   />`;
 }
 
-function totalOf({ measured, estimated = 0 }: ChartColumn): number {
-  return measured + estimated;
+function totalOf(column: ChartColumn): number {
+  return LAYERS.reduce((sum, layer) => sum + (column[layer] ?? 0), 0);
 }
 
 function feet(columns: readonly ChartColumn[]): Html[] {

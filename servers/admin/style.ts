@@ -86,7 +86,7 @@ summary { font-weight: 600; cursor: pointer; }
 
 table { width: 100%; margin: 0.5rem 0 1rem; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); font-size: 0.875rem; }
 caption { padding: 0.25rem 0; text-align: start; color: var(--soft); }
-th, td { padding: 0.4rem 0.75rem; text-align: start; vertical-align: baseline; border-top: 1px solid var(--line); }
+th, td { padding: 0.4rem 0.6rem; text-align: start; vertical-align: baseline; border-top: 1px solid var(--line); }
 thead th { font-size: 0.8125rem; color: var(--soft); background: var(--page); white-space: nowrap; }
 tbody th { font-weight: 500; }
 th .soft { font-weight: 400; }
@@ -100,6 +100,8 @@ td .share { display: block; width: 8rem; height: 0.6rem; }
 .meter .track { fill: var(--track); }
 .meter { display: flex; align-items: center; gap: 0.6rem; }
 .meter svg { flex: none; width: 6rem; height: 0.5rem; }
+td code, th code { white-space: nowrap; }
+tbody th:has(time) { white-space: nowrap; }
 code.digest { font-size: 0.8125rem; }
 
 .chart { margin: 1rem 0; padding: 0.8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
@@ -108,6 +110,7 @@ code.digest { font-size: 0.8125rem; }
 .chart-top { border-bottom: 1px dashed var(--line); }
 .chart-feet { padding-top: 0.2rem; border-top: 1px solid var(--field); }
 .chart svg { display: block; width: 100%; height: 9rem; }
+.counted { fill: var(--field); }
 .measured { fill: var(--measured); }
 .estimated { fill: var(--estimated); }
 .key { display: inline-block; width: 0.8em; height: 0.8em; margin-inline: 0 0.35em; border-radius: 2px; vertical-align: baseline; }
@@ -174,6 +177,7 @@ legend { padding: 0; font-weight: 600; }
   tbody th, tbody td { display: flex; justify-content: space-between; gap: 1rem; padding: 0.15rem 0; border: 0; text-align: end; white-space: normal; }
   tbody th { justify-content: flex-start; text-align: start; font-weight: 650; }
   tbody td::before { content: attr(data-head); flex: none; color: var(--soft); text-align: start; }
+  td code { white-space: normal; }
   tbody td:empty { display: none; }
   td .share { width: 6rem; }
   .tabs a { padding-block: 0.6rem; }

@@ -87,25 +87,31 @@ function processList(id: string, sandbox: string, all: readonly ProcessInfo[], c
         { head: "State" },
         { head: "Act" },
       ],
-      rows: all.slice(0, SHOWN_PROCESSES).map((process) => ({
-        cells: [
-          html`<code>${oneLine(process.command, SHOWN_COMMAND_CHARS)}</code>`,
-          ago(process.startedAtMs, context.nowMs),
-          duration(process.durationMs),
-          processState(process),
-          process.isRunning
-            ? actButton(context, {
-                act: "kill",
-                of: { kind: "sandbox", name: sandbox, process: process.processId },
-                words: "End",
-                id: `${id}-kill-${process.processId}`,
-              })
-            : "",
-        ],
-      })),
+      rows: runningFirst(all)
+        .slice(0, SHOWN_PROCESSES)
+        .map((process) => ({
+          cells: [
+            html`<code>${oneLine(process.command, SHOWN_COMMAND_CHARS)}</code>`,
+            ago(process.startedAtMs, context.nowMs),
+            duration(process.durationMs),
+            processState(process),
+            process.isRunning
+              ? actButton(context, {
+                  act: "kill",
+                  of: { kind: "sandbox", name: sandbox, process: process.processId },
+                  words: "End",
+                  id: `${id}-kill-${process.processId}`,
+                })
+              : "",
+          ],
+        })),
       empty: "No process has run since it was started.",
     })}
   </details>`;
+}
+
+function runningFirst(all: readonly ProcessInfo[]): readonly ProcessInfo[] {
+  return all.toSorted((one, other) => Number(other.isRunning) - Number(one.isRunning));
 }
 
 function processState({ isRunning, exitCode, signal, hasTimedOut }: ProcessInfo): string {

@@ -107,7 +107,7 @@ function usageBody(view: UsageView): Html {
       id: "calls-chart",
       title: "Calls by day",
       says: `From ${period.fromDay} to ${period.toDay} there were ${plural(total.calls, "call")}, ${total.failed} of which failed.`,
-      columns: everyDay.map(({ key, calls }) => ({ label: key, measured: calls })),
+      columns: everyDay.map(({ key, calls }) => ({ label: key, counted: calls })),
       format: count,
     })}
     ${howItIsKnown(isBilled)}
@@ -162,8 +162,9 @@ function figures(total: Figures): Html {
 function howItIsKnown(isBilled: boolean): Html {
   const known = html`<p class="hint">
     <span class="key measured" aria-hidden="true"></span>Measured: what model endpoints said that their calls cost.
-    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES.plan.readOn}, times
-    what was counted: calls, and the time that sandboxes and browsers ran. Days are UTC’s.
+    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES.plan.readOn} times what
+    was counted (calls, the time that sandboxes and browsers ran, what is stored), and the prices of models whose
+    endpoint says no cost. Days are UTC’s.
   </p>`;
   if (isBilled) return known;
   return html`${known}
@@ -174,6 +175,7 @@ function howItIsKnown(isBilled: boolean): Html {
 
 function usageTable({ by, rows, names }: UsageView, total: Figures): Html {
   const largest = Math.max(...rows.map(weightOf), 0);
+  const ordered = by === "day" ? rows : rows.toSorted((one, other) => weightOf(other) - weightOf(one));
   const head = `${by.slice(0, 1).toUpperCase()}${by.slice(1)}`;
   const columns = ["Calls", "Failed", "Time", "Output", "Tokens", "Measured", "Estimated"];
   const cells = (row: Figures) => [
@@ -190,7 +192,7 @@ function usageTable({ by, rows, names }: UsageView, total: Figures): Html {
     hasHiddenCaption: true,
     columns: [{ head }, { head: "Share" }, ...columns.map((name) => ({ head: name, isNumber: true }))],
     rows: [
-      ...rows.map((row) => ({
+      ...ordered.map((row) => ({
         cells: [oneLine(names.get(row.key) ?? row.key, 80), shareBar(weightOf(row), largest), ...cells(row)],
       })),
       ...(rows.length > 1 && by === "day" ? [{ cells: ["All days", "", ...cells(total)], className: "total" }] : []),
