@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { parseSettings } from "../shared/settings.ts";
+import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
 import { auditStream } from "./audit-stream.ts";
@@ -41,7 +41,8 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   readonly #outbox: Outbox;
   readonly #runs: RunTable;
   readonly #modelSpend: ModelSpendTable;
-  readonly #chores: readonly Chore[];
+  protected readonly bookChores: readonly Chore[];
+  #settings: Settings | undefined;
   // Goes on where an evicted object's ended, since that did not grow by one each millisecond.
   #revision = Date.now();
 
@@ -59,15 +60,13 @@ export class AccountBooks extends DurableObject<BooksEnv> {
     );
     this.#runs = new RunTable(sql);
     this.#modelSpend = new ModelSpendTable(sql);
-    this.#chores = [
-      new AuditExport(this.#books, env.FILES, () => parseSettings({ ...env }).AUDIT_KEEP_DAYS),
-      this.#outbox,
-    ];
+    this.bookChores = [new AuditExport(this.#books, env.FILES, () => this.settings().AUDIT_KEEP_DAYS), this.#outbox];
     if (this.#usage.isNew) this.#add(earlierUsage(sql), []);
   }
 
-  protected get bookChores(): readonly Chore[] {
-    return this.#chores;
+  /** Read when they are first needed, so that signing in does not wait for them. */
+  protected settings(): Settings {
+    return (this.#settings ??= parseSettings({ ...this.env }));
   }
 
   /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
@@ -82,13 +81,13 @@ export class AccountBooks extends DurableObject<BooksEnv> {
     });
     this.#revision += 1;
     // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, this.#chores);
+    await armAlarm(this.ctx.storage, this.bookChores);
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
   async keepCosts(costs: readonly SessionCost[]): Promise<void> {
     this.#keep(costs);
-    await armAlarm(this.ctx.storage, this.#chores);
+    await armAlarm(this.ctx.storage, this.bookChores);
   }
 
   /** Those that are new. */
@@ -194,7 +193,7 @@ export class AccountBooks extends DurableObject<BooksEnv> {
     if (isNew === undefined) return;
     this.#runs.noteSpent(id.split("/")[0] ?? id, used);
     this.#revision += 1;
-    await armAlarm(this.ctx.storage, this.#chores);
+    await armAlarm(this.ctx.storage, this.bookChores);
   }
 }
 

@@ -35,7 +35,7 @@ async function compareRecording(): Promise<Row> {
     run: async () => void (await send(door, "modern", REFUSED_CALL)),
   });
   const measured = await measure([task("recorded", recorded.door), task("unrecorded", unrecorded.door)], {
-    ...{ clients: 1, rounds: 12, perRound: 100 },
+    ...{ clients: 1, rounds: 24, perRound: 50 },
   });
   const [own, other] = [of(measured, "recorded"), of(measured, "unrecorded")];
   return {
@@ -54,6 +54,12 @@ const withoutRecorder: Plugin = {
     }));
   },
 };
+
+/** Those that show what there is much of. */
+const PAGES = [
+  ...["/account", "/account/usage", "/account/audit", "/account/audit?text=nowhere", "/account/limits"],
+  ...["/admin", "/admin/people", "/admin/usage", "/admin/audit", "/admin/limits", "/admin/cost"],
+];
 
 type Question = OwnerAsked extends infer Asked ? (Asked extends OwnerAsked ? Omit<Asked, "of"> : never) : never;
 
@@ -78,6 +84,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
     ["a month's dearest people", { do: "everybody", query: { ...whole, by: "person" } }, 100],
     ["a month's dearest clients", { do: "everybody", query: { ...whole, by: "client" } }, 100],
     ["the dearest people of any 30 days", { do: "everybody", query: { ...thirty, by: "person" } }, 100],
+    ...PAGES.map((page) => [`the page ${page}`, { do: "page", path: page }, 1] as const),
   ];
 }
 
