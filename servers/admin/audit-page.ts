@@ -39,7 +39,7 @@ export async function personsAudit(context: PersonContext): Promise<Response> {
   const [page, { runs }, used] = await Promise.all([
     account.audit({ ...filter, limit: ROWS_A_PAGE, ...(cursor === null ? {} : { cursor }) }),
     account.things(),
-    account.usage({ ...periodOf("90", desk.now().getTime()), by: "client" }),
+    account.usage({ ...periodOf("30", desk.now().getTime()), by: "client" }),
   ]);
   const known = used.map(({ key }) => key).slice(0, CLIENTS_OFFERED);
   const clients = await nameClients([...known, ...page.rows.map(({ clientId }) => clientId)], context, whose.userId);

@@ -61,6 +61,16 @@ const PAGES = [
   ...["/admin", "/admin/people", "/admin/usage", "/admin/audit", "/admin/limits", "/admin/cost"],
 ];
 
+/** As much as accounts and the directory read. */
+const SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "WXYZ-2345",
+  LOCAL_ADMIN_SECRET: "a".repeat(40),
+  SIGNING_SECRET: "s".repeat(40),
+  SANDBOX_DRIVER: "container",
+};
+
 type Question = OwnerAsked extends infer Asked ? (Asked extends OwnerAsked ? Omit<Asked, "of"> : never) : never;
 
 function questions(nowMs: number): readonly (readonly [what: string, asked: Question, rows: number])[] {
@@ -133,6 +143,7 @@ async function startBooks(
       script: outputFiles[0]?.text ?? "",
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat"],
+      bindings: { ...SETTINGS },
       r2Buckets: ["FILES"],
       durableObjects: {
         ACCOUNT: { className: "Account", useSQLite: true },
