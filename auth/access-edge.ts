@@ -25,6 +25,7 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: false, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
+    letsInForGood: false,
     identify: async (request) => {
       const assertion = await verify(request.headers.get(ASSERTION_HEADER));
       switch (assertion.kind) {

@@ -59,11 +59,14 @@ export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
       const groups = namedGroups(standing.groups, roleGroups);
       return { kind: "in", role, owner: { identity: "access-oidc", session: sessionId, groups } };
     },
+    keep: async (userId, sessionId) => await sessions(userId, sessionId).keep(now().getTime()),
+    end: async (userId, sessionId) => await sessions(userId, sessionId).end(),
   };
   return {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
+    letsInForGood: false,
     identify: async () => ({ kind: "upstream", upstream }),
     prove: async () => ({ kind: "proven" }),
     roleOf: (owner) => {
@@ -113,8 +116,7 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
       displayName: email ?? `somebody without an e-mail address (${plainName(subject)})`,
       owner: { identity: "access-oidc", session: sessionId, groups },
     },
-    sessionId,
-    keep: async () => {
+    hold: async () => {
       await sessions(userId, sessionId).begin({ subject, refreshToken, groups }, now().getTime());
     },
   };

@@ -1,5 +1,6 @@
 import { type Log, describeFailure } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
+import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { type Pages, createAccountRoutes } from "./account-routes.ts";
@@ -8,6 +9,8 @@ import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./auth
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
+import { createConsentPerson } from "./consent-person.ts";
+import { type EndingStore, createEndings } from "./endings.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
@@ -37,7 +40,7 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
+  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore & ActStore;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -95,23 +98,41 @@ export function createAuth(options: AuthOptions): Auth {
       createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
+  const endings = createEndings({ accounts, identity, cache, now });
   const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
     turns: accounts,
+    endings,
     cache,
     fetch: fetchOf(options),
     now,
   });
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
-  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
+  const consentPerson = createConsentPerson(settings.SIGNING_SECRET);
+  const authorize = createAuthorizeRoute({
+    publicUrl,
+    settings,
+    identity,
+    consentPerson,
+    accounts,
+    endings,
+    sessions,
+    log,
+    now,
+  });
   const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
-  const people = (kv: KVNamespace): People =>
-    peopleIn(kv, async (person) => await tellOfSignIn(person, identity, options));
+  const people = (kv: KVNamespace): People => tellingOfSignIns(peopleIn(kv, now), identity, options);
   const makeToken =
     settings.IDENTITY === "local"
-      ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
+      ? createTokenRoute({
+          publicUrl,
+          adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"),
+          tokens: personalTokens,
+          accounts,
+          now,
+        })
       : undefined;
   return {
     routes: async (received, env, ctx) => {
@@ -125,7 +146,7 @@ export function createAuth(options: AuthOptions): Auth {
       if (isAccountPath(pathname)) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
-        const holdings = holdingsIn(helpers, { accounts, cache, now });
+        const holdings = holdingsIn(helpers, { accounts, endings, now });
         return await account(request, { oauth: helpers, people: people(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
@@ -148,17 +169,23 @@ export function createAuth(options: AuthOptions): Auth {
   };
 }
 
-/** A list of who there is keeps nobody out. */
-async function tellOfSignIn(
-  { userId, displayName, owner }: Person,
-  identity: Identity,
-  { noteSignIn, log }: AuthOptions,
-): Promise<void> {
-  const role = identity.roleOf(owner);
-  if (role === undefined) return;
-  await noteSignIn({ userId, displayName, role }).catch((failure: unknown) => {
-    log.error("sign-in not noted", { userId, failure: describeFailure(failure) });
-  });
+/** Whoever is remembered has just signed in. A list of who there is keeps nobody out. */
+function tellingOfSignIns(people: People, identity: Identity, { noteSignIn, log }: AuthOptions): People {
+  return {
+    ...people,
+    remember: async (person) => {
+      const { userId, displayName, owner } = person;
+      const role = identity.roleOf(owner);
+      await Promise.all([
+        people.remember(person),
+        role === undefined
+          ? undefined
+          : noteSignIn({ userId, displayName, role }).catch((failure: unknown) => {
+              log.error("sign-in not noted", { userId, failure: describeFailure(failure) });
+            }),
+      ]);
+    },
+  };
 }
 
 function fetchOf({ fetch: given }: AuthOptions): typeof fetch {

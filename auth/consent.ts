@@ -11,6 +11,8 @@ export interface ConsentView {
   /** The endpoint that the token will be good for, `https://pincer.example.com/mcp/files`. */
   readonly resource: string;
   readonly person: string;
+  /** Says to the server whom the page was shown to, where the next request does not. */
+  readonly personField?: string;
   readonly offer: Offer;
   readonly ticked: readonly Scope[];
   /** What the person left out when they last allowed this client something here. */
@@ -44,6 +46,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
     ${localAppNote(view.client)}
     <form method="post" action="/authorize" autocomplete="off">
       <input type="hidden" name="handle" value="${view.handle}" />
+      ${view.personField === undefined ? undefined : html`<input type="hidden" name="person" value="${view.personField}" />`}
       <fieldset>
         <legend>What it may do</legend>
         <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>

@@ -27,7 +27,7 @@ export interface Refused {
 
 type Identified =
   | { readonly kind: "person"; readonly person: Person }
-  /** The upstream provider says who it is, once the person has said what the client may do. */
+  /** The upstream provider says who it is. */
   | { readonly kind: "upstream"; readonly upstream: Upstream }
   | Refused;
 
@@ -40,10 +40,8 @@ type Proof =
 export interface UpstreamArrival {
   readonly kind: "arrival";
   readonly person: Person;
-  /** Names the session in the grant. */
-  readonly sessionId: string;
-  /** Keeps what later questions about the person need. */
-  readonly keep: () => Promise<void>;
+  /** Has what later questions about the person need ready, for as long as they may look at a page. */
+  readonly hold: () => Promise<void>;
 }
 
 /** The giver of a grant by now. */
@@ -62,6 +60,10 @@ export interface Upstream {
   finish(url: URL, data: unknown): Promise<UpstreamArrival | Refused>;
   /** The giver of a grant, as the provider saw them at most so long ago. */
   giverNow(userId: string, sessionId: string, maxAgeMs: number): Promise<GiverNow>;
+  /** Keeps what was held for as long as a grant may live; false where it is gone. */
+  keep(userId: string, sessionId: string): Promise<boolean>;
+  /** For good: nobody is vouched for by that session any more. */
+  end(userId: string, sessionId: string): Promise<void>;
 }
 
 /** Who signs people in. */
@@ -71,6 +73,8 @@ export interface Identity {
   /** How many days a personal token may live at most. */
   readonly maxTokenDays: number;
   readonly asksForCode: boolean;
+  /** Whether whom it has let in once is let in ever after, as the one person of a machine is. */
+  readonly letsInForGood: boolean;
   /** Whose browser the request comes from. */
   identify(request: Request): Promise<Identified>;
   /** Whether the code that came with the consent form proves it. */

@@ -1,4 +1,3 @@
-import { DurableObject } from "cloudflare:workers";
 import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
@@ -10,6 +9,7 @@ import { type Handle, HandleTable } from "./handle-table.ts";
 import { type DayAnswer, type ModelSpend, ModelSpendTable, type SettledModelCall } from "./model-spend.ts";
 import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
+import { SignInAccount } from "./sign-in-account.ts";
 import { StandingTable } from "./standing.ts";
 import { folded, usageOfCall, usageOfSession } from "./tally.ts";
 import { type UsageDelta, type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
@@ -33,7 +33,7 @@ export interface Things {
 const MAX_RUNS_SHOWN = 100;
 
 /** What was called, what it cost, and what was at work in it: the part of an account that is added up. */
-export class AccountBooks extends DurableObject<BooksEnv> {
+export class AccountBooks extends SignInAccount<BooksEnv> {
   protected readonly standingTable: StandingTable;
   readonly #books: BookTable;
   readonly #usage: UsageTable;

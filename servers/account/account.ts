@@ -1,24 +1,18 @@
-import type { StoredSession } from "../../auth/account-session.ts";
-import type { StoredToken } from "../../auth/tokens.ts";
-import type { Scope } from "../../auth/scopes.ts";
+import type { Act } from "../../auth/acts.ts";
 import { consoleLog } from "../core/log.ts";
 import type { Standing } from "../shared/limits.ts";
-import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AccountBooks, type BooksEnv } from "./account-books.ts";
+import { entryOfAct } from "./acts.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { NO_FIGURES, dayOf } from "./figures.ts";
-import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
-import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
-import { type Attempt, SignInTable } from "./sign-in-table.ts";
 import type { RuleChange, StandingNow } from "./standing.ts";
 import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
-import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
@@ -28,10 +22,6 @@ import type { TrashQuery, TrashRow } from "./trash-table.ts";
  */
 export class Account extends AccountBooks {
   readonly #sql: SqlStorage;
-  readonly #tokens: TokenTable;
-  readonly #signIn: SignInTable;
-  readonly #consents: ConsentTable;
-  readonly #refreshTurns: RefreshTurns;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
@@ -40,15 +30,8 @@ export class Account extends AccountBooks {
   constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#tokens = new TokenTable(this.#sql);
-    this.#signIn = new SignInTable(this.#sql);
-    this.#consents = new ConsentTable(this.#sql);
-    this.#refreshTurns = new RefreshTurns(this.#sql);
-    // Read when they are first needed, so that signing in does not wait for them.
-    let settings: Settings | undefined;
-    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
     this.#storage = new StorageKeeper(this.#sql, env.FILES, () => {
-      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = readSettings();
+      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = this.settings();
       return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
     });
     this.#links = new LinkRows(this.#sql);
@@ -56,7 +39,7 @@ export class Account extends AccountBooks {
     const storageCost = new StorageCost({
       sql: this.#sql,
       bytes: () => this.#storage.takenBytes(),
-      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      isBilled: () => this.settings().SANDBOX_DRIVER === "container",
       keepCosts: async (costs) => await this.keepCosts(costs),
     });
     this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
@@ -82,6 +65,10 @@ export class Account extends AccountBooks {
     };
   }
 
+  async recordAct(userId: string, act: Act): Promise<void> {
+    await this.record(userId, [await entryOfAct(act)]);
+  }
+
   /** The same for the calls of an isolate, which says how many it has under way. */
   standingAtGate(isolate: string, inFlight: number): StandingNow {
     return { ...this.standing(), ...this.standingTable.atGate(isolate, inFlight, Date.now()) };
@@ -95,79 +82,6 @@ export class Account extends AccountBooks {
   /** What the person's role allows of storage; `undefined` for as much as the deployment does. */
   setRoleStorage(storageMb: number | undefined): void {
     this.standingTable.setRoleStorage(storageMb);
-  }
-
-  addToken(token: StoredToken): void {
-    this.#tokens.add(token);
-  }
-
-  findToken(hash: string): StoredToken | undefined {
-    return this.#tokens.find(hash);
-  }
-
-  findTokenById(id: string): StoredToken | undefined {
-    return this.#tokens.findById(id);
-  }
-
-  listTokens(): StoredToken[] {
-    return this.#tokens.list();
-  }
-
-  noteTokenUse(id: string, nowMs: number): void {
-    this.#tokens.noteUse(id, nowMs);
-  }
-
-  removeToken(id: string): boolean {
-    return this.#tokens.remove(id);
-  }
-
-  takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
-    return this.#signIn.takeAttempt(attempt);
-  }
-
-  clearAttempts(name: string): void {
-    this.#signIn.clearAttempts(name);
-  }
-
-  rememberConsent(consent: RememberedConsent): void {
-    this.#consents.remember(consent);
-  }
-
-  scopesLeftOut(clientId: string, resource: string): Scope[] {
-    return this.#consents.leftOut(clientId, resource);
-  }
-
-  async takeRefresh(use: RefreshUse): Promise<RefreshTurn> {
-    return await this.#refreshTurns.take(use);
-  }
-
-  finishRefresh(outcome: RefreshOutcome): void {
-    this.#refreshTurns.finish(outcome);
-  }
-
-  giveUpRefresh(hash: string): void {
-    this.#refreshTurns.giveUp(hash);
-  }
-
-  /** No refresh token of the grant works any more, whatever KV still shows of it. */
-  endGrant(grantId: string, nowMs: number): void {
-    this.#refreshTurns.endGrant(grantId, nowMs);
-  }
-
-  endedAmong(grantIds: readonly string[]): string[] {
-    return this.#refreshTurns.endedAmong(grantIds);
-  }
-
-  addSession(session: StoredSession, nowMs: number): void {
-    this.#signIn.addSession(session, nowMs);
-  }
-
-  findSession(hash: string): StoredSession | undefined {
-    return this.#signIn.findSession(hash);
-  }
-
-  endSession(hash: string): void {
-    this.#signIn.endSession(hash);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */

@@ -44,5 +44,7 @@ export async function revokeHeld(form: URLSearchParams, context: PersonContext):
     const message = "That is not there any more; nothing was revoked.";
     return await appsPage(context, { kind: "problem", status: 404, message });
   }
+  // Else they could make themselves another token there.
+  if (whose.userId !== visit.visitor.person.userId) await visit.holdings.endPages(whose.userId);
   return seeOther(`${whose.base}/apps?done=revoked`);
 }

@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
-import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
+import { type FileStore, type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
 import type { SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
@@ -14,7 +14,7 @@ export interface FilesBindings {
 /** Test-only: a driver in workerd behind plain HTTP, so that the contract's cases run in Node against every driver. */
 export async function serveSandbox(
   request: Request,
-  { FILES, ACCOUNT }: FilesBindings,
+  bindings: FilesBindings,
   driver: SandboxDriver,
   ctx: ExecutionContext,
   snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
@@ -23,10 +23,7 @@ export async function serveSandbox(
   const [json, field] = [form.get("call"), form.get("bytes")];
   const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
   const bytes = field instanceof File ? await field.bytes() : new Uint8Array();
-  const files = createFileStore(FILES, call.userId, {
-    account: ACCOUNT.get(ACCOUNT.idFromName(call.userId)),
-    waitUntil: (work) => ctx.waitUntil(work),
-  });
+  const files = storeOf(bindings, call.userId, ctx);
   const sandbox = driver.open(call.sandboxId, files);
   if (call.do === "readOutput" || call.do === "readFile" || call.do === "storeRead") {
     return await readBytes(call, sandbox, files).catch((error: unknown) =>
@@ -94,6 +91,13 @@ export async function serveSandbox(
     .finally(() => clearInterval(pulse));
   ctx.waitUntil(answered);
   return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+export function storeOf({ FILES, ACCOUNT }: FilesBindings, userId: string, ctx: ExecutionContext): FileStore {
+  return createFileStore(FILES, userId, {
+    account: ACCOUNT.get(ACCOUNT.idFromName(userId)),
+    waitUntil: (work) => ctx.waitUntil(work),
+  });
 }
 
 async function readBytes(

@@ -1,7 +1,7 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
-import { Visit } from "./account-suite.ts";
+import { Visit, comeBack } from "./account-suite.ts";
 import { type Suite, callerOf, signIn } from "./auth-suite.ts";
 import { assertion, startAccess, withAssertion } from "./access-suite.ts";
 import { signInUpstream, startOidcSuite } from "./oidc-suite.ts";
@@ -27,14 +27,6 @@ async function startEdge(): Promise<{ suite: Suite; ann: Visit; boss: Visit; hea
   const ann = new Visit(suite, await headersOf("ann"));
   const boss = new Visit(suite, await headersOf("boss"));
   return { suite, ann, boss, headersOf };
-}
-
-/** Goes to the provider from the sign-in page and comes back. */
-async function comeBack(visit: Visit, page = "/account"): Promise<Response> {
-  const away = await visit.signIn(page);
-  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
-  const cookie = away.headers.getSetCookie().map((line) => line.split(";")[0] ?? "");
-  return await visit.get(`/authorize/callback?code=upstream-code&state=${state}`, cookie.join("; "));
 }
 
 test("behind Access a person presses a button, and makes tokens of at most a day", async () => {

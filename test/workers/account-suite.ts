@@ -71,3 +71,11 @@ export class Visit {
     return response;
   }
 }
+
+/** Goes to the provider from the sign-in page and comes back. */
+export async function comeBack(visit: Visit, page = "/account"): Promise<Response> {
+  const away = await visit.signIn(page);
+  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
+  const cookie = away.headers.getSetCookie().map((line) => line.split(";")[0] ?? "");
+  return await visit.get(`/authorize/callback?code=upstream-code&state=${state}`, cookie.join("; "));
+}

@@ -188,12 +188,55 @@ test.each(["that says nothing", "that stops in the middle"])("a host %s is not w
   await expect(documents.open(URL_OF_CLIENT)).rejects.toThrow("Pincer could not fetch");
 });
 
-test("without a network the page says what was to be fetched, and what to do", async () => {
+test("on a machine without the internet an app on it signs in, and nobody vouches for it", async () => {
+  const client = { ...CLIENT, redirectUri: "http://localhost:49152/callback" };
   const suite = startSuite({ bindings: env });
+  const form = await openConsent(suite, client);
+  expect(form.markup).toContain("Allow “An app that names apps.example.com” to use Pincer for you?");
+  expect(form.markup).toContain("nobody has verified it");
+  expect(form.markup).not.toContain("It is an app of");
+  const answer = await exchange(suite, client, codeOf(await press(suite, form)));
+  const { refresh_token: token } = tokenAnswer.parse(await answer.json());
+  suite.clock.nowMs += 48 * HOUR_MS;
+  expect((await refresh(suite, client, token)).status).toBe(200);
+});
+
+test.each(["https://claude.ai/api/mcp/auth_callback", "cursor://anysphere.cursor-mcp/oauth/callback"])(
+  "without the internet nothing is sent to %s for a client whose document cannot be fetched",
+  async (redirectUri) => {
+    const page = await openConsent(startSuite({ bindings: env }), { ...CLIENT, redirectUri });
+    expect(page.status).toBe(400);
+    expect(page.handle).toBe("");
+  },
+);
+
+test("a document goes before what was assumed without it", async () => {
+  let answer = async (): Promise<Response> => await Promise.reject(new Error("offline"));
+  const { suite } = startOnline(() => answer());
+  const client = { ...CLIENT, redirectUri: "http://localhost:49152/callback" };
+  expect((await openConsent(suite, client)).status).toBe(200);
+  answer = async () => await Promise.resolve(Response.json(DOCUMENT));
+  suite.clock.nowMs += 60_000;
+  const form = await openConsent(suite, CLIENT);
+  expect(form.markup).toContain("It is an app of <strong>apps.example.com</strong>");
+});
+
+test("where its host answers that something is wrong, the page says what was to be fetched, and what to do", async () => {
+  const { suite } = startOnline(() => new Response(null, { status: 503 }));
   const page = await openConsent(suite, CLIENT);
   expect(page.status).toBe(400);
   expect(page.markup).toContain(`Pincer could not fetch ${URL_OF_CLIENT}, which describes the app.`);
   expect(page.markup).toContain("use an app that registers itself");
+});
+
+test("a deployed suite takes no client whose document cannot be fetched", async () => {
+  const documents = createClientDocuments({
+    publicUrl: "https://pincer.example.com",
+    store: () => env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients")),
+    fetch: async () => await Promise.reject(new Error("offline")),
+    now: () => new Date(),
+  });
+  await expect(documents.open(URL_OF_CLIENT)).rejects.toThrow("Pincer could not fetch");
 });
 
 test("the token endpoint, where anybody may ask, fetches no document that no person has opened", async () => {

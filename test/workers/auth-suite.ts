@@ -183,6 +183,8 @@ export interface ConsentForm {
   readonly status: number;
   readonly markup: string;
   readonly handle: string;
+  /** Where the form says whom its page was shown to. */
+  readonly person?: string;
   readonly offered: readonly string[];
   readonly ticked: readonly string[];
   readonly cookie: string;
@@ -192,10 +194,12 @@ export interface ConsentForm {
 export async function readForm(response: Response): Promise<ConsentForm> {
   const markup = await response.text();
   const boxes = [...markup.matchAll(/name="scope" value="([^"]+)"\s*(checked)?/g)];
+  const person = /name="person" value="([^"]+)"/.exec(markup)?.[1];
   return {
     status: response.status,
     markup,
     handle: /name="handle" value="([^"]+)"/.exec(markup)?.[1] ?? "",
+    ...(person === undefined ? {} : { person: textOfMarkup(person) }),
     offered: boxes.map(([, scope = ""]) => scope),
     ticked: boxes.filter(([, , checked]) => checked !== undefined).map(([, scope = ""]) => scope),
     cookie: response.headers
@@ -216,6 +220,11 @@ export async function openConsent(
   return await readForm(await suite.fetch(await authorizeUrl(client, extra), { headers }));
 }
 
+/** As a browser reads the value of an attribute. */
+function textOfMarkup(markup: string): string {
+  return markup.replace(/&#(\d+);/g, (_entity, code: string) => String.fromCharCode(Number(code)));
+}
+
 interface Press {
   readonly code?: string;
   readonly scopes?: readonly string[];
@@ -234,6 +243,7 @@ export async function press(
     ["code", code],
     ["decision", decision],
   ]);
+  if (form.person !== undefined) body.append("person", form.person);
   for (const scope of scopes) body.append("scope", scope);
   return await suite.fetch("/authorize", {
     method: "POST",

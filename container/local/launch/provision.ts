@@ -12,6 +12,7 @@ const PYTHON_MODULES = {
   matplotlib: "python3-matplotlib",
   numpy: "python3-numpy",
   pandas: "python3-pandas",
+  plotly: "python3-plotly",
 } as const;
 
 export interface ProvisionOptions {

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { CHROME_FOLDER } from "../chrome/bundled.ts";
 import { removeStaleCgroups } from "./cgroups.ts";
 import { bubblewrapEnclosure } from "./bubblewrap.ts";
 import { canMountImages } from "./disk.ts";
@@ -133,6 +134,7 @@ export class Sandboxes {
     return bubblewrapEnclosure({
       ...{ id, dir, limits, hasCgroups, log },
       etcDir: join(dataDir, ETC_FOLDER),
+      chromeParent: join(dataDir, CHROME_FOLDER),
       hasDiskImages: async () => await this.#canMountImages,
       ...(egressSocket !== undefined && { egressSocket }),
     });
