@@ -6,7 +6,7 @@ interface Ranked<Row> {
   /** The first `depth` keys of a month by cost, the dearest first, each with its cost. */
   readonly dearestOf: (month: string, depth: number) => readonly Dear[];
   /** What those keys come to in the periods asked for, the dearest first; all keys where absent. */
-  readonly sumsOf: (keys?: readonly string[]) => readonly Row[];
+  readonly sumsOf: (keys?: readonly string[]) => Row[];
   readonly costOf: (row: Row) => number;
 }
 
@@ -23,7 +23,7 @@ const MAX_DEPTH = 2_000;
  * days than in their whole months: who is behind the first so many of each month costs at most what the last of those
  * do together.
  */
-export function dearest<Row>({ limit, months, dearestOf, sumsOf, costOf }: Ranked<Row>): readonly Row[] {
+export function dearest<Row>({ limit, months, dearestOf, sumsOf, costOf }: Ranked<Row>): Row[] {
   for (let depth = 2 * limit; depth <= MAX_DEPTH; depth *= 4) {
     const tops = months.map((month) => dearestOf(month, depth));
     const keys = new Set(tops.flatMap((top) => top.map(({ key }) => key)));

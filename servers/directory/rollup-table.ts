@@ -73,8 +73,8 @@ export class RollupTable {
     const [only, ...others] = periods;
     if (only === undefined) return [];
     const isMany = by === "person" || by === "client";
-    if (others.length === 0) {
-      return this.#rows(`${isMany && only === monthOf(only) ? OF_MONTH : OF_ONE} ${ORDER} LIMIT ?3`, by, only, limit);
+    if (others.length === 0 && (!isMany || only === monthOf(only))) {
+      return this.#rows(`${isMany ? OF_MONTH : OF_ONE} ${ORDER} LIMIT ?3`, by, only, limit);
     }
     const sumsOf = (keys?: readonly string[]): UsageRow[] =>
       keys === undefined
@@ -86,21 +86,14 @@ export class RollupTable {
             JSON.stringify(keys),
           );
     if (!isMany) return sumsOf().slice(0, limit);
-    const months = [...new Set(periods.map(monthOf))];
-    const dearestOf = (month: string, depth: number): Dear[] =>
-      this.#sql
-        .exec(`${DEAREST} LIMIT ?3`, by, month, depth)
-        .toArray()
-        .map((row) => dearRecord.parse(row));
-    return [
-      ...dearest({
-        limit,
-        months,
-        dearestOf,
-        sumsOf,
-        costOf: ({ nanoUsd, estimatedNanoUsd }) => nanoUsd + estimatedNanoUsd,
-      }),
-    ];
+    const costOf = ({ nanoUsd, estimatedNanoUsd }: UsageRow): number => nanoUsd + estimatedNanoUsd;
+    const dearestOf = (month: string, depth: number): Dear[] => this.#dearestOf(by, month, depth);
+    return dearest({ limit, months: [...new Set(periods.map(monthOf))], dearestOf, sumsOf, costOf });
+  }
+
+  #dearestOf(by: string, month: string, depth: number): Dear[] {
+    const rows = this.#sql.exec(`${DEAREST} LIMIT ?3`, by, month, depth).toArray();
+    return rows.map((row) => dearRecord.parse(row));
   }
 
   /** What one person's month has come to. */

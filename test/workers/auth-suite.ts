@@ -11,6 +11,7 @@ import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { createDesk } from "../../servers/suite-desk.ts";
 import type { Bindings } from "../../servers/suite.ts";
+import { textOfMarkup } from "../support/markup.ts";
 import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
@@ -218,11 +219,6 @@ export async function openConsent(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<ConsentForm> {
   return await readForm(await suite.fetch(await authorizeUrl(client, extra), { headers }));
-}
-
-/** As a browser reads the value of an attribute. */
-function textOfMarkup(markup: string): string {
-  return markup.replace(/&#(\d+);/g, (_entity, code: string) => String.fromCharCode(Number(code)));
 }
 
 interface Press {
