@@ -1,10 +1,10 @@
-import type { Log } from "../servers/core/log.ts";
+import { type Log, describeFailure } from "../servers/core/log.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
-import { createAccountRoutes } from "./account-routes.ts";
-import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
+import { type Pages, createAccountRoutes } from "./account-routes.ts";
+import { type SessionStore, createAccountSessions, isAccountPath } from "./account-session.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
@@ -14,10 +14,10 @@ import { type EndingStore, createEndings } from "./endings.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity, Person } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
-import { peopleIn } from "./people.ts";
+import { type People, peopleIn } from "./people.ts";
 import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
@@ -44,9 +44,17 @@ export interface AuthOptions {
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
+  /** What is behind the sign-in to one's own pages. */
+  readonly pages: Pages;
+  /** Told of everybody who signs in, with the role that they have then. */
+  readonly noteSignIn: (person: SignedIn) => Promise<void>;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
+}
+
+export interface SignedIn extends Pick<Person, "userId" | "displayName"> {
+  readonly role: Caller["role"];
 }
 
 export interface Auth {
@@ -71,7 +79,7 @@ export interface Auth {
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
 export function createAuth(options: AuthOptions): Auth {
-  const { settings, endpoints, accounts, log, now = () => new Date() } = options;
+  const { settings, endpoints, accounts, pages, log, now = () => new Date() } = options;
   const publicUrl = settings.PUBLIC_URL;
   const identity = createIdentity(options);
   const authorizationServer = createAuthorizationServer({
@@ -114,7 +122,8 @@ export function createAuth(options: AuthOptions): Auth {
     log,
     now,
   });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, accounts, log, now });
+  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
+  const people = (kv: KVNamespace): People => tellingOfSignIns(peopleIn(kv, now), identity, options);
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({
@@ -132,13 +141,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV, now));
+        return await authorize(request, oauth.consentHelpers(env), people(env.OAUTH_KV));
       }
-      if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
+      if (isAccountPath(pathname)) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
         const holdings = holdingsIn(helpers, { accounts, endings, now });
-        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV, now), holdings });
+        return await account(request, { oauth: helpers, people: people(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
@@ -157,6 +166,25 @@ export function createAuth(options: AuthOptions): Auth {
     },
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,
+  };
+}
+
+/** Whoever is remembered has just signed in. A list of who there is keeps nobody out. */
+function tellingOfSignIns(people: People, identity: Identity, { noteSignIn, log }: AuthOptions): People {
+  return {
+    ...people,
+    remember: async (person) => {
+      const { userId, displayName, owner } = person;
+      const role = identity.roleOf(owner);
+      await Promise.all([
+        people.remember(person),
+        role === undefined
+          ? undefined
+          : noteSignIn({ userId, displayName, role }).catch((failure: unknown) => {
+              log.error("sign-in not noted", { userId, failure: describeFailure(failure) });
+            }),
+      ]);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Person } from "./identity.ts";
 
 const PREFIX = "person:";
 const PER_PAGE = 25;
@@ -22,7 +23,7 @@ export interface KnownPerson {
 
 /** Everybody who has signed in, so that an admin finds them: everything else is kept by an opaque id. */
 export interface People {
-  remember(person: KnownPerson): Promise<void>;
+  remember(person: Person): Promise<void>;
   /** A client goes on for them, without their signing in. */
   renew(userId: string): Promise<void>;
   find(userId: string): Promise<KnownPerson | undefined>;

@@ -3,11 +3,13 @@ import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { ClientRegistry } from "../auth/client-registry.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { createDesk } from "./suite-desk.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
+import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
@@ -61,7 +63,17 @@ function suiteOf(env: Env): Suite {
   const upstreamSessions = createUpstreamSessions(env);
   const clients = (): DurableObjectStub<ClientRegistry> =>
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
+  const desk = createDesk(env, settings);
+  const auth = createAuth({
+    settings,
+    endpoints: ENDPOINTS,
+    accounts,
+    upstreamSessions,
+    clients,
+    pages: createPages(desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, Date.now()),
+    log: consoleLog,
+  });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
   suites.set(env, suite);

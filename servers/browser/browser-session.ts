@@ -23,6 +23,7 @@ import { takeScreenshot } from "./reading/screenshot.ts";
 import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
+  BrowserLook,
   ClickRequest,
   DialogAnswer,
   EvaluateRequest,
@@ -119,7 +120,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       } finally {
         await this.#keeper.close();
         // Nobody comes back to it.
-        if (await this.#settle()) await this.#empty();
+        if (await this.#settle()) await Promise.all([this.ctx.storage.deleteAlarm(), this.ctx.storage.deleteAll()]);
       }
     });
   }
@@ -195,6 +196,11 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     });
   }
 
+  /** How the browser is. Is no use of it, and starts nothing. */
+  async look(): Promise<BrowserLook | undefined> {
+    return await this.#keeper.look(Date.now());
+  }
+
   /** Ends Chrome with every call that waits for it, whatever it is doing; the next call finds nothing open. */
   async stop(): Promise<void> {
     this.#turns.cancelAll(new ToolError("cancelled", "The browser was closed by its person, or by an admin."));
@@ -219,11 +225,6 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     );
   }
 
-  async #empty(): Promise<void> {
-    await this.ctx.storage.deleteAlarm();
-    await this.ctx.storage.deleteAll();
-  }
-
   /** Puts the time that Chrome has run into the books; whether they could be reached. */
   async #settle(): Promise<boolean> {
     try {
@@ -236,9 +237,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   }
 
   async #keepCosts(costs: readonly SessionCost[]): Promise<void> {
-    const { ACCOUNT } = this.env;
-    const person = personOf(String(this.ctx.storage.kv.get(NAME)));
-    await ACCOUNT.get(ACCOUNT.idFromName(person)).keepCosts(costs);
+    const { ACCOUNT: accounts } = this.env;
+    await accounts.get(accounts.idFromName(personOf(String(this.ctx.storage.kv.get(NAME))))).keepCosts(costs);
   }
 
   /** A call that only looks at the open page. */

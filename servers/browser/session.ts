@@ -55,6 +55,19 @@ export interface Browser {
   stop(): Promise<void>;
 }
 
+/** A browser from outside, for who only wants to know how it is. */
+export interface BrowserLook {
+  readonly usedAtMs: number;
+  readonly tabs: readonly BrowserTab[];
+}
+
+export interface BrowserTab {
+  readonly number: number;
+  /** Chosen by the page: hostile text. Empty where its browser was set aside since it was last used. */
+  readonly url: string;
+  readonly isCurrent: boolean;
+}
+
 /** Exactly one of the first three. */
 export interface OpenRequest {
   readonly url?: string;

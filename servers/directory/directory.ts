@@ -46,6 +46,10 @@ export class Directory<Env extends object = object> extends DurableObject<Env> {
     return this.peopleTable.find(userId);
   }
 
+  names(userIds: readonly string[]): Record<string, string> {
+    return this.peopleTable.names(userIds);
+  }
+
   usage(query: EverybodysQuery, limit: number): UsageRow[] {
     return this.#rollup.query(query, limit);
   }

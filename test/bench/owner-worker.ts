@@ -1,13 +1,12 @@
 import * as z from "zod";
-import type { Account } from "../../servers/account/account.ts";
-import type { Directory } from "../../servers/directory/directory.ts";
+import { DirectoryObject } from "../../servers/directory/directory-object.ts";
+import { type PagesEnv, renderPage } from "./owner-pages.ts";
 
 export { Account } from "../../servers/account/account.ts";
-export { Directory } from "../../servers/directory/directory.ts";
 
-interface Env {
-  readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly DIRECTORY: DurableObjectNamespace<Directory>;
+/** Nobody is paused here. */
+export class Directory extends DirectoryObject {
+  protected override async endWork(): Promise<void> {}
 }
 
 const dimension = z.enum(["day", "server", "tool", "model", "client"]);
@@ -20,12 +19,15 @@ const filter = z.object({
   cursor: z.string().exactOptional(),
   limit: z.int(),
 });
+const sizeSchema = z.int().min(1);
+
 /** `of` is the person whose account is asked, or one of several directories. */
 const askedSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("open"), of: z.string() }),
   z.object({ do: z.literal("usage"), of: z.string(), query: z.object({ ...days, by: dimension }) }),
   z.object({ do: z.literal("audit"), of: z.string(), query: filter }),
   z.object({ do: z.literal("things"), of: z.string() }),
+  z.object({ do: z.literal("page"), of: z.string(), path: z.string() }),
   z.object({
     do: z.literal("people"),
     of: z.string(),
@@ -42,7 +44,7 @@ export type OwnerAsked = z.output<typeof askedSchema>;
 
 /** Bench-only: what the owner's pages ask of accounts and of the directory, and how much they are answered. */
 export default {
-  async fetch(request: Request, env: Env): Promise<Response> {
+  async fetch(request: Request, env: PagesEnv): Promise<Response> {
     const asked = askedSchema.parse(await request.json());
     const account = env.ACCOUNT.get(env.ACCOUNT.idFromName(asked.of));
     const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName(asked.of));
@@ -57,6 +59,8 @@ export default {
         return Response.json({ rows: (await account.audit(asked.query)).rows.length });
       case "things":
         return Response.json({ rows: (await account.things()).handles.length });
+      case "page":
+        return Response.json({ rows: Math.min(1, sizeSchema.parse(await renderPage(asked.path, asked.of, env))) });
       case "people":
         return Response.json({ rows: (await directory.people(asked.query)).people.length });
       case "everybody":

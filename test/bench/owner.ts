@@ -55,6 +55,22 @@ const withoutRecorder: Plugin = {
   },
 };
 
+/** Those that show what there is much of. */
+const PAGES = [
+  ...["/account", "/account/usage", "/account/audit", "/account/audit?text=nowhere", "/account/limits"],
+  ...["/admin", "/admin/people", "/admin/usage", "/admin/audit", "/admin/limits", "/admin/cost"],
+];
+
+/** As much as accounts and the directory read. */
+const SETTINGS = {
+  PUBLIC_URL: "http://localhost:8717",
+  IDENTITY: "local",
+  LOCAL_SIGN_IN_CODE: "WXYZ-2345",
+  LOCAL_ADMIN_SECRET: "a".repeat(40),
+  SIGNING_SECRET: "s".repeat(40),
+  SANDBOX_DRIVER: "container",
+};
+
 type Question = OwnerAsked extends infer Asked ? (Asked extends OwnerAsked ? Omit<Asked, "of"> : never) : never;
 
 function questions(nowMs: number): readonly (readonly [what: string, asked: Question, rows: number])[] {
@@ -80,6 +96,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
     ["a month's dearest clients", { do: "everybody", query: { ...whole, by: "client" } }, 100],
     ["a day's dearest people", { do: "everybody", query: { ...today, by: "person" } }, 100],
     ["the dearest people of any 30 days", { do: "everybody", query: { ...thirty, by: "person" } }, 100],
+    ...PAGES.map((page) => [`the page ${page}`, { do: "page", path: page }, 1] as const),
   ];
 }
 
@@ -128,6 +145,7 @@ async function startBooks(
       script: outputFiles[0]?.text ?? "",
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat"],
+      bindings: { ...SETTINGS },
       r2Buckets: ["FILES"],
       durableObjects: {
         ACCOUNT: { className: "Account", useSQLite: true },

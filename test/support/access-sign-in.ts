@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as z from "zod";
 import { type AccessProvider, startAccessProvider } from "./access-provider.ts";
+import { textOfMarkup } from "./markup.ts";
 import { type Arrival, CookieBrowser } from "./cookie-browser.ts";
 import { type DeployedSuite, startDeployedSuite } from "./deployed-suite.ts";
 
@@ -85,7 +86,8 @@ export async function openConsentAt(suite: DeployedSuite, browser: CookieBrowser
 /** Presses Allow on the consent page with all that it has ticked; returns where the browser is sent. */
 export async function allow(suite: DeployedSuite, browser: CookieBrowser, page: string): Promise<Response> {
   const ticked = [...page.matchAll(/name="scope" value="([^"]+)"\s+checked/g)].map(([, scope = ""]) => scope);
-  const field = (name: string): string => textOf(new RegExp(`name="${name}" value="([^"]+)"`).exec(page)?.[1] ?? "");
+  const field = (name: string): string =>
+    textOfMarkup(new RegExp(`name="${name}" value="([^"]+)"`).exec(page)?.[1] ?? "");
   const handle = field("handle");
   suite.watch.add(handle);
   const response = await browser.send(new URL("/authorize", suite.url), {
@@ -100,11 +102,6 @@ export async function allow(suite: DeployedSuite, browser: CookieBrowser, page: 
   });
   await suite.watch.seeAnswer(response);
   return response;
-}
-
-/** As a browser reads the value of an attribute. */
-function textOf(markup: string): string {
-  return markup.replace(/&#(\d+);/g, (_entity, code: string) => String.fromCharCode(Number(code)));
 }
 
 /** Signs in at the provider, allows what the page has ticked, and comes back to the client or to a page that says why not. */

@@ -1,14 +1,17 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { AuthEnv } from "../../auth/authorization-server.ts";
 import type { Caller } from "../../auth/caller.ts";
-import type { ClientRegistry } from "../../auth/client-registry.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
-import type { UpstreamSession } from "../../auth/upstream-session.ts";
-import type { Account } from "../../servers/account/account.ts";
+import type { Desk } from "../../servers/admin/desk.ts";
+import { createPages } from "../../servers/admin/pages.ts";
 import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
+import { createDesk } from "../../servers/suite-desk.ts";
+import type { Bindings } from "../../servers/suite.ts";
+import { textOfMarkup } from "../support/markup.ts";
 import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
@@ -28,13 +31,8 @@ export const LOCAL_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-/** The bindings that sign-in uses, from the tests' Worker. */
-export interface TestBindings {
-  readonly OAUTH_KV: KVNamespace;
-  readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
-  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
-}
+/** The bindings that sign-in and the pages behind it use, from the tests' Worker. */
+export type TestBindings = Bindings & AuthEnv;
 
 export interface Suite {
   readonly clock: { nowMs: number };
@@ -53,6 +51,8 @@ interface SuiteOptions {
   readonly bindings: TestBindings;
   readonly fetch?: AuthOptions["fetch"];
   readonly upstreamSessions?: AuthOptions["upstreamSessions"];
+  /** What the pages look at in the place of what there is. */
+  readonly desk?: (desk: Desk) => Desk;
   /** What the guarded handler needs; a caller without it gets the 403. */
   readonly needs?: readonly Scope[];
 }
@@ -66,14 +66,18 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const watch = new SecretWatch();
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
+  const parsed = parseSettings(settings);
+  const desk = createDesk(bindings, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
-    settings: parseSettings(settings),
+    settings: parsed,
     endpoints: ENDPOINTS,
     accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
     upstreamSessions:
       options.upstreamSessions ??
       ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
     clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
+    pages: createPages(options.desk?.(desk) ?? desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, clock.nowMs),
     log: { info: keep, error: keep },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
@@ -215,11 +219,6 @@ export async function openConsent(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<ConsentForm> {
   return await readForm(await suite.fetch(await authorizeUrl(client, extra), { headers }));
-}
-
-/** As a browser reads the value of an attribute. */
-function textOfMarkup(markup: string): string {
-  return markup.replace(/&#(\d+);/g, (_entity, code: string) => String.fromCharCode(Number(code)));
 }
 
 interface Press {
