@@ -77,6 +77,7 @@ const LAYERS = [
     group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
     message: "What asks models knows the leaves, and no server.",
   }),
+  layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, DEEP_UPWARDS),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
       "../container/**",

@@ -77,19 +77,29 @@ async function answer(visit: Visit): Promise<Response | undefined> {
 }
 
 async function open(path: AccountPath, visit: Visit): Promise<Response> {
-  const { request, sessions, identity } = visit;
+  const { request, sessions } = visit;
   const news: News | undefined = new URL(request.url).searchParams.has("revoked") ? { kind: "revoked" } : undefined;
   const visitor = await sessions.find(request);
-  if (visitor !== undefined)
-    return path === "/admin" ? await showAll(visitor, visit, news) : await showOwn(visitor, visit, news);
-  const identified = await identity.identify(request);
-  if (identified.kind === "refused") return refuse(identified, visit);
-  const { asksForCode } = identity;
-  const known = identified.kind === "person" ? { person: identified.person } : {};
-  return signInPage({ page: path, asksForCode, ...known });
+  if (visitor === undefined) return await askToSignIn(path, visit);
+  return path === "/admin" ? await showAll(visitor, visit, news) : await showOwn(visitor, visit, news);
 }
 
-function refuse({ reason, message }: { readonly reason: string; readonly message: string }, { log }: Visit): Response {
+/** The page in front of `page`, for whoever is not signed in. */
+export async function askToSignIn(
+  page: AccountPath,
+  { request, identity, log }: Pick<Visit, "request" | "identity" | "log">,
+): Promise<Response> {
+  const identified = await identity.identify(request);
+  if (identified.kind === "refused") return refuse(identified, { log });
+  const { asksForCode } = identity;
+  const known = identified.kind === "person" ? { person: identified.person } : {};
+  return signInPage({ page, asksForCode, ...known });
+}
+
+function refuse(
+  { reason, message }: { readonly reason: string; readonly message: string },
+  { log }: Pick<Visit, "log">,
+): Response {
   log.info("sign-in refused", { reason });
   return problemPage(403, "You are not signed in", message);
 }

@@ -5,7 +5,7 @@ import type { GrantOwner, Identity, Person } from "./identity.ts";
 import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
 /** The pages that a person signs in to themselves. */
-export const accountPath = z.enum(["/account", "/admin"]);
+export const accountPath = z.enum(["/account", "/admin", "/admin/health"]);
 export type AccountPath = z.output<typeof accountPath>;
 
 const SESSION_SECONDS = 15 * 60;

@@ -1,9 +1,11 @@
 import type { Log } from "../servers/core/log.ts";
+import { whyNoAdmins } from "../servers/shared/identity-settings.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { createAccountRoutes } from "./account-routes.ts";
-import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
+import { type AccountPath, type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
+import { type AdminHandler, createAdminGuard } from "./admin-guard.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
@@ -57,6 +59,8 @@ export interface Auth {
     ctx: ExecutionContext,
     handler: GuardedHandler,
   ): Promise<Response>;
+  /** Calls the handler where an admin asks, by their session at the pages or a personal token, or says why not. */
+  guardAdmin(page: AccountPath, request: Request, ctx: ExecutionContext, handler: AdminHandler): Promise<Response>;
   /**
    * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
    * request asks here before each step. Rejects with `unavailable`, to be tried again, where nobody can say.
@@ -99,6 +103,10 @@ export function createAuth(options: AuthOptions): Auth {
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
   const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
   const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
+  const guardAdmin = createAdminGuard({
+    ...{ identity, sessions, personalTokens, log, now },
+    whyNoAdmins: whyNoAdmins(settings),
+  });
   const makeToken =
     settings.IDENTITY === "local"
       ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
@@ -132,6 +140,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (resourceServer === undefined) throw new Error(`${endpoint} is not an endpoint.`);
       const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
+    },
+    guardAdmin: async (page, received, ctx, handler) => {
+      const request = atPublicUrl(received, publicUrl);
+      // A session's cookie belongs to one host.
+      const isElsewhere = request !== received && !request.headers.has("Authorization");
+      if (isElsewhere) return Response.redirect(request.url, 307);
+      return await guardAdmin(request, page, (work) => ctx.waitUntil(work), handler);
     },
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,

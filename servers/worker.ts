@@ -9,6 +9,8 @@ import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
+import { type HealthBindings, checkHealth } from "./admin/health.ts";
+import { HEALTH_PAGE, asksForHealth, showHealth } from "./admin/health-route.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
@@ -36,7 +38,7 @@ import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, 
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
-type Env = Bindings & AuthEnv;
+type Env = Bindings & AuthEnv & HealthBindings;
 
 /** What is made once per isolate: nothing that one caller could see of another is in it. */
 interface Suite {
@@ -135,10 +137,33 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
       request,
     );
   }
+  if (asksForHealth(request)) return await answerHealth(request, env, ctx, suite);
   const signedIn = await auth.routes(request, env, ctx);
   if (signedIn !== undefined) return signedIn;
   if (pathname === "/health") return Response.json({ ok: true });
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
+}
+
+async function answerHealth(
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  { settings, auth }: Suite,
+): Promise<Response> {
+  return await auth.guardAdmin(HEALTH_PAGE, request, ctx, async (admin) => {
+    const report = await checkHealth({
+      bindings: env,
+      settings,
+      userId: admin.userId,
+      origin: new URL(request.url).origin,
+      fetch: async (input, init) => await fetch(input, init),
+      brokenCalls: async () => [],
+      now: () => new Date(),
+      log: consoleLog,
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
+    return showHealth(report, admin);
+  });
 }
 
 async function answerMcp(

@@ -1,0 +1,39 @@
+import * as z from "zod";
+
+const checkSchema = z.object({
+  name: z.string(),
+  /** `off`: not set up, which is no fault. */
+  state: z.enum(["ok", "warning", "broken", "off"]),
+  /** What was found, in words for whoever runs Pincer; no secret and no setting's value is in it. */
+  says: z.string(),
+  /** What to do about it. */
+  todo: z.string().exactOptional(),
+  took_ms: z.number(),
+});
+
+/** Why nobody was told more about a call than a reference. */
+const brokenCallSchema = z.object({
+  reference: z.string(),
+  at: z.iso.datetime(),
+  tool: z.string(),
+  person: z.string(),
+});
+
+/** What checks of a suite have found: as JSON, what `npm run doctor` reads. */
+export const healthReport = z.object({
+  checks: z.array(checkSchema),
+  versions: z.array(z.object({ name: z.string(), version: z.string() })),
+  /** The newest first. */
+  errors: z.array(brokenCallSchema),
+});
+
+export type Check = Readonly<z.output<typeof checkSchema>>;
+export type BrokenCall = Readonly<z.output<typeof brokenCallSchema>>;
+export type HealthReport = Readonly<z.output<typeof healthReport>>;
+
+/** What one check has found. */
+export type Finding = Omit<Check, "name" | "took_ms">;
+
+export function isBroken(checks: readonly Check[]): boolean {
+  return checks.some(({ state }) => state === "broken");
+}

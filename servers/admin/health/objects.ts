@@ -1,0 +1,58 @@
+import type { ClientRegistry } from "../../../auth/client-registry.ts";
+import type { UpstreamSession } from "../../../auth/upstream-session.ts";
+import type { Account } from "../../account/account.ts";
+import type { BrowserSession } from "../../browser/browser-session.ts";
+import type { DelegateRunObject } from "../../delegate/run.ts";
+import type { SandboxSnapshotsObject } from "../../sandbox/snapshots.ts";
+import type { Probe } from "./probe.ts";
+
+export interface ObjectBindings {
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
+  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
+  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
+  readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
+  readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
+  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
+}
+
+const NO_ONE = "health";
+
+/**
+ * Has an object of each kind start and answer a question that changes nothing. Where an object keeps something as soon
+ * as it starts, it is one that is there anyway; any other is new, and gone again since it keeps nothing.
+ */
+export function objectProbes(bindings: ObjectBindings, userId: string): readonly Probe[] {
+  const { ACCOUNT, BROWSER_SESSION, CLIENT_REGISTRY, DELEGATE_RUN, SANDBOX_SNAPSHOTS, UPSTREAM_SESSION } = bindings;
+  return [
+    objectProbe("Account", async () => await ACCOUNT.get(ACCOUNT.idFromName(userId)).findTokenById(NO_ONE)),
+    objectProbe(
+      "ClientRegistry",
+      async () => await CLIENT_REGISTRY.get(CLIENT_REGISTRY.idFromName("clients")).findDocument(NO_ONE),
+    ),
+    objectProbe("BrowserSession", async () => await newObject(BROWSER_SESSION).cancel(NO_ONE)),
+    objectProbe("DelegateRun", async () => await newObject(DELEGATE_RUN).requestDigest()),
+    objectProbe("SandboxSnapshots", async () => await newObject(SANDBOX_SNAPSHOTS).describe()),
+    objectProbe(
+      "UpstreamSession",
+      async () => await newObject(UPSTREAM_SESSION).standing({ maxAgeMs: 0, nowMs: Date.now() }),
+    ),
+  ];
+}
+
+function newObject<T extends Rpc.DurableObjectBranded>(namespace: DurableObjectNamespace<T>): DurableObjectStub<T> {
+  return namespace.get(namespace.newUniqueId());
+}
+
+export function objectProbe(className: string, ask: () => Promise<unknown>): Probe {
+  return {
+    name: `Durable Object ${className}`,
+    failing: {
+      says: "It does not start, or does not answer.",
+      todo: `See that wrangler.jsonc binds ${className} and that a migration names it, then deploy again; the Worker's log says more.`,
+    },
+    run: async () => {
+      await ask();
+      return { state: "ok", says: "It starts and answers." };
+    },
+  };
+}
