@@ -56,6 +56,10 @@ const LAYERS = [
     group: ["../*/**", "!../shared/**", "!../core/call.ts", "!../core/log.ts", "!../../auth/**"],
     message: "The account knows calls, and no server.",
   }),
+  layer(["servers/directory/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: ["../*/**", "!../shared/**", "!../account/**", "!../core/log.ts", "!../../auth/**"],
+    message: "The directory knows accounts, and no server.",
+  }),
   layer(["servers/{files,sandbox,interpreter,browser,delegate}/**"], SDK, NODE, LOCAL, UPWARDS, {
     group: [
       "../*/**",

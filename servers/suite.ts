@@ -13,6 +13,7 @@ import { consoleLog } from "./core/log.ts";
 import type { HostedRun } from "./delegate/host.ts";
 import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
+import type { Directory } from "./directory/directory.ts";
 import type { LinkHost } from "./files/link.ts";
 import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
 import { noteWrites } from "./files/note-writes.ts";
@@ -36,6 +37,7 @@ export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
+  readonly DIRECTORY: DurableObjectNamespace<Directory>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
@@ -98,7 +100,7 @@ export function createPipeline(
       isBilled: settings.SANDBOX_DRIVER === "container",
       waitUntil,
       log: consoleLog,
-      ...(run === undefined ? {} : { parentRunId: run.runId }),
+      ...(run === undefined ? {} : { parentRunId: run.runId, isSandboxPassing: run.sandbox !== DEFAULT_HANDLE }),
     }),
   };
 }

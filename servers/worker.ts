@@ -26,6 +26,7 @@ import { DelegateRunObject } from "./delegate/run.ts";
 import type { HostedRun, RunHost } from "./delegate/host.ts";
 import type { ChildRun } from "./delegate/run-end.ts";
 import { runName } from "./delegate/runs.ts";
+import { Directory } from "./directory/directory.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
@@ -36,7 +37,7 @@ import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
-export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
+export { Account, BrowserSession, ClientRegistry, ContainerProxy, Directory, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv & HealthBindings;
 

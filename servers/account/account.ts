@@ -1,19 +1,15 @@
-import { DurableObject } from "cloudflare:workers";
 import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
-import { AuditExport } from "./audit-export.ts";
-import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
+import { AccountBooks, type BooksEnv } from "./account-books.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
 import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
 import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
-import { type ListedRun, RunTable } from "./run-table.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -22,18 +18,12 @@ import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
 
-interface AccountEnv {
-  readonly FILES: R2Bucket;
-}
-
 /**
  * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
  * per `userId`.
  */
-export class Account extends DurableObject<AccountEnv> {
+export class Account extends AccountBooks {
   readonly #sql: SqlStorage;
-  readonly #books: BookTable;
-  readonly #auditExport: AuditExport;
   readonly #tokens: TokenTable;
   readonly #signIn: SignInTable;
   readonly #consents: ConsentTable;
@@ -41,14 +31,11 @@ export class Account extends DurableObject<AccountEnv> {
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
   readonly #uploads: UploadRows;
-  readonly #runs: RunTable;
-  readonly #modelSpend: ModelSpendTable;
   readonly #chores: readonly Chore[];
 
-  constructor(state: DurableObjectState, env: AccountEnv) {
+  constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#books = new BookTable(this.#sql);
     this.#tokens = new TokenTable(this.#sql);
     this.#signIn = new SignInTable(this.#sql);
     this.#consents = new ConsentTable(this.#sql);
@@ -56,40 +43,15 @@ export class Account extends DurableObject<AccountEnv> {
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
-    this.#auditExport = new AuditExport(this.#books, env.FILES, () => readSettings().AUDIT_KEEP_DAYS);
     this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#runs = new RunTable(this.#sql);
-    this.#modelSpend = new ModelSpendTable(this.#sql);
-    this.#chores = [...this.#storage.chores, this.#uploads, this.#auditExport];
+    this.#chores = [...this.#storage.chores, this.#uploads, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
     this.#storage.write();
     await runChores(this.ctx.storage, this.#chores, consoleLog);
-  }
-
-  /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
-  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
-    this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
-    // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, [this.#auditExport]);
-  }
-
-  /** The newest audit rows first, at most `limit`. */
-  listAudit(limit: number): AuditRow[] {
-    return this.#books.listAudit(limit);
-  }
-
-  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
-  keepCosts(costs: readonly CostRow[]): void {
-    this.#books.keepCosts(costs);
-  }
-
-  /** How many calls have a cost row, and what all rows come to. */
-  costTotal(): { calls: number; nanoUsd: number } {
-    return this.#books.costTotal();
   }
 
   addToken(token: StoredToken): void {
@@ -214,43 +176,6 @@ export class Account extends DurableObject<AccountEnv> {
 
   async #arm(): Promise<void> {
     await armAlarm(this.ctx.storage, this.#chores);
-  }
-
-  /** Takes one of the places for delegated runs, unless all are taken. */
-  beginRun(run: ListedRun, maxAtOnce: number): boolean {
-    return this.#runs.begin(run, maxAtOnce);
-  }
-
-  endRun(id: string, status: string): void {
-    this.#runs.end(id, status);
-  }
-
-  /** A run that did not begin after all. */
-  forgetRun(id: string): void {
-    this.#runs.forget(id);
-  }
-
-  listRuns(limit: number, parentId?: string): ListedRun[] {
-    return this.#runs.list(limit, parentId);
-  }
-
-  /**
-   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
-   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
-   * are passed.
-   */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
-    const nowMs = Date.now();
-    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
-    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
-    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
-    return { isAdmitted, left: now, leftAtBest: atBest };
-  }
-
-  /** What a model call has used after all, and what of it is a cost of the deployment. */
-  settleModelCall(id: string, used: ModelSpend): void {
-    this.#modelSpend.settle(id, used);
-    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
   }
 
   addLink(link: StoredLink): boolean {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { UsedHandle } from "./handle-table.ts";
 
 /** One finished call, as the audit keeps it: a digest of the input, never its contents. */
 export interface AuditRow {
@@ -32,6 +33,8 @@ export interface CostRow {
 export interface BooksEntry {
   readonly audit: AuditRow;
   readonly cost: CostRow;
+  /** What it was at work in, where that is found again by a name. */
+  readonly handle?: UsedHandle;
 }
 
 const SCHEMA = `
@@ -57,6 +60,8 @@ const auditRecord = z.object({
   output_bytes: z.number(),
   parent_run_id: z.string().nullable(),
 });
+
+const costRecord = z.object({ call_id: z.string() });
 
 const ownerRecord = z.object({ user_id: z.string() });
 
@@ -85,12 +90,15 @@ export class BookTable {
     sql.exec(SCHEMA);
   }
 
-  /** The same row given twice is kept once. */
-  write(userId: string, entries: readonly BooksEntry[]): void {
+  /** Those that are new: the same one given twice is kept once. */
+  write(userId: string, entries: readonly BooksEntry[]): BooksEntry[] {
     this.#sql.exec("INSERT OR IGNORE INTO books VALUES (1, ?)", userId);
     const all = JSON.stringify(entries);
     this.#sql.exec(RECORD_AUDIT, all);
-    this.#sql.exec(RECORD_COSTS, all);
+    const added = this.#sql.exec(`${RECORD_COSTS} RETURNING call_id`, all).toArray();
+    const ids = new Set(added.map((row) => costRecord.parse(row).call_id));
+    // Deleting what was found keeps a call that is in there twice from counting twice.
+    return entries.filter(({ cost }) => ids.delete(cost.callId));
   }
 
   /** The newest first, at most `limit`. */

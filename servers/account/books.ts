@@ -1,6 +1,8 @@
+import * as z from "zod";
 import { sha256Hex } from "../../auth/secrets.ts";
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
+import { handleName } from "../shared/handles.ts";
 import type { Account } from "./account.ts";
 import type { BooksEntry } from "./book-table.ts";
 import { callNanoUsd } from "./prices.ts";
@@ -26,6 +28,8 @@ export interface BooksContext {
   readonly clientId: string;
   readonly isBilled: boolean;
   readonly parentRunId?: string;
+  /** The sandbox is one that ends with its run: nobody looks for it afterwards. */
+  readonly isSandboxPassing?: boolean;
   readonly waitUntil: (work: Promise<unknown>) => void;
   readonly log: Log;
 }
@@ -68,5 +72,27 @@ async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
   return {
     audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
     cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
+    ...handleOf(call, context),
   };
+}
+
+const WITH_SANDBOX = /^(sandbox|interpreter)_/;
+const WITH_BROWSER = /^browser_/;
+/** These have reached neither. */
+const REFUSED = ["invalid_input", "forbidden"];
+
+const namedInput = z.object({ sandbox: handleName, browser: handleName, url: z.string().optional() });
+
+/** The sandbox or browser that a call was at work in. */
+function handleOf(
+  { tool, input, outcome }: FinishedCall,
+  { isSandboxPassing }: BooksContext,
+): Pick<BooksEntry, "handle"> {
+  const named = namedInput.safeParse(input);
+  if (!named.success || REFUSED.includes(outcome)) return {};
+  const { sandbox, browser, url } = named.data;
+  if (WITH_SANDBOX.test(tool)) return isSandboxPassing === true ? {} : { handle: { kind: "sandbox", name: sandbox } };
+  // To read a URL takes a browser that is gone afterwards.
+  if (!WITH_BROWSER.test(tool) || (tool === "browser_read" && url !== undefined)) return {};
+  return { handle: { kind: "browser", name: browser } };
 }

@@ -94,6 +94,7 @@ export async function startBrowserSuite(
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
       },
       r2Buckets: ["FILES"],
       browserRendering: { binding: "BROWSER" },

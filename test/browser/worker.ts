@@ -12,6 +12,7 @@ import { callTool } from "../../servers/core/call.ts";
 import { createFileStore } from "../../servers/files/store.ts";
 
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {

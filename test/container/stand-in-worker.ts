@@ -3,6 +3,7 @@ import worker, { SandboxSnapshots } from "./worker.ts";
 
 export { ContainerProxy } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 export { SandboxSnapshots };
 
 type WorkerEnv = Omit<Parameters<typeof worker.fetch>[1], "SANDBOX"> & {

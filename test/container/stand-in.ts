@@ -282,6 +282,7 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
       durableObjects: {
         SANDBOX: { className: "Sandbox", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
         SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
       },
     }),

@@ -11,6 +11,7 @@ import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 interface Env extends FilesBindings, SnapshotBindings {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;

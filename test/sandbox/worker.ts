@@ -8,6 +8,7 @@ import { parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
 
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 interface Env extends SnapshotBindings, FilesBindings {
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshots>;

@@ -113,6 +113,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
         bindings: { ...LOCAL_SETTINGS, ...settings },
         durableObjects: {
           ACCOUNT: { className: "Account", useSQLite: true },
+          DIRECTORY: { className: "Directory", useSQLite: true },
           DELEGATE_RUN: { className: "DelegateRun", useSQLite: true },
         },
         r2Buckets: ["EFFECTS", "FILES", "GRANTS"],

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Caller } from "../../auth/caller.ts";
 import { ALL_SCOPES, type Scope, isScope } from "../../auth/scopes.ts";
 import { Account } from "../../servers/account/account.ts";
+import { Directory } from "../../servers/directory/directory.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import type { CallEnd } from "../../servers/core/call.ts";
 import type { Capabilities, Tool, ToolContext } from "../../servers/core/tool.ts";
@@ -18,7 +19,7 @@ import { type FileStore, createFileStore } from "../../servers/files/store.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 
-export { Account };
+export { Account, Directory };
 
 /** The Worker around delegated runs in tests: a few tools of its own, whose effects are seen in the bucket. */
 interface Env {

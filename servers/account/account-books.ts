@@ -1,0 +1,164 @@
+import { DurableObject } from "cloudflare:workers";
+import { parseSettings } from "../shared/settings.ts";
+import { AuditExport } from "./audit-export.ts";
+import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
+import { auditStream } from "./audit-stream.ts";
+import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
+import { type Chore, armAlarm } from "./chores.ts";
+import { type Handle, HandleTable } from "./handle-table.ts";
+import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
+import { Outbox, type ToldDirectory } from "./outbox.ts";
+import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
+import { usageOfCall } from "./tally.ts";
+import { type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
+
+export interface BooksEnv {
+  readonly FILES: R2Bucket;
+  readonly DIRECTORY: DurableObjectNamespace<ToldDirectory>;
+}
+
+/** The name that finds the one `Directory` of a deployment. */
+export const DIRECTORY_NAME = "directory";
+
+/** What a person has that may be at work. */
+export interface Things {
+  readonly handles: readonly Handle[];
+  readonly runs: readonly SpentRun[];
+  /** Another one with every change of the above. */
+  readonly revision: number;
+}
+
+const MAX_RUNS_SHOWN = 100;
+
+/** What was called, what it cost, and what was at work in it: the part of an account that is added up. */
+export class AccountBooks extends DurableObject<BooksEnv> {
+  readonly #books: BookTable;
+  readonly #usage: UsageTable;
+  readonly #handles: HandleTable;
+  readonly #outbox: Outbox;
+  readonly #runs: RunTable;
+  readonly #modelSpend: ModelSpendTable;
+  readonly #chores: readonly Chore[];
+  // Goes on where an evicted object's ended, since that did not grow by one each millisecond.
+  #revision = Date.now();
+
+  constructor(state: DurableObjectState, env: BooksEnv) {
+    super(state, env);
+    const { sql } = state.storage;
+    this.#books = new BookTable(sql);
+    this.#usage = new UsageTable(sql);
+    this.#handles = new HandleTable(sql);
+    this.#outbox = new Outbox(
+      state.storage,
+      () => this.#books.userId(),
+      () => env.DIRECTORY.get(env.DIRECTORY.idFromName(DIRECTORY_NAME)),
+    );
+    this.#runs = new RunTable(sql);
+    this.#modelSpend = new ModelSpendTable(sql);
+    this.#chores = [
+      new AuditExport(this.#books, env.FILES, () => parseSettings({ ...env }).AUDIT_KEEP_DAYS),
+      this.#outbox,
+    ];
+  }
+
+  protected get bookChores(): readonly Chore[] {
+    return this.#chores;
+  }
+
+  /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
+  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
+    this.ctx.storage.transactionSync(() => {
+      const added = this.#books.write(userId, entries);
+      const deltas = added.map(usageOfCall);
+      this.#usage.add(deltas);
+      this.#outbox.add(deltas, added.flatMap(brokenCall), Date.now());
+      for (const { handle, audit } of added) if (handle !== undefined) this.#handles.noteUse(handle, audit.atMs);
+    });
+    this.#revision += 1;
+    // The other chores have set the alarm themselves.
+    await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
+  keepCosts(costs: readonly CostRow[]): void {
+    this.#books.keepCosts(costs);
+  }
+
+  /** How many calls have a cost row, and what all rows come to. */
+  costTotal(): { calls: number; nanoUsd: number } {
+    return this.#books.costTotal();
+  }
+
+  /** The newest audit rows first, at most `limit`. */
+  listAudit(limit: number): AuditRow[] {
+    return this.#books.listAudit(limit);
+  }
+
+  audit(query: AuditQuery): AuditPage {
+    return queryAudit(this.ctx.storage.sql, query);
+  }
+
+  /** All calls of a query as JSON lines, the newest first. */
+  auditLines(filter: AuditFilter): ReadableStream<Uint8Array> {
+    return auditStream((query) => this.audit(query), filter);
+  }
+
+  usage(query: UsageQuery): UsageRow[] {
+    return this.#usage.query(query);
+  }
+
+  things(): Things {
+    return { handles: this.#handles.list(), runs: this.#runs.listSpent(MAX_RUNS_SHOWN), revision: this.#revision };
+  }
+
+  /** Nothing where that is what it is still. */
+  thingsSince(revision: number): Things | undefined {
+    return revision === this.#revision ? undefined : this.things();
+  }
+
+  /** Takes one of the places for delegated runs, unless all are taken. */
+  beginRun(run: ListedRun, maxAtOnce: number): boolean {
+    this.#revision += 1;
+    return this.#runs.begin(run, maxAtOnce);
+  }
+
+  endRun(id: string, status: string): void {
+    this.#revision += 1;
+    this.#runs.end(id, status);
+  }
+
+  /** A run that did not begin after all. */
+  forgetRun(id: string): void {
+    this.#revision += 1;
+    this.#runs.forget(id);
+  }
+
+  listRuns(limit: number, parentId?: string): ListedRun[] {
+    return this.#runs.list(limit, parentId);
+  }
+
+  /**
+   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
+   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
+   * are passed.
+   */
+  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
+    const nowMs = Date.now();
+    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
+    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
+    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
+    return { isAdmitted, left: now, leftAtBest: atBest };
+  }
+
+  /** What a model call has used after all, and what of it is a cost of the deployment. */
+  settleModelCall(id: string, used: ModelSpend): void {
+    this.#modelSpend.settle(id, used);
+    this.#runs.noteSpent(id.split("/")[0] ?? id, used);
+    this.#revision += 1;
+    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
+  }
+}
+
+function brokenCall({ audit: { id, atMs, tool, outcome } }: BooksEntry) {
+  return outcome === "internal" ? [{ reference: id, atMs, tool }] : [];
+}
