@@ -158,7 +158,6 @@ async function answerHealth(
       userId: admin.userId,
       origin: new URL(request.url).origin,
       fetch: async (input, init) => await fetch(input, init),
-      brokenCalls: async () => [],
       now: () => new Date(),
       log: consoleLog,
       waitUntil: (work) => ctx.waitUntil(work),

@@ -1,5 +1,5 @@
 import { type Html, html } from "../../auth/html.ts";
-import type { BrokenCall, Check, HealthReport } from "./health-report.ts";
+import type { Check, HealthReport, ReportedError } from "./health-report.ts";
 
 /** What each state is called on the page: never told by colour alone. */
 const WORDS: Readonly<Record<Check["state"], string>> = { ok: "OK", warning: "Warning", broken: "Broken", off: "Off" };
@@ -64,7 +64,7 @@ function checkItem({ name, state, says, todo, took_ms: tookMs }: Check): Html {
   </li>`;
 }
 
-function errorItem({ reference, at, tool, person }: BrokenCall): Html {
+function errorItem({ reference, at, tool, person }: ReportedError): Html {
   return html`<li>
     <time datetime="${at}">${at.slice(0, 16).replace("T", " ")} UTC</time> <strong>${tool}</strong>
     <p class="soft">${person}, reference <code>${reference}</code></p>

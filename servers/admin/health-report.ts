@@ -11,11 +11,12 @@ const checkSchema = z.object({
   took_ms: z.number(),
 });
 
-/** Why nobody was told more about a call than a reference. */
-const brokenCallSchema = z.object({
+/** A call that broke inside Pincer: its client was told the reference, and the log says the rest under it. */
+const errorSchema = z.object({
   reference: z.string(),
   at: z.iso.datetime(),
   tool: z.string(),
+  /** Their name, or their id where nobody knows it. */
   person: z.string(),
 });
 
@@ -24,11 +25,11 @@ export const healthReport = z.object({
   checks: z.array(checkSchema),
   versions: z.array(z.object({ name: z.string(), version: z.string() })),
   /** The newest first. */
-  errors: z.array(brokenCallSchema),
+  errors: z.array(errorSchema),
 });
 
 export type Check = Readonly<z.output<typeof checkSchema>>;
-export type BrokenCall = Readonly<z.output<typeof brokenCallSchema>>;
+export type ReportedError = Readonly<z.output<typeof errorSchema>>;
 export type HealthReport = Readonly<z.output<typeof healthReport>>;
 
 /** What one check has found. */

@@ -1,9 +1,11 @@
 import type { BrowserWorker } from "@cloudflare/puppeteer";
 import type { Sandbox } from "../../container/sandbox.ts";
+import type { Directory } from "../directory/directory.ts";
 import type { Settings } from "../shared/settings.ts";
-import type { BrokenCall, HealthReport } from "./health-report.ts";
+import type { HealthReport, ReportedError } from "./health-report.ts";
 import { browserProbe } from "./health/browser.ts";
 import { ClockWatch } from "./health/clock.ts";
+import { lastErrors } from "./health/errors.ts";
 import { modelProbe, priceProbe } from "./health/model.ts";
 import { type ObjectBindings, objectProbe, objectProbes } from "./health/objects.ts";
 import { type ProbeWatch, runProbe } from "./health/probe.ts";
@@ -17,6 +19,7 @@ export interface HealthBindings extends ObjectBindings {
   readonly FILES: R2Bucket;
   readonly SNAPSHOTS: R2Bucket;
   readonly OAUTH_KV: KVNamespace;
+  readonly DIRECTORY: DurableObjectNamespace<Directory>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   /** Absent where there is no Chrome. */
   readonly BROWSER?: BrowserWorker;
@@ -30,7 +33,6 @@ export interface HealthHost extends ProbeWatch {
   /** Where they ask. */
   readonly origin: string;
   readonly fetch: typeof fetch;
-  readonly brokenCalls: () => Promise<readonly BrokenCall[]>;
 }
 
 /** Tries each binding and setting for real, all at once, for five seconds at most. Costs nothing and leaves nothing. */
@@ -39,13 +41,13 @@ export async function checkHealth(host: HealthHost): Promise<HealthReport> {
   const clock = new ClockWatch(host.now);
   const fetcher = clock.watching(host.fetch);
   const prices = priceProbe(settings);
-  let errors: readonly BrokenCall[] = [];
+  let errors: readonly ReportedError[] = [];
   const probes = [
     bucketProbe("FILES", bindings.FILES),
     bucketProbe("SNAPSHOTS", bindings.SNAPSHOTS),
     namespaceProbe("OAUTH_KV", bindings.OAUTH_KV),
     ...objectProbes(bindings, userId),
-    objectProbe("Directory", async () => (errors = await host.brokenCalls())),
+    objectProbe("Directory", async () => (errors = await lastErrors(bindings.DIRECTORY))),
     sandboxProbe({ settings, namespace: bindings.SANDBOX, userId, fetch: fetcher }),
     browserProbe(bindings.BROWSER, settings.SANDBOX_DRIVER === "local"),
     modelProbe(settings, fetcher),

@@ -19,7 +19,8 @@ export function bucketProbe(binding: string, bucket: R2Bucket): Probe {
       try {
         await bucket.put(key, CONTENT);
         const stored = await bucket.get(key);
-        if (stored === null || (await stored.text()) !== CONTENT) throw new Error("The object came back as another one.");
+        if (stored === null || (await stored.text()) !== CONTENT)
+          throw new Error("The object came back as another one.");
         const stale = await bucket.put(key, "stale", { onlyIf: { etagMatches: "0".repeat(32) } });
         if (stale !== null) throw new Error("A condition that did not hold was ignored.");
         const fresh = await bucket.put(key, "fresh", { onlyIf: { etagMatches: stored.etag } });
