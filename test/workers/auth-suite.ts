@@ -17,6 +17,9 @@ export const ADMIN_SECRET = "a".repeat(40);
 export const REDIRECT = "http://localhost:4999/callback";
 export const ENDPOINTS = ["/mcp", "/mcp/sandbox", "/mcp/interpreter", "/mcp/files", "/mcp/browser", "/mcp/delegate"];
 
+/** Guarded for admins: its handler answers with who asked, as JSON. */
+export const ADMIN_PAGE = "/admin/health";
+
 export const LOCAL_SETTINGS = {
   PUBLIC_URL: ORIGIN,
   IDENTITY: "local",
@@ -97,6 +100,11 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   async function answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const ctx = createExecutionContext();
+    if (pathname === ADMIN_PAGE) {
+      const guarded = await auth.guardAdmin(ADMIN_PAGE, request, ctx, async (admin) => Response.json(admin));
+      await waitOnExecutionContext(ctx);
+      return guarded;
+    }
     if (!ENDPOINTS.includes(pathname)) {
       return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
     }

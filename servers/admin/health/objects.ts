@@ -15,11 +15,12 @@ export interface ObjectBindings {
   readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }
 
+/** Nobody's object, and nothing that anybody's object knows. */
 const NO_ONE = "health";
 
 /**
- * Has an object of each kind start and answer a question that changes nothing. Where an object keeps something as soon
- * as it starts, it is one that is there anyway; any other is new, and gone again since it keeps nothing.
+ * Has an object of each kind start and answer a question that changes nothing. An account makes its tables as soon as it
+ * starts, so that it is the one of whoever asks; of the others that are somebody's, it is one that is nobody's.
  */
 export function objectProbes(bindings: ObjectBindings, userId: string): readonly Probe[] {
   const { ACCOUNT, BROWSER_SESSION, CLIENT_REGISTRY, DELEGATE_RUN, SANDBOX_SNAPSHOTS, UPSTREAM_SESSION } = bindings;
@@ -29,18 +30,18 @@ export function objectProbes(bindings: ObjectBindings, userId: string): readonly
       "ClientRegistry",
       async () => await CLIENT_REGISTRY.get(CLIENT_REGISTRY.idFromName("clients")).findDocument(NO_ONE),
     ),
-    objectProbe("BrowserSession", async () => await newObject(BROWSER_SESSION).cancel(NO_ONE)),
-    objectProbe("DelegateRun", async () => await newObject(DELEGATE_RUN).requestDigest()),
-    objectProbe("SandboxSnapshots", async () => await newObject(SANDBOX_SNAPSHOTS).describe()),
+    objectProbe("BrowserSession", async () => await nobodys(BROWSER_SESSION).cancel(NO_ONE)),
+    objectProbe("DelegateRun", async () => await nobodys(DELEGATE_RUN).requestDigest()),
+    objectProbe("SandboxSnapshots", async () => await nobodys(SANDBOX_SNAPSHOTS).describe()),
     objectProbe(
       "UpstreamSession",
-      async () => await newObject(UPSTREAM_SESSION).standing({ maxAgeMs: 0, nowMs: Date.now() }),
+      async () => await nobodys(UPSTREAM_SESSION).standing({ maxAgeMs: 0, nowMs: Date.now() }),
     ),
   ];
 }
 
-function newObject<T extends Rpc.DurableObjectBranded>(namespace: DurableObjectNamespace<T>): DurableObjectStub<T> {
-  return namespace.get(namespace.newUniqueId());
+function nobodys<T extends Rpc.DurableObjectBranded>(namespace: DurableObjectNamespace<T>): DurableObjectStub<T> {
+  return namespace.get(namespace.idFromName(NO_ONE));
 }
 
 export function objectProbe(className: string, ask: () => Promise<unknown>): Probe {
