@@ -22,10 +22,10 @@ const errorSchema = z.object({
 
 /** What checks of a suite have found: as JSON, what `npm run doctor` reads. */
 export const healthReport = z.object({
-  checks: z.array(checkSchema),
-  versions: z.array(z.object({ name: z.string(), version: z.string() })),
+  checks: z.array(checkSchema).readonly(),
+  versions: z.array(z.object({ name: z.string(), version: z.string() })).readonly(),
   /** The newest first. */
-  errors: z.array(errorSchema),
+  errors: z.array(errorSchema).readonly(),
 });
 
 export type Check = Readonly<z.output<typeof checkSchema>>;

@@ -58,5 +58,5 @@ export async function checkHealth(host: HealthHost): Promise<HealthReport> {
   const checks = await Promise.all(probes.map(async (probe) => await runProbe(probe, host)));
   const skew = clock.judge();
   const all = skew === undefined ? checks : [...checks, { name: "Clock", ...skew, took_ms: 0 }];
-  return { checks: all, versions: VERSIONS, errors: [...errors] };
+  return { checks: all, versions: VERSIONS, errors };
 }

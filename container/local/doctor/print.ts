@@ -25,8 +25,8 @@ export function describeDiagnosis({ machine, suite }: Diagnosis, hasColour: bool
 
 function suiteParts({ url, checks, versions, errors }: ExaminedSuite, line: (check: Check) => string): string[][] {
   const versionLine = versions.map(({ name, version }) => plain(`${name} ${version}`)).join(" · ");
-  const errorLines = errors.map(({ at, tool, person, reference }) =>
-    plain(`  ${at}  ${tool}  ${person}  ${reference}`),
+  const errorLines = errors.map(
+    ({ at, tool, person, reference }) => `  ${[at, tool, person, reference].map(plain).join("  ")}`,
   );
   return [
     [`The suite at ${url}`, ...checks.map(line)],
