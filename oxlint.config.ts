@@ -81,7 +81,22 @@ const LAYERS = [
     group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
     message: "What asks models knows the leaves, and no server.",
   }),
-  layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, DEEP_UPWARDS),
+  layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: [
+      "../*/**",
+      "!../shared/**",
+      "!../core/log.ts",
+      "!../account/**",
+      "!../directory/**",
+      "!../files/store.ts",
+      "!../sandbox/{driver,process}.ts",
+      "!../browser/session.ts",
+      "!../delegate/run-report.ts",
+      "!../../auth/**",
+    ],
+    message: "The pages know what things say of themselves, and no tool.",
+  }),
+  layer(["servers/admin/health.ts", "servers/admin/health/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, DEEP_UPWARDS),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
       "../container/**",

@@ -4,9 +4,13 @@ import { GiverUnknown, giverNow } from "./giver.ts";
 import type { GrantOwner, Identity, Person } from "./identity.ts";
 import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
-/** The pages that a person signs in to themselves. */
-export const accountPath = z.enum(["/account", "/admin", "/admin/health"]);
+/** The pages that a person signs in to themselves: one of two roots, or what is below it. No `//` leads elsewhere. */
+export const accountPath = z.string().regex(/^\/(account|admin)(\/[\w-]+)*$/);
 export type AccountPath = z.output<typeof accountPath>;
+
+export function isAccountPath(pathname: string): boolean {
+  return /^\/(account|admin)(\/|$)/.test(pathname);
+}
 
 const SESSION_SECONDS = 15 * 60;
 /** How old Access's word on a person may be. */

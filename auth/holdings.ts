@@ -8,6 +8,7 @@ import { type StoredToken, type TokenStore, clientIdOfToken } from "./tokens.ts"
 /** A grant, as pages show it. */
 export interface HeldGrant {
   readonly id: string;
+  readonly clientId: string;
   readonly clientName: string;
   /** The endpoint that it is for. */
   readonly resource: string;
@@ -24,6 +25,10 @@ export interface Holdings {
 export interface HoldingsKeeper {
   /** The newest first. */
   list(userId: string): Promise<Holdings>;
+  /** Also those that have expired. */
+  tokens(userId: string): Promise<readonly StoredToken[]>;
+  /** What an OAuth client calls itself; nothing where it is forgotten. */
+  clientName(clientId: string): Promise<string | undefined>;
   /** Whether the person had such a grant or token; another person's is not theirs to revoke. */
   revoke(userId: string, held: { readonly kind: string; readonly id: string }): Promise<boolean>;
 }
@@ -46,6 +51,11 @@ export function holdingsIn(oauth: OAuthHelpers, options: HoldingsOptions): Holdi
       const nowMs = now().getTime();
       return { grants, tokens: tokens.filter(({ expiresAtMs }) => expiresAtMs > nowMs) };
     },
+    tokens: async (userId) => await accounts(userId).listTokens(),
+    clientName: async (clientId) => {
+      const name = (await oauth.lookupClient(clientId))?.clientName;
+      return name === undefined ? undefined : plainName(name);
+    },
     revoke: async (userId, { kind, id }) => {
       if (kind === "grant") return await revokeGrant(userId, id, oauth, options);
       return kind === "token" && (await revokeToken(userId, id, options));
@@ -58,6 +68,7 @@ async function listGrants(userId: string, oauth: OAuthHelpers, options: Holdings
   const grants = await Promise.all(
     found.map(async ({ id, clientId, resource, scope, createdAt }) => ({
       id,
+      clientId,
       clientName: plainName((await oauth.lookupClient(clientId))?.clientName ?? clientId),
       resource: [resource ?? []].flat().join(" "),
       scopes: scope.filter(isScope),

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Person } from "./identity.ts";
 
 const PREFIX = "person:";
 const PER_PAGE = 25;
@@ -12,16 +13,19 @@ export interface KnownPerson {
 
 /** Everybody who has signed in, so that an admin finds them: everything else is kept by an opaque id. */
 export interface People {
-  remember(person: KnownPerson): Promise<void>;
+  remember(person: Person): Promise<void>;
   find(userId: string): Promise<KnownPerson | undefined>;
   /** A page of them, in no order that means anything; `cursor` leads to the next. */
   list(cursor?: string): Promise<{ readonly people: readonly KnownPerson[]; readonly cursor?: string }>;
 }
 
-export function peopleIn(kv: KVNamespace): People {
+/** `onSignIn` is told of everybody who signs in, as well as KV. */
+export function peopleIn(kv: KVNamespace, onSignIn: (person: Person) => Promise<void>): People {
   return {
-    remember: async ({ userId, displayName }) => {
-      await kv.put(`${PREFIX}${userId}`, "", { metadata: { displayName } satisfies z.output<typeof metadataSchema> });
+    remember: async (person) => {
+      const { userId, displayName } = person;
+      const metadata = { displayName } satisfies z.output<typeof metadataSchema>;
+      await Promise.all([kv.put(`${PREFIX}${userId}`, "", { metadata }), onSignIn(person)]);
     },
     find: async (userId) => {
       const { value, metadata } = await kv.getWithMetadata(`${PREFIX}${userId}`);

@@ -149,7 +149,7 @@ function linkSettings(settings: Settings): LinkSettings {
 }
 
 /** The driver that the settings name. */
-function createDriver(
+export function createDriver(
   bindings: Bindings,
   settings: Settings,
   keeperOf: (sandboxId: string) => SnapshotKeeper,

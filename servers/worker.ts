@@ -3,14 +3,16 @@ import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { ClientRegistry } from "../auth/client-registry.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { createDesk } from "./suite-desk.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
 import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
+import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
-import { type HealthBindings, checkHealth } from "./admin/health.ts";
-import { HEALTH_PAGE, asksForHealth, showHealth } from "./admin/health-route.ts";
+import type { Desk } from "./admin/desk.ts";
+import type { HealthBindings } from "./admin/health.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
@@ -45,6 +47,7 @@ type Env = Bindings & AuthEnv & HealthBindings;
 interface Suite {
   readonly settings: Settings;
   readonly origins: Origins;
+  readonly desk: Desk;
   readonly auth: Auth;
   readonly books: Books;
   readonly toldChanges: ToldChanges;
@@ -60,9 +63,19 @@ function suiteOf(env: Env): Suite {
   const upstreamSessions = createUpstreamSessions(env);
   const clients = (): DurableObjectStub<ClientRegistry> =>
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
+  const desk = createDesk(env, settings);
+  const auth = createAuth({
+    settings,
+    endpoints: ENDPOINTS,
+    accounts,
+    upstreamSessions,
+    clients,
+    pages: createPages(desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, Date.now()),
+    log: consoleLog,
+  });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
+  const suite = { settings, origins, desk, auth, books: new Map(), toldChanges: new Map() };
   suites.set(env, suite);
   return suite;
 }
@@ -117,7 +130,7 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, auth, books } = suite;
+  const { settings, origins, desk, auth, books } = suite;
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
@@ -138,32 +151,22 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
       request,
     );
   }
-  if (asksForHealth(request)) return await answerHealth(request, env, ctx, suite);
+  if (isProgramAtHealth(request)) {
+    const { origin } = new URL(request.url);
+    return await auth.guardAdmin(request, ctx, async (userId) =>
+      Response.json(await desk.health(userId, origin), { headers: { "Cache-Control": "no-store" } }),
+    );
+  }
   const signedIn = await auth.routes(request, env, ctx);
   if (signedIn !== undefined) return signedIn;
   if (pathname === "/health") return Response.json({ ok: true });
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
 }
 
-async function answerHealth(
-  request: Request,
-  env: Env,
-  ctx: ExecutionContext,
-  { settings, auth }: Suite,
-): Promise<Response> {
-  return await auth.guardAdmin(HEALTH_PAGE, request, ctx, async (admin) => {
-    const report = await checkHealth({
-      bindings: env,
-      settings,
-      userId: admin.userId,
-      origin: new URL(request.url).origin,
-      fetch: async (input, init) => await fetch(input, init),
-      now: () => new Date(),
-      log: consoleLog,
-      waitUntil: (work) => ctx.waitUntil(work),
-    });
-    return showHealth(report, admin);
-  });
+/** Programs may ask at `/health` as well, which no Access application stands in front of. */
+function isProgramAtHealth({ method, headers, url }: Request): boolean {
+  const { pathname } = new URL(url);
+  return method === "GET" && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname);
 }
 
 async function answerMcp(

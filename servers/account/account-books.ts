@@ -107,6 +107,11 @@ export class AccountBooks extends DurableObject<BooksEnv> {
     return this.#usage.query(query);
   }
 
+  /** On which day each client was last at work. */
+  lastDays(): Record<string, string> {
+    return this.#usage.lastDays();
+  }
+
   things(): Things {
     return { handles: this.#handles.list(), runs: this.#runs.listSpent(MAX_RUNS_SHOWN), revision: this.#revision };
   }

@@ -16,6 +16,8 @@ const NANO_USD = {
   browserSecond: 25_000,
 } as const;
 
+export const PRICES_READ_ON = "2026-11-22";
+
 export type InstanceType = Settings["SANDBOX_INSTANCE_TYPE"];
 
 /** The sizes that containers come in (developers.cloudflare.com/containers/platform/limits, read on 2026-11-27). */

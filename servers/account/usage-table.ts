@@ -60,6 +60,7 @@ const KEY_COLUMNS: Readonly<Record<UsageDimension, string>> = {
 };
 
 const keyRecord = z.object({ key: z.string() });
+const lastDayRecord = z.object({ client_id: z.string(), day: z.string() });
 
 /** What one person's calls and sessions come to, by day, server, tool, model and client. */
 export class UsageTable {
@@ -85,5 +86,17 @@ export class UsageTable {
       )
       .toArray();
     return rows.map((row) => ({ key: keyRecord.parse(row).key, ...readFigures(row) }));
+  }
+
+  /** The last day of each client. */
+  lastDays(): Record<string, string> {
+    const query = "SELECT client_id, max(day) AS day FROM usage WHERE client_id <> '' GROUP BY client_id";
+    const rows = this.#sql.exec(query).toArray();
+    return Object.fromEntries(
+      rows.map((row) => {
+        const { client_id: clientId, day } = lastDayRecord.parse(row);
+        return [clientId, day];
+      }),
+    );
   }
 }

@@ -1,72 +1,81 @@
 import { type Html, html } from "../../auth/html.ts";
-import type { Check, HealthReport, ReportedError } from "./health-report.ts";
+import { exactMoment, plural } from "./format.ts";
+import type { Check, HealthReport } from "./health-report.ts";
+import { personName } from "./names.ts";
+import { type PageContext, everybodysPage } from "./page-context.ts";
+import { table } from "./table.ts";
 
-/** What each state is called on the page: never told by colour alone. */
-const WORDS: Readonly<Record<Check["state"], string>> = { ok: "OK", warning: "Warning", broken: "Broken", off: "Off" };
+/** What each state is called and looks like; never told by colour alone. */
+const STATES: Readonly<Record<Check["state"], readonly [word: string, className: string]>> = {
+  broken: ["Broken", "state bad"],
+  warning: ["Warning", "state look"],
+  off: ["Off", "state"],
+  ok: ["OK", "state on"],
+};
 /** What needs somebody comes first. */
 const ORDER: readonly Check["state"][] = ["broken", "warning", "off", "ok"];
 
-export const HEALTH_STYLE = `
-.checks { margin: 1rem 0 0; padding: 0; list-style: none; }
-.checks > li { padding: 0.7rem 0; border-top: 1px solid var(--line); }
-.checks p { margin: 0.15rem 0 0; }
-.state { display: inline-block; min-width: 4.6rem; font-weight: 650; }
-.state-broken { color: var(--bad-line); }
-.state-warning { color: var(--warn-line); }
-.state-off, .took { color: var(--soft); }
-.took { float: inline-end; font-size: 0.85rem; }
-`;
-
-/** The body of `/admin/health`, below its heading. */
-export function healthPage({ checks, versions, errors }: HealthReport): Html {
-  const sorted = ORDER.flatMap((state) => checks.filter((check) => check.state === state));
-  return html`<p role="status">${summary(checks)}</p>
-    <p class="hint">Each was tried just now. Load the page again to try again; npm run doctor does it in a terminal.</p>
-    <ul class="checks">
-      ${sorted.map(checkItem)}
-    </ul>
-    <h2>Last errors</h2>
-    ${
-      errors.length === 0
-        ? html`<p class="soft">No call has ended in an unexpected error.</p>`
-        : html`<p class="hint">Look for a reference in the Worker’s log: what broke stands there.</p>
-            <ul class="checks">
-              ${errors.map(errorItem)}
-            </ul>`
-    }
+/** What was tried just now, what broke lately, and which versions run. */
+export async function healthPage(context: PageContext): Promise<Response> {
+  const { desk, url, visit } = context;
+  const report = await desk.health(visit.visitor.person.userId, url.origin);
+  const body = html`<p class="lead" role="status">${summary(report.checks)}</p>
+    ${checkTable(report.checks)}
+    <h2>What broke last</h2>
+    ${errorTable(report)}
     <h2>Versions</h2>
-    <dl>
-      ${versions.map(
-        ({ name, version }) =>
-          html`<dt>${name}</dt>
-            <dd>${version}</dd>`,
-      )}
-    </dl>`;
+    ${table({
+      caption: "Versions",
+      hasHiddenCaption: true,
+      columns: [{ head: "What" }, { head: "Version" }],
+      rows: report.versions.map(({ name, version }) => ({ cells: [name, version] })),
+      empty: "None is known.",
+    })}`;
+  const again = html`<a class="button" href="/admin/health">Try again</a>`;
+  return everybodysPage(context, { at: "health", title: "Health", beside: again, body });
 }
 
 function summary(checks: readonly Check[]): string {
   const count = (state: Check["state"]): number => checks.filter((check) => check.state === state).length;
   const [broken, warnings] = [count("broken"), count("warning")];
-  if (broken === 0 && warnings === 0) return "Everything that is set up works.";
+  const tried = "Each was tried just now; npm run doctor tries the same in a terminal.";
+  if (broken + warnings === 0) return `Everything that is set up works. ${tried}`;
   const parts = [
     ...(broken === 0 ? [] : [`${broken} ${broken === 1 ? "is" : "are"} broken`]),
     ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? "needs" : "need"} a look`]),
   ];
-  return `Of ${checks.length} checks, ${parts.join(" and ")}.`;
+  return `Of ${plural(checks.length, "check")}, ${parts.join(" and ")}. ${tried}`;
 }
 
-function checkItem({ name, state, says, todo, took_ms: tookMs }: Check): Html {
-  return html`<li>
-    <span class="took">${String(tookMs)} ms</span>
-    <span class="state state-${state}">${WORDS[state]}</span> <strong>${name}</strong>
-    <p>${says}</p>
-    ${todo === undefined ? undefined : html`<p class="soft">${todo}</p>`}
-  </li>`;
+function checkTable(checks: readonly Check[]): Html {
+  const sorted = ORDER.flatMap((state) => checks.filter((check) => check.state === state));
+  return table({
+    caption: "Checks",
+    hasHiddenCaption: true,
+    columns: [{ head: "Check" }, { head: "State" }, { head: "What was found" }, { head: "Took", isNumber: true }],
+    rows: sorted.map(({ name, state, says, todo, took_ms: tookMs }) => {
+      const [word, className] = STATES[state];
+      const found = html`<span
+        >${says} ${todo === undefined ? undefined : html`<span class="soft">${todo}</span>`}</span
+      >`;
+      return { cells: [name, html`<span class="${className}">${word}</span>`, found, `${tookMs} ms`] };
+    }),
+    empty: "Nothing is checked.",
+  });
 }
 
-function errorItem({ reference, at, tool, person }: ReportedError): Html {
-  return html`<li>
-    <time datetime="${at}">${at.slice(0, 16).replace("T", " ")} UTC</time> <strong>${tool}</strong>
-    <p class="soft">${person}, reference <code>${reference}</code></p>
-  </li>`;
+function errorTable({ errors }: HealthReport): Html {
+  return table({
+    caption: "Calls that broke inside Pincer; the Worker’s log says more under the reference",
+    columns: [{ head: "Time (UTC)" }, { head: "Reference" }, { head: "Tool" }, { head: "Person" }],
+    rows: errors.map(({ at, reference, tool, user_id: userId, person: displayName }) => ({
+      cells: [
+        exactMoment(Date.parse(at)),
+        html`<code>${reference}</code>`,
+        html`<code>${tool}</code>`,
+        html`<a href="/admin/people/${userId}">${personName({ userId, displayName })}</a>`,
+      ],
+    })),
+    empty: "Nothing has broken.",
+  });
 }

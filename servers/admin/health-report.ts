@@ -16,7 +16,8 @@ const errorSchema = z.object({
   reference: z.string(),
   at: z.iso.datetime(),
   tool: z.string(),
-  /** Their name, or their id where nobody knows it. */
+  user_id: z.string(),
+  /** Their name; empty where nobody knows it. */
   person: z.string(),
 });
 

@@ -22,6 +22,7 @@ import { takeScreenshot } from "./reading/screenshot.ts";
 import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
+  BrowserLook,
   ClickRequest,
   DialogAnswer,
   EvaluateRequest,
@@ -190,6 +191,11 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       await orAborted(chrome.tabs.close(tab), signal);
       this.#keeper.store();
     });
+  }
+
+  /** How the browser is. Is no use of it, and starts nothing. */
+  async look(): Promise<BrowserLook | undefined> {
+    return await this.#keeper.look(Date.now());
   }
 
   /** Ends a call that nobody waits for any more. */

@@ -53,6 +53,19 @@ export interface Browser {
   close(tab: number | undefined, signal: AbortSignal): Promise<void>;
 }
 
+/** A browser from outside, for who only wants to know how it is. */
+export interface BrowserLook {
+  readonly usedAtMs: number;
+  readonly tabs: readonly BrowserTab[];
+}
+
+export interface BrowserTab {
+  readonly number: number;
+  /** Chosen by the page: hostile text. Empty where its browser was set aside since it was last used. */
+  readonly url: string;
+  readonly isCurrent: boolean;
+}
+
 /** Exactly one of the first three. */
 export interface OpenRequest {
   readonly url?: string;

@@ -45,6 +45,10 @@ export class Directory extends DurableObject<object> {
     return this.#people.find(userId, presentMonth());
   }
 
+  names(userIds: readonly string[]): Record<string, string> {
+    return this.#people.names(userIds);
+  }
+
   usage(query: EverybodysQuery, limit: number): UsageRow[] {
     return this.#rollup.query(query, limit);
   }

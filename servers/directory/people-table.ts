@@ -65,6 +65,7 @@ const personRecord = z.object({
   has_limits: z.number(),
 });
 const sequenceRecord = z.object({ sequence: z.number() });
+const nameRecord = z.object({ user_id: z.string(), display_name: z.string() });
 const idRecord = z.object({ user_id: z.string() });
 
 /** Everybody who has signed in or worked, with what is added up of each by month. */
@@ -122,6 +123,18 @@ export class PeopleTable {
     const last = people.at(-1);
     if (last === undefined || people.length < limit) return { people };
     return { people, cursor: `${last.lastSeenMs}.${last.userId}` };
+  }
+
+  /** How people are called; of whom nothing is known, nothing. */
+  names(userIds: readonly string[]): Record<string, string> {
+    const query = "SELECT user_id, display_name FROM people WHERE user_id IN (SELECT value FROM json_each(?))";
+    const rows = this.#sql.exec(query, JSON.stringify(userIds)).toArray();
+    return Object.fromEntries(
+      rows.map((row) => {
+        const { user_id: userId, display_name: name } = nameRecord.parse(row);
+        return [userId, name];
+      }),
+    );
   }
 
   /** Those seen last come first. */

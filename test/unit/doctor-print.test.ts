@@ -31,6 +31,7 @@ test("what a person calls themselves does not command the terminal", () => {
     reference: "r1",
     at: "2026-11-28T00:00:00Z",
     tool: "files_read",
+    user_id: "u",
     person: "ann\u001B[2J\u009B1m\u202E\nx",
   };
   const suite = { url: "https://pincer.example.com", checks, versions: [], errors: [error] };

@@ -45,7 +45,7 @@ export class Visit {
   }
 
   /** What a page of this session says, with the key of its forms. */
-  async read(path = "/account"): Promise<{ status: number; text: string; key: string; ids: string[] }> {
+  async read(path = "/account/apps"): Promise<{ status: number; text: string; key: string; ids: string[] }> {
     const response = await this.get(path);
     const text = await response.text();
     return {

@@ -1,14 +1,16 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { AuthEnv } from "../../auth/authorization-server.ts";
 import type { Caller } from "../../auth/caller.ts";
-import type { ClientRegistry } from "../../auth/client-registry.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
-import type { UpstreamSession } from "../../auth/upstream-session.ts";
-import type { Account } from "../../servers/account/account.ts";
+import type { Desk } from "../../servers/admin/desk.ts";
+import { createPages } from "../../servers/admin/pages.ts";
 import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
+import { createDesk } from "../../servers/suite-desk.ts";
+import type { Bindings } from "../../servers/suite.ts";
 import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
@@ -17,8 +19,8 @@ export const ADMIN_SECRET = "a".repeat(40);
 export const REDIRECT = "http://localhost:4999/callback";
 export const ENDPOINTS = ["/mcp", "/mcp/sandbox", "/mcp/interpreter", "/mcp/files", "/mcp/browser", "/mcp/delegate"];
 
-/** Guarded for admins: its handler answers with who asked, as JSON. */
-export const ADMIN_PAGE = "/admin/health";
+/** Guarded for programs of admins: its handler answers with who asked, as JSON. */
+export const ADMIN_PROGRAMS = "/health";
 
 export const LOCAL_SETTINGS = {
   PUBLIC_URL: ORIGIN,
@@ -31,13 +33,8 @@ export const LOCAL_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-/** The bindings that sign-in uses, from the tests' Worker. */
-export interface TestBindings {
-  readonly OAUTH_KV: KVNamespace;
-  readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
-  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
-}
+/** The bindings that sign-in and the pages behind it use, from the tests' Worker. */
+export type TestBindings = Bindings & AuthEnv;
 
 export interface Suite {
   readonly clock: { nowMs: number };
@@ -56,6 +53,8 @@ interface SuiteOptions {
   readonly bindings: TestBindings;
   readonly fetch?: AuthOptions["fetch"];
   readonly upstreamSessions?: AuthOptions["upstreamSessions"];
+  /** What the pages look at in the place of what there is. */
+  readonly desk?: (desk: Desk) => Desk;
   /** What the guarded handler needs; a caller without it gets the 403. */
   readonly needs?: readonly Scope[];
 }
@@ -69,14 +68,18 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const watch = new SecretWatch();
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
+  const parsed = parseSettings(settings);
+  const desk = createDesk(bindings, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
-    settings: parseSettings(settings),
+    settings: parsed,
     endpoints: ENDPOINTS,
     accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
     upstreamSessions:
       options.upstreamSessions ??
       ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
     clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
+    pages: createPages(options.desk?.(desk) ?? desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, clock.nowMs),
     log: { info: keep, error: keep },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
@@ -100,8 +103,8 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   async function answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const ctx = createExecutionContext();
-    if (pathname === ADMIN_PAGE) {
-      const guarded = await auth.guardAdmin(ADMIN_PAGE, request, ctx, async (admin) => Response.json(admin));
+    if (pathname === ADMIN_PROGRAMS) {
+      const guarded = await auth.guardAdmin(request, ctx, async (userId) => Response.json({ userId }));
       await waitOnExecutionContext(ctx);
       return guarded;
     }

@@ -280,9 +280,21 @@ test("the last errors are told by reference, with the name of whose call it was"
   await directory.tell(USER_ID, { ...batch, broken: [broken("first", 1_000), broken("second", 2_000)] });
   await directory.tell("b".repeat(32), { ...batch, broken: [broken("third", 3_000)] });
   expect((await check()).errors).toEqual([
-    { reference: "third", at: "1970-01-01T00:00:03.000Z", tool: "files_read", person: "b".repeat(32) },
-    { reference: "second", at: "1970-01-01T00:00:02.000Z", tool: "files_read", person: "ann@example.com" },
-    { reference: "first", at: "1970-01-01T00:00:01.000Z", tool: "files_read", person: "ann@example.com" },
+    { reference: "third", at: "1970-01-01T00:00:03.000Z", tool: "files_read", user_id: "b".repeat(32), person: "" },
+    {
+      reference: "second",
+      at: "1970-01-01T00:00:02.000Z",
+      tool: "files_read",
+      user_id: USER_ID,
+      person: "ann@example.com",
+    },
+    {
+      reference: "first",
+      at: "1970-01-01T00:00:01.000Z",
+      tool: "files_read",
+      user_id: USER_ID,
+      person: "ann@example.com",
+    },
   ]);
 });
 

@@ -25,9 +25,10 @@ export function describeDiagnosis({ machine, suite }: Diagnosis, hasColour: bool
 
 function suiteParts({ url, checks, versions, errors }: ExaminedSuite, line: (check: Check) => string): string[][] {
   const versionLine = versions.map(({ name, version }) => plain(`${name} ${version}`)).join(" · ");
-  const errorLines = errors.map(
-    ({ at, tool, person, reference }) => `  ${[at, tool, person, reference].map(plain).join("  ")}`,
-  );
+  const errorLines = errors.map(({ at, tool, person, user_id: userId, reference }) => {
+    const who = person === "" ? userId : person;
+    return `  ${[at, tool, who, reference].map(plain).join("  ")}`;
+  });
   return [
     [`The suite at ${url}`, ...checks.map(line)],
     ...(errors.length === 0 ? [] : [["Last errors, by the reference that the log has them under", ...errorLines]]),

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
 import type { NetworkPolicy } from "../../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
+import type { BrowserLook } from "../session.ts";
 import type { BrowserTime } from "./browser-time.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import type { LivePage } from "./live-page.ts";
@@ -147,6 +148,21 @@ export class Keeper {
   /** When a call last used the browser, as far as that was stored; 0 where none is open. */
   async usedAtMs(): Promise<number> {
     return (await this.#record())?.usedAtMs ?? 0;
+  }
+
+  /** How the browser is, as far as that is known without speaking to Chrome; nothing where none is open. */
+  async look(nowMs: number): Promise<BrowserLook | undefined> {
+    const record = await this.#record();
+    if (record === undefined) return undefined;
+    const { usedAtMs, targetId, tabs } = record;
+    const alive = this.#alive;
+    if (alive !== undefined) return { usedAtMs, tabs: alive.tabs.list() };
+    // One that was unused for that long has ended, and is remembered so that the next call can say it.
+    if (nowMs - usedAtMs >= KEEP_ALIVE_MS) return undefined;
+    return {
+      usedAtMs,
+      tabs: tabs.map((tab) => ({ number: tab.number, url: "", isCurrent: tab.targetId === targetId })),
+    };
   }
 
   /** Forgets that Chrome; another one may have taken its place meanwhile. */
