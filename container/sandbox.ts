@@ -1,10 +1,11 @@
 import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@cloudflare/sandbox";
+import { consoleLog, describeFailure } from "../servers/core/log.ts";
 import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
 import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
 import { Refusals, withRefusals } from "./mount/refusals.ts";
 import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
-import { noteRunning, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
+import { type Books, ContainerTime, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
 
 /** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
 interface Saver extends Rpc.DurableObjectBranded {
@@ -12,6 +13,7 @@ interface Saver extends Rpc.DurableObjectBranded {
 }
 
 interface Env {
+  readonly ACCOUNT: DurableObjectNamespace<Books>;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<Saver>;
 }
 
@@ -27,6 +29,7 @@ const SECRET_KEY = "pincer:guest-secret";
 const ID_KEY = "pincer:sandbox-id";
 /** How often a container that should sleep stays awake since its workspace could not be saved. */
 const MAX_UNSAVED_TIMES = 4;
+const SETTLE_AGAIN_S = 60;
 export const FILES_AT = "/workspace/files";
 
 /** Refused by the platform's own list too, before any code of ours is asked. */
@@ -51,6 +54,7 @@ export class Sandbox extends SdkSandbox<Env> {
   readonly #refusals = new Refusals();
   #lastUseMs = 0;
   #unsavedTimes = 0;
+  readonly #time: ContainerTime;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -64,6 +68,9 @@ export class Sandbox extends SdkSandbox<Env> {
     this.sleepAfter = settings.SANDBOX_SLEEP_AFTER;
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
     this.interceptHttps = settings.ALLOWED_HOSTS.length > 0;
+    this.#time = new ContainerTime(ctx.storage.kv, settings.SANDBOX_INSTANCE_TYPE, (userId) =>
+      env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
+    );
   }
 
   /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
@@ -106,6 +113,7 @@ export class Sandbox extends SdkSandbox<Env> {
   /** Asks the guest whether a snapshot may come, or says that there is none. Snapshots are kept of it under that id. */
   async beginRestore(sandboxId: string, hasSnapshot: boolean): Promise<Response> {
     this.ctx.storage.kv.put(ID_KEY, sandboxId);
+    this.#time.noteOwner(sandboxId);
     return await this.callGuest("begin", JSON.stringify({ hasSnapshot }));
   }
 
@@ -196,7 +204,18 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   #noteRunning(isRunning = this.ctx.container?.running === true): void {
-    noteRunning(this.ctx.storage.kv, isRunning, Date.now());
+    this.#time.noteRunning(this.ctx.id.toString(), isRunning, Date.now());
+  }
+
+  /** Puts the time that it has run into its person's books, or does so in a while. */
+  async settleTime(): Promise<void> {
+    try {
+      await this.#time.settle(Date.now());
+    } catch (failure) {
+      consoleLog.error("container time not settled", { failure: describeFailure(failure) });
+      // While it runs, the alarm comes anyway.
+      if (this.ctx.container?.running !== true) await this.schedule(SETTLE_AGAIN_S, "settleTime");
+    }
   }
 
   override async onStart(): Promise<void> {
@@ -206,12 +225,14 @@ export class Sandbox extends SdkSandbox<Env> {
 
   override async onStop(...params: Parameters<SdkSandbox<Env>["onStop"]>): Promise<void> {
     this.#noteRunning(false);
+    await this.settleTime();
     await super.onStop(...params);
   }
 
   override async destroy(): Promise<void> {
     await super.destroy();
     this.#noteRunning(false);
+    await this.settleTime();
   }
 
   /** Comes every few minutes while the container runs, and once it has ended, of which `onStop` does not always tell. */
@@ -219,6 +240,7 @@ export class Sandbox extends SdkSandbox<Env> {
     this.#noteRunning();
     await super.alarm(info);
     this.#noteRunning();
+    await this.settleTime();
   }
 
   /** A command that still runs has until its timeout, whether anybody calls or not. What is on the disk is saved first. */

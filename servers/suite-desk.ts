@@ -1,34 +1,46 @@
 import { waitUntil } from "cloudflare:workers";
-import { DIRECTORY_NAME } from "./account/account-books.ts";
-import type { Acts } from "./admin/acts.ts";
-import type { Desk, PersonsThings } from "./admin/desk.ts";
+import type { Books } from "./account/books.ts";
+import type { Actor, Desk, PersonsThings } from "./admin/desk.ts";
 import { type HealthBindings, checkHealth } from "./admin/health.ts";
 import { sessionNameOf } from "./browser/session-name.ts";
 import { consoleLog } from "./core/log.ts";
 import { runName } from "./delegate/runs.ts";
-import { createFileStore } from "./files/store.ts";
-import { sandboxId } from "./sandbox/driver.ts";
-import { createSnapshotKeepers } from "./sandbox/snapshot-keepers.ts";
-import { ToolError } from "./shared/errors.ts";
 import { whyNoAdmins } from "./shared/identity-settings.ts";
-import { durationMs } from "./shared/setting-kinds.ts";
 import type { Settings } from "./shared/settings.ts";
-import { type Bindings, createDriver } from "./suite.ts";
+import { type ActsContext, createActs, createDeploymentActs, createPersonActs, recorded } from "./suite-acts.ts";
+import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
+
+interface DeskOptions {
+  readonly bindings: Bindings & HealthBindings;
+  readonly settings: Settings;
+  /** The isolate's. */
+  readonly books: Books;
+  readonly now?: () => Date;
+}
 
 /** What the pages behind the sign-in look at and act on. */
-export function createDesk(bindings: Bindings & HealthBindings, settings: Settings, now = () => new Date()): Desk {
-  const { ACCOUNT, DIRECTORY } = bindings;
-  const account: Desk["account"] = (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId));
+export function createDesk({ bindings, settings, books, now = () => new Date() }: DeskOptions): Desk {
+  const { ACCOUNT } = bindings;
+  const by = (actor: Actor): ActsContext => ({ bindings, settings, actor, books, waitUntil });
+  // The person alone decides what is found: pages may look at all that is theirs.
+  const capabilitiesOf = (userId: string) => {
+    const caller = { userId, role: "reader", scopes: [], clientId: "page" } as const;
+    return createPipeline(bindings, settings, caller, { waitUntil }).capabilities;
+  };
   return {
     publicUrl: settings.PUBLIC_URL,
     isBilled: settings.SANDBOX_DRIVER === "container",
     whyNoAdmins: whyNoAdmins(settings),
+    instanceType: settings.SANDBOX_INSTANCE_TYPE,
     now,
-    account,
-    directory: () => DIRECTORY.get(DIRECTORY.idFromName(DIRECTORY_NAME)),
-    filesOf: (userId) => filesOf(bindings, userId),
-    thingsOf: (userId) => thingsOf(bindings, settings, userId),
-    actsOn: (userId) => actsOn(bindings, settings, userId),
+    account: (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId)),
+    directory: () => directoryOf(bindings),
+    filesOf: (userId) => capabilitiesOf(userId).files,
+    thingsOf: (userId) => thingsOf(bindings, userId, capabilitiesOf(userId).sandbox),
+    actsOn: (userId, actor) => createActs(by(actor), userId),
+    personActs: (userId, actor) => createPersonActs(by(actor), userId),
+    deploymentActs: (actor) => createDeploymentActs(by(actor)),
+    recorded: async (userId, actor, act, input, work) => await recorded(by(actor), userId, act, input, work),
     health: async (userId, origin) =>
       await checkHealth({
         ...{ bindings, settings, userId, origin, now, waitUntil },
@@ -38,49 +50,14 @@ export function createDesk(bindings: Bindings & HealthBindings, settings: Settin
   };
 }
 
-function filesOf({ FILES, ACCOUNT }: Bindings, userId: string) {
-  const account = ACCOUNT.get(ACCOUNT.idFromName(userId));
-  return createFileStore(FILES, userId, { account, waitUntil });
-}
-
-function sandboxesOf(bindings: Bindings, settings: Settings, userId: string) {
-  const keeperOf = createSnapshotKeepers({
-    namespace: bindings.SANDBOX_SNAPSHOTS,
-    windowMs: durationMs(settings.SNAPSHOT_AFTER),
-    told: new Map(),
-    waitUntil,
-  });
-  const driver = createDriver(bindings, settings, keeperOf);
-  return (name: string) => driver.open(sandboxId(userId, name), filesOf(bindings, userId));
-}
-
-function thingsOf(bindings: Bindings, settings: Settings, userId: string): PersonsThings {
-  const { BROWSER_SESSION, DELEGATE_RUN } = bindings;
+function thingsOf(
+  { BROWSER_SESSION, DELEGATE_RUN }: Bindings,
+  userId: string,
+  sandbox: PersonsThings["sandbox"],
+): PersonsThings {
   return {
-    sandbox: sandboxesOf(bindings, settings, userId),
+    sandbox,
     browser: async (name) => await BROWSER_SESSION.get(BROWSER_SESSION.idFromName(sessionNameOf(userId, name))).look(),
     run: async (id) => await DELEGATE_RUN.get(DELEGATE_RUN.idFromName(runName(userId, id))).report(0, 0),
-  };
-}
-
-function actsOn(bindings: Bindings, settings: Settings, userId: string): Acts {
-  const { BROWSER_SESSION, DELEGATE_RUN } = bindings;
-  const sandbox = sandboxesOf(bindings, settings, userId);
-  const notYet = async (): Promise<void> => await Promise.reject(new ToolError("unavailable", "Not yet."));
-  return {
-    snapshot: notYet,
-    restart: notYet,
-    sleep: notYet,
-    reset: async (name) => await sandbox(name).reset(),
-    killProcess: async (name, processId) => void (await sandbox(name).signalProcess(processId, "SIGKILL")),
-    closeBrowser: async (name) => {
-      const session = BROWSER_SESSION.get(BROWSER_SESSION.idFromName(sessionNameOf(userId, name)));
-      const closed = await session.close(crypto.randomUUID(), undefined);
-      if (!closed.ok) throw new ToolError(closed.code, closed.message);
-    },
-    cancelRun: async (id) => {
-      const report = await DELEGATE_RUN.get(DELEGATE_RUN.idFromName(runName(userId, id))).cancel();
-      if (report === undefined) throw new ToolError("not_found", "There is no such run any more.");
-    },
   };
 }

@@ -7,13 +7,17 @@ import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
 import type { BrowserSession } from "./browser/browser-session.ts";
 import { createBrowserSessions } from "./browser/remote-browser.ts";
+import { DIRECTORY_NAME } from "./account/account-books.ts";
+import { callNanoUsd } from "./account/prices.ts";
 import { createArtifacts } from "./core/artifacts.ts";
 import type { CallPipeline } from "./core/call.ts";
+import { type Gate, type GateMemory, createGate, newGateMemory } from "./core/gate.ts";
+import { readUsage } from "./core/usage-report.ts";
 import { consoleLog } from "./core/log.ts";
 import type { HostedRun } from "./delegate/host.ts";
 import type { DelegateRunObject } from "./delegate/run.ts";
 import { createDelegateRuns } from "./delegate/runs.ts";
-import type { Directory } from "./directory/directory.ts";
+import type { DirectoryObject } from "./directory/directory-object.ts";
 import type { LinkHost } from "./files/link.ts";
 import { type LinkSettings, createShareLinks } from "./files/share-link.ts";
 import { noteWrites } from "./files/note-writes.ts";
@@ -37,7 +41,7 @@ export interface Bindings {
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
-  readonly DIRECTORY: DurableObjectNamespace<Directory>;
+  readonly DIRECTORY: DurableObjectNamespace<DirectoryObject>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
@@ -52,6 +56,7 @@ export interface RequestWatch {
   readonly books?: Books;
   /** The isolate's, as well. */
   readonly toldChanges?: ToldChanges;
+  readonly gates?: GateMemory;
   /** The delegated run on whose behalf the calls are made. */
   readonly run?: HostedRun;
 }
@@ -61,7 +66,7 @@ export function createPipeline(
   bindings: Bindings,
   settings: Settings,
   caller: Caller,
-  { waitUntil, books = new Map(), toldChanges = new Map(), run }: RequestWatch,
+  { waitUntil, books = new Map(), toldChanges = new Map(), gates = newGateMemory(), run }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
   const keeperOf = createSnapshotKeepers({
@@ -74,9 +79,13 @@ export function createPipeline(
   const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const files = noteWrites(createFileStore(bindings.FILES, userId, { account, waitUntil }), run?.onFile);
+  const isBilled = settings.SANDBOX_DRIVER === "container";
   return {
     caller,
     log: consoleLog,
+    gate: createPersonGate(bindings, settings, { ...caller, gates, waitUntil }),
+    callNanoUsd: callNanoUsd(isBilled),
+    readUsage: async () => await readUsage(caller, settings, account, directoryOf(bindings)),
     capabilities: {
       files,
       artifacts: createArtifacts(files, links.now),
@@ -97,12 +106,43 @@ export function createPipeline(
       account,
       userId,
       clientId: caller.clientId,
-      isBilled: settings.SANDBOX_DRIVER === "container",
+      isBilled,
       waitUntil,
       log: consoleLog,
       ...(run === undefined ? {} : { parentRunId: run.runId, isSandboxPassing: run.sandbox !== DEFAULT_HANDLE }),
     }),
   };
+}
+
+/** The one object that knows everybody. */
+export function directoryOf({ DIRECTORY }: Pick<Bindings, "DIRECTORY">): DurableObjectStub<DirectoryObject> {
+  return DIRECTORY.get(DIRECTORY.idFromName(DIRECTORY_NAME));
+}
+
+/** Where it is decided whether a person may go on; one without a role is stopped by a pause alone. */
+function createPersonGate(
+  bindings: Bindings,
+  { PUBLIC_URL }: Settings,
+  {
+    userId,
+    role,
+    gates,
+    waitUntil,
+  }: Pick<Caller, "userId"> & Partial<Pick<Caller, "role">> & Required<Pick<RequestWatch, "gates" | "waitUntil">>,
+): Gate {
+  const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
+  return createGate({
+    userId,
+    ...(role === undefined ? {} : { role }),
+    publicUrl: PUBLIC_URL,
+    memory: gates,
+    waitUntil,
+    source: {
+      policy: async () => await directoryOf(bindings).policy(),
+      standing: async (isolate, inFlight) => await account.standingAtGate(isolate, inFlight),
+      setRoleStorage: async (storageMb) => await account.setRoleStorage(storageMb),
+    },
+  });
 }
 
 /** A run that has a sandbox of its own has that one alone, under the name that its caller's main one goes by. */
@@ -121,7 +161,12 @@ export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings
 export function createLinkHost(
   bindings: Bindings,
   settings: Settings,
-  { waitUntil, books = new Map(), isLetIn }: Omit<RequestWatch, "run"> & Pick<LinkHost, "isLetIn">,
+  {
+    waitUntil,
+    books = new Map(),
+    gates = newGateMemory(),
+    isLetIn,
+  }: Omit<RequestWatch, "run"> & Pick<LinkHost, "isLetIn">,
 ): LinkHost {
   const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   return {
@@ -132,6 +177,7 @@ export function createLinkHost(
     isLetIn,
     filesOf: (userId) => createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
     accountOf,
+    gateOf: (userId) => createPersonGate(bindings, settings, { userId, gates, waitUntil }),
     recorderOf: ({ userId, clientId }) =>
       createRecorder(books, {
         account: accountOf(userId),
@@ -149,7 +195,7 @@ function linkSettings(settings: Settings): LinkSettings {
 }
 
 /** The driver that the settings name. */
-export function createDriver(
+function createDriver(
   bindings: Bindings,
   settings: Settings,
   keeperOf: (sandboxId: string) => SnapshotKeeper,

@@ -16,6 +16,7 @@ import type { HealthBindings } from "./admin/health.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
+import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
 import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
 import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
@@ -28,7 +29,8 @@ import { DelegateRunObject } from "./delegate/run.ts";
 import type { HostedRun, RunHost } from "./delegate/host.ts";
 import type { ChildRun } from "./delegate/run-end.ts";
 import { runName } from "./delegate/runs.ts";
-import { Directory } from "./directory/directory.ts";
+import { DirectoryObject } from "./directory/directory-object.ts";
+import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
@@ -39,7 +41,7 @@ import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
-export { Account, BrowserSession, ClientRegistry, ContainerProxy, Directory, Sandbox, UpstreamSession };
+export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv & HealthBindings;
 
@@ -51,6 +53,7 @@ interface Suite {
   readonly auth: Auth;
   readonly books: Books;
   readonly toldChanges: ToldChanges;
+  readonly gates: GateMemory;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -63,7 +66,8 @@ function suiteOf(env: Env): Suite {
   const upstreamSessions = createUpstreamSessions(env);
   const clients = (): DurableObjectStub<ClientRegistry> =>
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
-  const desk = createDesk(env, settings);
+  const books: Books = new Map();
+  const desk = createDesk({ bindings: env, settings, books });
   const auth = createAuth({
     settings,
     endpoints: ENDPOINTS,
@@ -75,7 +79,7 @@ function suiteOf(env: Env): Suite {
     log: consoleLog,
   });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, desk, auth, books: new Map(), toldChanges: new Map() };
+  const suite = { settings, origins, desk, auth, books, toldChanges: new Map(), gates: newGateMemory() };
   suites.set(env, suite);
   return suite;
 }
@@ -89,13 +93,18 @@ export class DelegateRun extends DelegateRunObject<Env> {
   protected override hostOf(run: HostedRun): RunHost {
     const { caller } = run;
     const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
-    const { auth, settings } = suiteOf(this.env);
-    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, run });
+    const { auth, settings, gates } = suiteOf(this.env);
+    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, gates, run });
     const { sandbox, files } = pipeline.capabilities;
     const callers = createPipeline(this.env, settings, caller, { waitUntil }).capabilities;
+    const reportProgress = (): undefined => undefined;
     return {
-      callTool: async (tool, input, signal) =>
-        await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
+      callTool: async (tool, input, signal) => await callTool(tool, input, pipeline, { signal, reportProgress }),
+      endWith: async (tool, input) => {
+        const watch = { signal: new AbortController().signal, reportProgress };
+        return await callTool(tool, input, { ...pipeline, gate: OPEN_GATE }, watch);
+      },
+      checkStanding: async () => await pipeline.gate.check(),
       files,
       account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
       scopesNow: async () => await auth.scopesNow(caller, this.env),
@@ -106,6 +115,14 @@ export class DelegateRun extends DelegateRunObject<Env> {
 
   protected override childRun({ userId }: Caller, runId: string): ChildRun {
     return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
+  }
+}
+
+/** What paused people have going is ended through the suite's own capabilities. */
+export class Directory extends DirectoryObject<Env> {
+  protected override async endWork(userId: string, isEverybodyPaused: boolean): Promise<void> {
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
+    await endWork(this.env, suiteOf(this.env).settings, { userId, isEverybodyPaused, waitUntil });
   }
 }
 
@@ -130,13 +147,14 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, desk, auth, books } = suite;
+  const { settings, origins, desk, auth, books, gates } = suite;
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
   if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
     const watch = {
       books,
+      gates,
       waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
       isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
     };
@@ -174,7 +192,7 @@ async function answerMcp(
   endpoint: string,
   env: Env,
   ctx: ExecutionContext,
-  { settings, books, toldChanges }: Suite,
+  { settings, books, toldChanges, gates }: Suite,
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
@@ -192,6 +210,7 @@ async function answerMcp(
   const pipeline = createPipeline(env, settings, caller, {
     books,
     toldChanges,
+    gates,
     waitUntil: (work) => ctx.waitUntil(work),
   });
   const answer = async (): Promise<Response> =>

@@ -3,14 +3,16 @@ import { parseSettings } from "../shared/settings.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
 import { auditStream } from "./audit-stream.ts";
-import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
+import { type AuditRow, BookTable, type BooksEntry, type SessionCost } from "./book-table.ts";
 import { type Chore, armAlarm } from "./chores.ts";
+import { earlierUsage } from "./earlier-usage.ts";
 import { type Handle, HandleTable } from "./handle-table.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
-import { Outbox, type ToldDirectory } from "./outbox.ts";
+import { type DayAnswer, type ModelSpend, ModelSpendTable, type SettledModelCall } from "./model-spend.ts";
+import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
-import { usageOfCall } from "./tally.ts";
-import { type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
+import { StandingTable } from "./standing.ts";
+import { usageOfCall, usageOfSession } from "./tally.ts";
+import { type UsageDelta, type UsageQuery, type UsageRow, UsageTable } from "./usage-table.ts";
 
 export interface BooksEnv {
   readonly FILES: R2Bucket;
@@ -32,6 +34,7 @@ const MAX_RUNS_SHOWN = 100;
 
 /** What was called, what it cost, and what was at work in it: the part of an account that is added up. */
 export class AccountBooks extends DurableObject<BooksEnv> {
+  protected readonly standingTable: StandingTable;
   readonly #books: BookTable;
   readonly #usage: UsageTable;
   readonly #handles: HandleTable;
@@ -45,6 +48,7 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     const { sql } = state.storage;
+    this.standingTable = new StandingTable(sql);
     this.#books = new BookTable(sql);
     this.#usage = new UsageTable(sql);
     this.#handles = new HandleTable(sql);
@@ -59,6 +63,7 @@ export class AccountBooks extends DurableObject<BooksEnv> {
       new AuditExport(this.#books, env.FILES, () => parseSettings({ ...env }).AUDIT_KEEP_DAYS),
       this.#outbox,
     ];
+    if (this.#usage.isNew) this.#add(earlierUsage(sql), []);
   }
 
   protected get bookChores(): readonly Chore[] {
@@ -69,9 +74,8 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
     this.ctx.storage.transactionSync(() => {
       const added = this.#books.write(userId, entries);
-      const deltas = added.map(usageOfCall);
-      this.#usage.add(deltas);
-      this.#outbox.add(deltas, added.flatMap(brokenCall), Date.now());
+      this.#add(added.map(usageOfCall), added.flatMap(brokenCall));
+      this.standingTable.noteCalls(added);
       for (const { handle, audit } of added) if (handle !== undefined) this.#handles.noteUse(handle, audit.atMs);
     });
     this.#revision += 1;
@@ -80,8 +84,25 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
-  keepCosts(costs: readonly CostRow[]): void {
-    this.#books.keepCosts(costs);
+  async keepCosts(costs: readonly SessionCost[]): Promise<void> {
+    this.#keep(costs);
+    await armAlarm(this.ctx.storage, this.#chores);
+  }
+
+  /** Those that are new. */
+  #keep(costs: readonly SessionCost[]): SessionCost[] {
+    return this.ctx.storage.transactionSync(() => {
+      // A session may be settled before its first call is written down.
+      if (this.ctx.id.name !== undefined) this.#books.noteOwner(this.ctx.id.name);
+      const added = this.#books.keepCosts(costs);
+      this.#add(added.map(usageOfSession), []);
+      return added;
+    });
+  }
+
+  #add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[]): void {
+    this.#usage.add(deltas);
+    this.#outbox.add(deltas, broken, Date.now());
   }
 
   /** How many calls have a cost row, and what all rows come to. */
@@ -138,6 +159,11 @@ export class AccountBooks extends DurableObject<BooksEnv> {
     this.#runs.forget(id);
   }
 
+  /** The runs that are under way. */
+  openRuns(): string[] {
+    return this.#runs.open();
+  }
+
   listRuns(limit: number, parentId?: string): ListedRun[] {
     return this.#runs.list(limit, parentId);
   }
@@ -156,14 +182,18 @@ export class AccountBooks extends DurableObject<BooksEnv> {
   }
 
   /** What a model call has used after all, and what of it is a cost of the deployment. */
-  settleModelCall(id: string, used: ModelSpend): void {
+  async settleModelCall(id: string, { of, ...used }: SettledModelCall): Promise<void> {
     this.#modelSpend.settle(id, used);
+    if (of === undefined) return;
+    const cost = { callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd };
+    const [isNew] = this.#keep([{ ...cost, use: { kind: "model", ...of } }]);
+    if (isNew === undefined) return;
     this.#runs.noteSpent(id.split("/")[0] ?? id, used);
     this.#revision += 1;
-    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
+    await armAlarm(this.ctx.storage, this.#chores);
   }
 }
 
-function brokenCall({ audit: { id, atMs, tool, outcome } }: BooksEntry) {
+function brokenCall({ audit: { id, atMs, tool, outcome } }: BooksEntry): BrokenCall[] {
   return outcome === "internal" ? [{ reference: id, atMs, tool }] : [];
 }

@@ -2,14 +2,18 @@ import type { StoredSession } from "../../auth/account-session.ts";
 import type { StoredToken } from "../../auth/tokens.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { consoleLog } from "../core/log.ts";
+import type { Standing } from "../shared/limits.ts";
 import { type Settings, parseSettings } from "../shared/settings.ts";
 import { AccountBooks, type BooksEnv } from "./account-books.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
+import { NO_FIGURES, dayOf } from "./figures.ts";
 import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
 import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
 import { type Attempt, SignInTable } from "./sign-in-table.ts";
+import type { RuleChange, StandingNow } from "./standing.ts";
+import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
@@ -43,15 +47,54 @@ export class Account extends AccountBooks {
     // Read when they are first needed, so that signing in does not wait for them.
     let settings: Settings | undefined;
     const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => {
+      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = readSettings();
+      return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
+    });
     this.#links = new LinkRows(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#chores = [...this.#storage.chores, this.#uploads, ...this.bookChores];
+    const storageCost = new StorageCost({
+      sql: this.#sql,
+      bytes: () => this.#storage.takenBytes(),
+      isBilled: () => readSettings().SANDBOX_DRIVER === "container",
+      keepCosts: async (costs) => await this.keepCosts(costs),
+    });
+    this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
     this.#storage.write();
     await runChores(this.ctx.storage, this.#chores, consoleLog);
+  }
+
+  /** How the person stands: what holds for them alone, what they have used of the day, and what was refused. */
+  standing(): Standing {
+    const { paused, own } = this.standingTable.rules;
+    const day = dayOf(Date.now());
+    const [used = NO_FIGURES] = this.usage({ fromDay: day, toDay: day, by: "day" });
+    const { calls, nanoUsd, estimatedNanoUsd, sandboxMs, browserMs } = used;
+    const storageBytes = this.#storage.takenBytes();
+    return {
+      own,
+      ...(paused === undefined ? {} : { paused }),
+      today: { day, calls, nanoUsd: nanoUsd + estimatedNanoUsd, sandboxMs, browserMs, storageBytes },
+      hits: this.standingTable.hits(),
+    };
+  }
+
+  /** The same for the calls of an isolate, which says how many it has under way. */
+  standingAtGate(isolate: string, inFlight: number): StandingNow {
+    return { ...this.standing(), ...this.standingTable.atGate(isolate, inFlight, Date.now()) };
+  }
+
+  setRules(change: RuleChange): Standing {
+    this.standingTable.setRules(change);
+    return this.standing();
+  }
+
+  /** What the person's role allows of storage; `undefined` for as much as the deployment does. */
+  setRoleStorage(storageMb: number | undefined): void {
+    this.standingTable.setRoleStorage(storageMb);
   }
 
   addToken(token: StoredToken): void {

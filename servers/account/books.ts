@@ -73,6 +73,9 @@ async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
     audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
     cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
     ...handleOf(call, context),
+    ...(call.hit === undefined ? {} : { hit: call.hit }),
+    // Nobody is told for how long a sandbox on the person's own machine was there: what counts is the work in it.
+    ...(!isBilled && WITH_SANDBOX.test(tool) ? { sandboxMs: durationMs } : {}),
   };
 }
 

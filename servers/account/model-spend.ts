@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { ModelCall } from "./book-table.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS model_calls (
@@ -25,6 +26,11 @@ export interface ModelSpend {
   readonly tokens: number;
   /** Billionths of a US dollar; 0 for what is not known to cost anything. */
   readonly nanoUsd: number;
+}
+
+/** What a model call has come to, and whose it was; without that, nothing was used. */
+export interface SettledModelCall extends ModelSpend {
+  readonly of?: ModelCall;
 }
 
 /** Whether a call was let into its person's day, and what is left of that without it. */

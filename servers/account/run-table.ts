@@ -93,6 +93,12 @@ export class RunTable {
     );
   }
 
+  /** Those that are under way, or that nobody has heard the end of. */
+  open(): string[] {
+    const rows = this.#sql.exec("SELECT id FROM delegate_runs WHERE status IS NULL").toArray();
+    return rows.map((found) => row.pick({ id: true }).parse(found).id);
+  }
+
   /** The newest first; those that one run started, where that is given. */
   list(limit: number, parentId?: string): ListedRun[] {
     return this.#rows(limit, parentId).map(readRun);

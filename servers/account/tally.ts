@@ -1,5 +1,5 @@
-import type { BooksEntry } from "./book-table.ts";
-import { dayOf, NO_FIGURES } from "./figures.ts";
+import type { BooksEntry, SessionCost, SessionUse } from "./book-table.ts";
+import { dayOf, type Figures, NO_FIGURES } from "./figures.ts";
 import type { UsageDelta } from "./usage-table.ts";
 
 /** The servers whose methods of MCP are called by other names. */
@@ -11,7 +11,7 @@ const METHOD_SERVERS: Readonly<Record<string, string>> = {
 };
 
 /** What one call adds to its person's usage. */
-export function usageOfCall({ audit, cost }: BooksEntry): UsageDelta {
+export function usageOfCall({ audit, cost, sandboxMs = 0 }: BooksEntry): UsageDelta {
   return {
     day: dayOf(audit.atMs),
     server: serverOf(audit.tool),
@@ -24,7 +24,37 @@ export function usageOfCall({ audit, cost }: BooksEntry): UsageDelta {
     durationMs: Math.round(audit.durationMs),
     outputBytes: audit.outputBytes,
     estimatedNanoUsd: Math.round(cost.nanoUsd),
+    sandboxMs: Math.round(sandboxMs),
   };
+}
+
+/** What a stretch of a session adds to it. It is no call. */
+export function usageOfSession({ atMs, nanoUsd, use }: SessionCost): UsageDelta {
+  const of = use.kind === "model" ? { model: use.model, clientId: use.clientId } : { model: "", clientId: "" };
+  return { day: dayOf(atMs), ...SOURCES[use.kind], ...of, ...NO_FIGURES, ...figuresOf(use, Math.round(nanoUsd)) };
+}
+
+const SOURCES: Readonly<Record<SessionUse["kind"], Pick<UsageDelta, "server" | "tool">>> = {
+  browser: { server: "browser", tool: "browser/time" },
+  sandbox: { server: "sandbox", tool: "sandbox/time" },
+  storage: { server: "files", tool: "files/storage" },
+  model: { server: "delegate", tool: "delegate/model" },
+};
+
+function figuresOf(use: SessionUse, nanoUsd: number): Partial<Figures> {
+  switch (use.kind) {
+    case "browser":
+      return { browserMs: Math.round(use.ms), estimatedNanoUsd: nanoUsd };
+    case "sandbox":
+      return { sandboxMs: Math.round(use.ms), estimatedNanoUsd: nanoUsd };
+    case "storage":
+      return { estimatedNanoUsd: nanoUsd };
+    case "model": {
+      const { inputTokens, outputTokens, isMeasured } = use;
+      const cost = isMeasured ? { nanoUsd } : { estimatedNanoUsd: nanoUsd };
+      return { modelCalls: 1, inputTokens, outputTokens, ...cost };
+    }
+  }
 }
 
 export function serverOf(tool: string): string {

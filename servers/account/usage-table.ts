@@ -65,9 +65,12 @@ const lastDayRecord = z.object({ client_id: z.string(), day: z.string() });
 /** What one person's calls and sessions come to, by day, server, tool, model and client. */
 export class UsageTable {
   readonly #sql: SqlStorage;
+  /** Whether the account had no such table before now. */
+  readonly isNew: boolean;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.isNew = sql.exec("SELECT 1 FROM pragma_table_info('usage')").toArray().length === 0;
     sql.exec(SCHEMA);
   }
 

@@ -1,93 +1,32 @@
-import * as z from "zod";
-import { seeOther } from "../../auth/account-routes.ts";
-import { problemPage } from "../../auth/consent.ts";
-import { html } from "../../auth/html.ts";
-import { ToolError } from "../shared/errors.ts";
-import { isHandleName } from "../shared/handles.ts";
-import { type ActedOn, type ThingAct, actButton } from "./act-form.ts";
-import { type PersonContext, personPage } from "./page-context.ts";
-import { recorded } from "./record-act.ts";
+import type { Limits, Role } from "../shared/limits.ts";
 
-/** What can be done to one person's things. Each rejects with a `ToolError` that says why it was not done. */
+/** What is done from a page to what one person has going. Each rejects with a `ToolError`, and is in their books. */
 export interface Acts {
-  snapshot(sandbox: string): Promise<void>;
-  /** Ends all that runs in it; its files are there again. */
-  restart(sandbox: string): Promise<void>;
-  /** Until the next call. */
-  sleep(sandbox: string): Promise<void>;
-  /** Ends and empties it, snapshots among it. */
-  reset(sandbox: string): Promise<void>;
+  snapshotSandbox(name: string): Promise<void>;
+  /** Ends all in it; nothing of `/workspace` is lost. */
+  sleepSandbox(name: string): Promise<void>;
+  /** The same, and starts it anew. */
+  restartSandbox(name: string): Promise<void>;
+  /** Ends all in it and empties it, but for the person's files. */
+  resetSandbox(name: string): Promise<void>;
   killProcess(sandbox: string, processId: string): Promise<void>;
   closeBrowser(name: string): Promise<void>;
   cancelRun(runId: string): Promise<void>;
 }
 
-const handle = z.string().refine(isHandleName);
-const orderSchema = z.union([
-  z.object({ act: z.enum(["snapshot", "restart", "sleep", "reset"]), kind: z.literal("sandbox"), name: handle }),
-  z.object({
-    act: z.literal("kill"),
-    kind: z.literal("sandbox"),
-    name: handle,
-    process: z.string().regex(/^[\w.:-]{1,80}$/),
-  }),
-  z.object({ act: z.literal("close"), kind: z.literal("browser"), name: handle }),
-  z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().regex(/^run-[0-9a-f]{16}$/) }),
-]);
-type Order = z.output<typeof orderSchema>;
-
-/** Does what a form of the overview asks for. */
-export async function actOnThing(form: URLSearchParams, context: PersonContext): Promise<Response> {
-  const { desk, whose } = context;
-  const order = orderSchema.safeParse(Object.fromEntries(form)).data;
-  if (order === undefined)
-    return problemPage(400, "That cannot be done", `Open ${whose.base} and press a button there.`);
-  const acts = desk.actsOn(whose.userId);
-  try {
-    await recorded(context, order.act, order, async () => await perform(order, acts));
-  } catch (failure) {
-    if (!(failure instanceof ToolError)) throw failure;
-    return problemPage(failure.code === "unavailable" ? 503 : 409, "It was not done", failure.message);
-  }
-  return seeOther(`${whose.base}?done=${order.act}`);
+/** What only an admin does to one person. */
+export interface PersonActs {
+  /** Nothing that they call is let in within seconds, and what they have going is ended. */
+  pausePerson(reason: string): Promise<void>;
+  resumePerson(): Promise<void>;
+  /** Puts these in the place of the person's own limits; what is absent is as their role has it. */
+  setPersonLimits(own: Limits): Promise<void>;
 }
 
-async function perform(order: Order, acts: Acts): Promise<void> {
-  switch (order.act) {
-    case "snapshot":
-      return await acts.snapshot(order.name);
-    case "restart":
-      return await acts.restart(order.name);
-    case "sleep":
-      return await acts.sleep(order.name);
-    case "reset":
-      return await acts.reset(order.name);
-    case "kill":
-      return await acts.killProcess(order.name, order.process);
-    case "close":
-      return await acts.closeBrowser(order.name);
-    case "cancel":
-      return await acts.cancelRun(order.name);
-  }
-}
-
-/** Asks once more before what cannot be taken back. */
-export async function confirmPage(context: PersonContext): Promise<Response> {
-  const { url, whose, visit } = context;
-  const asked = z
-    .object({ act: z.literal("reset" satisfies ThingAct), kind: z.literal("sandbox"), name: handle })
-    .safeParse(Object.fromEntries(url.searchParams)).data;
-  if (asked === undefined)
-    return problemPage(404, "There is nothing to confirm", `Open ${whose.base} and start again.`);
-  const { act, name } = asked;
-  const of: ActedOn = { kind: asked.kind, name };
-  const body = html`<p class="lead">
-      Everything that runs in it ends, and <code>/workspace</code> is emptied, with its snapshots. What lies in
-      <code>/workspace/files</code> stays. This cannot be taken back.
-    </p>
-    <div class="acts">
-      ${actButton({ base: whose.base, formKey: visit.visitor.formKey }, { act, of, words: "Reset it", id: "confirmed" })}
-      <a class="button" href="${whose.base}">Leave it as it is</a>
-    </div>`;
-  return personPage(context, { at: "", title: `Reset the sandbox ${name}?`, body });
+/** What only an admin does to everybody; it is in the admin's own books. */
+export interface DeploymentActs {
+  pauseAll(reason: string): Promise<void>;
+  resumeAll(): Promise<void>;
+  /** Without limits, those of the settings hold again. */
+  setRoleLimits(role: Role, limits: Limits | undefined): Promise<void>;
 }

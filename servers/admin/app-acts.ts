@@ -2,21 +2,18 @@ import * as z from "zod";
 import { seeOther } from "../../auth/account-routes.ts";
 import { withinRole } from "../../auth/policy.ts";
 import { appsPage } from "./apps-page.ts";
-import type { PersonContext } from "./page-context.ts";
-import { recorded } from "./record-act.ts";
+import { type PersonContext, actorOf } from "./page-context.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TOKENS = 50;
 
 const orderSchema = z.object({ name: z.string().trim().min(1).max(100), days: z.coerce.number().int().min(1) });
 
-/** For the visitor alone: nobody makes tokens for somebody else. */
 export async function makeToken(form: URLSearchParams, context: PersonContext): Promise<Response> {
-  const { visit, whose } = context;
+  const { visit, whose, desk } = context;
   const { tokens, holdings, maxTokenDays, visitor } = visit;
-  const refused = async (message: string, status = 400): Promise<Response> =>
-    await appsPage(context, { kind: "problem", status, message });
-  if (!whose.isOwn) return await refused("Only they themselves can make a token of theirs.", 403);
+  const refused = async (message: string): Promise<Response> =>
+    await appsPage(context, { kind: "problem", status: 400, message });
   const order = orderSchema.safeParse(Object.fromEntries(form)).data;
   if (order === undefined || order.days > maxTokenDays) {
     return await refused(`Give the token a name of at most 100 characters, and at most ${maxTokenDays} days.`);
@@ -26,8 +23,9 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
   const { tokens: held } = await holdings.list(whose.userId);
   if (held.length >= MAX_TOKENS) return await refused(`You have ${MAX_TOKENS} tokens; revoke one first.`);
   const { name, days } = order;
-  const { token } = await recorded(
-    context,
+  const { token } = await desk.recorded(
+    whose.userId,
+    actorOf(context),
     "token",
     { name, scopes, days },
     async () => await tokens.create(visitor.person, { name, scopes, expiresInSeconds: days * DAY_SECONDS }),
@@ -37,13 +35,14 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
 
 /** Ends a grant or a token of the person whose page it is; another person's is not there. */
 export async function revokeHeld(form: URLSearchParams, context: PersonContext): Promise<Response> {
-  const { visit, whose } = context;
+  const { visit, whose, desk } = context;
   const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await visit.holdings.revoke(whose.userId, held);
+  const isRevoked = await desk.recorded(whose.userId, actorOf(context), "revoke", held, async () => {
+    return await visit.holdings.revoke(whose.userId, held);
+  });
   if (!isRevoked) {
     const message = "That is not there any more; nothing was revoked.";
     return await appsPage(context, { kind: "problem", status: 404, message });
   }
-  await recorded(context, "revoke", held, async () => undefined);
   return seeOther(`${whose.base}/apps?done=revoked`);
 }

@@ -1,11 +1,8 @@
 import { seeOther } from "../../auth/account-routes.ts";
-import { problemPage } from "../../auth/consent.ts";
 import type { AuditFilter } from "../account/audit-query.ts";
 import type { FileStore } from "../files/store.ts";
-import { ToolError } from "../shared/errors.ts";
 import { filterIn, queryFor } from "./audit-filter.ts";
-import type { PersonContext } from "./page-context.ts";
-import { recorded } from "./record-act.ts";
+import { type PersonContext, actorOf } from "./page-context.ts";
 import type { Desk } from "./desk.ts";
 
 /** What is held in memory of an export; each such part becomes a file. */
@@ -31,12 +28,9 @@ export async function exportAudit(form: URLSearchParams, context: PersonContext)
   const asked = new URL(`?${form.toString()}`, context.url);
   const filter = filterIn(asked);
   const files = desk.filesOf(visit.visitor.person.userId);
-  try {
-    await recorded(context, "export", filter, async () => await keepAudit(desk, whose.userId, filter, files));
-  } catch (failure) {
-    if (!(failure instanceof ToolError)) throw failure;
-    return problemPage(failure.code === "limit_reached" ? 507 : 503, "It is not kept", failure.message);
-  }
+  await desk.recorded(whose.userId, actorOf(context), "audit_export", filter, async () => {
+    await keepAudit(desk, whose.userId, filter, files);
+  });
   return seeOther(`${whose.base}/audit?${queryFor(asked, { done: "kept" })}`);
 }
 

@@ -4,6 +4,7 @@ import { NO_FIGURES } from "../account/figures.ts";
 import type { KnownPerson } from "../directory/people-table.ts";
 import { type Fact, card } from "./card.ts";
 import { ago, count, dayOf, duration, usd } from "./format.ts";
+import { pauseNote } from "./limits-page.ts";
 import { liveNote } from "./live-note.ts";
 import { type Look, lookAt } from "./look.ts";
 import { personName } from "./names.ts";
@@ -27,15 +28,17 @@ export async function everybodysOverview(context: PageContext): Promise<Response
   const nowMs = desk.now().getTime();
   const directory = desk.directory();
   const today = dayOf(nowMs);
-  const [{ people }, [day = NO_FIGURES], [month = NO_FIGURES], active] = await Promise.all([
+  const [{ people }, [day = NO_FIGURES], [month = NO_FIGURES], active, policy] = await Promise.all([
     directory.people({ limit: SHOWN_PEOPLE }),
     directory.usage({ fromDay: today, toDay: today, by: "day" }, 1),
     monthOf(context, today),
     directory.activeSince(Date.parse(today), 1_000),
+    directory.policy(),
   ]);
   const seen = await Promise.all(people.map(async (person) => await lookAtPerson(person, context)));
   const runs = seen.flatMap(({ look }) => (look.kind === "seen" ? look.seen.runs : []));
-  const body = html`<dl class="figures">
+  const body = html`${pauseNote(policy, {}, false)}
+    <dl class="figures">
       <div>
         <dt>Cost today</dt>
         <dd>

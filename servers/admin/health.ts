@@ -1,6 +1,6 @@
 import type { BrowserWorker } from "@cloudflare/puppeteer";
 import type { Sandbox } from "../../container/sandbox.ts";
-import type { Directory } from "../directory/directory.ts";
+import type { DirectoryObject } from "../directory/directory-object.ts";
 import type { Settings } from "../shared/settings.ts";
 import type { HealthReport, ReportedError } from "./health-report.ts";
 import { browserProbe } from "./health/browser.ts";
@@ -19,7 +19,7 @@ export interface HealthBindings extends ObjectBindings {
   readonly FILES: R2Bucket;
   readonly SNAPSHOTS: R2Bucket;
   readonly OAUTH_KV: KVNamespace;
-  readonly DIRECTORY: DurableObjectNamespace<Directory>;
+  readonly DIRECTORY: DurableObjectNamespace<DirectoryObject>;
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
   /** Absent where there is no Chrome. */
   readonly BROWSER?: BrowserWorker;

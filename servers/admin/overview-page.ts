@@ -4,6 +4,7 @@ import type { StorageUsage } from "../files/store.ts";
 import { bytes, count, dayOf, duration, usd } from "./format.ts";
 import { type Look, type Thing, lookAt, lookAtThing } from "./look.ts";
 import { newsNote, problemNote } from "./news.ts";
+import { pauseNote } from "./limits-page.ts";
 import { liveNote } from "./live-note.ts";
 import { type PersonContext, personPage } from "./page-context.ts";
 import { isUnderWay, listThings } from "./thing-list.ts";
@@ -22,10 +23,12 @@ export async function overviewPage(context: PersonContext): Promise<Response> {
   const account = desk.account(whose.userId);
   const nowMs = desk.now().getTime();
   const today = dayOf(nowMs);
-  const [things, usage, storage] = await Promise.all([
+  const [things, usage, storage, standing, policy] = await Promise.all([
     lookAt(async () => await account.things()),
     lookAt(async () => await account.usage({ fromDay: today, toDay: today, by: "day" })),
     lookAt(async () => await desk.filesOf(whose.userId).usage()),
+    lookAt(async () => await account.standing()),
+    lookAt(async () => await desk.directory().policy()),
   ]);
   const listed = things.kind === "seen" ? listThings(things.seen, nowMs) : [];
   const seen = await Promise.all(listed.map(async (thing) => await lookAtWhatRuns(thing, context)));
@@ -35,7 +38,9 @@ export async function overviewPage(context: PersonContext): Promise<Response> {
           "The account does not answer right now, so it is not known what runs. Load the page again in a moment.",
         )
       : undefined;
-  const body = html`${newsNote(url)} ${problem} ${todaysFigures(usage, storage)}
+  const paused =
+    standing.kind === "seen" && policy.kind === "seen" ? pauseNote(policy.seen, standing.seen, whose.isOwn) : undefined;
+  const body = html`${newsNote(url)} ${problem} ${paused} ${todaysFigures(usage, storage)}
   ${KINDS.map(([kind, heading, none]) => section(kind, heading, none, seen, context))}`;
   return personPage(context, { at: "", title: "Overview", beside: liveNote(`${whose.base}/live`), body });
 }

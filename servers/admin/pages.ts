@@ -1,7 +1,8 @@
 import type { Pages, Visit } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
-import { actOnThing, confirmPage } from "./acts.ts";
+
 import { makeToken, revokeHeld } from "./app-acts.ts";
+import { ToolError, type ErrorCode } from "../shared/errors.ts";
 import { appsPage } from "./apps-page.ts";
 import { auditDownload, exportAudit } from "./audit-files.ts";
 import { everybodysAudit, personsAudit } from "./audit-page.ts";
@@ -9,11 +10,14 @@ import { costPage } from "./cost-page.ts";
 import type { Desk } from "./desk.ts";
 import { everybodysOverview } from "./everybody-page.ts";
 import { healthPage } from "./health-page.ts";
+import { pauseAll, pausePerson, resumeAll, resumePerson, setPersonLimits, setRoleLimits } from "./limit-acts.ts";
+import { everybodysLimits, personsLimits } from "./limits-page.ts";
 import { liveEverybody, liveOverview } from "./live.ts";
 import { personName } from "./names.ts";
 import { overviewPage } from "./overview-page.ts";
 import type { PageContext, PersonContext } from "./page-context.ts";
 import { peoplePage } from "./people-page.ts";
+import { actOnThing, confirmPage } from "./thing-acts.ts";
 import { everybodysUsage, everybodysUsageCsv, ownUsage, ownUsageCsv } from "./usage-page.ts";
 import type { Whose } from "./whose.ts";
 
@@ -30,13 +34,23 @@ const PERSONS: Readonly<Record<string, Answer<PersonContext>>> = {
   audit: personsAudit,
   "audit.jsonl": auditDownload,
   apps: appsPage,
+  limits: personsLimits,
 };
 
 const PERSONS_ACTS: Readonly<Record<string, Act<PersonContext>>> = {
   act: actOnThing,
   "audit-export": exportAudit,
   revoke: revokeHeld,
-  tokens: makeToken,
+};
+
+/** Nobody makes tokens for somebody else. */
+const OWN_ACTS: Readonly<Record<string, Act<PersonContext>>> = { ...PERSONS_ACTS, tokens: makeToken };
+
+const ADMINS_ACTS: Readonly<Record<string, Act<PersonContext>>> = {
+  ...PERSONS_ACTS,
+  limits: setPersonLimits,
+  pause: pausePerson,
+  resume: resumePerson,
 };
 
 /** Pages about everybody. */
@@ -48,32 +62,59 @@ const EVERYBODYS: Readonly<Record<string, Answer<PageContext>>> = {
   "usage.csv": everybodysUsageCsv,
   cost: costPage,
   audit: everybodysAudit,
+  limits: everybodysLimits,
   health: healthPage,
 };
 
-const EVERYBODYS_ACTS: Readonly<Record<string, Act<PageContext>>> = {};
+const EVERYBODYS_ACTS: Readonly<Record<string, Act<PageContext>>> = {
+  limits: setRoleLimits,
+  pause: pauseAll,
+  resume: resumeAll,
+};
 
 /** What is behind the sign-in. Who may see what is decided here, and nowhere below. */
 export function createPages(desk: Desk): Pages {
   return async (visit) => {
-    const url = new URL(visit.request.url);
-    const { pathname } = url;
-    const [, own] = /^\/account(?:\/(.*))?$/.exec(pathname) ?? [];
-    if (!pathname.startsWith("/admin")) {
-      return await answerAbout(ownOf(visit), own ?? "", { visit, desk, url });
+    try {
+      return await route(visit, desk);
+    } catch (failure) {
+      if (!(failure instanceof ToolError)) throw failure;
+      return problemPage(STATUS[failure.code], "It was not done", failure.message);
     }
-    if (visit.visitor.role !== "admin") return notAnAdmin(desk);
-    const [, userId, rest] = /^\/admin\/people\/([0-9a-z]{32})(?:\/(.*))?$/.exec(pathname) ?? [];
-    if (userId === undefined) {
-      return await answer(pathname.slice("/admin/".length), EVERYBODYS, EVERYBODYS_ACTS, { visit, desk, url });
-    }
-    const whose = await find(userId, visit, desk);
-    return whose === undefined ? nobody() : await answerAbout(whose, rest ?? "", { visit, desk, url });
   };
 }
 
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid_input: 400,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  too_large: 413,
+  limit_reached: 429,
+  timeout: 503,
+  cancelled: 503,
+  unavailable: 503,
+  internal: 500,
+};
+
+async function route(visit: Visit, desk: Desk): Promise<Response> {
+  const url = new URL(visit.request.url);
+  const { pathname } = url;
+  const [, own] = /^\/account(?:\/(.*))?$/.exec(pathname) ?? [];
+  if (!pathname.startsWith("/admin")) {
+    return await answerAbout(ownOf(visit), own ?? "", { visit, desk, url });
+  }
+  if (visit.visitor.role !== "admin") return notAnAdmin(desk);
+  const [, userId, rest] = /^\/admin\/people\/([0-9a-z]{32})(?:\/(.*))?$/.exec(pathname) ?? [];
+  if (userId === undefined) {
+    return await answer(pathname.slice("/admin/".length), EVERYBODYS, EVERYBODYS_ACTS, { visit, desk, url });
+  }
+  const whose = await find(userId, visit, desk);
+  return whose === undefined ? nobody() : await answerAbout(whose, rest ?? "", { visit, desk, url });
+}
+
 async function answerAbout(whose: Whose, at: string, context: PageContext): Promise<Response> {
-  return await answer(at, PERSONS, PERSONS_ACTS, { ...context, whose });
+  return await answer(at, PERSONS, whose.isOwn ? OWN_ACTS : ADMINS_ACTS, { ...context, whose });
 }
 
 async function answer<Context extends PageContext>(

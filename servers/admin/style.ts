@@ -80,7 +80,7 @@ button.quiet { padding-inline: 0.5rem; border-color: transparent; background: no
 .facts .long { grid-column: span 2; }
 .thing details { margin-top: 0.7rem; padding-top: 0.5rem; border-top: 1px solid var(--line); }
 summary { font-weight: 600; cursor: pointer; }
-.state { padding: 0.05rem 0.55rem; font-size: 0.8125rem; font-weight: 600; border: 1px solid var(--line); border-radius: 999px; background: var(--page); }
+.state { white-space: nowrap; padding: 0.05rem 0.55rem; font-size: 0.8125rem; font-weight: 600; border: 1px solid var(--line); border-radius: 999px; background: var(--page); }
 .state.on { color: var(--good); border-color: currentColor; }
 .state.look { border-color: var(--warn-line); background: var(--warn); }
 .state.bad { color: var(--bad-line); border-color: currentColor; }
@@ -138,8 +138,11 @@ input, select { accent-color: var(--accent); }
 .tabs a:hover { border-color: var(--line); }
 .tabs [aria-current] { font-weight: 600; color: var(--text); background: var(--card); border-color: var(--line); }
 .form { max-width: 40rem; padding: 0.9rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); }
+.form > p:first-of-type { margin-top: 0; }
 .form .text { max-width: 22rem; margin-bottom: 0.8rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0 1.25rem; }
+.roles { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem 1.5rem; }
+.roles .form { margin-top: 0.5rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0 1.25rem; align-items: end; }
 .form .grid .text { max-width: none; }
 .form .acts { margin-top: 0.5rem; }
 fieldset { margin: 0.5rem 0 0.75rem; padding: 0; border: 0; min-width: 0; }
@@ -152,7 +155,7 @@ legend { padding: 0; font-weight: 600; }
 .slider input { grid-column: 1 / -1; width: 100%; margin: 0.25rem 0 0; }
 .slider output { font-variant-numeric: tabular-nums; }
 .split { display: grid; grid-template-columns: minmax(16rem, 1fr) minmax(0, 2fr); gap: 0 1.5rem; align-items: start; }
-.wide { overflow-x: auto; }
+.split .figures, .split .form { margin-top: 0; }
 
 @media (max-width: 44rem) {
   .bar > div, main { padding-inline: 1rem; }

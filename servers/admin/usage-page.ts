@@ -1,6 +1,6 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import { type Figures, NO_FIGURES } from "../account/figures.ts";
-import { PRICES_READ_ON } from "../account/prices.ts";
+import { PRICES } from "../account/prices.ts";
 import type { UsageRow } from "../account/usage-table.ts";
 import type { EverybodysQuery } from "../directory/rollup-table.ts";
 import { columnChart, shareBar } from "./chart.ts";
@@ -162,8 +162,8 @@ function figures(total: Figures): Html {
 function howItIsKnown(isBilled: boolean): Html {
   const known = html`<p class="hint">
     <span class="key measured" aria-hidden="true"></span>Measured: what model endpoints said that their calls cost.
-    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES_READ_ON}, times what
-    was counted: calls, and the time that sandboxes and browsers ran. Days are UTC’s.
+    <span class="key estimated" aria-hidden="true"></span>Estimated: the price table of ${PRICES.plan.readOn}, times
+    what was counted: calls, and the time that sandboxes and browsers ran. Days are UTC’s.
   </p>`;
   if (isBilled) return known;
   return html`${known}

@@ -19,3 +19,7 @@ export function explainInterruption(failure: unknown): unknown {
     { cause: failure },
   );
 }
+
+export function busy(): ToolError {
+  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
+}

@@ -51,6 +51,8 @@ export interface Browser {
   storage(signal: AbortSignal): Promise<StorageState>;
   /** Ends Chrome, or closes one tab. Where nothing is open nothing is done. */
   close(tab: number | undefined, signal: AbortSignal): Promise<void>;
+  /** Ends Chrome at once, with every call that is under way. Where nothing is open nothing is done. */
+  stop(): Promise<void>;
 }
 
 /** A browser from outside, for who only wants to know how it is. */

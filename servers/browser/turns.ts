@@ -41,6 +41,11 @@ export class Turns {
     }
   }
 
+  /** Ends every call, those that wait for their turn too. */
+  cancelAll(reason: ToolError): void {
+    for (const call of this.#calls.values()) call.abort(reason);
+  }
+
   cancel(callId: string): void {
     this.#calls.get(callId)?.abort(new ToolError("cancelled", "The call was cancelled by the client."));
   }

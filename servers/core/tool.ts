@@ -32,6 +32,8 @@ export interface ToolContext extends Capabilities {
 export interface Answer<Output> {
   readonly output: Output;
   readonly attachments?: readonly Attachment[];
+  /** What it cost beside the call itself, in billionths of a US dollar; absent where that is nothing, or not known. */
+  readonly nanoUsd?: number;
 }
 
 export type Attachment =
@@ -78,6 +80,8 @@ export interface ToolOutcome {
   readonly data?: Readonly<Record<string, unknown>>;
   readonly text: string;
   readonly attachments: readonly Attachment[];
+  /** As in `Answer`. */
+  readonly nanoUsd?: number;
 }
 
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
@@ -92,8 +96,11 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       if (!parsed.success) throw new ToolError("invalid_input", describeIssues(parsed.error));
       const answer = await handler(parsed.data, context);
       const data = output.parse(answer.output);
-      const attachments = answer.attachments ?? [];
-      return text === undefined ? { data, text: JSON.stringify(data), attachments } : { text: text(data), attachments };
+      const beside = {
+        attachments: answer.attachments ?? [],
+        ...(answer.nanoUsd === undefined ? {} : { nanoUsd: answer.nanoUsd }),
+      };
+      return text === undefined ? { data, text: JSON.stringify(data), ...beside } : { text: text(data), ...beside };
     },
   };
 }

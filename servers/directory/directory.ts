@@ -7,15 +7,15 @@ import { type KnownPerson, type NotedPerson, type PeoplePage, type PeopleQuery, 
 import { type EverybodysQuery, RollupTable } from "./rollup-table.ts";
 
 /** Who there is, and what everybody's work comes to. One per deployment; the truth about a person is in `Account`. */
-export class Directory extends DurableObject<object> {
-  readonly #people: PeopleTable;
+export class Directory<Env extends object = object> extends DurableObject<Env> {
+  protected readonly peopleTable: PeopleTable;
   readonly #rollup: RollupTable;
   readonly #errors: ErrorTable;
 
-  constructor(state: DurableObjectState, env: object) {
+  constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { sql } = state.storage;
-    this.#people = new PeopleTable(sql);
+    this.peopleTable = new PeopleTable(sql);
     this.#rollup = new RollupTable(sql);
     this.#errors = new ErrorTable(sql);
   }
@@ -24,9 +24,9 @@ export class Directory extends DurableObject<object> {
   tell(userId: string, { sequence, lastAtMs, deltas, broken }: UsageBatch): void {
     const nowMs = Date.now();
     this.ctx.storage.transactionSync(() => {
-      if (sequence <= this.#people.sequenceOf(userId)) return;
+      if (sequence <= this.peopleTable.sequenceOf(userId)) return;
       // A clock that is ahead puts nobody in front of everybody else.
-      this.#people.noteWork(userId, sequence, Math.min(lastAtMs, nowMs));
+      this.peopleTable.noteWork(userId, sequence, Math.min(lastAtMs, nowMs));
       this.#rollup.add(userId, deltas);
       this.#errors.add(userId, broken);
     });
@@ -34,19 +34,19 @@ export class Directory extends DurableObject<object> {
 
   /** Called when somebody signs in. */
   notePerson(person: NotedPerson, nowMs: number): void {
-    this.#people.note(person, nowMs);
+    this.peopleTable.note(person, nowMs);
   }
 
   people(query: PeopleQuery): PeoplePage {
-    return this.#people.list(query, presentMonth());
+    return this.peopleTable.list(query, presentMonth());
   }
 
   person(userId: string): KnownPerson | undefined {
-    return this.#people.find(userId, presentMonth());
+    return this.peopleTable.find(userId, presentMonth());
   }
 
   names(userIds: readonly string[]): Record<string, string> {
-    return this.#people.names(userIds);
+    return this.peopleTable.names(userIds);
   }
 
   usage(query: EverybodysQuery, limit: number): UsageRow[] {
@@ -55,7 +55,7 @@ export class Directory extends DurableObject<object> {
 
   /** Who has signed in or worked since then. */
   activeSince(sinceMs: number, limit: number): string[] {
-    return this.#people.activeSince(sinceMs, limit);
+    return this.peopleTable.activeSince(sinceMs, limit);
   }
 
   /** The last calls that broke inside Pincer. */

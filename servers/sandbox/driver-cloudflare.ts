@@ -15,7 +15,7 @@ import type {
   SandboxStatus,
   Watch,
 } from "./driver.ts";
-import { type Keeping, WAIT_MS, keepingOf } from "./keeping.ts";
+import { type Keeping, WAIT_MS, endCommands, keepingOf } from "./keeping.ts";
 import type { SnapshotKeeper } from "./workspace.ts";
 import { codeResult, containerCommand, containerUsage, contextList, parseGuest, withNotes } from "./guest.ts";
 
@@ -39,17 +39,20 @@ export function createContainerDriver(
 }
 
 function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, keeping: Keeping): Sandbox {
+  const listAll: Sandbox["listProcesses"] = async () => await listProcesses(await connect());
+  const signal: Sandbox["signalProcess"] = async (processId, name) =>
+    await signalProcess(await connect(), processId, name);
   return {
     exec: async (command, watch) => {
       checkCommand(command);
       const once = toldOnce(watch);
       return await keeping.running(command.waitMs, once, async () => await exec(await connect(), command, once));
     },
-    listProcesses: async () => await listProcesses(await connect()),
+    listProcesses: listAll,
     readProcess: async (processId, read, watch) => await readProcess(await connect(), processId, read, watch),
     writeInput: async (processId, input) =>
       await keeping.changing(async () => await writeInput(await connect(), processId, input)),
-    signalProcess: async (processId, signal) => await signalProcess(await connect(), processId, signal),
+    signalProcess: signal,
     readOutput: async (processId, stream) => await readOutput(await connect(), processId, stream),
     readFile: async (path, maxBytes) =>
       await keeping.restored(async () => await readFile(await connect(), path, maxBytes)),
@@ -64,6 +67,11 @@ function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, 
     listContexts: async () => await listContexts(await connect()),
     status: async () => await keeping.status(connect().then(async (guest) => await status(guest, instanceType))),
     reset: async () => await keeping.reset(),
+    sleep: async () => {
+      if (!(await isAwake(await connect()))) return;
+      await endCommands({ listProcesses: listAll, signalProcess: signal });
+      await keeping.sleep();
+    },
     fork: async (intoId) => await keeping.fork(intoId),
     discard: async () => await keeping.discard(),
   };

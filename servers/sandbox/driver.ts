@@ -88,6 +88,13 @@ export interface Sandbox {
   reset(): Promise<void>;
 
   /**
+   * Ends every process and context, and lets it sleep: nothing of `/workspace` is lost, and the next call finds it. Where
+   * its disk would go with it and no snapshot can be made, it rejects with `unavailable`: then its commands have ended,
+   * and it stays awake. One that is asleep stays so.
+   */
+  sleep(): Promise<void>;
+
+  /**
    * Lets the sandbox `intoId`, the same person's by `sandboxId`, begin as a copy of this one's `/workspace`, without its
    * processes and contexts; what it was before is gone. Neither sees what changes in the other later. The copy is of
    * what is there when the call is made, or of the newest snapshot where this one has lost its disk. Copies are made
@@ -244,4 +251,10 @@ export function watchOf(call: {
 /** The id of a caller's sandbox: lower case, as container names are, and the same person's only. */
 export function sandboxId(userId: string, name: string): string {
   return `${userId}-${name.toLowerCase()}`;
+}
+
+/** Whose a sandbox of that id is: a `userId` has letters and digits alone. */
+export function personOfSandbox(id: string): string {
+  const [userId = id] = id.split("-");
+  return userId;
 }

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { preregisteredClients, redirectUris } from "./client-settings.ts";
 import { identityProblems, identityShape } from "./identity-settings.ts";
+import { roleLimits } from "./limits.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
 import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
 
@@ -18,6 +19,8 @@ const settingsSchema = z.object({
   PREREGISTERED_CLIENTS: preregisteredClients,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
+  /** JSON by role: what a person may use, until an admin says otherwise at /admin/limits. */
+  LIMITS: roleLimits,
   /** How much of R2 one person's files and trash may take together. */
   FILES_QUOTA_MB: z.coerce.number().int().min(1).default(10_240),
   /** After so many days a day's folder in `artifacts/` is removed, past the trash; kept for ever where absent. */

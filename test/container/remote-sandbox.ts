@@ -80,6 +80,9 @@ export function remoteSandbox(url: string, userId: string, sandboxId = userId): 
       reset: async () => {
         await call({ do: "reset" });
       },
+      sleep: async () => {
+        await call({ do: "sleep" });
+      },
       fork: async (intoId) => {
         await call({ do: "fork", intoId });
       },

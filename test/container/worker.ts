@@ -39,6 +39,11 @@ export default {
       await request.formData();
       return Response.json(await getSandbox(env.SANDBOX, pathname.slice(1), options).exec("true"));
     }
+    const person = /^\/usage\/(\w+)$/.exec(pathname)?.[1];
+    if (person !== undefined) {
+      const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
+      return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(person)).usage(query));
+    }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,
       windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),

@@ -68,6 +68,8 @@ export interface DelegateSuite extends AsyncDisposable {
   report(order: DelegateOrder): Promise<DelegateReport>;
   /** The person's runs, the newest first. */
   list(): Promise<z.output<typeof listed>>;
+  /** What the person's account has of models, of clients and of runs. */
+  usage(): Promise<unknown>;
   /** Makes the clients go away that may. */
   leave(): Promise<void>;
   /** Leaves the person's grant with those scopes, or takes it away. */
@@ -129,7 +131,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     scopes = SCOPES,
     waitMs = 20_000,
     ...order
-  }: DelegateOrder & { readonly list?: boolean }): Promise<DelegateAnswer> => {
+  }: DelegateOrder & { readonly list?: boolean; readonly usage?: boolean }): Promise<DelegateAnswer> => {
     const body = JSON.stringify({ ...order, userId, scopes, waitMs });
     const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body });
     const text = await response.text();
@@ -148,6 +150,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       const sent = await send({ list: true });
       if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
       return listed.parse(sent.answer);
+    },
+    usage: async () => {
+      const sent = await send({ usage: true });
+      return sent.ok ? sent.answer : sent;
     },
     leave: async () => {
       const grants = await miniflare.getR2Bucket("GRANTS");

@@ -153,25 +153,34 @@ export class DelegateRun extends DelegateRunObject<Env> {
     const delegates = runsOf(this.env, caller, waitUntil, run);
     const note = async (text: string): Promise<void> =>
       void (await this.env.EFFECTS.put(`${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`));
+    const call: RunHost["callTool"] = async (tool, input, signal) => {
+      const fixture = FIXTURES.find(({ tool: known }) => known === tool);
+      if (fixture === undefined) return await callDelegateTool(tool, input, { caller, delegates, files, signal });
+      if (!tool.input.safeParse(input).success)
+        return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
+      return await fixture.work({ input, signal, files, note });
+    };
     return {
       files,
       account: accountOf(this.env, caller),
+      checkStanding: async () => await checkStanding(this.env),
       scopesNow: async () => await scopesNow(this.env, caller),
       forkSandbox: async () => await note(`forked ${run.forkOf}`),
       discardSandbox: async () => await note("discarded"),
-      callTool: async (tool, input, signal) => {
-        const fixture = FIXTURES.find(({ tool: known }) => known === tool);
-        if (fixture === undefined) return await callDelegateTool(tool, input, { caller, delegates, files, signal });
-        if (!tool.input.safeParse(input).success)
-          return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
-        return await fixture.work({ input, signal, files, note });
-      },
+      callTool: call,
+      endWith: async (tool, input) => await call(tool, input, new AbortController().signal),
     };
   }
 
   protected override childRun({ userId }: Caller, runId: string): ChildRun {
     return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
   }
+}
+
+/** The person stands as the suite says: with a code of `ToolError`, or well. */
+async function checkStanding({ GRANTS }: Env): Promise<void> {
+  const said = await (await GRANTS.get("standing"))?.text();
+  if (said === "forbidden" || said === "limit_reached" || said === "unavailable") throw new ToolError(said, "As told.");
 }
 
 async function scopesNow({ GRANTS }: Env, { userId }: Caller): Promise<readonly Scope[] | undefined> {
@@ -225,6 +234,7 @@ const order = z.object({
   answer: z.string().optional(),
   cancel: z.boolean().default(false),
   list: z.boolean().default(false),
+  usage: z.boolean().default(false),
   budget: budgetInput.prefault({}),
   waitMs: z.int(),
   /** Plays a client that goes away when the test says so. */
@@ -277,6 +287,12 @@ export default {
     if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, client));
     const { waitMs } = asked;
     const watch = { waitMs, signal: client.signal, onProgress: (activity: string) => void progress.push(activity) };
+    if (asked.usage) {
+      const [days, things] = [{ fromDay: "2000-01-01", toDay: "2999-12-31" }, await accountOf(env, caller).things()];
+      const models = await accountOf(env, caller).usage({ ...days, by: "model" });
+      const clients = await accountOf(env, caller).usage({ ...days, by: "client" });
+      return Response.json({ ok: true, answer: { models, clients, runs: things.runs }, progress });
+    }
     try {
       return Response.json({ ok: true, answer: await follow(runs, asked, watch), progress });
     } catch (failure) {

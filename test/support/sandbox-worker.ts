@@ -69,6 +69,8 @@ export async function serveSandbox(
         return await sandbox.status();
       case "reset":
         return await sandbox.reset();
+      case "sleep":
+        return await sandbox.sleep();
       case "fork":
         return await sandbox.fork(call.intoId);
       case "discard":

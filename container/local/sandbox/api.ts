@@ -63,8 +63,8 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
     const asked = `${request.method} ${name}`;
-    if (id !== undefined && asked === "POST remove") {
-      await sandboxes.remove(id);
+    if (id !== undefined && (asked === "POST remove" || asked === "POST end")) {
+      await (asked === "POST end" ? sandboxes.end(id) : sandboxes.remove(id));
       return sendJson(response, {});
     }
     const [look, snapshot, route] = [LOOKS[asked], SNAPSHOT_ROUTES[asked], ROUTES[asked]];

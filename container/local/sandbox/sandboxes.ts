@@ -34,6 +34,7 @@ const IDLE_MS = 15 * 60_000;
 const MAX_STARTED = 32;
 const ETC_FOLDER = "sandbox-etc";
 const TRASH_FOLDER = "sandbox-trash";
+const IDLE = "The sandbox was ended because nothing was asked of it for a while.";
 const ASKED_FOR = "It was asked for by --driver simulated; leave that out for real sandboxes.";
 const NO_LINUX =
   "bubblewrap, which makes real sandboxes, needs Linux: for those, run Pincer in a Linux virtual machine.";
@@ -105,6 +106,13 @@ export class Sandboxes {
     return won;
   }
 
+  /** Ends everything in a sandbox; its folders stay. */
+  async end(id: string): Promise<void> {
+    const sandbox = this.#sandboxes.get(id);
+    if (sandbox?.isStarted === true)
+      await this.#stop(id, sandbox, "The sandbox was put to sleep, which ended everything in it.");
+  }
+
   /** Ends a sandbox and takes its folders away: what has that id afterwards is another one. */
   async remove(id: string): Promise<void> {
     const sandbox = await this.get(id);
@@ -147,10 +155,10 @@ export class Sandboxes {
     await this.#stop(...oldest);
   }
 
-  async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
+  async #stop(id: string, sandbox: LocalSandbox, reason = IDLE): Promise<void> {
     if (this.#sandboxes.get(id) === sandbox) this.#sandboxes.delete(id);
-    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
-    await this.#ended(id, sandbox.stop("The sandbox was ended because nothing was asked of it for a while."));
+    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ${reason}`);
+    await this.#ended(id, sandbox.stop(reason));
   }
 
   /** Whoever asks for that sandbox meanwhile waits. */

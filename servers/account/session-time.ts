@@ -1,8 +1,6 @@
 import * as z from "zod";
-import type { CostRow } from "../../account/book-table.ts";
-import { browserNanoUsd } from "../../account/prices.ts";
+import type { SessionCost } from "./book-table.ts";
 
-const KEY = "time";
 const spansSchema = z.array(
   z.object({
     sessionId: z.string(),
@@ -19,30 +17,42 @@ interface Storage {
   put(key: string, value: unknown): void;
 }
 
+/** Whose time it is. */
+interface Session {
+  readonly kind: "browser" | "sandbox";
+  /** Where the spans are kept. */
+  readonly key: string;
+  /** What so much of it costs the deployment. */
+  readonly nanoUsdOf: (ranMs: number) => number;
+}
+
 /** Keeps cost rows; the same row given twice is kept once. */
-export type KeepCosts = (rows: readonly CostRow[]) => Promise<void>;
+export type KeepCosts = (rows: readonly SessionCost[]) => Promise<void>;
 
 /**
- * The time that one browser's Chromes run, and what it costs. Beginnings and ends are stored as they come, so that an
- * eviction loses nothing; a span that is closed is never changed, and is kept until it is in the person's books.
+ * The time that one browser's Chromes or one sandbox's containers run, and what it costs. Beginnings and ends are stored
+ * as they come, so that an eviction loses nothing; a span that is closed is never changed, and is kept until it is in the
+ * person's books.
  */
-export class BrowserTime {
+export class SessionTime {
+  readonly #session: Session;
   readonly #storage: Storage;
   readonly #keepCosts: KeepCosts;
 
-  constructor(storage: Storage, keepCosts: KeepCosts) {
+  constructor(session: Session, storage: Storage, keepCosts: KeepCosts) {
+    this.#session = session;
     this.#storage = storage;
     this.#keepCosts = keepCosts;
   }
 
-  /** A Chrome is there; another one of the same browser has ended by now. One that is known to run goes on. */
+  /** One is there; another one of the same has ended by now. One that is known to run goes on. */
   begin(sessionId: string, nowMs: number): void {
     const spans = this.#read();
     if (spans.some((span) => isRunning(span) && span.sessionId === sessionId)) return;
     this.#write([...closed(spans, nowMs), { sessionId, fromMs: nowMs }]);
   }
 
-  /** That Chrome is there no more. When it went is not always known: it counts until somebody finds out. */
+  /** That one is there no more. When it went is not always known: it counts until somebody finds out. */
   end(sessionId: string, nowMs: number): void {
     const spans = this.#read();
     if (spans.some((span) => isRunning(span) && span.sessionId === sessionId)) this.#write(closed(spans, nowMs));
@@ -55,17 +65,28 @@ export class BrowserTime {
     const done = closed(spans, nowMs);
     this.#write(running === undefined ? done : [...done, { ...running, fromMs: nowMs }]);
     if (done.length === 0) return;
-    await this.#keepCosts(done.map(costOf));
-    const settled = new Set(done.map(nameOf));
-    this.#write(this.#read().filter((span) => isRunning(span) || !settled.has(nameOf(span))));
+    await this.#keepCosts(done.map((span) => this.#costOf(span)));
+    const settled = new Set(done.map((span) => this.#nameOf(span)));
+    this.#write(this.#read().filter((span) => isRunning(span) || !settled.has(this.#nameOf(span))));
+  }
+
+  #costOf(span: Required<Span>): SessionCost {
+    const { kind, nanoUsdOf } = this.#session;
+    const ms = span.untilMs - span.fromMs;
+    return { callId: this.#nameOf(span), atMs: span.untilMs, nanoUsd: nanoUsdOf(ms), use: { kind, ms } };
+  }
+
+  /** Tells a span's row from those of calls, which are named by a UUID alone. */
+  #nameOf({ sessionId, fromMs }: Span): string {
+    return `${this.#session.kind}/${sessionId}/${fromMs}`;
   }
 
   #read(): Span[] {
-    return spansSchema.catch([]).parse(this.#storage.get(KEY) ?? []);
+    return spansSchema.catch([]).parse(this.#storage.get(this.#session.key) ?? []);
   }
 
   #write(spans: readonly Span[]): void {
-    this.#storage.put(KEY, spans);
+    this.#storage.put(this.#session.key, spans);
   }
 }
 
@@ -78,13 +99,4 @@ function closed(spans: readonly Span[], nowMs: number): Required<Span>[] {
   return spans
     .map((span) => ({ ...span, untilMs: span.untilMs ?? nowMs }))
     .filter(({ fromMs, untilMs }) => untilMs > fromMs);
-}
-
-function costOf(span: Required<Span>): CostRow {
-  return { callId: nameOf(span), atMs: span.untilMs, nanoUsd: browserNanoUsd(span.untilMs - span.fromMs) };
-}
-
-/** Tells a span's row from those of calls, which are named by a UUID alone. */
-function nameOf({ sessionId, fromMs }: Span): string {
-  return `browser/${sessionId}/${fromMs}`;
 }

@@ -1,0 +1,90 @@
+import { env } from "cloudflare:workers";
+import * as z from "zod";
+import type { Caller } from "../../auth/caller.ts";
+import { ALL_SCOPES } from "../../auth/scopes.ts";
+import { type CallEnd, type CallPipeline, callTool } from "../../servers/core/call.ts";
+import { type GateMemory, newGateMemory } from "../../servers/core/gate.ts";
+import { type Tool, defineTool } from "../../servers/core/tool.ts";
+import type { Limits } from "../../servers/shared/limits.ts";
+import { type Settings, parseSettings } from "../../servers/shared/settings.ts";
+import { type Bindings, createPipeline } from "../../servers/suite.ts";
+import { type ActsContext, createDeploymentActs, createPersonActs } from "../../servers/suite-acts.ts";
+import { accountOf } from "./open-files.ts";
+
+const ANNOTATIONS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false };
+
+/** One isolate of the suite in which one person calls. */
+export interface Isolate {
+  readonly pipeline: CallPipeline;
+  /** Calls a tool of that name which does the work. */
+  readonly call: (name: string, work?: () => Promise<unknown>) => Promise<CallEnd>;
+  /** The outcome of such a call: `ok`, or what it was refused with. */
+  readonly outcome: (name: string, work?: () => Promise<unknown>) => Promise<string>;
+  /** Until all that its calls have left to do is done. */
+  readonly settle: () => Promise<void>;
+  /** As after the seconds in which an isolate goes by what it knows. */
+  readonly forget: () => void;
+}
+
+export interface IsolateOptions {
+  readonly role?: Caller["role"];
+  readonly bindings?: Bindings;
+  readonly settings?: Partial<Settings>;
+}
+
+export function isolate(userId: string, { role = "member", bindings = env, settings = {} }: IsolateOptions = {}): Isolate {
+  const work: Promise<unknown>[] = [];
+  const gates: GateMemory = newGateMemory();
+  const caller: Caller = { userId, role, scopes: ALL_SCOPES, clientId: "test" };
+  const waitUntil = (promise: Promise<unknown>): void => void work.push(promise);
+  const pipeline = createPipeline(bindings, { ...parseSettings(env), ...settings }, caller, { waitUntil, gates });
+  // As each request has one of its own.
+  const callAnew: Isolate["call"] = async (name, run = async () => undefined) => {
+    const request = createPipeline(bindings, { ...parseSettings(env), ...settings }, caller, { waitUntil, gates });
+    const watch = { signal: new AbortController().signal, reportProgress: () => undefined };
+    return await callTool(toolThat(name, run), {}, request, watch);
+  };
+  return {
+    pipeline,
+    call: callAnew,
+    outcome: async (name, run) => {
+      const end = await callAnew(name, run);
+      return end.ok ? "ok" : `${end.error.code}: ${end.error.message}`;
+    },
+    settle: async () => void (await Promise.allSettled(work.splice(0))),
+    forget: () => {
+      gates.people.clear();
+      delete gates.policy;
+    },
+  };
+}
+
+function toolThat(name: string, run: () => Promise<unknown>): Tool {
+  return defineTool({
+    name,
+    title: "Test",
+    description: "Test.",
+    input: z.strictObject({}),
+    output: z.object({ done: z.literal(true) }),
+    annotations: ANNOTATIONS,
+    scopes: [],
+    handler: async () => {
+      await run();
+      return { output: { done: true } };
+    },
+  });
+}
+
+/** An admin who acts on people from a page. */
+export function admin(role: Caller["role"] = "admin"): ActsContext {
+  const actor = { userId: "the-admin", role };
+  return { bindings: env, settings: parseSettings(env), actor, books: new Map(), waitUntil: () => undefined };
+}
+
+export async function setOwn(userId: string, own: Limits): Promise<void> {
+  await createPersonActs(admin(), userId).setPersonLimits(own);
+}
+
+export const everybody = () => createDeploymentActs(admin());
+export const person = (userId: string) => createPersonActs(admin(), userId);
+export const standing = async (userId: string) => await accountOf(userId).standing();
