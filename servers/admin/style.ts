@@ -176,6 +176,7 @@ legend { padding: 0; font-weight: 600; }
   tbody th { justify-content: flex-start; text-align: start; font-weight: 650; }
   tbody td::before { content: attr(data-head); flex: none; color: var(--soft); text-align: start; }
   tbody td:empty { display: none; }
+  tbody td .said { flex: 1; text-align: start; }
   td .share { width: 6rem; }
   .tabs a { padding-block: 0.6rem; }
   tr.child { margin-inline-start: 1rem; }
