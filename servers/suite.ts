@@ -130,7 +130,8 @@ function createPersonGate(
     waitUntil,
   }: Pick<Caller, "userId"> & Partial<Pick<Caller, "role">> & Required<Pick<RequestWatch, "gates" | "waitUntil">>,
 ): Gate {
-  const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
+  // Most calls ask nobody.
+  const account = (): DurableObjectStub<Account> => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   return createGate({
     userId,
     ...(role === undefined ? {} : { role }),
@@ -139,8 +140,8 @@ function createPersonGate(
     waitUntil,
     source: {
       policy: async () => await directoryOf(bindings).policy(),
-      standing: async (isolate, inFlight) => await account.standingAtGate(isolate, inFlight),
-      setRoleStorage: async (storageMb) => await account.setRoleStorage(storageMb),
+      standing: async (isolate, inFlight) => await account().standingAtGate(isolate, inFlight),
+      setRoleStorage: async (storageMb) => await account().setRoleStorage(storageMb),
     },
   });
 }

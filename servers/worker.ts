@@ -66,8 +66,7 @@ function suiteOf(env: Env): Suite {
   const upstreamSessions = createUpstreamSessions(env);
   const clients = (): DurableObjectStub<ClientRegistry> =>
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
-  const books: Books = new Map();
-  const desk = createDesk({ bindings: env, settings, books });
+  const desk = createDesk(env, settings);
   const auth = createAuth({
     settings,
     endpoints: ENDPOINTS,
@@ -79,7 +78,7 @@ function suiteOf(env: Env): Suite {
     log: consoleLog,
   });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, desk, auth, books, toldChanges: new Map(), gates: newGateMemory() };
+  const suite = { settings, origins, desk, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
   suites.set(env, suite);
   return suite;
 }

@@ -36,8 +36,10 @@ export interface AuditPage {
   readonly searchedBackToMs?: number;
 }
 
-/** What one query looks through at most: a few dozen milliseconds. */
-const MAX_SCANNED = 50_000;
+/** What one query looks through, one after the other: little where it soon finds enough, and never more than all. */
+const SCANNED = [2_000, 8_000, 40_000];
+
+const CALL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const COLUMNS = `id, at_ms, client_id, tool, outcome, duration_ms, input_digest, output_bytes, parent_run_id,
   coalesce((SELECT nano_usd FROM costs WHERE call_id = audit.id), 0) AS nano_usd`;
@@ -86,17 +88,41 @@ interface Condition {
 
 /** Finds calls, the newest first. What no index answers it looks for in so many rows at most, and says how far it got. */
 export function queryAudit(sql: SqlStorage, query: AuditQuery): AuditPage {
-  const range = rangeOf(query);
+  const { limit } = query;
   const wanted = filterOf(query);
-  const floor = wanted.length === 0 || query.runId !== undefined ? undefined : placeAfter(sql, range, MAX_SCANNED);
-  const bounded =
-    floor === undefined ? range : [...range, { sql: "(at_ms, id) >= (?, ?)", values: [floor.atMs, floor.id] }];
-  const { sql: where, values } = all([...bounded, ...wanted]);
-  const found = sql.exec(`SELECT ${COLUMNS} FROM audit WHERE ${where} ${NEWEST_FIRST} LIMIT ?`, ...values, query.limit);
-  const rows = found.toArray().map((row) => entryRecord.parse(row));
+  let place = placeOf(query.cursor ?? "");
+  if (wanted.length === 0 || isIndexed(query))
+    return pageOf(find(sql, query, [...rangeOf(query, place), ...wanted], limit), limit);
+  const rows: AuditEntry[] = [];
+  for (const count of SCANNED) {
+    const range = rangeOf(query, place);
+    const floor = placeAfter(sql, range, count);
+    const bounds = floor === undefined ? [] : [{ sql: "(at_ms, id) >= (?, ?)", values: [floor.atMs, floor.id] }];
+    rows.push(...find(sql, query, [...range, ...bounds, ...wanted], limit - rows.length));
+    if (floor === undefined || rows.length === limit) return pageOf(rows, limit);
+    place = floor;
+  }
+  return place === undefined ? { rows } : { rows, cursor: cursorAt(place), searchedBackToMs: place.atMs };
+}
+
+/** The calls of a run have an index, and one call is found by its cost row. */
+function isIndexed({ runId, text }: AuditFilter): boolean {
+  return runId !== undefined || (text !== undefined && CALL_ID.test(text));
+}
+
+function find(sql: SqlStorage, { runId }: AuditFilter, conditions: readonly Condition[], limit: number): AuditEntry[] {
+  const { sql: where, values } = all(conditions);
+  const from = runId === undefined ? "audit" : "audit INDEXED BY audit_by_run";
+  const query = `SELECT ${COLUMNS} FROM ${from} WHERE ${where} ${NEWEST_FIRST} LIMIT ?`;
+  return sql
+    .exec(query, ...values, limit)
+    .toArray()
+    .map((row) => entryRecord.parse(row));
+}
+
+function pageOf(rows: readonly AuditEntry[], limit: number): AuditPage {
   const last = rows.at(-1);
-  if (last !== undefined && rows.length === query.limit) return { rows, cursor: cursorAt(last) };
-  return floor === undefined ? { rows } : { rows, cursor: cursorAt(floor), searchedBackToMs: floor.atMs };
+  return last === undefined || rows.length < limit ? { rows } : { rows, cursor: cursorAt(last) };
 }
 
 /** Of what is in the range, the last of the first `count` rows, where there are more. */
@@ -107,11 +133,10 @@ function placeAfter(sql: SqlStorage, range: readonly Condition[], count: number)
   return next === undefined ? undefined : placeRecord.parse(last);
 }
 
-function rangeOf({ fromMs, toMs, cursor }: AuditQuery): Condition[] {
+function rangeOf({ fromMs, toMs }: AuditFilter, place: Place | undefined): Condition[] {
   const conditions: Condition[] = [];
   if (fromMs !== undefined) conditions.push({ sql: "at_ms >= ?", values: [fromMs] });
   if (toMs !== undefined) conditions.push({ sql: "at_ms < ?", values: [toMs] });
-  const place = cursor === undefined ? undefined : placeOf(cursor);
   if (place !== undefined) conditions.push({ sql: "(at_ms, id) < (?, ?)", values: [place.atMs, place.id] });
   return conditions;
 }
@@ -133,6 +158,9 @@ function toolCondition(tool: string): Condition {
 }
 
 function textCondition(text: string): Condition {
+  if (CALL_ID.test(text)) {
+    return { sql: "(at_ms, id) = (SELECT at_ms, call_id FROM costs WHERE call_id = ?)", values: [text] };
+  }
   const { length } = text;
   const contains = ["tool", "client_id", "outcome"].map((column) => `instr(lower(${column}), ?) > 0`);
   const begins = ["id", "input_digest"].map((column) => `substr(${column}, 1, ?) = ?`);

@@ -9,12 +9,19 @@ export function auditStream(page: (query: AuditQuery) => AuditPage, filter: Audi
   let cursor: string | undefined;
   return new ReadableStream({
     type: "bytes",
-    pull: (controller) => {
-      const found = page({ ...filter, limit: ROWS_AT_ONCE, ...(cursor === undefined ? {} : { cursor }) });
-      // A search that found nothing yet goes on with the next: to enqueue nothing is no answer.
-      controller.enqueue(encoder.encode(found.rows.map(lineOf).join("")));
-      cursor = found.cursor;
-      if (cursor === undefined) controller.close();
+    pull: async (controller) => {
+      for (;;) {
+        const found: AuditPage = page({ ...filter, limit: ROWS_AT_ONCE, ...(cursor === undefined ? {} : { cursor }) });
+        cursor = found.cursor;
+        if (found.rows.length > 0) controller.enqueue(encoder.encode(found.rows.map(lineOf).join("")));
+        if (found.rows.length > 0 || cursor === undefined) break;
+        // Others are served while a search finds nothing.
+        await scheduler.wait(0);
+      }
+      if (cursor !== undefined) return;
+      controller.close();
+      // Whoever waits with a buffer hears of the end by it alone.
+      controller.byobRequest?.respond(0);
     },
   });
 }

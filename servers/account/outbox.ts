@@ -55,7 +55,11 @@ const ADD = `
 const ADD_BROKEN = `
   INSERT OR IGNORE INTO outbox_broken
   SELECT (SELECT open_sequence FROM outbox_state), value->>'$.reference', value->>'$.atMs', value->>'$.tool'
-  FROM json_each(?) LIMIT ${MAX_BROKEN}`;
+  FROM json_each(?)`;
+/** The directory shows so many of everybody's together. */
+const FORGET_BROKEN = `
+  DELETE FROM outbox_broken WHERE (sequence, reference) IN
+    (SELECT sequence, reference FROM outbox_broken ORDER BY at_ms DESC LIMIT -1 OFFSET ${MAX_BROKEN})`;
 
 const keyRecord = z.object({
   day: z.string(),
@@ -92,7 +96,10 @@ export class Outbox implements Chore {
   add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[], nowMs: number): void {
     if (deltas.length === 0) return;
     this.#sql.exec(ADD, JSON.stringify(deltas));
-    if (broken.length > 0) this.#sql.exec(ADD_BROKEN, JSON.stringify(broken));
+    if (broken.length > 0) {
+      this.#sql.exec(ADD_BROKEN, JSON.stringify(broken));
+      this.#sql.exec(FORGET_BROKEN);
+    }
     this.#sql.exec(
       "UPDATE outbox_state SET due_at_ms = coalesce(due_at_ms, ?), last_at_ms = max(last_at_ms, ?)",
       nowMs + TELL_AFTER_MS,
@@ -109,22 +116,22 @@ export class Outbox implements Chore {
     if (userId === undefined) return;
     // Also where the directory never answers.
     this.#setDue(nowMs + RETRY_MS);
-    for (;;) {
-      const batch = this.#sealed();
-      if (batch === undefined) return;
-      await within(this.#directory().tell(userId, batch), TIMEOUT_MS);
-      this.#drop(batch.sequence);
-    }
+    // What is added while a batch is on its way waits until something has gathered again.
+    const sequence = this.#oldest();
+    if (sequence === undefined) return this.#setDue(null);
+    await within(this.#directory().tell(userId, this.#seal(sequence)), TIMEOUT_MS);
+    this.#drop(sequence);
+    this.#setDue(this.#oldest() === undefined ? null : Date.now() + TELL_AFTER_MS);
   }
 
-  /** The oldest batch that is not acknowledged, and from now on stays what it is. */
-  #sealed(): UsageBatch | undefined {
+  /** The first batch that is not acknowledged; there are two where one was sent and another has begun. */
+  #oldest(): number | undefined {
     const { oldest } = this.#sql.exec("SELECT min(sequence) AS oldest FROM outbox").one();
-    if (oldest === null) {
-      this.#setDue(null);
-      return undefined;
-    }
-    const sequence = Number(oldest);
+    return oldest === null ? undefined : Number(oldest);
+  }
+
+  /** The batch, which from now on stays what it is. */
+  #seal(sequence: number): UsageBatch {
     this.#sql.exec("UPDATE outbox_state SET open_sequence = max(open_sequence, ?)", sequence + 1);
     const deltas = this.#sql.exec("SELECT * FROM outbox WHERE sequence = ?", sequence).toArray();
     const broken = this.#sql.exec("SELECT * FROM outbox_broken WHERE sequence = ?", sequence).toArray();

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { seeOther } from "../../auth/account-routes.ts";
 import { withinRole } from "../../auth/policy.ts";
 import { appsPage } from "./apps-page.ts";
-import { type PersonContext, actorOf } from "./page-context.ts";
+import type { PersonContext } from "./page-context.ts";
+import { recorded } from "./record-act.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TOKENS = 50;
@@ -10,7 +11,7 @@ const MAX_TOKENS = 50;
 const orderSchema = z.object({ name: z.string().trim().min(1).max(100), days: z.coerce.number().int().min(1) });
 
 export async function makeToken(form: URLSearchParams, context: PersonContext): Promise<Response> {
-  const { visit, whose, desk } = context;
+  const { visit, whose } = context;
   const { tokens, holdings, maxTokenDays, visitor } = visit;
   const refused = async (message: string): Promise<Response> =>
     await appsPage(context, { kind: "problem", status: 400, message });
@@ -23,9 +24,8 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
   const { tokens: held } = await holdings.list(whose.userId);
   if (held.length >= MAX_TOKENS) return await refused(`You have ${MAX_TOKENS} tokens; revoke one first.`);
   const { name, days } = order;
-  const { token } = await desk.recorded(
-    whose.userId,
-    actorOf(context),
+  const { token } = await recorded(
+    context,
     "token",
     { name, scopes, days },
     async () => await tokens.create(visitor.person, { name, scopes, expiresInSeconds: days * DAY_SECONDS }),
@@ -35,9 +35,9 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
 
 /** Ends a grant or a token of the person whose page it is; another person's is not there. */
 export async function revokeHeld(form: URLSearchParams, context: PersonContext): Promise<Response> {
-  const { visit, whose, desk } = context;
+  const { visit, whose } = context;
   const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await desk.recorded(whose.userId, actorOf(context), "revoke", held, async () => {
+  const isRevoked = await recorded(context, "revoke", held, async () => {
     return await visit.holdings.revoke(whose.userId, held);
   });
   if (!isRevoked) {

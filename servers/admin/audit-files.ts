@@ -2,7 +2,8 @@ import { seeOther } from "../../auth/account-routes.ts";
 import type { AuditFilter } from "../account/audit-query.ts";
 import type { FileStore } from "../files/store.ts";
 import { filterIn, queryFor } from "./audit-filter.ts";
-import { type PersonContext, actorOf } from "./page-context.ts";
+import type { PersonContext } from "./page-context.ts";
+import { recorded } from "./record-act.ts";
 import type { Desk } from "./desk.ts";
 
 /** What is held in memory of an export; each such part becomes a file. */
@@ -28,7 +29,7 @@ export async function exportAudit(form: URLSearchParams, context: PersonContext)
   const asked = new URL(`?${form.toString()}`, context.url);
   const filter = filterIn(asked);
   const files = desk.filesOf(visit.visitor.person.userId);
-  await desk.recorded(whose.userId, actorOf(context), "audit_export", filter, async () => {
+  await recorded(context, "audit_export", filter, async () => {
     await keepAudit(desk, whose.userId, filter, files);
   });
   return seeOther(`${whose.base}/audit?${queryFor(asked, { done: "kept" })}`);

@@ -2,15 +2,11 @@ import type { Account } from "../account/account.ts";
 import type { InstanceType } from "../account/prices.ts";
 import type { BrowserLook } from "../browser/session.ts";
 import type { RunReport } from "../delegate/run-report.ts";
-import type { Caller } from "../../auth/caller.ts";
 import type { DirectoryObject } from "../directory/directory-object.ts";
 import type { FileStore } from "../files/store.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
-import type { Acts, DeploymentActs, PersonActs } from "./acts.ts";
+import type { Acts, Rules } from "./acts.ts";
 import type { HealthReport } from "./health-report.ts";
-
-/** Who acts. */
-export type Actor = Pick<Caller, "userId" | "role">;
 
 /** What the pages look at and act on. Whose it is they decide: the visitor's own, or anybody's for an admin. */
 export interface Desk {
@@ -26,13 +22,8 @@ export interface Desk {
   directory(): DurableObjectStub<DirectoryObject>;
   filesOf(userId: string): FileStore;
   thingsOf(userId: string): PersonsThings;
-  /** Throws `forbidden` where the actor is neither that person nor an admin. */
-  actsOn(userId: string, actor: Actor): Acts;
-  /** Both throw `forbidden` where the actor is no admin. */
-  personActs(userId: string, actor: Actor): PersonActs;
-  deploymentActs(actor: Actor): DeploymentActs;
-  /** Does what is no act of the above, and leaves it in the person's books. `input` holds no secret. */
-  recorded<T>(userId: string, actor: Actor, act: string, input: object, work: () => Promise<T>): Promise<T>;
+  actsOn(userId: string): Acts;
+  rules(): Rules;
   /** Tries each binding and setting, for the admin who asks for it at `origin`. */
   health(userId: string, origin: string): Promise<HealthReport>;
 }

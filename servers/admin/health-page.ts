@@ -55,7 +55,7 @@ function checkTable(checks: readonly Check[]): Html {
     columns: [{ head: "Check" }, { head: "State" }, { head: "What was found" }, { head: "Took", isNumber: true }],
     rows: sorted.map(({ name, state, says, todo, took_ms: tookMs }) => {
       const [word, className] = STATES[state];
-      const found = html`<span
+      const found = html`<span class="said"
         >${says} ${todo === undefined ? undefined : html`<span class="soft">${todo}</span>`}</span
       >`;
       return { cells: [name, html`<span class="${className}">${word}</span>`, found, `${tookMs} ms`] };

@@ -1,6 +1,6 @@
 import type { Visit } from "../../auth/account-routes.ts";
 import type { Html } from "../../auth/html.ts";
-import type { Actor, Desk } from "./desk.ts";
+import type { Desk } from "./desk.ts";
 import { deskPage } from "./layout.ts";
 import type { Whose } from "./whose.ts";
 
@@ -37,8 +37,4 @@ export function everybodysPage({ visit }: PageContext, page: PageBody): Response
 export function asked({ url }: PageContext, name: string): string | undefined {
   const value = url.searchParams.get(name)?.trim().slice(0, 200);
   return value === undefined || value === "" ? undefined : value;
-}
-
-export function actorOf({ visit: { visitor } }: PageContext): Actor {
-  return { userId: visitor.person.userId, role: visitor.role };
 }

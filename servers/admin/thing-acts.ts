@@ -5,7 +5,8 @@ import { html } from "../../auth/html.ts";
 import { isHandleName } from "../shared/handles.ts";
 import { type ActedOn, type ThingAct, actButton } from "./act-form.ts";
 import type { Acts } from "./acts.ts";
-import { type PersonContext, actorOf, personPage } from "./page-context.ts";
+import { type PersonContext, personPage } from "./page-context.ts";
+import { recorded } from "./record-act.ts";
 
 const handle = z.string().refine(isHandleName);
 const orderSchema = z.union([
@@ -27,20 +28,21 @@ export async function actOnThing(form: URLSearchParams, context: PersonContext):
   const order = orderSchema.safeParse(Object.fromEntries(form)).data;
   if (order === undefined)
     return problemPage(400, "That cannot be done", `Open ${whose.base} and press a button there.`);
-  await perform(order, desk.actsOn(whose.userId, actorOf(context)));
+  const acts = desk.actsOn(whose.userId);
+  await recorded(context, order.act, order, async () => await perform(order, acts));
   return seeOther(`${whose.base}?done=${order.act}`);
 }
 
 async function perform(order: Order, acts: Acts): Promise<void> {
   switch (order.act) {
     case "snapshot":
-      return await acts.snapshotSandbox(order.name);
+      return await acts.snapshot(order.name);
     case "restart":
-      return await acts.restartSandbox(order.name);
+      return await acts.restart(order.name);
     case "sleep":
-      return await acts.sleepSandbox(order.name);
+      return await acts.sleep(order.name);
     case "reset":
-      return await acts.resetSandbox(order.name);
+      return await acts.reset(order.name);
     case "kill":
       return await acts.killProcess(order.name, order.process);
     case "close":

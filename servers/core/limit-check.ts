@@ -24,21 +24,21 @@ const ENDING: ReadonlySet<string> = new Set(["browser_close", "delegate_cancel",
 /** Throws `LimitReached` where a call of that name may not begin: which limit, when it begins anew, who can raise it. */
 export function refuseWhereUsedUp(name: string, limits: Limits, used: Used, publicUrl: string): void {
   const refuse = (limit: LimitName, state: string): never => {
-    const raise = `an admin can raise it at ${publicUrl}/admin/limits`;
-    throw new LimitReached(limit, `${LIMIT_NAMES[limit]} (${limits[limit]}) ${state}; ${raise}.`);
+    const raise = `or have an admin raise it at ${publicUrl}/admin/limits`;
+    throw new LimitReached(limit, `${LIMIT_NAMES[limit]} (${limits[limit]}) ${state}, ${raise}.`);
   };
   const isOver = (limit: LimitName, usedSoFar: number): boolean => usedSoFar >= (limits[limit] ?? Infinity);
   if (isOver("callsPerMinute", used.callsThisMinute)) {
-    refuse("callsPerMinute", `is used up until ${nextOf(MINUTE_MS, used.nowMs)}, wait until then`);
+    refuse("callsPerMinute", `is used up until ${nextOf(MINUTE_MS, used.nowMs)}: wait until then`);
   }
   if (takesPlace(name) && isOver("concurrentCalls", used.callsUnderWay)) {
-    refuse("concurrentCalls", "are under way, call again once one of them has ended");
+    refuse("concurrentCalls", "are under way: call again once one of them has ended");
   }
   if (ENDING.has(name)) return;
   const [server = ""] = name.split("_");
   for (const [limit, usedOf, servers] of PER_DAY) {
     if (servers?.includes(server) === false || !isOver(limit, usedOf(used))) continue;
-    refuse(limit, `is used up until ${nextOf(DAY_MS, used.nowMs)}, go on then`);
+    refuse(limit, `is used up until ${nextOf(DAY_MS, used.nowMs)}: go on then`);
   }
 }
 

@@ -4,6 +4,7 @@ import type { UsageBatch } from "../account/outbox.ts";
 import type { UsageRow } from "../account/usage-table.ts";
 import { ErrorTable, type KnownError } from "./error-table.ts";
 import { type KnownPerson, type NotedPerson, type PeoplePage, type PeopleQuery, PeopleTable } from "./people-table.ts";
+import { monthOf } from "./periods.ts";
 import { type EverybodysQuery, RollupTable } from "./rollup-table.ts";
 
 /** Who there is, and what everybody's work comes to. One per deployment; the truth about a person is in `Account`. */
@@ -15,8 +16,8 @@ export class Directory<Env extends object = object> extends DurableObject<Env> {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { sql } = state.storage;
-    this.peopleTable = new PeopleTable(sql);
     this.#rollup = new RollupTable(sql);
+    this.peopleTable = new PeopleTable(sql, (userId) => this.#rollup.monthOf(userId, monthOf(dayOf(Date.now()))));
     this.#errors = new ErrorTable(sql);
   }
 
@@ -38,11 +39,11 @@ export class Directory<Env extends object = object> extends DurableObject<Env> {
   }
 
   people(query: PeopleQuery): PeoplePage {
-    return this.peopleTable.list(query, presentMonth());
+    return this.peopleTable.list(query);
   }
 
   person(userId: string): KnownPerson | undefined {
-    return this.peopleTable.find(userId, presentMonth());
+    return this.peopleTable.find(userId);
   }
 
   names(userIds: readonly string[]): Record<string, string> {
@@ -62,8 +63,4 @@ export class Directory<Env extends object = object> extends DurableObject<Env> {
   errors(limit: number): KnownError[] {
     return this.#errors.list(limit);
   }
-}
-
-function presentMonth(): string {
-  return dayOf(Date.now()).slice(0, 7);
 }

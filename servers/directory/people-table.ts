@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Caller } from "../../auth/caller.ts";
-import { type Figures, readFigures, SUM_FIGURES } from "../account/figures.ts";
+import type { Figures } from "../account/figures.ts";
 
 export interface NotedPerson {
   readonly userId: string;
@@ -68,12 +68,14 @@ const sequenceRecord = z.object({ sequence: z.number() });
 const nameRecord = z.object({ user_id: z.string(), display_name: z.string() });
 const idRecord = z.object({ user_id: z.string() });
 
-/** Everybody who has signed in or worked, with what is added up of each by month. */
+/** Everybody who has signed in or worked. */
 export class PeopleTable {
   readonly #sql: SqlStorage;
+  readonly #monthOf: (userId: string) => Figures;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: SqlStorage, monthOf: (userId: string) => Figures) {
     this.#sql = sql;
+    this.#monthOf = monthOf;
     sql.exec(SCHEMA);
   }
 
@@ -98,12 +100,12 @@ export class PeopleTable {
     );
   }
 
-  find(userId: string, month: string): KnownPerson | undefined {
+  find(userId: string): KnownPerson | undefined {
     const [row] = this.#sql.exec("SELECT * FROM people WHERE user_id = ?", userId).toArray();
-    return row === undefined ? undefined : this.#read(row, month);
+    return row === undefined ? undefined : this.#read(row);
   }
 
-  list({ query, cursor, limit }: PeopleQuery, month: string): PeoplePage {
+  list({ query, cursor, limit }: PeopleQuery): PeoplePage {
     const conditions = ["true"];
     const values: (string | number)[] = [];
     const [, lastSeenMs, userId] = /^(\d{1,15})\.([\w-]{1,100})$/.exec(cursor ?? "") ?? [];
@@ -119,7 +121,7 @@ export class PeopleTable {
     const rows = this.#sql
       .exec(`SELECT * FROM people WHERE ${where} ${NEWEST_FIRST} LIMIT ?`, ...values, limit)
       .toArray();
-    const people = rows.map((row) => this.#read(row, month));
+    const people = rows.map((row) => this.#read(row));
     const last = people.at(-1);
     if (last === undefined || people.length < limit) return { people };
     return { people, cursor: `${last.lastSeenMs}.${last.userId}` };
@@ -146,16 +148,15 @@ export class PeopleTable {
       .map((row) => idRecord.parse(row).user_id);
   }
 
-  #read(row: unknown, month: string): KnownPerson {
+  #read(row: unknown): KnownPerson {
     const person = personRecord.parse(row);
-    const query = `SELECT ${SUM_FIGURES} FROM person_day WHERE user_id = ? AND day BETWEEN ? AND ?`;
     return {
       userId: person.user_id,
       displayName: person.display_name,
       role: person.role,
       firstSeenMs: person.first_seen_ms,
       lastSeenMs: person.last_seen_ms,
-      month: readFigures(this.#sql.exec(query, person.user_id, `${month}-01`, `${month}-31`).one()),
+      month: this.#monthOf(person.user_id),
       isPaused: person.is_paused !== 0,
       hasLimits: person.has_limits !== 0,
     };

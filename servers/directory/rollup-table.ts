@@ -3,47 +3,46 @@ import {
   ADD_FIGURES,
   FIGURE_COLUMNS,
   FIGURE_SCHEMA,
+  type Figures,
   FIGURES_FROM_JSON,
+  NO_FIGURES,
   readFigures,
   SUM_FIGURES,
 } from "../account/figures.ts";
 import type { UsageDelta, UsageDimension, UsageQuery, UsageRow } from "../account/usage-table.ts";
+import { daysBetween, monthOf, periodsBetween } from "./periods.ts";
 
 export interface EverybodysQuery extends Omit<UsageQuery, "by"> {
   readonly by: UsageDimension | "person";
 }
 
+const COST = "nano_usd + estimated_nano_usd";
+
+// A period is a day or a month: who asks for thirty days of ten thousand people reads their months where it can. People
+// and clients are many: whose month was the dearest is found by an index.
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS person_day (
-    user_id TEXT NOT NULL, day TEXT NOT NULL, ${FIGURE_SCHEMA}, PRIMARY KEY (user_id, day)
+  CREATE TABLE IF NOT EXISTS rollup (
+    dimension TEXT NOT NULL, period TEXT NOT NULL, key TEXT NOT NULL, ${FIGURE_SCHEMA},
+    PRIMARY KEY (dimension, period, key)
   ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS dimension_day (
-    dimension TEXT NOT NULL, day TEXT NOT NULL, key TEXT NOT NULL, ${FIGURE_SCHEMA}, PRIMARY KEY (dimension, day, key)
-  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS rollup_by_cost ON rollup (dimension, period, ${COST} DESC, calls DESC)
+    WHERE length(period) = 7 AND dimension IN ('person', 'client');
 `;
 
-const ADD_OF_PERSON = `
-  INSERT INTO person_day (user_id, day, ${FIGURE_COLUMNS})
-  SELECT ?1, value->>'$.day', ${FIGURES_FROM_JSON} FROM json_each(?2) WHERE true
+const ADD = `
+  INSERT INTO rollup (dimension, period, key, ${FIGURE_COLUMNS})
+  SELECT value->>'$.dimension', value->>'$.period', value->>'$.key', ${FIGURES_FROM_JSON} FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET ${ADD_FIGURES}`;
 
-const ADD_OF_DIMENSION = `
-  INSERT INTO dimension_day (dimension, day, key, ${FIGURE_COLUMNS})
-  SELECT ?1, value->>'$.day', value->>?2, ${FIGURES_FROM_JSON} FROM json_each(?3) WHERE value->>?2 <> ''
-  ON CONFLICT DO UPDATE SET ${ADD_FIGURES}`;
-
-/** Where a delta has the key of each dimension. */
-const DIMENSIONS: Readonly<Record<UsageDimension, string>> = {
-  day: "$.day",
-  server: "$.server",
-  tool: "$.tool",
-  model: "$.model",
-  client: "$.clientId",
-};
+const ORDER = `ORDER BY ${COST} DESC, calls DESC, key`;
+const OF_ONE = `SELECT key, ${FIGURE_COLUMNS} FROM rollup WHERE dimension = ?1 AND period = ?2`;
+const OF_MONTH = `${OF_ONE} AND length(period) = 7 AND dimension IN ('person', 'client')`;
+const OF_MANY = `
+  SELECT key, ${SUM_FIGURES} FROM rollup WHERE dimension = ?1 AND period IN (SELECT value FROM json_each(?2)) GROUP BY key`;
 
 const keyRecord = z.object({ key: z.string() });
 
-/** What everybody's calls and sessions come to, by day and person, and by day and each of the other dimensions. */
+/** What everybody's calls and sessions come to, by person and by each dimension, each day and each month. */
 export class RollupTable {
   readonly #sql: SqlStorage;
 
@@ -53,23 +52,47 @@ export class RollupTable {
   }
 
   add(userId: string, deltas: readonly UsageDelta[]): void {
-    const all = JSON.stringify(deltas);
-    this.#sql.exec(ADD_OF_PERSON, userId, all);
-    for (const [dimension, path] of Object.entries(DIMENSIONS)) this.#sql.exec(ADD_OF_DIMENSION, dimension, path, all);
+    this.#sql.exec(ADD, JSON.stringify(deltas.flatMap((delta) => rowsOf(userId, delta))));
   }
 
-  /** Days in their order, all else by what it cost, the dearest first. */
+  /**
+   * Days in their order, all else by what it cost, the dearest first. Whole months are read at once, also one that is
+   * not over.
+   */
   query({ fromDay, toDay, by }: EverybodysQuery, limit: number): UsageRow[] {
-    const from =
-      by === "person"
-        ? "SELECT user_id AS key, * FROM person_day WHERE day BETWEEN ?1 AND ?2"
-        : "SELECT * FROM dimension_day WHERE day BETWEEN ?1 AND ?2 AND dimension = ?4";
-    const order = by === "day" ? "key" : "nano_usd + estimated_nano_usd DESC, calls DESC, key";
-    const query = `SELECT * FROM (SELECT key, ${SUM_FIGURES} FROM (${from}) GROUP BY key) ORDER BY ${order} LIMIT ?3`;
-    const values = by === "person" ? [fromDay, toDay, limit] : [fromDay, toDay, limit, by];
-    return this.#sql
-      .exec(query, ...values)
-      .toArray()
-      .map((row) => ({ key: keyRecord.parse(row).key, ...readFigures(row) }));
+    if (by === "day") return this.#rows(`${OF_MANY} ORDER BY key LIMIT ?3`, by, daysBetween(fromDay, toDay), limit);
+    const periods = periodsBetween(fromDay, toDay);
+    const [only, ...others] = periods;
+    if (only === undefined) return [];
+    if (others.length > 0) return this.#rows(`SELECT * FROM (${OF_MANY}) ${ORDER} LIMIT ?3`, by, periods, limit);
+    const isIndexed = only === monthOf(only) && (by === "person" || by === "client");
+    return this.#rows(`${isIndexed ? OF_MONTH : OF_ONE} ${ORDER} LIMIT ?3`, by, only, limit);
   }
+
+  /** What one person's month has come to. */
+  monthOf(userId: string, month: string): Figures {
+    const [row] = this.#sql.exec(`${OF_ONE} AND key = ?3`, "person", month, userId).toArray();
+    return row === undefined ? NO_FIGURES : readFigures(row);
+  }
+
+  #rows(query: string, by: string, periods: string | readonly string[], limit: number): UsageRow[] {
+    const given = typeof periods === "string" ? periods : JSON.stringify(periods);
+    const rows = this.#sql.exec(query, by, given, limit).toArray();
+    return rows.map((row) => ({ key: keyRecord.parse(row).key, ...readFigures(row) }));
+  }
+}
+
+interface Row extends Figures {
+  readonly dimension: string;
+  readonly period: string;
+  readonly key: string;
+}
+
+/** A row for the day and one for its month, in each dimension in which the delta is anything. */
+function rowsOf(userId: string, { day, server, tool, model, clientId, ...figures }: UsageDelta): Row[] {
+  const keys = { person: userId, server, tool, model, client: clientId };
+  const rows = Object.entries(keys).flatMap(([dimension, key]) =>
+    key === "" ? [] : [day, monthOf(day)].map((period) => ({ dimension, period, key, ...figures })),
+  );
+  return [...rows, { dimension: "day", period: day, key: day, ...figures }];
 }

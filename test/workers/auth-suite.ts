@@ -69,7 +69,7 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
   const parsed = parseSettings(settings);
-  const desk = createDesk({ bindings, settings: parsed, books: new Map(), now: () => new Date(clock.nowMs) });
+  const desk = createDesk(bindings, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
     settings: parsed,
     endpoints: ENDPOINTS,

@@ -5,10 +5,9 @@ import { ALL_SCOPES } from "../../auth/scopes.ts";
 import { type CallEnd, type CallPipeline, callTool } from "../../servers/core/call.ts";
 import { type GateMemory, newGateMemory } from "../../servers/core/gate.ts";
 import { type Tool, defineTool } from "../../servers/core/tool.ts";
-import type { Limits } from "../../servers/shared/limits.ts";
 import { type Settings, parseSettings } from "../../servers/shared/settings.ts";
 import { type Bindings, createPipeline } from "../../servers/suite.ts";
-import { type ActsContext, createDeploymentActs, createPersonActs } from "../../servers/suite-acts.ts";
+import { createRules } from "../../servers/suite-acts.ts";
 import { accountOf } from "./open-files.ts";
 
 const ANNOTATIONS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false };
@@ -70,21 +69,16 @@ function toolThat(name: string, run: () => Promise<unknown>): Tool {
     scopes: [],
     handler: async () => {
       await run();
-      return { output: { done: true } };
+      return { output: { done: true as const } };
     },
   });
 }
 
-/** An admin who acts on people from a page. */
-export function admin(role: Caller["role"] = "admin"): ActsContext {
-  const actor = { userId: "the-admin", role };
-  return { bindings: env, settings: parseSettings(env), actor, books: new Map(), waitUntil: () => undefined };
-}
-
-export async function setOwn(userId: string, own: Limits): Promise<void> {
-  await createPersonActs(admin(), userId).setPersonLimits(own);
-}
-
-export const everybody = () => createDeploymentActs(admin());
-export const person = (userId: string) => createPersonActs(admin(), userId);
+export const rules = createRules(env);
 export const standing = async (userId: string) => await accountOf(userId).standing();
+
+/** Until the minute has some seconds left: calls of the next one are counted anew. */
+export async function waitForRoomInMinute(): Promise<void> {
+  const leftMs = 60_000 - (Date.now() % 60_000);
+  if (leftMs < 8_000) await scheduler.wait(leftMs + 100);
+}

@@ -10,7 +10,7 @@ const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
 const USERS_OWN =
-  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
+  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|LIMITS$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
 /** Those of them that the egress proxy needs, and nobody else. */
 const EGRESS_OWN = /^(SECRET_|SANDBOX_SECRETS$)/;
 
