@@ -6,6 +6,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
 import type { Desk } from "../../servers/admin/desk.ts";
+import type { HealthBindings } from "../../servers/admin/health.ts";
 import { createPages } from "../../servers/admin/pages.ts";
 import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
@@ -69,7 +70,9 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
   const parsed = parseSettings(settings);
-  const desk = createDesk(bindings, parsed, () => new Date(clock.nowMs));
+  // Asked for a Chrome, the tests' own browser binding would fetch one from the internet.
+  const { BROWSER: _none, ...others }: TestBindings & HealthBindings = bindings;
+  const desk = createDesk(others, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
     settings: parsed,
     endpoints: ENDPOINTS,
