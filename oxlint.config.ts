@@ -96,6 +96,7 @@ const LAYERS = [
     ],
     message: "The pages know what things say of themselves, and no tool.",
   }),
+  layer(["servers/admin/health.ts", "servers/admin/health/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, DEEP_UPWARDS),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
       "../container/**",

@@ -1,10 +1,12 @@
 import { type Log, describeFailure } from "../servers/core/log.ts";
+import { whyNoAdmins } from "../servers/shared/identity-settings.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
 import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
 import { type Pages, createAccountRoutes } from "./account-routes.ts";
 import { type SessionStore, createAccountSessions, isAccountPath } from "./account-session.ts";
+import { type AdminHandler, createAdminGuard } from "./admin-guard.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
@@ -68,6 +70,8 @@ export interface Auth {
     ctx: ExecutionContext,
     handler: GuardedHandler,
   ): Promise<Response>;
+  /** Calls the handler with the admin whose personal token the request bears, or says why not. */
+  guardAdmin(request: Request, ctx: ExecutionContext, handler: AdminHandler): Promise<Response>;
   /**
    * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
    * request asks here before each step. Rejects with `unavailable`, to be tried again, where nobody can say.
@@ -164,6 +168,7 @@ export function createAuth(options: AuthOptions): Auth {
       const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
+    guardAdmin: createAdminGuard({ identity, personalTokens, whyNoAdmins: whyNoAdmins(settings), now }),
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,
   };

@@ -1,13 +1,16 @@
 import { waitUntil } from "cloudflare:workers";
 import type { Desk, PersonsThings } from "./admin/desk.ts";
+import { type HealthBindings, checkHealth } from "./admin/health.ts";
 import { sessionNameOf } from "./browser/session-name.ts";
+import { consoleLog } from "./core/log.ts";
 import { runName } from "./delegate/runs.ts";
+import { whyNoAdmins } from "./shared/identity-settings.ts";
 import type { Settings } from "./shared/settings.ts";
 import { createActs, createRules } from "./suite-acts.ts";
 import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
 
 /** What the pages behind the sign-in look at and act on. */
-export function createDesk(bindings: Bindings, settings: Settings, now = () => new Date()): Desk {
+export function createDesk(bindings: Bindings & HealthBindings, settings: Settings, now = () => new Date()): Desk {
   const { ACCOUNT } = bindings;
   // The person alone decides what is found: pages may look at all that is theirs.
   const capabilitiesOf = (userId: string) => {
@@ -17,6 +20,7 @@ export function createDesk(bindings: Bindings, settings: Settings, now = () => n
   return {
     publicUrl: settings.PUBLIC_URL,
     isBilled: settings.SANDBOX_DRIVER === "container",
+    whyNoAdmins: whyNoAdmins(settings),
     instanceType: settings.SANDBOX_INSTANCE_TYPE,
     now,
     account: (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId)),
@@ -25,6 +29,12 @@ export function createDesk(bindings: Bindings, settings: Settings, now = () => n
     thingsOf: (userId) => thingsOf(bindings, userId, capabilitiesOf(userId).sandbox),
     actsOn: (userId) => createActs(bindings, settings, userId, waitUntil),
     rules: () => createRules(bindings),
+    health: async (userId, origin) =>
+      await checkHealth({
+        ...{ bindings, settings, userId, origin, now, waitUntil },
+        fetch: async (input, init) => await fetch(input, init),
+        log: consoleLog,
+      }),
   };
 }
 

@@ -11,6 +11,8 @@ import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
+import type { Desk } from "./admin/desk.ts";
+import type { HealthBindings } from "./admin/health.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
@@ -41,12 +43,13 @@ import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, 
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
-type Env = Bindings & AuthEnv;
+type Env = Bindings & AuthEnv & HealthBindings;
 
 /** What is made once per isolate: nothing that one caller could see of another is in it. */
 interface Suite {
   readonly settings: Settings;
   readonly origins: Origins;
+  readonly desk: Desk;
   readonly auth: Auth;
   readonly books: Books;
   readonly toldChanges: ToldChanges;
@@ -75,7 +78,7 @@ function suiteOf(env: Env): Suite {
     log: consoleLog,
   });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
+  const suite = { settings, origins, desk, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
   suites.set(env, suite);
   return suite;
 }
@@ -143,7 +146,7 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, auth, books, gates } = suite;
+  const { settings, origins, desk, auth, books, gates } = suite;
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
@@ -165,10 +168,22 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
       request,
     );
   }
+  if (isProgramAtHealth(request)) {
+    const { origin } = new URL(request.url);
+    return await auth.guardAdmin(request, ctx, async (userId) =>
+      Response.json(await desk.health(userId, origin), { headers: { "Cache-Control": "no-store" } }),
+    );
+  }
   const signedIn = await auth.routes(request, env, ctx);
   if (signedIn !== undefined) return signedIn;
   if (pathname === "/health") return Response.json({ ok: true });
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
+}
+
+/** Programs may ask at `/health` as well, which no Access application stands in front of. */
+function isProgramAtHealth({ method, headers, url }: Request): boolean {
+  const { pathname } = new URL(url);
+  return method === "GET" && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname);
 }
 
 async function answerMcp(

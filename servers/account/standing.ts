@@ -131,7 +131,9 @@ export class StandingTable {
     };
   }
 
-  #countCall(atMs: number): void {
+  #countCall(calledAtMs: number): void {
+    // Another's clock that is ahead would begin a minute for everybody.
+    const atMs = Math.min(calledAtMs, Date.now());
     const minuteMs = atMs - (atMs % MINUTE_MS);
     if (minuteMs > this.#minuteMs) {
       this.#minuteMs = minuteMs;

@@ -6,6 +6,7 @@ import type { DirectoryObject } from "../directory/directory-object.ts";
 import type { FileStore } from "../files/store.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
 import type { Acts, Rules } from "./acts.ts";
+import type { HealthReport } from "./health-report.ts";
 
 /** What the pages look at and act on. Whose it is they decide: the visitor's own, or anybody's for an admin. */
 export interface Desk {
@@ -14,6 +15,8 @@ export interface Desk {
   readonly isBilled: boolean;
   /** The size of its sandboxes, as the settings have it. */
   readonly instanceType: InstanceType;
+  /** Why nobody can be an admin; nothing where somebody can. */
+  readonly whyNoAdmins: string | undefined;
   readonly now: () => Date;
   account(userId: string): DurableObjectStub<Account>;
   directory(): DurableObjectStub<DirectoryObject>;
@@ -21,6 +24,8 @@ export interface Desk {
   thingsOf(userId: string): PersonsThings;
   actsOn(userId: string): Acts;
   rules(): Rules;
+  /** Tries each binding and setting, for the admin who asks for it at `origin`. */
+  health(userId: string, origin: string): Promise<HealthReport>;
 }
 
 /** To be looked at: nothing of it wakes a sandbox, starts Chrome or counts as a use. */

@@ -104,7 +104,7 @@ async function route(visit: Visit, desk: Desk): Promise<Response> {
   if (!pathname.startsWith("/admin")) {
     return await answerAbout(ownOf(visit), own ?? "", { visit, desk, url });
   }
-  if (visit.visitor.role !== "admin") return notAnAdmin();
+  if (visit.visitor.role !== "admin") return notAnAdmin(desk);
   const [, userId, rest] = /^\/admin\/people\/([0-9a-z]{32})(?:\/(.*))?$/.exec(pathname) ?? [];
   if (userId === undefined) {
     return await answer(pathname.slice("/admin/".length), EVERYBODYS, EVERYBODYS_ACTS, { visit, desk, url });
@@ -139,8 +139,9 @@ async function find(userId: string, { people }: Visit, desk: Desk): Promise<Whos
   return { userId, displayName: personName(known), base: `/admin/people/${userId}`, isOwn: false };
 }
 
-function notAnAdmin(): Response {
-  return problemPage(403, "This page is for admins", "Ask whoever runs Pincer, or open /account for what is yours.");
+function notAnAdmin({ whyNoAdmins }: Desk): Response {
+  const advice = whyNoAdmins ?? "Ask whoever runs Pincer, or open /account for what is yours.";
+  return problemPage(403, "This page is for admins", advice);
 }
 
 function nobody(): Response {

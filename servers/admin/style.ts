@@ -82,6 +82,7 @@ button.quiet { padding-inline: 0.5rem; border-color: transparent; background: no
 summary { font-weight: 600; cursor: pointer; }
 .state { white-space: nowrap; padding: 0.05rem 0.55rem; font-size: 0.8125rem; font-weight: 600; border: 1px solid var(--line); border-radius: 999px; background: var(--page); }
 .state.on { color: var(--good); border-color: currentColor; }
+.state.look { border-color: var(--warn-line); background: var(--warn); }
 .state.bad { color: var(--bad-line); border-color: currentColor; }
 
 table { width: 100%; margin: 0.5rem 0 1rem; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); font-size: 0.875rem; }
@@ -179,6 +180,7 @@ legend { padding: 0; font-weight: 600; }
   tbody td::before { content: attr(data-head); flex: none; color: var(--soft); text-align: start; }
   td code { white-space: normal; }
   tbody td:empty { display: none; }
+  tbody td .said { flex: 1; text-align: start; }
   td .share { width: 6rem; }
   .tabs a { padding-block: 0.6rem; }
   tr.child { margin-inline-start: 1rem; }

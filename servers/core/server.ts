@@ -2,6 +2,7 @@ import {
   type ProtocolEra,
   ProtocolError,
   ProtocolErrorCode,
+  SUPPORTED_PROTOCOL_VERSIONS,
   Server,
   type ServerContext,
   type Tool as ListedTool,
@@ -18,6 +19,9 @@ import { type Annotations, type ServerDefinition, type Tool, findTool } from "./
 import { toResult } from "./tool-result.ts";
 
 export const VERSION = "0.1.0";
+
+/** The revisions of MCP that are spoken, the newest first. */
+export const REVISIONS: readonly string[] = ["2026-07-28", ...SUPPORTED_PROTOCOL_VERSIONS];
 
 export const SERVER_INFO = { name: "pincer", title: "Pincer", version: VERSION };
 

@@ -71,6 +71,17 @@ export function identityProblems(settings: IdentitySettings): string[] {
   ];
 }
 
+/** Why nobody can have the role admin; nothing where somebody can. */
+export function whyNoAdmins({ IDENTITY, ADMIN_EMAILS, ADMIN_GROUPS }: IdentitySettings): string | undefined {
+  if (IDENTITY === "access-oidc" && ADMIN_GROUPS.length === 0) {
+    return "Nobody is an admin here: whoever runs Pincer has to name a group of theirs in ADMIN_GROUPS.";
+  }
+  if (IDENTITY === "access-edge" && ADMIN_EMAILS.length === 0) {
+    return "Nobody is an admin here: whoever runs Pincer has to name themselves in ADMIN_EMAILS.";
+  }
+  return undefined;
+}
+
 function isSet(value: IdentitySettings[Name]): boolean {
   return value !== undefined && Object.keys(value).length > 0;
 }

@@ -72,7 +72,7 @@ export interface Standing {
 }
 
 /** More than any agent that is well makes, and less than one that runs wild. */
-const BUILT_IN: Limits = { callsPerMinute: 1_200, concurrentCalls: 64 };
+const BUILT_IN: Limits = { callsPerMinute: 3_000, concurrentCalls: 256 };
 
 /** `null`: as much as they like, also where a limit is built in. */
 const roleSetting = z.strictObject({

@@ -77,6 +77,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
   const [month] = dayOf(nowMs - 31 * DAY_MS).match(/^\d{4}-\d{2}/) ?? [""];
   const [year = 0, number = 0] = month.split("-").map(Number);
   const whole = { fromDay: `${month}-01`, toDay: dayOf(Date.UTC(year, number, 0)) };
+  const today = { fromDay: dayOf(nowMs), toDay: dayOf(nowMs) };
   const thirty = { fromDay: dayOf(nowMs - 29 * DAY_MS), toDay: dayOf(nowMs) };
   return [
     ["a person's 30 days by day", { do: "usage", query: { ...thirty, by: "day" } }, 30],
@@ -93,6 +94,7 @@ function questions(nowMs: number): readonly (readonly [what: string, asked: Ques
     ["everybody's 30 days by tool", { do: "everybody", query: { ...thirty, by: "tool" } }, 38],
     ["a month's dearest people", { do: "everybody", query: { ...whole, by: "person" } }, 100],
     ["a month's dearest clients", { do: "everybody", query: { ...whole, by: "client" } }, 100],
+    ["a day's dearest people", { do: "everybody", query: { ...today, by: "person" } }, 100],
     ["the dearest people of any 30 days", { do: "everybody", query: { ...thirty, by: "person" } }, 100],
     ...PAGES.map((page) => [`the page ${page}`, { do: "page", path: page }, 1] as const),
   ];

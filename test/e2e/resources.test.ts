@@ -57,7 +57,7 @@ test.each([
   };
   const before = await read();
   expect(Date.parse(before.resets_at) - Date.parse(before.day)).toBe(24 * 60 * 60 * 1_000);
-  expect(before.limits["calls_per_minute"]).toEqual({ limit: 1_200 });
+  expect(before.limits["calls_per_minute"]).toEqual({});
   expect(before.limits["storage_mb"]?.limit).toBe(10_240);
   expect(before.limits["usd_per_day"]).toEqual({ used: 0 });
   expect(before.who_can_raise).toBe(`An admin, at ${suite.url}/admin/limits.`);

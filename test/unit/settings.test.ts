@@ -347,13 +347,13 @@ test("quota and age of artifacts are whole numbers, and artifacts stay where not
 });
 
 test("limits are built in, and the setting changes them by role or takes them away", () => {
-  const builtIn = { callsPerMinute: 1_200, concurrentCalls: 64 };
+  const builtIn = { callsPerMinute: 3_000, concurrentCalls: 256 };
   expect(parseSettings(DEPLOYED).LIMITS).toEqual({ admin: builtIn, member: builtIn, reader: builtIn });
   const given = { member: { calls_per_minute: 600, usd_per_day: 2.5 }, reader: { concurrent_calls: null } };
   expect(parseSettings({ ...DEPLOYED, LIMITS: JSON.stringify(given) }).LIMITS).toEqual({
     admin: builtIn,
-    member: { callsPerMinute: 600, concurrentCalls: 64, usdPerDay: 2.5 },
-    reader: { callsPerMinute: 1_200 },
+    member: { callsPerMinute: 600, concurrentCalls: 256, usdPerDay: 2.5 },
+    reader: { callsPerMinute: 3_000 },
   });
 });
 

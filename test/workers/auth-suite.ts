@@ -6,6 +6,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
 import type { Desk } from "../../servers/admin/desk.ts";
+import type { HealthBindings } from "../../servers/admin/health.ts";
 import { createPages } from "../../servers/admin/pages.ts";
 import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
@@ -19,6 +20,9 @@ export const CODE = "WXYZ-2345";
 export const ADMIN_SECRET = "a".repeat(40);
 export const REDIRECT = "http://localhost:4999/callback";
 export const ENDPOINTS = ["/mcp", "/mcp/sandbox", "/mcp/interpreter", "/mcp/files", "/mcp/browser", "/mcp/delegate"];
+
+/** Guarded for programs of admins: its handler answers with who asked, as JSON. */
+export const ADMIN_PROGRAMS = "/health";
 
 export const LOCAL_SETTINGS = {
   PUBLIC_URL: ORIGIN,
@@ -67,7 +71,9 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
   const parsed = parseSettings(settings);
-  const desk = createDesk(bindings, parsed, () => new Date(clock.nowMs));
+  // Asked for a Chrome, the tests' own browser binding would fetch one from the internet.
+  const { BROWSER: _none, ...others }: TestBindings & HealthBindings = bindings;
+  const desk = createDesk(others, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
     settings: parsed,
     endpoints: ENDPOINTS,
@@ -101,6 +107,11 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   async function answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const ctx = createExecutionContext();
+    if (pathname === ADMIN_PROGRAMS) {
+      const guarded = await auth.guardAdmin(request, ctx, async (userId) => Response.json({ userId }));
+      await waitOnExecutionContext(ctx);
+      return guarded;
+    }
     if (!ENDPOINTS.includes(pathname)) {
       return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
     }

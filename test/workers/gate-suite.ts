@@ -80,6 +80,13 @@ function toolThat(name: string, run: () => Promise<unknown>): Tool {
   });
 }
 
+/** The tests' bindings, with one whose objects answer nothing. */
+export function without(name: "ACCOUNT" | "DIRECTORY"): Bindings {
+  const fail = async (): Promise<never> => await Promise.reject(new Error("Gone."));
+  const stub = { policy: fail, standingAtGate: fail, setRoleStorage: fail, setRules: fail, record: fail };
+  return { ...env, [name]: { idFromName: () => "", get: () => stub } };
+}
+
 export const rules = createRules(env);
 export const standing = async (userId: string) => await accountOf(userId).standing();
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CATALOG } from "../../servers/catalog.ts";
 import { SCOPES } from "../../auth/scopes.ts";
 import { linkSuite } from "../support/link-suite.ts";
-import { isolate, rules, settle, standing, waitForRoomInMinute } from "./gate-suite.ts";
+import { isolate, rules, settle, standing, waitForRoomInMinute, without } from "./gate-suite.ts";
 import { accountOf } from "./open-files.ts";
 
 afterEach(async () => {
@@ -140,9 +140,38 @@ describe("limits", () => {
     expect(await outcome("files_list")).toBe("ok");
     await rules.setRoleLimits("member", undefined);
     expect((await env.DIRECTORY.get(env.DIRECTORY.idFromName("directory")).policy()).ofRole.member).toEqual({
-      callsPerMinute: 1_200,
-      concurrentCalls: 64,
+      callsPerMinute: 3_000,
+      concurrentCalls: 256,
     });
+  });
+
+  test("are told to the person with what is used and left, and why they are paused", async () => {
+    await rules.setPersonLimits("teller", { usdPerDay: 2, concurrentCalls: 0 });
+    await spend("teller", "browser", 0.5, 0.5);
+    const { outcome, pipeline } = isolate("teller");
+    expect(await outcome("files_list")).toContain("concurrent_calls (0)");
+    await settle();
+    await rules.pausePerson("teller", "Later");
+    const report = await pipeline.readUsage();
+    expect(report).toMatchObject({
+      paused: { reason: "Later" },
+      calls: 1,
+      failed: 1,
+      usd: 0.5,
+      tokens: { input: 0, output: 0 },
+      by_server: { browser: { calls: 0, usd: 0.5 }, files: { calls: 1, usd: 0 } },
+      limits: {
+        calls_per_minute: { limit: 3_000 },
+        concurrent_calls: { limit: 0 },
+        usd_per_day: { limit: 2, used: 0.5, left: 1.5 },
+        sandbox_hours_per_day: { used: 0 },
+        browser_hours_per_day: { used: 0.5 },
+        storage_mb: { limit: 10_240, used: 0, left: 10_240 },
+      },
+      refused: { concurrent_calls: 1 },
+      who_can_raise: "An admin, at http://localhost:8717/admin/limits.",
+    });
+    expect(Date.parse(report.resets_at)).toBe(Date.parse(report.day) + 86_400_000);
   });
 
   test("are within no tool's reach, whatever its scopes", () => {
@@ -164,24 +193,9 @@ describe("limits", () => {
 });
 
 describe("where nobody can say", () => {
-  const without = (name: "ACCOUNT" | "DIRECTORY") => ({
-    ...env,
-    [name]: { idFromName: () => "", get: () => ({ ...SILENT }) },
-  });
-  const fail = async (): Promise<never> => await Promise.reject(new Error("Gone."));
-  const SILENT = {
-    policy: fail,
-    standingAtGate: fail,
-    setRoleStorage: fail,
-    record: fail,
-    standing: fail,
-    usage: fail,
-  };
-
   test.each(["ACCOUNT", "DIRECTORY"] as const)(
     "%s silent: a call is unavailable, and nothing is done",
     async (name) => {
-      // oxlint-disable-next-line typescript/no-unsafe-argument -- A namespace that leads nowhere.
       const { outcome } = isolate("silent-1", { bindings: without(name) });
       let hasRun = false;
       const work = async (): Promise<void> => void (hasRun = true);

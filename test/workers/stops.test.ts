@@ -2,7 +2,8 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { StopTable } from "../../servers/directory/stop-table.ts";
-import { isolate, rules, settle } from "./gate-suite.ts";
+import { createRules } from "../../servers/suite-acts.ts";
+import { isolate, rules, settle, without } from "./gate-suite.ts";
 import { accountOf } from "./open-files.ts";
 
 /* No sandbox runtime answers here: what a person has in a sandbox cannot be ended. */
@@ -49,6 +50,12 @@ test("a pause of everybody ends the work of all who were here lately, and of nob
   await rules.pauseAll("");
   await expect.poll(stops).toMatchObject([{ user_id: "lately-1" }, { user_id: "lately-2" }]);
   expect(await directory().person("lately-1")).toMatchObject({ isPaused: false });
+});
+
+test("a pause that the account has not heard of is said to have failed, and ends nothing", async () => {
+  const pausing = createRules(without("ACCOUNT")).pausePerson("unheard", "");
+  await expect(pausing).rejects.toMatchObject({ code: "unavailable" });
+  expect(await stops()).toEqual([]);
 });
 
 test("people's list shows who is paused and who has limits of their own", async () => {

@@ -81,6 +81,13 @@ async function unpack(archives: string, target: string, report: (line: string) =
   await pipeline(packed, createBrotliDecompress(), createWriteStream(join(target, "chromium"), { mode: 0o755 }));
 }
 
+/** Whether the package is there, for this machine, and what it carries below `parent` already. */
+export async function bundledState(parent: string): Promise<"missing" | "packed" | "unpacked"> {
+  const home = packageFolder();
+  if (process.arch !== "x64" || home === undefined) return "missing";
+  return (await exists(join(parent, await versionIn(home), "chromium"))) ? "unpacked" : "packed";
+}
+
 function reportProgress(packed: Readable, totalBytes: number, report: (line: string) => void): void {
   let readBytes = 0;
   let reported = -1;

@@ -47,6 +47,16 @@ export async function provision(options: ProvisionOptions): Promise<void> {
   }
 }
 
+/** What this machine lacks, by Debian's names, and how to have it. */
+export async function findLacking(): Promise<{ readonly packages: readonly string[]; readonly remedy: string }> {
+  const packages = await missingPackages();
+  const hasApt = await isExecutable("/usr/bin/apt-get");
+  return {
+    packages,
+    remedy: hasApt ? await aptCommand(packages) : "Install them with this machine's package manager.",
+  };
+}
+
 /** The one command that brings the packages on a Debian-like system, whose package lists may never have been read. */
 async function aptCommand(packages: readonly string[]): Promise<string> {
   const command = `apt-get update && apt-get install --no-install-recommends ${packages.join(" ")}`;

@@ -78,7 +78,9 @@ export class Sandboxes {
     const limits = { ...defaultLimits(), ...options.limits };
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     if (driver === "simulated") return new Sandboxes(options, limits, simulatedBecause);
-    const problem = process.platform === "linux" ? await problemOfJails(options, limits) : NO_LINUX;
+    // Of a runtime that was killed.
+    if (process.platform === "linux") removeStaleCgroups();
+    const problem = await whyNoJails(options, limits);
     if (driver === "local" && problem !== undefined) throw new Problem("unavailable", problem);
     return new Sandboxes(options, limits, problem);
   }
@@ -173,9 +175,12 @@ export class Sandboxes {
   }
 }
 
-/** Why no real sandbox can be started here. Leftovers of a runtime that was killed are removed. */
-async function problemOfJails({ dataDir, caBundle }: SandboxesOptions, limits: Limits): Promise<string | undefined> {
-  removeStaleCgroups();
+/** Why no real sandbox can be started here, tried with what is made in `dataDir` for it. */
+export async function whyNoJails(
+  { dataDir, caBundle }: Pick<SandboxesOptions, "dataDir" | "caBundle">,
+  limits: Limits = defaultLimits(),
+): Promise<string | undefined> {
+  if (process.platform !== "linux") return NO_LINUX;
   if (!hasSeccompFilter(process.arch)) return `There is no seccomp filter for ${process.arch} processors yet.`;
   const etcDir = join(dataDir, ETC_FOLDER);
   await prepareEtc(etcDir, caBundle);

@@ -1,3 +1,5 @@
+import type { Writable } from "node:stream";
+
 export const TO_AGENT: Readonly<
   Record<"spawn" | "stdin" | "control" | "kill" | "forget" | "file" | "bytes" | "input" | "port", number>
 >;
@@ -14,6 +16,7 @@ export const FROM_AGENT: {
 };
 export const MAX_FRAME_BYTES: number;
 export function frame(kind: number, call: number, content?: Uint8Array | string): Uint8Array;
+export function writeFrame(stream: Writable, kind: number, call: number, content: Uint8Array): boolean;
 export function frameReader(
   onFrame: (kind: number, call: number, content: Uint8Array) => void,
 ): (chunk: Uint8Array) => void;

@@ -54,12 +54,37 @@ export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 export function frame(kind, call, content = "") {
   const size = typeof content === "string" ? Buffer.byteLength(content) : content.length;
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + size);
-  bytes.writeUInt32BE(size, 0);
-  bytes.writeUInt8(kind, 4);
-  bytes.writeUInt32BE(call, 5);
+  writeHeader(bytes, kind, call, size);
   if (typeof content === "string") bytes.write(content, HEADER_BYTES);
   else bytes.set(content, HEADER_BYTES);
   return bytes;
+}
+
+/** @param {Buffer} bytes @param {number} kind @param {number} call @param {number} size */
+function writeHeader(bytes, kind, call, size) {
+  bytes.writeUInt32BE(size, 0);
+  bytes.writeUInt8(kind, 4);
+  bytes.writeUInt32BE(call, 5);
+}
+
+/**
+ * Writes a frame whose content is not copied, and so may not change any more. As a stream's `write`, false where it has
+ * had enough.
+ * @param {import("node:stream").Writable} stream
+ * @param {number} kind
+ * @param {number} call
+ * @param {Uint8Array} content
+ */
+export function writeFrame(stream, kind, call, content) {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  writeHeader(header, kind, call, content.length);
+  if (content.length === 0) return stream.write(header);
+  // Both leave together.
+  stream.cork();
+  stream.write(header);
+  const hasRoom = stream.write(content);
+  stream.uncork();
+  return hasRoom;
 }
 
 /**
