@@ -168,7 +168,7 @@ function runPart(thing: RunThing, context: PartContext): Html {
             [seen.question === undefined ? "Now" : "Asks", oneLine(seen.question ?? seen.activity, 160), true],
           ] satisfies Fact[])),
       ["Started", ago(run.startedAtMs, nowMs)],
-      [isGoing ? "Time left" : "Deadline", isGoing ? duration(run.endsByMs - nowMs) : ago(run.endsByMs, nowMs)],
+      ...(isGoing ? [["Time left", duration(run.endsByMs - nowMs)] satisfies Fact] : []),
       ...(run.parentId === undefined
         ? []
         : ([["Started by", html`<a href="#${run.parentId}">${run.parentId}</a>`]] satisfies Fact[])),

@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
+import axe from "axe-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { type Page, openPage } from "../egress/devtools.ts";
@@ -12,7 +11,6 @@ import { type TestGateway, startTestGateway } from "../support/test-gateway.ts";
 
 /* The pages behind the sign-in, of a suite as `npm start` starts it, in a real Chrome. */
 
-const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 let gateway: TestGateway;
@@ -86,7 +84,7 @@ const found = z.array(z.object({ id: z.string(), nodes: z.array(z.string()) }));
 async function complaints(page: Page): Promise<z.output<typeof found>> {
   const run = `axe.run(document, ${JSON.stringify({ runOnly: RULES })}).then(({ violations }) =>
     violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html, failureSummary }) => html + failureSummary) })))`;
-  await page.evaluate(`${AXE}; ""`);
+  await page.evaluate(`${axe.source}; ""`);
   return found.parse(await page.evaluate(run));
 }
 
