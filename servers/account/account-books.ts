@@ -1,4 +1,5 @@
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { isCall } from "./acts.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
 import { auditStream } from "./audit-stream.ts";
@@ -73,7 +74,8 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
   async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
     this.ctx.storage.transactionSync(() => {
       const added = this.#books.write(userId, entries);
-      this.#add(added.map(usageOfCall), added.flatMap(brokenCall));
+      const calls = added.filter(isCall);
+      this.#add(calls.map(usageOfCall), calls.flatMap(brokenCall));
       this.standingTable.noteCalls(added);
       this.#handles.noteUses(
         added.flatMap(({ handle, audit }) => (handle === undefined ? [] : { ...handle, atMs: audit.atMs })),

@@ -1,4 +1,5 @@
 import { sha256Hex } from "../../auth/secrets.ts";
+import { actId } from "../account/acts.ts";
 import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { PageContext, PersonContext } from "./page-context.ts";
@@ -38,7 +39,7 @@ interface Act {
 async function record<T>(context: PageContext, { userId, isOwn, act, input }: Act, work: () => Promise<T>): Promise<T> {
   const { desk, visit } = context;
   const { person } = visit.visitor;
-  const id = crypto.randomUUID();
+  const id = actId();
   const atMs = Date.now();
   const startedMs = performance.now();
   const keep = async (outcome: string): Promise<void> => {
