@@ -53,7 +53,8 @@ async function listen({ path = "/account/live", visitor = {}, stillIn, desk }: L
     log: { info: () => undefined, error: () => undefined },
   });
   expect(response.headers.get("Content-Type")).toContain("text/event-stream");
-  const reader = (response.body ?? new ReadableStream<Uint8Array>()).getReader();
+  const body: ReadableStream<Uint8Array> = response.body ?? new ReadableStream();
+  const reader = body.getReader();
   let held = "";
   const message = async (): Promise<string> => {
     for (;;) {
@@ -106,7 +107,7 @@ test("what changes comes within a moment, and nothing else, for one question a s
           return await stub.thingsSince(revision);
         };
         return new Proxy(stub, {
-          get: (object, name) => (name === "thingsSince" ? counting : Reflect.get(object, name)),
+          get: (object, name): unknown => (name === "thingsSince" ? counting : Reflect.get(object, name)),
         });
       },
     }),
@@ -147,6 +148,22 @@ test("a sandbox that was used is looked at again", async () => {
   state = "running";
   await use();
   expect(JSON.stringify(await live.next())).toContain("running</span>");
+});
+
+test("a sandbox that falls asleep by itself is seen to", async () => {
+  await accountOf(USER).record(USER, [entry({}, { handle: { kind: "sandbox", name: "main" } })]);
+  let state: "asleep" | "running" = "running";
+  const things = (): PersonsThings => ({
+    ...asleep(),
+    sandbox: () => ({
+      status: async () => ({ driver: "local", state, costUsd: 0 }),
+      listProcesses: async () => [],
+    }),
+  });
+  await using live = await listen({ desk: (desk) => ({ ...desk, thingsOf: things }) });
+  expect(JSON.stringify(await live.next())).toContain("running</span>");
+  state = "asleep";
+  await expect.poll(async () => JSON.stringify(await live.next()), { timeout: 8_000 }).toContain("asleep</span>");
 });
 
 test("everybody's page hears of who is at work, and of a pause", async () => {
