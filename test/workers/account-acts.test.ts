@@ -14,11 +14,11 @@ afterEach(async () => {
 const accountOf = (userId: string) => env.ACCOUNT.get(env.ACCOUNT.idFromName(userId));
 
 /** What the audit of a person says: acts of the same moment are in no order. */
-async function auditOf(userId: string): Promise<readonly (readonly [tool: string, clientId: string, ...string[]])[]> {
+async function auditOf(userId: string): Promise<string[]> {
   const rows = await accountOf(userId).listAudit(100);
   for (const { id } of rows) expect(id).toMatch(/^act\//);
   return rows
-    .map(({ tool, clientId, outcome, inputDigest }) => [tool, clientId, outcome, inputDigest] as const)
+    .map(({ tool, clientId, outcome, inputDigest }) => [tool, clientId, outcome, inputDigest].join(" "))
     .toSorted();
 }
 
@@ -43,14 +43,11 @@ test("tokens that are made and what is revoked leave rows in the person's audit,
   const { token: second } = z.object({ token: z.string() }).parse(await launched.json());
 
   const rows = await auditOf(userId);
-  const made = { name: "ci", scopes: ["files:read"], days: 1 };
-  expect(rows).toEqual(
-    [
-      ...(await Promise.all(held.map(async (what) => ["account/revoke", "page", "ok", await digest(what)]))),
-      ["account/token", "launcher", "ok", expect.stringMatching(/^[0-9a-f]{64}$/)],
-      ["account/token", "page", "ok", await digest(made)],
-    ].toSorted(),
-  );
+  expect(rows).toEqual([
+    ...(await Promise.all(held.map(async (what) => `account/revoke page ok ${await digest(what)}`))).toSorted(),
+    expect.stringMatching(/^account\/token launcher ok [0-9a-f]{64}$/),
+    `account/token page ok ${await digest({ name: "ci", scopes: ["files:read"], days: 1 })}`,
+  ]);
   for (const secret of [token, second, granted]) expect(JSON.stringify(rows)).not.toContain(secret);
   expect(await accountOf(userId).usage({ fromDay: "2000-01-01", toDay: "2999-12-31", by: "day" })).toEqual([]);
 });
@@ -80,8 +77,8 @@ test("what an admin revokes is in the audit of its person and names the admin; w
   expect((await boss.post(revoke, { key, ...form, id: "unknown" })).status).toBe(404);
   expect((await boss.post(revoke, { key, ...form })).status).toBe(303);
   expect(await auditOf(annsId)).toEqual([
-    ["admin/revoke", `admin:${bossId}`, "not_found", await digest({ ...form, id: "unknown" })],
-    ["admin/revoke", `admin:${bossId}`, "ok", await digest(form)],
+    `admin/revoke admin:${bossId} not_found ${await digest({ ...form, id: "unknown" })}`,
+    `admin/revoke admin:${bossId} ok ${await digest(form)}`,
   ]);
   expect(await auditOf(bossId)).toEqual([]);
   expect(await accountOf(annsId).costTotal()).toEqual({ calls: 0, nanoUsd: 0 });

@@ -95,7 +95,7 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
   for (const words of ["1 process running", "1 min", ", 10 B", "1 tab", "Sum up", "0 tokens"]) {
     expect(text).toContain(words);
   }
-  const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act]) => act);
+  const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act = ""]) => act);
   expect(acts.toSorted()).toEqual(["cancel", "close", "kill", "restart", "sleep", "snapshot"]);
   expect(text).toContain('href="/account/confirm?act=reset&amp;kind=sandbox&amp;name=main"');
   const { text: asked } = await visit.read("/account/confirm?act=reset&kind=sandbox&name=main");
@@ -202,7 +202,7 @@ test("the audit is taken along as JSON lines, as a download and into one's files
   const download = await visit.get("/account/audit.jsonl?tool=files_read");
   expect(download.headers.get("Content-Disposition")).toContain("attachment");
   const lines = (await download.text()).trim().split("\n");
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ tool: "files_read", client_id: "c1" }]);
+  expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ tool: "files_read", client_id: "c1" }]);
   const kept = await visit.post("/account/audit-export", { key, tool: "files_" });
   expect([kept.status, kept.headers.get("Location")]).toEqual([303, "/account/audit?tool=files_&done=kept"]);
   const files = createFileStore(env.FILES, userId, { account: accountOf(userId), waitUntil: () => undefined });
