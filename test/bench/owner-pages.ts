@@ -32,6 +32,8 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
       browser: async () => undefined,
       run: async () => undefined,
     }),
+    whyNoAdmins: undefined,
+    health: unused,
     actsOn: unused,
     rules: unused,
     health: unused,
