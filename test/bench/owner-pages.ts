@@ -18,7 +18,6 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
     publicUrl: "https://pincer.example.com",
     isBilled: true,
     instanceType: "standard-1",
-    whyNoAdmins: undefined,
     now: () => new Date(),
     account,
     directory: () => env.DIRECTORY.get(env.DIRECTORY.idFromName(name)),
@@ -36,7 +35,6 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
     health: unused,
     actsOn: unused,
     rules: unused,
-    health: unused,
   };
   const visitor: Visit["visitor"] = {
     person: { userId: name, displayName: name, owner: { identity: "local" } },
