@@ -1,12 +1,14 @@
 import * as z from "zod";
 import { seeOther } from "../../auth/account-routes.ts";
 import { withinRole } from "../../auth/policy.ts";
+import { ToolError } from "../shared/errors.ts";
 import { appsPage } from "./apps-page.ts";
 import type { PersonContext } from "./page-context.ts";
 import { recorded } from "./record-act.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TOKENS = 50;
+const NOT_THERE = "That is not there any more; nothing was revoked.";
 
 const orderSchema = z.object({ name: z.string().trim().min(1).max(100), days: z.coerce.number().int().min(1) });
 
@@ -37,12 +39,13 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
 export async function revokeHeld(form: URLSearchParams, context: PersonContext): Promise<Response> {
   const { visit, whose } = context;
   const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await recorded(context, "revoke", held, async () => {
-    return await visit.holdings.revoke(whose.userId, held);
-  });
-  if (!isRevoked) {
-    const message = "That is not there any more; nothing was revoked.";
-    return await appsPage(context, { kind: "problem", status: 404, message });
+  try {
+    await recorded(context, "revoke", held, async () => {
+      if (!(await visit.holdings.revoke(whose.userId, held))) throw new ToolError("not_found", NOT_THERE);
+    });
+  } catch (failure) {
+    if (!(failure instanceof ToolError) || failure.code !== "not_found") throw failure;
+    return await appsPage(context, { kind: "problem", status: 404, message: failure.message });
   }
   // Else they could make themselves another token there.
   if (whose.userId !== visit.visitor.person.userId) await visit.holdings.endPages(whose.userId);
