@@ -51,8 +51,10 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     super(state, env);
     const { sql } = state.storage;
     this.standingTable = new StandingTable(sql);
-    this.#books = new BookTable(sql);
     this.#usage = new UsageTable(sql);
+    // Before the audit is put into the order of time: in that of ids it lies beside what its calls cost.
+    const earlier = this.#usage.isNew ? earlierUsage(sql) : [];
+    this.#books = new BookTable(sql);
     this.#handles = new HandleTable(sql);
     this.#outbox = new Outbox(
       state.storage,
@@ -62,7 +64,7 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     this.#runs = new RunTable(sql);
     this.#modelSpend = new ModelSpendTable(sql);
     this.bookChores = [new AuditExport(this.#books, env.FILES, () => this.settings().AUDIT_KEEP_DAYS), this.#outbox];
-    if (this.#usage.isNew) this.#add(earlierUsage(sql), []);
+    this.#add(earlier, []);
   }
 
   /** Read when they are first needed, so that signing in does not wait for them. */

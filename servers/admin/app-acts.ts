@@ -8,7 +8,6 @@ import { recorded } from "./record-act.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TOKENS = 50;
-const NOT_THERE = "That is not there any more; nothing was revoked.";
 
 const orderSchema = z.object({ name: z.string().trim().min(1).max(100), days: z.coerce.number().int().min(1) });
 
@@ -39,14 +38,10 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
 export async function revokeHeld(form: URLSearchParams, context: PersonContext): Promise<Response> {
   const { visit, whose } = context;
   const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  try {
-    await recorded(context, "revoke", held, async () => {
-      if (!(await visit.holdings.revoke(whose.userId, held))) throw new ToolError("not_found", NOT_THERE);
-    });
-  } catch (failure) {
-    if (!(failure instanceof ToolError) || failure.code !== "not_found") throw failure;
-    return await appsPage(context, { kind: "problem", status: 404, message: failure.message });
-  }
+  await recorded(context, "revoke", held, async () => {
+    if (await visit.holdings.revoke(whose.userId, held)) return;
+    throw new ToolError("not_found", "That is not there any more; nothing was revoked.");
+  });
   // Else they could make themselves another token there.
   if (whose.userId !== visit.visitor.person.userId) await visit.holdings.endPages(whose.userId);
   return seeOther(`${whose.base}/apps?done=revoked`);

@@ -228,6 +228,32 @@ test("an admin keeps somebody else's audit in their own files", async () => {
   expect((await env.FILES.list({ prefix: `users/${other}/` })).objects).toHaveLength(0);
 });
 
+test("limits are shown as exactly as they are set", async () => {
+  const { visit, key } = await signedInOwner();
+  const other = "b".repeat(32);
+  await directory().notePerson({ userId: other, displayName: "bob@example.com", role: "member" }, Date.now());
+  const base = `/admin/people/${other}`;
+  const limits = { sandboxHoursPerDay: "0.5", browserHoursPerDay: "1.5", storageMb: "500" };
+  expect((await visit.post(`${base}/limits`, { key, ...limits })).status).toBe(303);
+  const { text } = await visit.read(`${base}/limits`);
+  // The quota's megabytes are of 1,024 kilobytes, as the quota that is shown where no limit is set.
+  for (const words of [">0.5 h<", ">1.5 h<", ">524 MB<"]) expect(text).toContain(words);
+});
+
+test("every page closes what it opens", async () => {
+  const { visit, userId } = await signedInOwner();
+  await accountOf(userId).record(userId, [entry({}, { handle: { kind: "sandbox", name: "main" } })]);
+  const own = ["", "/usage", "/audit", "/apps", "/limits"].map((path) => `/account${path}`);
+  const everybodys = ["", "/people", "/usage", "/cost", "/audit", "/limits"].map((path) => `/admin${path}`);
+  for (const page of [...own, ...everybodys]) {
+    const { text } = await visit.read(page);
+    for (const tag of ["article", "details", "div", "dl", "form", "li", "main", "nav", "section", "table", "ul"]) {
+      const opened = text.match(new RegExp(`<${tag}[ >]`, "g"))?.length ?? 0;
+      expect([page, tag, text.split(`</${tag}>`).length - 1]).toEqual([page, tag, opened]);
+    }
+  }
+});
+
 test("limits and pauses are set on pages, shown to whom they hold for, and taken back", async () => {
   const { visit, userId, key } = await signedInOwner();
   const other = "b".repeat(32);
