@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { AccessRefusal } from "./ask-access.ts";
 import {
   type GiverNow,
   type Identity,
@@ -11,7 +12,7 @@ import {
 import { plainName } from "./html.ts";
 import { type RoleGroups, namedGroups, roleInGroups } from "./roles.ts";
 import { randomHex } from "./secrets.ts";
-import type { UpstreamProvider, UpstreamRefusal } from "./upstream-provider.ts";
+import type { UpstreamProvider } from "./upstream-provider.ts";
 import type { SessionHolder } from "./upstream-session.ts";
 
 /** So long a grant lives unused; Access is asked again before each of its tokens. */
@@ -122,7 +123,7 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
   };
 }
 
-function refuseAs({ kind, reason }: UpstreamRefusal): Refused {
+function refuseAs({ kind, reason }: AccessRefusal): Refused {
   return refuse(reason, kind === "refused" ? NOT_LET_IN : NOT_REACHED);
 }
 
