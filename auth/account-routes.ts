@@ -5,10 +5,10 @@ import { type News, accountPage } from "./account-page.ts";
 import type { Act, ActStore } from "./acts.ts";
 import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
 import { adminPage } from "./admin-page.ts";
-import { problemPage } from "./consent.ts";
+import { problemPage, refusalPage } from "./consent.ts";
 import { GiverUnknown } from "./giver.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
-import type { Identity, Upstream } from "./identity.ts";
+import type { Identity, Refused, Upstream } from "./identity.ts";
 import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
 import { withinRole } from "./policy.ts";
@@ -91,9 +91,9 @@ async function open(path: AccountPath, visit: Visit): Promise<Response> {
   return signInPage({ page: path, asksForCode, ...known });
 }
 
-function refuse({ reason, message }: { readonly reason: string; readonly message: string }, { log }: Visit): Response {
-  log.info("sign-in refused", { reason });
-  return problemPage(403, "You are not signed in", message);
+function refuse(refused: Refused, { log }: Visit): Response {
+  log.info("sign-in refused", { reason: refused.reason });
+  return refusalPage(refused);
 }
 
 async function showOwn(visitor: Visitor, { holdings, identity }: Visit, news?: News): Promise<Response> {

@@ -190,6 +190,7 @@ function createIdentity(options: AuthOptions): Identity {
         teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
         audience: needed(settings, "ACCESS_AUDIENCE"),
         adminEmails: settings.ADMIN_EMAILS,
+        groups: settings,
         fetch: fetcher,
         now,
       });

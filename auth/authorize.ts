@@ -3,7 +3,7 @@ import type { Log } from "../servers/core/log.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import type { AccountSessions } from "./account-session.ts";
 import { ClientDocumentError, isDocumentUrl, undescribedName } from "./client-documents.ts";
-import { type Voucher, consentPage, problemPage } from "./consent.ts";
+import { type Voucher, consentPage, problemPage, refusalPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
 import type { Endings } from "./endings.ts";
 import { endSession, giverNow } from "./giver.ts";
@@ -78,7 +78,7 @@ async function answer(request: Request, route: Route): Promise<Response> {
   const identified = await route.identity.identify(request);
   if (identified.kind === "refused") {
     route.log.info("sign-in refused", { reason: identified.reason });
-    return problemPage(403, "You are not signed in", identified.message);
+    return refusalPage(identified);
   }
   const person = identified.kind === "person" ? identified.person : undefined;
   if (request.method === "POST") return await decide(request, person, route);

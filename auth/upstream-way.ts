@@ -2,7 +2,7 @@ import type { AuthRequest, OAuthHelpers } from "@cloudflare/workers-oauth-provid
 import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
 import { type AccountPath, type AccountSessions, accountPath } from "./account-session.ts";
-import { problemPage } from "./consent.ts";
+import { problemPage, refusalPage } from "./consent.ts";
 import { keepSession } from "./giver.ts";
 import type { Identity, Upstream, UpstreamArrival } from "./identity.ts";
 import type { People } from "./people.ts";
@@ -64,7 +64,7 @@ export async function comeBackFromUpstream(
   const arrival = await upstream.finish(new URL(request.url), errand.upstream);
   if (arrival.kind === "refused") {
     log.info("sign-in refused", { reason: arrival.reason });
-    return problemPage(403, "You are not signed in", arrival.message, headers);
+    return refusalPage(arrival, headers);
   }
   return errand.kind === "page"
     ? await openPage(errand.page, arrival, headers, options)
