@@ -12,8 +12,17 @@ const group = z.union([
   z.string().transform((name) => [name]),
   z
     .object({ id: z.string().optional(), name: z.string().optional(), email: z.string().optional() })
-    .transform(({ id, name, email }) => [id, name, email].filter((text) => text !== undefined)),
+    .transform(({ id, name, email }) => [id, isClaimed(name, id) ? undefined : name, email])
+    .transform((texts) => texts.filter((text) => text !== undefined)),
 ]);
+
+/** A UUID or an address: what a directory gives out, and each group has for itself. */
+const LIKE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|@/i;
+
+/** In many directories anybody may make a group and call it as they like, also by the id of the admins' group. */
+function isClaimed(name: string | undefined, id: string | undefined): boolean {
+  return name !== undefined && id !== undefined && LIKE_ID.test(name);
+}
 
 /** A person's groups, as Access tells them. */
 export const groupNames = z.array(group).transform((groups) => groups.flat());

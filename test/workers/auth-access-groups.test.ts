@@ -60,6 +60,16 @@ test("groups come as names, or as objects of which id, name and e-mail address n
   }
 });
 
+test("a group that somebody has named like another's id or address does not count as that", async () => {
+  const [id, email] = ["fdaedb59-e9be-4ab7-8001-3e069da54185", "ops@example.com"];
+  const impostors = [id, id.toUpperCase(), email].map((name) => ({ id: "0f6a", name }));
+  const { suite, keys } = await startAccess(
+    { ADMIN_GROUPS: `${id},${id.toUpperCase()},${email}` },
+    inGroups(impostors),
+  );
+  expect((await openConsent(suite, await register(suite), {}, await headersOf(keys))).status).toBe(403);
+});
+
 test("who is in none of the named groups is not let in, unless ADMIN_EMAILS names them", async () => {
   for (const groups of [["strangers"], [], null, undefined, [{ id: "staff-2", name: "Staff" }]]) {
     const { suite, keys } = await startAccess(GROUPS, inGroups(groups));
