@@ -109,6 +109,7 @@ export function createAuth(options: AuthOptions): Auth {
     identity,
     consentPerson,
     accounts,
+    clients: options.clients,
     endings,
     sessions,
     log,

@@ -2,7 +2,7 @@ import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudf
 import type { Log } from "../servers/core/log.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import type { AccountSessions } from "./account-session.ts";
-import { ClientDocumentError, isDocumentUrl, undescribedName } from "./client-documents.ts";
+import { ClientDocumentError, type DocumentStore, isDocumentUrl, undescribedName } from "./client-documents.ts";
 import { type Voucher, consentPage, problemPage, refusalPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
 import type { Endings } from "./endings.ts";
@@ -37,6 +37,7 @@ interface AuthorizeOptions {
   readonly identity: Identity;
   readonly consentPerson: ConsentPerson;
   readonly accounts: (userId: string) => ConsentMemory & EndedGrants;
+  readonly clients: () => Pick<DocumentStore, "allowDocument">;
   readonly endings: Endings;
   readonly sessions: AccountSessions;
   readonly log: Log;

@@ -34,6 +34,7 @@ export interface DocumentStore {
   findDocument(url: string): Promise<KeptDocument | undefined>;
   keepDocument(url: string, document: KeptDocument): Promise<void>;
   forgetDocument(url: string): Promise<void>;
+  allowDocument(url: string, nowMs: number): Promise<void>;
 }
 
 /** Clients whose id is the URL of a document that describes them (OAuth Client ID Metadata Documents). */

@@ -1,4 +1,4 @@
-import { reset } from "cloudflare:test";
+import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { createClientDocuments } from "../../auth/client-documents.ts";
@@ -244,6 +244,22 @@ test("the token endpoint, where anybody may ask, fetches no document that no per
   expect((await exchange(suite, CLIENT, "x")).status).toBe(401);
   expect((await refresh(suite, CLIENT, "x")).status).toBe(401);
   expect(asked).toEqual([]);
+});
+
+test("however many documents strangers have opened, those of clients that people have allowed are kept", async () => {
+  const { suite } = startOnline(() => Response.json(DOCUMENT));
+  const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
+  const first = tokenAnswer.parse(await (await exchange(suite, CLIENT, code)).json());
+  const registry = env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
+  await runInDurableObject(registry, (object) => {
+    for (let stranger = 0; stranger < 1_001; stranger += 1) {
+      const fetchedAtMs = suite.clock.nowMs + 1_000 + stranger;
+      object.keepDocument(`https://strangers.example/${stranger}.json`, { body: "{}", fetchedAtMs });
+    }
+  });
+  expect((await refresh(suite, CLIENT, first.refresh_token)).status).toBe(200);
+  expect(await registry.findDocument("https://strangers.example/0.json")).toBeUndefined();
+  expect(await registry.findDocument("https://strangers.example/1.json")).toBeDefined();
 });
 
 test("a document does not open addresses that nobody has listed, though it comes from their host", async () => {
