@@ -68,7 +68,7 @@ test("a document is asked for again after an hour, and what it says then holds",
   expect(asked).toHaveLength(2);
 });
 
-test("a client goes on for a day while the host of its document is down, and not once the document is gone", async () => {
+test("a client goes on for a day while the host of its document is down or busy, and not once the document is gone", async () => {
   let answer = (): Response => Response.json(DOCUMENT);
   const { suite } = startOnline(() => answer());
   const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
@@ -77,6 +77,9 @@ test("a client goes on for a day while the host of its document is down, and not
   suite.clock.nowMs += 2 * HOUR_MS;
   const refreshed = await refresh(suite, CLIENT, first.refresh_token);
   const second = tokenAnswer.parse(await refreshed.json());
+  answer = () => new Response(null, { status: 429 });
+  expect((await openConsent(suite, CLIENT)).status).toBe(200);
+  answer = () => new Response(null, { status: 503 });
   suite.clock.nowMs += 23 * HOUR_MS;
   expect((await refresh(suite, CLIENT, second.refresh_token)).status).toBe(401);
   answer = () => Response.json(DOCUMENT);
