@@ -6,7 +6,7 @@ import type { Act, ActStore } from "./acts.ts";
 import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
 import { adminPage } from "./admin-page.ts";
 import { problemPage, refusalPage } from "./consent.ts";
-import { GiverUnknown } from "./giver.ts";
+import { GiverUnknown, keepSession } from "./giver.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
 import type { Identity, Refused, Upstream } from "./identity.ts";
 import { readForm } from "./page-form.ts";
@@ -177,6 +177,8 @@ async function makeToken(form: URLSearchParams, visitor: Visitor, visit: Visit):
   const { tokens: held } = await holdings.list(person.userId);
   if (held.length >= MAX_TOKENS) return await refused(`You have ${MAX_TOKENS} tokens; revoke one first.`);
   const { name, days } = order.data;
+  // The token lives by the session of this page.
+  await keepSession(identity, person);
   const { token, stored } = await tokens.create(person, { name, scopes, expiresInSeconds: days * DAY_SECONDS });
   log.info("token made", { userId: person.userId, tokenId: stored.id });
   const what = { kind: "token", id: stored.id, scopes: stored.scopes.join(" ") };
