@@ -40,9 +40,9 @@ function watchedBindings(): { readonly bindings: TestBindings; readonly looks: s
   return {
     looks,
     bindings: {
+      ...env,
       OAUTH_KV: watched(env.OAUTH_KV, "kv"),
       ACCOUNT: watched(env.ACCOUNT, "account"),
-      UPSTREAM_SESSION: env.UPSTREAM_SESSION,
       CLIENT_REGISTRY: watched(env.CLIENT_REGISTRY, "clients"),
     },
   };
