@@ -211,7 +211,7 @@ test.each([
 ])(
   "an authorization request with %o is explained here and redirected nowhere",
   async (extra: Record<string, string>) => {
-    const suite = startSuite({ bindings: env });
+    const suite = startSuite({ bindings: env, fetch: async () => new Response(null, { status: 404 }) });
     const page = await suite.fetch(await authorizeUrl(await register(suite), extra));
     expect(page.status).toBe(400);
     expect(page.headers.get("Location")).toBeNull();
