@@ -1,10 +1,10 @@
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
-import { problemPage } from "./consent.ts";
-import { GiverUnknown } from "./giver.ts";
+import { problemPage, refusalPage } from "./consent.ts";
+import { GiverUnknown, keepSession } from "./giver.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
-import type { Identity, Upstream } from "./identity.ts";
+import type { Identity, Refused, Upstream } from "./identity.ts";
 import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
 import { isSameSecret } from "./secrets.ts";
@@ -83,8 +83,16 @@ async function answer(arrival: Arrival): Promise<Response> {
 }
 
 function visitOf(arrival: Arrival, visitor: Visitor): Visit {
-  const { request, sessions, people, holdings, tokens, identity, log } = arrival;
+  const { request, sessions, people, holdings, identity, log } = arrival;
   const stillIn = async (): Promise<Visitor | undefined> => await sessions.find(request);
+  const tokens: PersonalTokens = {
+    ...arrival.tokens,
+    create: async (person, order) => {
+      // The token lives by the session of this page.
+      await keepSession(identity, visitor.person);
+      return await arrival.tokens.create(person, order);
+    },
+  };
   return { request, visitor, stillIn, people, holdings, tokens, maxTokenDays: identity.maxTokenDays, log };
 }
 
@@ -97,12 +105,9 @@ async function offerSignIn(arrival: Arrival): Promise<Response> {
   return signInPage({ page: pageIn(new URL(request.url).pathname), asksForCode, ...known });
 }
 
-function refuse(
-  { reason, message }: { readonly reason: string; readonly message: string },
-  { log }: Arrival,
-): Response {
-  log.info("sign-in refused", { reason });
-  return problemPage(403, "You are not signed in", message);
+function refuse(refused: Refused, { log }: Arrival): Response {
+  log.info("sign-in refused", { reason: refused.reason });
+  return refusalPage(refused);
 }
 
 async function signIn(arrival: Arrival): Promise<Response> {

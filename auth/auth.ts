@@ -121,6 +121,7 @@ export function createAuth(options: AuthOptions): Auth {
     identity,
     consentPerson,
     accounts,
+    clients: options.clients,
     endings,
     sessions,
     log,
@@ -223,6 +224,7 @@ function createIdentity(options: AuthOptions): Identity {
         teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
         audience: needed(settings, "ACCESS_AUDIENCE"),
         adminEmails: settings.ADMIN_EMAILS,
+        groups: settings,
         fetch: fetcher,
         now,
       });

@@ -2,8 +2,8 @@ import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudf
 import type { Log } from "../servers/core/log.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import type { AccountSessions } from "./account-session.ts";
-import { ClientDocumentError, isDocumentUrl, undescribedName } from "./client-documents.ts";
-import { type Voucher, consentPage, problemPage } from "./consent.ts";
+import { ClientDocumentError, type DocumentStore, isDocumentUrl, undescribedName } from "./client-documents.ts";
+import { type Voucher, consentPage, problemPage, refusalPage } from "./consent.ts";
 import type { ConsentPerson } from "./consent-person.ts";
 import type { Endings } from "./endings.ts";
 import { endSession, giverNow } from "./giver.ts";
@@ -37,6 +37,7 @@ interface AuthorizeOptions {
   readonly identity: Identity;
   readonly consentPerson: ConsentPerson;
   readonly accounts: (userId: string) => ConsentMemory & EndedGrants;
+  readonly clients: () => Pick<DocumentStore, "allowDocument">;
   readonly endings: Endings;
   readonly sessions: AccountSessions;
   readonly log: Log;
@@ -78,7 +79,7 @@ async function answer(request: Request, route: Route): Promise<Response> {
   const identified = await route.identity.identify(request);
   if (identified.kind === "refused") {
     route.log.info("sign-in refused", { reason: identified.reason });
-    return problemPage(403, "You are not signed in", identified.message);
+    return refusalPage(identified);
   }
   const person = identified.kind === "person" ? identified.person : undefined;
   if (request.method === "POST") return await decide(request, person, route);

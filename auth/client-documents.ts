@@ -34,6 +34,7 @@ export interface DocumentStore {
   findDocument(url: string): Promise<KeptDocument | undefined>;
   keepDocument(url: string, document: KeptDocument): Promise<void>;
   forgetDocument(url: string): Promise<void>;
+  allowDocument(url: string, nowMs: number): Promise<void>;
 }
 
 /** Clients whose id is the URL of a document that describes them (OAuth Client ID Metadata Documents). */
@@ -158,7 +159,7 @@ async function fetchDocument(url: string, { fetch, timeoutMs = TIMEOUT_MS }: Cli
 /** A redirect is not followed: it would lead past the check of the host. */
 async function readDocument(url: string, fetchFrom: typeof fetch, signal: AbortSignal): Promise<Answer> {
   const response = await fetchFrom(url, { redirect: "manual", signal, headers: { Accept: "application/json" } });
-  if (response.status >= 500) return { kind: "unreachable", isOffline: false };
+  if (response.status >= 500 || response.status === 429) return { kind: "unreachable", isOffline: false };
   if (response.status !== 200) return { kind: "refused", reason: `it is answered with ${response.status}` };
   const body = await readText(response.body, MAX_DOCUMENT_BYTES);
   if (body === undefined) return { kind: "refused", reason: `it is longer than ${MAX_DOCUMENT_BYTES} bytes` };

@@ -1,5 +1,6 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { type Html, html, pageResponse, plainName } from "./html.ts";
+import type { Refused } from "./identity.ts";
 import type { Offer } from "./policy.ts";
 import { type Problem, codeField, problemNote } from "./sign-in-code.ts";
 import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
@@ -81,6 +82,13 @@ export function problemPage(status: number, heading: string, message: string, he
     body: html`<h1>${heading}</h1>
       <p>${message}</p>`,
   });
+}
+
+/** The page for whom sign-in refuses. */
+export function refusalPage({ message, isForNow }: Refused, headers?: Headers): Response {
+  return isForNow === true
+    ? problemPage(503, "Try again in a minute", message, headers)
+    : problemPage(403, "You are not signed in", message, headers);
 }
 
 /** The host alone would do for the web; of `evil://claude.ai/` it would show `claude.ai`, so apps show all of it. */

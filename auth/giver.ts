@@ -7,11 +7,11 @@ import { type GiverNow, type GrantOwner, type Identity, type Person, grantOwner 
 const MAX_AGE_MS = 10 * 60 * 1000;
 const EXCHANGE_MAX_AGE_MS = 30 * 1000;
 
-/** Kept with a grant in clear: which session of the upstream provider vouches for it. */
-const grantMetadata = z.object({ session: z.string() });
+/** Kept with a grant in clear: which session of the upstream provider vouches for it, or else who gave it. */
+const grantMetadata = z.object({ session: z.string().optional(), owner: grantOwner.optional() });
 
-export function metadataOf(owner: GrantOwner): Partial<z.output<typeof grantMetadata>> {
-  return owner.identity === "access-oidc" ? { session: owner.session } : {};
+export function metadataOf(owner: GrantOwner): z.output<typeof grantMetadata> {
+  return owner.identity === "access-oidc" ? { session: owner.session } : { owner };
 }
 
 /** The session at the upstream provider that vouches for a grant, where one does. */
@@ -86,14 +86,17 @@ export async function giverNow(
   return role === undefined ? { kind: "out" } : { kind: "in", owner, role };
 }
 
-/** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where it is asked by no one. */
+/** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where the grant does not tell. */
 export async function giverOfGrant(
-  { upstream }: Identity,
+  identity: Identity,
   userId: string,
   metadata: unknown,
 ): Promise<GiverNow | undefined> {
-  if (upstream === undefined) return undefined;
-  const session = sessionOf(metadata);
-  // A grant from before the suite asked upstream has nobody to vouch for it.
-  return session === undefined ? { kind: "out" } : await upstream.giverNow(userId, session, MAX_AGE_MS);
+  const { session, owner } = grantMetadata.safeParse(metadata).data ?? {};
+  const { upstream } = identity;
+  if (upstream !== undefined) {
+    // A grant from before the suite asked upstream has nobody to vouch for it.
+    return session === undefined ? { kind: "out" } : await upstream.giverNow(userId, session, MAX_AGE_MS);
+  }
+  return owner && (await giverNow(identity, { userId, owner }));
 }

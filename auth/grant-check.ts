@@ -77,9 +77,6 @@ async function scopesOfGrants(
   return isGranted ? scopes : undefined;
 }
 
-/** Where nobody can be asked what a grant's giver may do by now, everybody is a member at least. */
-const LEAST_ROLE = "member";
-
 /** Any sign-in of the person vouches for them, whichever client, personal token or page it was for. */
 async function isVouchedFor(
   userId: string,
@@ -89,7 +86,7 @@ async function isVouchedFor(
 ): Promise<boolean> {
   let isUnknown = false;
   for await (const grant of grantsOf(userId, oauth, options)) {
-    const role = await roleBehind(grant, LEAST_ROLE, oauth, options);
+    const role = await roleBehind(grant, undefined, oauth, options);
     if (role === "unknown") isUnknown = true;
     else if (role !== undefined && mayHave(role, scopes)) return true;
   }
@@ -104,10 +101,10 @@ async function isVouchedFor(
   return false;
 }
 
-/** The role that whoever gave the grant has now. A grant whose giver is out is revoked. */
+/** The role that whoever gave the grant has now, `roleThen` where it does not tell. Revoked where its giver is out. */
 async function roleBehind(
   { id, userId, metadata }: GrantSummary,
-  roleThen: Caller["role"],
+  roleThen: Caller["role"] | undefined,
   oauth: OAuthHelpers,
   { identity }: GrantCheckOptions,
 ): Promise<Caller["role"] | "unknown" | undefined> {

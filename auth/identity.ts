@@ -5,7 +5,7 @@ import { sha256Hex } from "./secrets.ts";
 /** Kept with each grant, encrypted: who gave it, so that the role is decided anew at each call. */
 export const grantOwner = z.discriminatedUnion("identity", [
   z.object({ identity: z.literal("local") }),
-  z.object({ identity: z.literal("access-edge"), email: z.string() }),
+  z.object({ identity: z.literal("access-edge"), email: z.string(), groups: z.array(z.string()).default([]) }),
   z.object({ identity: z.literal("access-oidc"), session: z.string(), groups: z.array(z.string()) }),
 ]);
 
@@ -23,6 +23,8 @@ export interface Refused {
   readonly kind: "refused";
   readonly reason: string;
   readonly message: string;
+  /** Nobody said no: Access cannot be asked. */
+  readonly isForNow?: true;
 }
 
 type Identified =

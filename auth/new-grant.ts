@@ -1,4 +1,5 @@
 import type { AuthRequest, GrantSummary, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
+import { type DocumentStore, isDocumentUrl } from "./client-documents.ts";
 import type { Endings } from "./endings.ts";
 import { metadataOf } from "./giver.ts";
 import { type EndedGrants, grantsOf } from "./grants.ts";
@@ -14,6 +15,7 @@ interface NewGrant {
 interface NewGrantOptions {
   readonly oauth: OAuthHelpers;
   readonly accounts: (userId: string) => EndedGrants;
+  readonly clients: () => Pick<DocumentStore, "allowDocument">;
   readonly endings: Endings;
   readonly now: () => Date;
 }
@@ -23,13 +25,14 @@ interface NewGrantOptions {
  * client held for the same endpoint before: so does whatever vouched for that.
  */
 export async function makeGrant({ asked, person, scope }: NewGrant, options: NewGrantOptions): Promise<string> {
-  const { oauth, endings } = options;
+  const { oauth, clients, endings, now } = options;
   const { userId, owner } = person;
   const heldByClient = async (): Promise<GrantSummary[]> => {
     const grants = await Array.fromAsync(grantsOf(userId, oauth, options));
     return grants.filter(({ clientId }) => clientId === asked.clientId);
   };
   const before = await heldByClient();
+  if (isDocumentUrl(asked.clientId)) await clients().allowDocument(asked.clientId, now().getTime());
   const { redirectTo } = await oauth.completeAuthorization({
     request: asked,
     userId,

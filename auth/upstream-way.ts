@@ -2,8 +2,7 @@ import type { AuthRequest, OAuthHelpers } from "@cloudflare/workers-oauth-provid
 import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
 import { type AccountPath, type AccountSessions, accountPath } from "./account-session.ts";
-import { problemPage } from "./consent.ts";
-import { keepSession } from "./giver.ts";
+import { problemPage, refusalPage } from "./consent.ts";
 import type { Identity, Upstream, UpstreamArrival } from "./identity.ts";
 import type { People } from "./people.ts";
 
@@ -64,7 +63,7 @@ export async function comeBackFromUpstream(
   const arrival = await upstream.finish(new URL(request.url), errand.upstream);
   if (arrival.kind === "refused") {
     log.info("sign-in refused", { reason: arrival.reason });
-    return problemPage(403, "You are not signed in", arrival.message, headers);
+    return refusalPage(arrival, headers);
   }
   return errand.kind === "page"
     ? await openPage(errand.page, arrival, headers, options)
@@ -75,11 +74,10 @@ async function openPage(
   page: AccountPath,
   { person, hold }: UpstreamArrival,
   headers: Headers,
-  { identity, sessions, people }: UpstreamWayOptions,
+  { sessions, people }: UpstreamWayOptions,
 ): Promise<Response> {
+  // Held for longer than the page lives: what is made there has it kept.
   await hold();
-  // Tokens that are made there live by it.
-  await keepSession(identity, person);
   const [cookie] = await Promise.all([sessions.begin(person), people.remember(person)]);
   headers.append("Set-Cookie", cookie);
   headers.set("Location", page);

@@ -1,5 +1,5 @@
 import { type Settings, parseSettings } from "../shared/settings.ts";
-import { isCall } from "./acts.ts";
+import { isAct } from "./acts.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
 import { auditStream } from "./audit-stream.ts";
@@ -76,9 +76,9 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
   async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
     this.ctx.storage.transactionSync(() => {
       const added = this.#books.write(userId, entries);
-      const calls = added.filter(isCall);
+      const calls = added.filter(({ audit }) => !isAct(audit));
       this.#add(calls.map(usageOfCall), calls.flatMap(brokenCall));
-      this.standingTable.noteCalls(added);
+      this.standingTable.noteCalls(calls);
       this.#handles.noteUses(
         added.flatMap(({ handle, audit }) => (handle === undefined ? [] : { ...handle, atMs: audit.atMs })),
       );

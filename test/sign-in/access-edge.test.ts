@@ -1,4 +1,5 @@
-import { SignJWT, exportJWK, generateKeyPair } from "jose";
+import { SignJWT, exportJWK, generateKeyPair, jwtVerify } from "jose";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { type LoopbackServer, serve } from "../egress/loopback.ts";
@@ -7,7 +8,7 @@ import { CookieBrowser } from "../support/cookie-browser.ts";
 import { type DeployedSuite, startDeployedSuite } from "../support/deployed-suite.ts";
 import { connectOfficial } from "../support/mcp-clients.ts";
 
-/* The real Worker behind an Access application, whose team's certificates lie on loopback. */
+/* The real Worker behind an Access application, whose team's certificates and identity endpoint are on loopback. */
 
 const ASSERTION = "Cf-Access-Jwt-Assertion";
 const AUDIENCE = "the-tag-of-the-pages";
@@ -18,14 +19,24 @@ let team: LoopbackServer;
 let suite: DeployedSuite;
 let keys: Awaited<ReturnType<typeof generateKeyPair>>;
 let teamUrl: string;
+/** What the identity endpoint does with a person's assertion. */
+let identity: "answers" | "redirects" | "is silent" = "answers";
+
+const GROUPS_OF = new Map<string, readonly unknown[]>([
+  ["ann", [{ id: "0f6a", name: "staff" }, "everybody"]],
+  ["gus", ["everybody", "guests"]],
+  ["bob", ["everybody"]],
+]);
 
 beforeAll(async () => {
   keys = await generateKeyPair("RS256", { extractable: true });
   const certificates = JSON.stringify({
     keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "RS256", use: "sig" }],
   });
-  team = await serve(({ url }, response) => {
-    if (url === "/cdn-cgi/access/certs") response.setHeader("Content-Type", "application/json").end(certificates);
+  team = await serve((request, response) => {
+    if (request.url === "/cdn-cgi/access/certs") {
+      response.setHeader("Content-Type", "application/json").end(certificates);
+    } else if (request.url === "/cdn-cgi/access/get-identity") void answerIdentity(request, response);
     else response.writeHead(404).end();
   });
   teamUrl = `http://127.0.0.1:${team.port}`;
@@ -34,6 +45,8 @@ beforeAll(async () => {
     ACCESS_TEAM_DOMAIN: teamUrl,
     ACCESS_AUDIENCE: AUDIENCE,
     ACCESS_SERVICE_AUDIENCE: SERVICE_AUDIENCE,
+    MEMBER_GROUPS: "staff",
+    READER_GROUPS: "guests",
     SERVICE_TOKENS: JSON.stringify({ [SERVICE]: { name: "CI", role: "member", scopes: ["files:read"] } }),
   }));
 });
@@ -42,6 +55,20 @@ afterAll(async () => {
   await suite[Symbol.asyncDispose]();
   await team[Symbol.asyncDispose]();
 });
+
+async function answerIdentity({ headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (identity === "is silent") return;
+  if (identity === "redirects") {
+    response.writeHead(302, { Location: `${teamUrl}/elsewhere` }).end();
+    return;
+  }
+  const [, jwt = ""] = /^CF_Authorization=(\S+)$/.exec(headers.cookie ?? "") ?? [];
+  const { payload } = await jwtVerify(jwt, keys.publicKey, { audience: AUDIENCE });
+  const { sub = "", email } = payload;
+  response
+    .setHeader("Content-Type", "application/json")
+    .end(JSON.stringify({ user_uuid: sub, email, groups: GROUPS_OF.get(sub), idp: { type: "oidc" } }));
+}
 
 async function assertion(claims: Readonly<Record<string, unknown>>, audience = AUDIENCE, key = keys): Promise<string> {
   const jwt = await new SignJWT({ type: "app", ...claims })
@@ -123,4 +150,27 @@ test("a service token that the settings name calls a tool, and one that they do 
   expect(answered.status).toBe(200);
   expect(await answered.text()).toContain('"structuredContent":{"folders":[],');
   expect((await call("other.access")).status).toBe(401);
+});
+
+test("a person has the role of their groups, and who is in none of those that the settings name is not let in", async () => {
+  const gus = new VouchedBrowser({ [ASSERTION]: await assertion({ sub: "gus", email: "gus@example.com" }) });
+  const { tokens } = await signIn(suite, gus);
+  expect(tokens.scope.split(" ").toSorted()).toEqual(["browser:read", "files:read"]);
+  const bob = new VouchedBrowser({ [ASSERTION]: await assertion({ sub: "bob", email: "bob@example.com" }) });
+  const { status, text } = await openConsent(suite, bob, await registerClient(suite));
+  expect(status).toBe(403);
+  expect(text).toContain("You are in no group that may use Pincer");
+});
+
+test("where the identity endpoint leads elsewhere or says nothing, nobody gets in for now", async () => {
+  const ann = new VouchedBrowser({ [ASSERTION]: await assertion({ sub: "ann", email: "ann@example.com" }) });
+  for (const trouble of ["redirects", "is silent"] as const) {
+    identity = trouble;
+    const { status, text } = await openConsent(suite, ann, await registerClient(suite));
+    expect([trouble, status]).toEqual([trouble, 503]);
+    expect(text).toContain("Try again in a minute");
+  }
+  identity = "answers";
+  expect((await openConsent(suite, ann, await registerClient(suite))).status).toBe(200);
+  expect(team.seen.map(({ url }) => url)).not.toContain("/elsewhere");
 });

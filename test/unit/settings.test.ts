@@ -117,18 +117,22 @@ describe("Access as an OpenID provider", () => {
     expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://team.example/oidc" })).toEqual([
       "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
     ]);
+    expect(problemsOf({ ...DEPLOYED, ACCESS_TEAM_DOMAIN: "http://team.cloudflareaccess.com" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
+    ]);
     expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://127.0.0.1:4000/oidc" })).toEqual([]);
   });
 
-  test("knows groups, and the application in front of /authorize knows addresses", () => {
+  test("knows groups, and the application in front of /authorize addresses as well", () => {
     expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", MEMBER_GROUPS: "staff, makers", READER_GROUPS: "all" })).toEqual(
       [],
     );
     expect(problemsOf({ ...OIDC, ADMIN_EMAILS: "ann@example.com" })).toEqual([
       "ADMIN_EMAILS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
     ]);
-    expect(problemsOf({ ...DEPLOYED, MEMBER_GROUPS: "staff" })).toEqual([
-      "MEMBER_GROUPS is set while IDENTITY is access-edge; it belongs to access-oidc: choose that, or remove it.",
+    expect(problemsOf({ ...DEPLOYED, ADMIN_EMAILS: "ann@example.com", MEMBER_GROUPS: "staff" })).toEqual([]);
+    expect(problemsOf({ ...LOCAL, MEMBER_GROUPS: "staff" })).toEqual([
+      "MEMBER_GROUPS is set while IDENTITY is local; it belongs to access-oidc or access-edge: choose that, or remove it.",
     ]);
     expect(problemsOf({ ...LOCAL, ACCESS_OIDC_CLIENT_ID: "abc" })).toEqual([
       "ACCESS_OIDC_CLIENT_ID is set while IDENTITY is local; it belongs to access-oidc: choose that, or remove it.",

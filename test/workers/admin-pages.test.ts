@@ -95,8 +95,8 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
   for (const words of ["1 process running", "1 min", ", 10 B", "1 tab", "Sum up", "0 tokens"]) {
     expect(text).toContain(words);
   }
-  const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act = ""]) => act);
-  expect(acts.toSorted()).toEqual(["cancel", "close", "kill", "restart", "sleep", "snapshot"]);
+  const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act]) => act);
+  expect(acts).toEqual(["snapshot", "restart", "sleep", "kill", "close", "cancel"]);
   expect(text).toContain('href="/account/confirm?act=reset&amp;kind=sandbox&amp;name=main"');
   const { text: asked } = await visit.read("/account/confirm?act=reset&kind=sandbox&name=main");
   expect(asked).toContain("This cannot be taken back.");
@@ -202,7 +202,8 @@ test("the audit is taken along as JSON lines, as a download and into one's files
   const download = await visit.get("/account/audit.jsonl?tool=files_read");
   expect(download.headers.get("Content-Disposition")).toContain("attachment");
   const lines = (await download.text()).trim().split("\n");
-  expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ tool: "files_read", client_id: "c1" }]);
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ tool: "files_read", client_id: "c1" });
   const kept = await visit.post("/account/audit-export", { key, tool: "files_" });
   expect([kept.status, kept.headers.get("Location")]).toEqual([303, "/account/audit?tool=files_&done=kept"]);
   const files = createFileStore(env.FILES, userId, { account: accountOf(userId), waitUntil: () => undefined });
@@ -272,11 +273,12 @@ test("limits and pauses are set on pages, shown to whom they hold for, and taken
   expect((await directory().person(other))?.isPaused).toBe(true);
   await visit.post(`${base}/resume`, { key });
   expect((await accountOf(other).standing()).paused).toBeUndefined();
+  const { reader: built } = (await directory().policy()).ofRole;
   await visit.post("/admin/limits", { key, role: "reader", concurrentCalls: "2" });
   expect((await directory().policy()).ofRole.reader).toEqual({ concurrentCalls: 2 });
   expect((await visit.post("/admin/limits", { key, role: "king", concurrentCalls: "2" })).status).toBe(400);
   await visit.post("/admin/limits", { key, role: "reader", reset: "yes" });
-  expect((await directory().policy()).ofRole.reader).toEqual({ callsPerMinute: 3000, concurrentCalls: 256 });
+  expect((await directory().policy()).ofRole.reader).toEqual(built);
   await visit.post("/admin/pause", { key, reason: "Fire drill." });
   expect((await visit.read("/account")).text).toContain("Fire drill.");
   await visit.post("/admin/resume", { key });

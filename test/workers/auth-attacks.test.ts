@@ -202,7 +202,7 @@ test.each([
   { client_id: "nobody" },
   { client_id: "x".repeat(5_000) },
   { client_id: "http://evil.example/client.json" },
-  { client_id: "https://evil.example/client.json" },
+  { client_id: "https://evil.example/client.json", redirect_uri: "https://evil.example/cb" },
   { response_type: "token" },
   { code_challenge_method: "plain" },
   { code_challenge: "" },
@@ -211,7 +211,7 @@ test.each([
 ])(
   "an authorization request with %o is explained here and redirected nowhere",
   async (extra: Record<string, string>) => {
-    const suite = startSuite({ bindings: env });
+    const suite = startSuite({ bindings: env, fetch: async () => new Response(null, { status: 404 }) });
     const page = await suite.fetch(await authorizeUrl(await register(suite), extra));
     expect(page.status).toBe(400);
     expect(page.headers.get("Location")).toBeNull();

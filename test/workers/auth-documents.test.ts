@@ -1,4 +1,4 @@
-import { reset } from "cloudflare:test";
+import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { createClientDocuments } from "../../auth/client-documents.ts";
@@ -68,7 +68,7 @@ test("a document is asked for again after an hour, and what it says then holds",
   expect(asked).toHaveLength(2);
 });
 
-test("a client goes on for a day while the host of its document is down, and not once the document is gone", async () => {
+test("a client goes on for a day while the host of its document is down or busy, and not once the document is gone", async () => {
   let answer = (): Response => Response.json(DOCUMENT);
   const { suite } = startOnline(() => answer());
   const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
@@ -77,6 +77,9 @@ test("a client goes on for a day while the host of its document is down, and not
   suite.clock.nowMs += 2 * HOUR_MS;
   const refreshed = await refresh(suite, CLIENT, first.refresh_token);
   const second = tokenAnswer.parse(await refreshed.json());
+  answer = () => new Response(null, { status: 429 });
+  expect((await openConsent(suite, CLIENT)).status).toBe(200);
+  answer = () => new Response(null, { status: 503 });
   suite.clock.nowMs += 23 * HOUR_MS;
   expect((await refresh(suite, CLIENT, second.refresh_token)).status).toBe(401);
   answer = () => Response.json(DOCUMENT);
@@ -244,6 +247,22 @@ test("the token endpoint, where anybody may ask, fetches no document that no per
   expect((await exchange(suite, CLIENT, "x")).status).toBe(401);
   expect((await refresh(suite, CLIENT, "x")).status).toBe(401);
   expect(asked).toEqual([]);
+});
+
+test("however many documents strangers have opened, those of clients that people have allowed are kept", async () => {
+  const { suite } = startOnline(() => Response.json(DOCUMENT));
+  const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
+  const first = tokenAnswer.parse(await (await exchange(suite, CLIENT, code)).json());
+  const registry = env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
+  await runInDurableObject(registry, (object) => {
+    for (let stranger = 0; stranger < 1_001; stranger += 1) {
+      const fetchedAtMs = suite.clock.nowMs + 1_000 + stranger;
+      object.keepDocument(`https://strangers.example/${stranger}.json`, { body: "{}", fetchedAtMs });
+    }
+  });
+  expect((await refresh(suite, CLIENT, first.refresh_token)).status).toBe(200);
+  expect(await registry.findDocument("https://strangers.example/0.json")).toBeUndefined();
+  expect(await registry.findDocument("https://strangers.example/1.json")).toBeDefined();
 });
 
 test("a document does not open addresses that nobody has listed, though it comes from their host", async () => {

@@ -140,6 +140,14 @@ test("an answer of another issuer, an error or no code at all lead to no token r
   expect((await comeBack(suite, await register(suite), { iss: ISSUER })).status).toBe(200);
 });
 
+test("a provider that does not answer lets nobody in for now", async () => {
+  const { suite, script } = await startOidcSuite();
+  script.refusal = () => new Response(null, { status: 502 });
+  const page = await comeBack(suite, await register(suite));
+  expect(page.status).toBe(503);
+  expect(await page.text()).toContain("try again in a minute");
+});
+
 test("what the provider says of an error is shown to nobody", async () => {
   const { suite } = await startOidcSuite();
   const error = { error: "<script>alert(1)</script>", error_description: "call 555-0100 to get in" };

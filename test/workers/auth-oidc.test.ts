@@ -13,6 +13,7 @@ import {
   register,
   tokenAnswer,
 } from "./auth-suite.ts";
+import { Visit, comeBack as signInAtPage } from "./account-suite.ts";
 import {
   CLIENT_SECRET,
   type Script,
@@ -143,6 +144,16 @@ test("the person's session at Access is kept for an hour until the code is excha
   await runAlarms();
   expect((await exchange(suite, other, late)).status).toBe(400);
   expect(await sessionsKept()).toBe(0);
+});
+
+test("the session at Access of an own page is kept for an hour, and longer only for a token that is made there", async () => {
+  const { suite } = await startOidcSuite();
+  const visit = new Visit(suite);
+  await signInAtPage(visit);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
+  const token = await visit.makeToken({ scopes: ["files:read"] });
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
+  expect(await callerOf(suite, "/mcp", token)).toBeDefined();
 });
 
 test("a person keeps their id when the application at Access is another, or stands in front of /authorize", async () => {
