@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
 import { type News, accountPage } from "./account-page.ts";
 import type { Act, ActStore } from "./acts.ts";
-import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
+import { type AccountPath, type AccountSessions, type SignInTarget, type Visitor, signInTarget } from "./account-session.ts";
 import { adminPage } from "./admin-page.ts";
 import { problemPage } from "./consent.ts";
 import { GiverUnknown } from "./giver.ts";
@@ -14,6 +14,7 @@ import type { People } from "./people.ts";
 import { withinRole } from "./policy.ts";
 import { isSameSecret } from "./secrets.ts";
 import { problemWithCode } from "./sign-in-code.ts";
+import type { PreviewWay } from "./preview-way.ts";
 import { signInPage } from "./sign-in-page.ts";
 import type { PersonalTokens } from "./tokens.ts";
 import { goUpstream } from "./upstream-way.ts";
@@ -27,6 +28,7 @@ interface AccountOptions {
   readonly sessions: AccountSessions;
   readonly tokens: PersonalTokens;
   readonly accounts: (userId: string) => ActStore;
+  readonly previews: PreviewWay;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -63,6 +65,8 @@ async function answer(visit: Visit): Promise<Response | undefined> {
       return await open("/account", visit);
     case "GET /admin":
       return await open("/admin", visit);
+    case "GET /account/preview":
+      return await openPreview(visit);
     case "POST /account/sign-in":
       return await signIn(visit);
     case "POST /account/sign-out":
@@ -79,16 +83,34 @@ async function answer(visit: Visit): Promise<Response | undefined> {
 }
 
 async function open(path: AccountPath, visit: Visit): Promise<Response> {
-  const { request, sessions, identity } = visit;
+  const { request, sessions } = visit;
   const news: News | undefined = new URL(request.url).searchParams.has("revoked") ? { kind: "revoked" } : undefined;
   const visitor = await sessions.find(request);
   if (visitor !== undefined)
     return path === "/admin" ? await showAll(visitor, visit, news) : await showOwn(visitor, visit, news);
+  return await askToSignIn(path, visit);
+}
+
+async function openPreview(visit: Visit): Promise<Response> {
+  const { request, sessions, previews } = visit;
+  const asked = await previews.read(request);
+  if (asked === undefined) return notThere();
+  const visitor = await sessions.find(request);
+  if (visitor === undefined) return await askToSignIn(asked.page, visit);
+  return (await previews.letIn(asked, visitor.person.userId)) ?? notThere();
+}
+
+async function askToSignIn(page: SignInTarget, visit: Visit): Promise<Response> {
+  const { request, identity } = visit;
   const identified = await identity.identify(request);
   if (identified.kind === "refused") return refuse(identified, visit);
   const { asksForCode } = identity;
   const known = identified.kind === "person" ? { person: identified.person } : {};
-  return signInPage({ page: path, asksForCode, ...known });
+  return signInPage({ page, asksForCode, ...known });
+}
+
+function notThere(): Response {
+  return problemPage(404, "There is no such preview", "It was never there, was withdrawn, or is not yours.");
 }
 
 function refuse({ reason, message }: { readonly reason: string; readonly message: string }, { log }: Visit): Response {
@@ -125,7 +147,7 @@ async function signIn(visit: Visit): Promise<Response> {
   const { request, publicUrl, identity, oauth, sessions, people } = visit;
   const form = await readForm(request, publicUrl);
   if (form === undefined) return strangeForm();
-  const page = accountPath.catch("/account").parse(form.get("page"));
+  const page = signInTarget.catch("/account").parse(form.get("page"));
   const identified = await identity.identify(request);
   if (identified.kind === "refused") return refuse(identified, visit);
   if (identified.kind === "upstream") return await leaveFor(identified.upstream, page, oauth);
@@ -136,7 +158,7 @@ async function signIn(visit: Visit): Promise<Response> {
   return seeOther(page, cookie);
 }
 
-async function leaveFor(upstream: Upstream, page: AccountPath, oauth: OAuthHelpers): Promise<Response> {
+async function leaveFor(upstream: Upstream, page: SignInTarget, oauth: OAuthHelpers): Promise<Response> {
   return await goUpstream({ kind: "page", page }, oauth, upstream, new Headers());
 }
 

@@ -9,6 +9,13 @@ import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 export const accountPath = z.enum(["/account", "/admin"]);
 export type AccountPath = z.output<typeof accountPath>;
 
+/** Where a person who has signed in goes: a page of their own, or a preview that sent them. */
+export const signInTarget = z.union([
+  accountPath,
+  z.string().regex(/^\/account\/preview\?label=[0-9a-z-]{1,63}&to=[\w.!~*'()%-]{0,6000}$/),
+]);
+export type SignInTarget = z.output<typeof signInTarget>;
+
 const SESSION_SECONDS = 15 * 60;
 /** How old Access's word on a person may be. */
 const MAX_AGE_MS = 60_000;

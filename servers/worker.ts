@@ -6,14 +6,15 @@ import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
-import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
+import { ContainerProxy } from "../container/egress.ts";
+import { Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import type { Books } from "./account/books.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
-import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { type Origins, preflight, problem, readJsonRpc, hostOf, refuseStranger, serveMcp, withCors } from "./core/http.ts";
 import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
@@ -29,13 +30,15 @@ import { DirectoryObject } from "./directory/directory-object.ts";
 import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
+import { type KnownPreviews, servePreview } from "./sandbox/preview-door.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
+import { type PreviewSite, previewLabel, previewSite } from "./shared/preview-site.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
+import { type Bindings, createLinkHost, createPipeline, createPreviewHost, createUpstreamSessions, createWorkspaces } from "./suite.ts";
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
@@ -49,6 +52,8 @@ interface Suite {
   readonly books: Books;
   readonly toldChanges: ToldChanges;
   readonly gates: GateMemory;
+  readonly previewSite: PreviewSite | undefined;
+  readonly previews: KnownPreviews;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -63,7 +68,10 @@ function suiteOf(env: Env): Suite {
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
   const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
+  const suite = {
+    ...{ settings, origins, auth, previewSite: previewSite(settings) },
+    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory(), previews: new Map() },
+  };
   suites.set(env, suite);
   return suite;
 }
@@ -132,6 +140,8 @@ export default {
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
   const { settings, origins, auth, books, gates } = suite;
+  const label = previewLabel(hostOf(request), suite.previewSite);
+  if (label !== undefined) return await answerPreview(label, request, env, ctx, suite);
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
@@ -157,6 +167,23 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   if (signedIn !== undefined) return signedIn;
   if (pathname === "/health") return Response.json({ ok: true });
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
+}
+
+/** What runs in a sandbox, at an origin where nothing else of the suite answers. */
+async function answerPreview(
+  label: string,
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  { settings, auth, gates, toldChanges, previews }: Suite,
+): Promise<Response> {
+  const host = createPreviewHost(env, settings, {
+    ...{ gates, toldChanges, known: previews },
+    waitUntil: (work) => ctx.waitUntil(work),
+    isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, env),
+  });
+  if (host === undefined) throw new Error("There is a label without a host for previews.");
+  return await servePreview(request, label, host);
 }
 
 async function answerMcp(

@@ -83,8 +83,8 @@ const relay = (to) =>
     }
   });
 
-/** The port that the image exposes for the guest's own server. */
-relay({ host: "127.0.0.1", port: 3777 }).listen("/relay/3777");
+/** The port that the image exposes for the guest's own server, and those of the contract's servers. */
+for (const port of [3777, 4101, 4102, 4103]) relay({ host: "127.0.0.1", port }).listen(`/relay/${port}`);
 /** What leaves for a host that the platform intercepts, by its name in /etc/hosts. */
 relay({ path: "/relay/outside" }).listen(80, "127.0.0.1");
 

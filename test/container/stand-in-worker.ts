@@ -1,7 +1,7 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
 import worker, { SandboxSnapshots } from "./worker.ts";
 
-export { ContainerProxy } from "../../container/sandbox.ts";
+export { ContainerProxy } from "../../container/egress.ts";
 export { Account } from "../../servers/account/account.ts";
 export { Directory } from "../../servers/directory/directory.ts";
 export { SandboxSnapshots };

@@ -19,6 +19,8 @@ export async function serveSandbox(
   ctx: ExecutionContext,
   snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
 ): Promise<Response> {
+  const ported = await servePort(request, { FILES, ACCOUNT }, driver, ctx);
+  if (ported !== undefined) return ported;
   const form = await request.formData();
   const [json, field] = [form.get("call"), form.get("bytes")];
   const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
@@ -94,6 +96,37 @@ export async function serveSandbox(
     .finally(() => clearInterval(pulse));
   ctx.waitUntil(answered);
   return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+/** `/port/<user>/<sandbox>/<port>/{look,close,fetch/…}`. */
+async function servePort(
+  request: Request,
+  { FILES, ACCOUNT }: FilesBindings,
+  driver: SandboxDriver,
+  ctx: ExecutionContext,
+): Promise<Response | undefined> {
+  const { pathname, search } = new URL(request.url);
+  const [, userId, id, number, what, path] =
+    /^\/port\/(\w+)\/([\w-]+)\/(\d+)\/(look|close|fetch)(.*)$/.exec(pathname) ?? [];
+  if (userId === undefined || id === undefined) return undefined;
+  const account = ACCOUNT.get(ACCOUNT.idFromName(userId));
+  try {
+    const files = createFileStore(FILES, userId, { account, waitUntil: (work) => ctx.waitUntil(work) });
+    const port = driver.open(id, files).port(Number(number));
+    if (what === "look") return Response.json(await port.look());
+    if (what === "close") return Response.json((await port.close()) ?? null);
+    const inner = new Request(`http://localhost${path === "" ? "/" : path}${search}`, request);
+    const answer = await port.fetch(inner, Date.now() + 60_000);
+    if (answer.state !== "answered") {
+      return new Response(null, { status: 502, headers: { "x-test-state": answer.state } });
+    }
+    const { status, webSocket, body } = answer.response;
+    const headers = new Headers(answer.response.headers);
+    headers.set("x-test-state", "answered");
+    return new Response(body, { status, headers, webSocket, encodeBody: "manual" });
+  } catch (error) {
+    return Response.json(describeError(error), { status: 400 });
+  }
 }
 
 async function readBytes(
