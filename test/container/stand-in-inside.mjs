@@ -75,6 +75,10 @@ const now = () => new Date().toISOString();
 const relay = (to) =>
   createTcpServer({ allowHalfOpen: true }, (from) => {
     const onward = connect({ ...to, allowHalfOpen: true });
+    onward.on("error", (error) => {
+      if ("code" in error && error.code === "ECONNREFUSED")
+        from.end("HTTP/1.1 502 Refused\r\nX-Stand-In-Refused: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    });
     for (const [one, other] of /** @type {const} */ ([
       [from, onward],
       [onward, from],

@@ -73,8 +73,7 @@ export async function upgradePort(
         : Promise.all([pipeline(socket, connection), pipeline(connection, socket)])
       ).catch(() => undefined);
       clearTimeout(timer);
-      socket.destroy();
-      inner.destroy();
+      for (const one of [socket, connection, inner]) one?.destroy();
     });
   } catch {
     socket.destroy();
@@ -101,7 +100,10 @@ async function connect(
   });
   // Whoever waits for its answer hears of it; after that the answer tells.
   inner.on("error", () => undefined);
-  inner.on("close", () => connection.destroy());
+  // A request that became a WebSocket is over, and its connection is not.
+  let isUpgraded = false;
+  inner.prependListener("upgrade", () => (isUpgraded = true));
+  inner.on("close", () => isUpgraded || connection.destroy());
   return inner;
 }
 
