@@ -3,7 +3,13 @@ import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
 import { type News, accountPage } from "./account-page.ts";
 import type { Act, ActStore } from "./acts.ts";
-import { type AccountPath, type AccountSessions, type SignInTarget, type Visitor, signInTarget } from "./account-session.ts";
+import {
+  type AccountPath,
+  type AccountSessions,
+  type SignInTarget,
+  type Visitor,
+  signInTarget,
+} from "./account-session.ts";
 import { adminPage } from "./admin-page.ts";
 import { problemPage } from "./consent.ts";
 import { GiverUnknown } from "./giver.ts";

@@ -20,7 +20,9 @@ export function signInPage({ page, person, asksForCode, problem }: SignInView): 
       ? html`Cloudflare Access is asked who you are.`
       : html`You sign in as <strong>${person.displayName}</strong>, for a quarter of an hour.`;
   const body = html`<h1>Sign in to Pincer</h1>
-    <p>${page.startsWith("/account/preview") ? "Then the preview opens." : "Here you see which apps and tokens act for you, and revoke them."}</p>
+    <p>
+      ${page.startsWith("/account/preview") ? "Then the preview opens." : "Here you see which apps and tokens act for you, and revoke them."}
+    </p>
     <p class="soft">${who}</p>
     <form method="post" action="/account/sign-in" autocomplete="off">
       <input type="hidden" name="page" value="${page}" />

@@ -1,9 +1,4 @@
-/** Which port a request is for; without it the request is none of ours. */
-export const PORT = "x-pincer-port";
-/** Until when a WebSocket may last. */
-export const PORT_UNTIL = "x-pincer-port-until";
-/** What became of the request; nothing inside can say it, since it is taken out of answers. */
-export const PORT_STATE = "x-pincer-port-state";
+import { CONTAINER_PORT, PORT_STATE, PORT_UNTIL, type PortState } from "../servers/sandbox/port-answer.ts";
 
 /** More than one browser opens, and less than what takes this object's memory. */
 const MAX_OPEN = 512;
@@ -45,7 +40,7 @@ export class ContainerPorts {
 
   /** Nothing for a request that names no port. */
   async fetch(request: Request): Promise<Response | undefined> {
-    const port = Number(request.headers.get(PORT));
+    const port = Number(request.headers.get(CONTAINER_PORT));
     if (port === 0) return undefined;
     const container = this.#container();
     if (container?.running !== true) return said("asleep");
@@ -56,7 +51,7 @@ export class ContainerPorts {
     const { method, body } = request;
     try {
       const answer = await container.getTcpPort(port).fetch(`http://localhost:${port}${pathname}${search}`, {
-        ...{ method, body, headers: without(request.headers, [PORT, PORT_UNTIL]) },
+        ...{ method, body, headers: without(request.headers, [CONTAINER_PORT, PORT_UNTIL]) },
         signal: AbortSignal.any([request.signal, abort.signal]),
         redirect: "manual",
         encodeResponseBody: "manual",
@@ -103,7 +98,10 @@ export class ContainerPorts {
       this.#open.delete(socket);
       for (const end of [inside, outside]) closeQuietly(end, code, reason);
     };
-    const timer = setTimeout(() => close(1008, "Open the preview again."), Math.min(untilMs - Date.now(), MAX_TIMER_MS));
+    const timer = setTimeout(
+      () => close(1008, "Open the preview again."),
+      Math.min(untilMs - Date.now(), MAX_TIMER_MS),
+    );
     const socket = { ...use, isSocket: true, end: () => close(1008, "The preview was withdrawn.") };
     this.#open.delete(use);
     this.#open.add(socket);
@@ -163,6 +161,6 @@ function without(headers: Headers, names: readonly string[]): Headers {
   return rest;
 }
 
-function said(state: "asleep" | "busy" | "closed" | "garbled"): Response {
+function said(state: PortState): Response {
   return new Response(null, { status: 502, headers: { [PORT_STATE]: state } });
 }

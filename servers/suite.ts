@@ -163,7 +163,10 @@ function sandboxName(name: string, run: HostedRun | undefined): string {
 /** A run's own sandbox goes with the run, and what it exposed would lead to an empty one. */
 function previewedName(name: string, run: HostedRun | undefined): string {
   if (run === undefined || run.sandbox === DEFAULT_HANDLE) return name;
-  throw new ToolError("invalid_input", "This run's sandbox ends with it; copy the work to its caller's and expose that.");
+  throw new ToolError(
+    "invalid_input",
+    "This run's sandbox ends with it; copy the work to its caller's and expose that.",
+  );
 }
 
 /** Each grant's session at the upstream provider; like all else, one that is found by its person alone. */

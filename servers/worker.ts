@@ -14,7 +14,16 @@ import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
-import { type Origins, preflight, problem, readJsonRpc, hostOf, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import {
+  type Origins,
+  preflight,
+  problem,
+  readJsonRpc,
+  hostOf,
+  refuseStranger,
+  serveMcp,
+  withCors,
+} from "./core/http.ts";
 import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
@@ -38,7 +47,14 @@ import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
 import { type PreviewSite, previewLabel, previewSite } from "./shared/preview-site.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createPreviewHost, createUpstreamSessions, createWorkspaces } from "./suite.ts";
+import {
+  type Bindings,
+  createLinkHost,
+  createPipeline,
+  createPreviewHost,
+  createUpstreamSessions,
+  createWorkspaces,
+} from "./suite.ts";
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 

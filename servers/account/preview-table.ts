@@ -44,7 +44,14 @@ const previewRecord = z
     share_expires_at_ms: z.number().nullable(),
   })
   .transform(
-    ({ id, sandbox, port, made_at_ms: madeAtMs, share_hash: hash, share_expires_at_ms: expiresAtMs }): StoredPreview => ({
+    ({
+      id,
+      sandbox,
+      port,
+      made_at_ms: madeAtMs,
+      share_hash: hash,
+      share_expires_at_ms: expiresAtMs,
+    }): StoredPreview => ({
       ...{ id, sandbox, port, madeAtMs },
       ...(hash === null || expiresAtMs === null ? {} : { share: { hash, expiresAtMs } }),
     }),

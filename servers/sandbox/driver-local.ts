@@ -1,15 +1,7 @@
 import * as z from "zod";
 import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import type {
-  CodeResult,
-  Sandbox,
-  SandboxDriver,
-  SandboxPort,
-  SandboxStatus,
-  StoredOutput,
-  Watch,
-} from "./driver.ts";
+import type { CodeResult, Sandbox, SandboxDriver, SandboxPort, SandboxStatus, StoredOutput, Watch } from "./driver.ts";
 import {
   codeResult,
   commandResult,

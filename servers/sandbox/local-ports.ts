@@ -1,22 +1,22 @@
 import * as z from "zod";
 import { ToolError } from "../shared/errors.ts";
-import { type PortAnswer, type SandboxPort, UNHEARD_STATES } from "./driver.ts";
-import { type Fetch, type LocalRuntimeSettings, type RuntimeSandbox, parseRuntime, readJsonBody } from "./local-runtime.ts";
+import type { SandboxPort } from "./driver.ts";
+import {
+  type Fetch,
+  type LocalRuntimeSettings,
+  type RuntimeSandbox,
+  parseRuntime,
+  readJsonBody,
+} from "./local-runtime.ts";
+import { PORT_UNTIL, readPortAnswer } from "./port-answer.ts";
 
-/** How the runtime says what became of a request; nothing inside can say it, since it is taken out of answers. */
-export const PORT_STATE = "x-pincer-port-state";
-/** Until when a WebSocket may last. */
-export const PORT_UNTIL = "x-pincer-port-until";
 /** Begins the names of a visitor's headers that would mean something to the runtime itself. */
 export const VISITORS = "x-pincer-visitors-";
-
-export type PortState = PortAnswer["state"];
 
 /** The way out of the sandbox is there. */
 const EGRESS_PORT = 3128;
 const RUNTIMES_OWN = ["authorization", "origin"];
 
-const unheard = z.enum(UNHEARD_STATES);
 const look = z.object({ state: z.enum(["listening", "closed", "asleep"]) });
 
 export function localPort(
@@ -53,12 +53,7 @@ export function localPort(
         if (signal.aborted) throw cause;
         throw new ToolError("unavailable", "The local sandbox runtime does not answer; try again.", { cause });
       });
-      const state = response.headers.get(PORT_STATE);
-      if (state === "answered") return { state, response };
-      await response.body?.cancel();
-      const parsed = unheard.safeParse(state);
-      if (parsed.success) return { state: parsed.data };
-      throw new ToolError("unavailable", "The sandbox's ports cannot be reached right now; try again.");
+      return await readPortAnswer(response);
     },
   };
 }

@@ -5,12 +5,7 @@ import type { Account } from "../account/account.ts";
 import type { StoredPreview } from "../account/preview-table.ts";
 import type { CallPipeline } from "../core/call.ts";
 import { ToolError } from "../shared/errors.ts";
-import {
-  PREVIEW_OPEN_PATH,
-  PREVIEW_SHARE_PATH,
-  type PreviewSite,
-  previewTarget,
-} from "../shared/preview-site.ts";
+import { PREVIEW_OPEN_PATH, PREVIEW_SHARE_PATH, type PreviewSite, previewTarget } from "../shared/preview-site.ts";
 import type { Sandbox } from "./driver.ts";
 import { isForeign, isVisit } from "./preview-headers.ts";
 import { FOREIGN, GONE, NOT_SIGNED_IN, notice } from "./preview-pages.ts";
@@ -35,9 +30,7 @@ export interface PreviewHost {
   readonly passes: Passes;
   readonly known: KnownPreviews;
   readonly now: () => Date;
-  readonly accountOf: (
-    userId: string,
-  ) => Pick<DurableObjectStub<Account>, "findPreview" | "takePreviewCode">;
+  readonly accountOf: (userId: string) => Pick<DurableObjectStub<Account>, "findPreview" | "takePreviewCode">;
   readonly sandboxOf: (userId: string, name: string) => Pick<Sandbox, "port" | "exec">;
   /** Whether the preview's person may still use sandboxes. Rejects where nobody can say. */
   readonly isLetIn: (userId: string, scopes: readonly Scope[]) => Promise<boolean>;

@@ -69,7 +69,10 @@ async function wake(sandbox: Pick<Sandbox, "exec">): Promise<void> {
 }
 
 /** The body, and when all of it has been taken: to be silent until then is no fault. */
-function uploadOf({ body, headers }: Request): { readonly body: ReadableStream; readonly sent: Promise<void> } | undefined {
+function uploadOf({
+  body,
+  headers,
+}: Request): { readonly body: ReadableStream; readonly sent: Promise<void> } | undefined {
   if (body === null) return undefined;
   const length = headers.get("Content-Length");
   const { readable, writable } =

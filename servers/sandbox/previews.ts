@@ -82,7 +82,10 @@ export function createPreviews({ userId, site, labels, account, sandbox, now }: 
     withdraw: async (name, port) => {
       const stored = await account.withdrawPort(name, port);
       if (stored === undefined) {
-        throw new ToolError("not_found", `Port ${port} of ${name} is not exposed; sandbox_expose without port lists those that are.`);
+        throw new ToolError(
+          "not_found",
+          `Port ${port} of ${name} is not exposed; sandbox_expose without port lists those that are.`,
+        );
       }
       await sandbox(name).port(port).close();
       return await shown(stored);

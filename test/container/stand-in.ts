@@ -117,7 +117,7 @@ export async function startStandIn(
         : open(id).then(async (jail) => {
             if (request.url !== "/stand-in/end") {
               const port = String(Number(request.headers["x-port"]));
-              const headers = { ...request.headers, host: request.headers["x-host"] };
+              const headers = { ...request.headers, host: String(request.headers["x-host"]) };
               return forward(request, response, { socketPath: join(jail.relay, port), headers });
             }
             await jail.ended;

@@ -118,8 +118,8 @@ export function describePorts(name: string, subject: PortSubject): void {
     test("events come as they are sent, and closing the port ends them", async () => {
       const { sandbox } = await started(subject);
       const { body } = await heard(sandbox.port(PORT), "/events");
-      const reader = (body ?? new ReadableStream()).getReader();
-      expect(new TextDecoder().decode((await reader.read()).value)).toBe("data: one\n\n");
+      const reader = (body ?? new Blob([]).stream()).pipeThrough(new TextDecoderStream()).getReader();
+      expect((await reader.read()).value).toBe("data: one\n\n");
       await sandbox.port(NOBODYS).close();
       const more = reader.read().then(
         ({ done }) => (done ? "ended" : "more"),
@@ -169,7 +169,12 @@ async function started(subject: PortSubject): ReturnType<PortSubject["open"]> {
   await sandbox.writeFile("/workspace/server.cjs", new TextEncoder().encode(SERVER));
   const limits = { timeoutMs: 120_000, waitMs: 0, maxChars: 10_000 };
   const { processId } = await sandbox.exec({ command: "node server.cjs", ...limits }, watch);
-  const read: ProcessRead = { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, until: { port: GARBAGE }, maxChars: 1_000 };
+  const read: ProcessRead = {
+    after: { stdout: 0, stderr: 0 },
+    waitMs: 20_000,
+    until: { port: GARBAGE },
+    maxChars: 1_000,
+  };
   expect(await sandbox.readProcess(processId, read, watch)).toMatchObject({ isReached: true });
   return opened;
 }

@@ -1,7 +1,8 @@
 import { type ClientRequest, type IncomingMessage, type ServerResponse, request as httpRequest } from "node:http";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { PORT_STATE, PORT_UNTIL, VISITORS, type PortState } from "../../../servers/sandbox/local-ports.ts";
+import { VISITORS } from "../../../servers/sandbox/local-ports.ts";
+import { PORT_STATE, PORT_UNTIL, type PortState } from "../../../servers/sandbox/port-answer.ts";
 import { AgentRefusal } from "./agent-link.ts";
 import { sendProblem } from "./http.ts";
 import type { LocalSandbox } from "./sandbox.ts";
@@ -66,11 +67,14 @@ export async function upgradePort(
       const upgraded = await upgradeOf(inner);
       if (upgraded === undefined) return void socket.end(headOf(502, "Bad Gateway", [PORT_STATE, "garbled"]));
       const { answer, connection } = upgraded;
-      socket.write(headOf(answer.statusCode ?? 502, answer.statusMessage ?? "", headersOf(answer, upgraded.isUpgraded)));
+      socket.write(
+        headOf(answer.statusCode ?? 502, answer.statusMessage ?? "", headersOf(answer, upgraded.isUpgraded)),
+      );
       const timer = setTimeout(() => socket.destroy(), millisecondsUntil(request));
-      await (connection === undefined
-        ? pipeline(answer, socket)
-        : Promise.all([pipeline(socket, connection), pipeline(connection, socket)])
+      await (
+        connection === undefined
+          ? pipeline(answer, socket)
+          : Promise.all([pipeline(socket, connection), pipeline(connection, socket)])
       ).catch(() => undefined);
       clearTimeout(timer);
       for (const one of [socket, connection, inner]) one?.destroy();
@@ -156,7 +160,8 @@ function headersOf({ rawHeaders }: IncomingMessage, isUpgraded = false): string[
   const headers: string[] = [PORT_STATE, "answered", ...(isUpgraded ? ["Connection", "Upgrade"] : [])];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
-    if (!HOP_BY_HOP.has(name.toLowerCase()) && (isUpgraded || name.toLowerCase() !== "upgrade")) headers.push(name, value);
+    if (!HOP_BY_HOP.has(name.toLowerCase()) && (isUpgraded || name.toLowerCase() !== "upgrade"))
+      headers.push(name, value);
   }
   return headers;
 }
