@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { PortAnswer, Sandbox, SandboxPort } from "../../servers/sandbox/driver.ts";
 import type { ProcessRead } from "../../servers/sandbox/process.ts";
+import { portServer } from "./port-server.ts";
 
 export interface PortSubject {
   /** A sandbox that no other case uses, and where a WebSocket to one of its ports begins. */
@@ -11,63 +12,6 @@ export interface PortSubject {
 const PORT = 4101;
 const NOBODYS = 4102;
 const GARBAGE = 4103;
-
-/** What a server in the sandbox answers; each case asks for another path. It has no package at hand: it frames by hand. */
-const SERVER = `
-const { createServer } = require("node:http");
-const { createHash } = require("node:crypto");
-const server = createServer((request, response) => {
-  const { pathname } = new URL(request.url, "http://x");
-  if (pathname === "/echo") {
-    response.writeHead(207, { "x-method": request.method, "x-url": request.url, "x-pincer-port-state": "asleep" });
-    response.write(JSON.stringify(request.headers) + "\\n");
-    return request.pipe(response);
-  }
-  if (pathname === "/large") {
-    const piece = Buffer.alloc(1 << 16, "x");
-    let left = 64 * 16;
-    const more = () => { while (left-- > 0) if (!response.write(piece)) return response.once("drain", more); response.end(); };
-    return more();
-  }
-  if (pathname === "/count") {
-    let bytes = 0;
-    request.on("data", (chunk) => (bytes += chunk.length));
-    return request.on("end", () => response.end(String(bytes)));
-  }
-  if (pathname === "/events") {
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    response.write("data: one\\n\\n");
-    return;
-  }
-  if (pathname === "/dies") {
-    response.writeHead(200, { "content-length": 1000 });
-    response.write("half");
-    return setTimeout(() => response.destroy(), 100);
-  }
-  response.writeHead(302, { location: "/elsewhere", "set-cookie": ["a=1", "b=2; Path=/"] }).end();
-});
-server.on("upgrade", (request, socket) => {
-  const key = request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  const accept = createHash("sha1").update(key).digest("base64");
-  socket.write("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Accept: " + accept + "\\r\\n\\r\\n");
-  socket.on("error", () => {});
-  let held = Buffer.alloc(0);
-  socket.on("data", (bytes) => {
-    held = Buffer.concat([held, bytes]);
-    const size = held[1] & 127;
-    if (held.length < 6 + size) return;
-    if ((held[0] & 15) === 8) return socket.end();
-    const mask = held.subarray(2, 6);
-    const text = held.subarray(6, 6 + size).map((byte, at) => byte ^ mask[at % 4]);
-    held = held.subarray(6 + size);
-    socket.write(Buffer.concat([Buffer.from([0x81, size]), text]));
-  });
-});
-server.listen(${PORT}, "0.0.0.0", () => require("node:net").createServer((socket) => {
-  socket.on("error", () => {});
-  socket.end("what is that?\\r\\n\\r\\n");
-}).listen(${GARBAGE}, "0.0.0.0"));
-`;
 
 /** What `servers/sandbox/driver.ts` promises of ports. */
 export function describePorts(name: string, subject: PortSubject): void {
@@ -166,7 +110,7 @@ async function started(subject: PortSubject): ReturnType<PortSubject["open"]> {
   const opened = await subject.open();
   const { sandbox } = opened;
   const watch = { signal: new AbortController().signal };
-  await sandbox.writeFile("/workspace/server.cjs", new TextEncoder().encode(SERVER));
+  await sandbox.writeFile("/workspace/server.cjs", new TextEncoder().encode(portServer(PORT, GARBAGE)));
   const limits = { timeoutMs: 120_000, waitMs: 0, maxChars: 10_000 };
   const { processId } = await sandbox.exec({ command: "node server.cjs", ...limits }, watch);
   const read: ProcessRead = {
