@@ -207,27 +207,33 @@ export function createLinkHost(
   };
 }
 
-/** What previews act on, whoever's they are; nothing where the settings name no place for them. */
+/** What previews need of an isolate that keeps it; nothing where the settings name no place for them. */
+export type PreviewMemory = Pick<PreviewHost, "site" | "known" | "labels" | "passes">;
+
+export function newPreviewMemory(settings: Settings): PreviewMemory | undefined {
+  const site = previewSite(settings);
+  if (site === undefined) return undefined;
+  const { SIGNING_SECRET: secret } = settings;
+  return { site, known: new Map(), labels: createPreviewLabels(secret), passes: createPasses(secret) };
+}
+
+/** What previews act on, whoever's they are. */
 export function createPreviewHost(
   bindings: Bindings,
   settings: Settings,
   {
-    known,
+    memory,
     isLetIn,
     waitUntil,
     gates = newGateMemory(),
     toldChanges = new Map(),
-  }: Omit<RequestWatch, "run" | "books"> & Pick<PreviewHost, "known" | "isLetIn">,
-): PreviewHost | undefined {
-  const site = previewSite(settings);
-  if (site === undefined) return undefined;
+  }: Omit<RequestWatch, "run" | "books"> & Pick<PreviewHost, "isLetIn"> & { readonly memory: PreviewMemory },
+): PreviewHost {
   const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const driver = createDriver(bindings, settings, keepersOf(bindings, settings, { waitUntil, toldChanges }));
   return {
-    ...{ site, known, isLetIn, waitUntil, accountOf },
+    ...{ ...memory, isLetIn, waitUntil, accountOf },
     publicUrl: settings.PUBLIC_URL,
-    labels: createPreviewLabels(settings.SIGNING_SECRET),
-    passes: createPasses(settings.SIGNING_SECRET),
     now: () => new Date(),
     sandboxOf: (userId, name) =>
       driver.open(

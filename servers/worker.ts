@@ -39,21 +39,23 @@ import { DirectoryObject } from "./directory/directory-object.ts";
 import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
-import { type KnownPreviews, servePreview } from "./sandbox/preview-door.ts";
+import { servePreview } from "./sandbox/preview-door.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
-import { type PreviewSite, previewLabel, previewSite } from "./shared/preview-site.ts";
+import { previewLabel } from "./shared/preview-site.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
 import {
   type Bindings,
+  type PreviewMemory,
   createLinkHost,
   createPipeline,
   createPreviewHost,
   createUpstreamSessions,
   createWorkspaces,
+  newPreviewMemory,
 } from "./suite.ts";
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
@@ -68,8 +70,7 @@ interface Suite {
   readonly books: Books;
   readonly toldChanges: ToldChanges;
   readonly gates: GateMemory;
-  readonly previewSite: PreviewSite | undefined;
-  readonly previews: KnownPreviews;
+  readonly previews: PreviewMemory | undefined;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -85,8 +86,8 @@ function suiteOf(env: Env): Suite {
   const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = {
-    ...{ settings, origins, auth, previewSite: previewSite(settings) },
-    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory(), previews: new Map() },
+    ...{ settings, origins, auth, previews: newPreviewMemory(settings) },
+    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory() },
   };
   suites.set(env, suite);
   return suite;
@@ -156,8 +157,11 @@ export default {
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
   const { settings, origins, auth, books, gates } = suite;
-  const label = previewLabel(hostOf(request), suite.previewSite);
-  if (label !== undefined) return await answerPreview(label, request, env, ctx, suite);
+  const { previews } = suite;
+  const label = previewLabel(hostOf(request), previews?.site);
+  if (previews !== undefined && label !== undefined) {
+    return await answerPreview(label, request, env, ctx, { ...suite, previews });
+  }
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
@@ -191,14 +195,13 @@ async function answerPreview(
   request: Request,
   env: Env,
   ctx: ExecutionContext,
-  { settings, auth, gates, toldChanges, previews }: Suite,
+  { settings, auth, gates, toldChanges, previews }: Suite & { readonly previews: PreviewMemory },
 ): Promise<Response> {
   const host = createPreviewHost(env, settings, {
-    ...{ gates, toldChanges, known: previews },
+    ...{ gates, toldChanges, memory: previews },
     waitUntil: (work) => ctx.waitUntil(work),
     isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, env),
   });
-  if (host === undefined) throw new Error("There is a label without a host for previews.");
   return await servePreview(request, label, host);
 }
 

@@ -6,7 +6,7 @@ import { type Settings, parseSettings } from "../../servers/shared/settings.ts";
 import { type PreviewHost, servePreview } from "../../servers/sandbox/preview-door.ts";
 import { type Previews, createPreviews } from "../../servers/sandbox/previews.ts";
 import type { PortAnswer, SandboxPort } from "../../servers/sandbox/driver.ts";
-import { createPreviewHost } from "../../servers/suite.ts";
+import { createPreviewHost, newPreviewMemory } from "../../servers/suite.ts";
 import { accountOf } from "./open-files.ts";
 
 /** One person with a sandbox whose port 3000 a test's own server has, and visitors of its preview. */
@@ -55,8 +55,9 @@ export function previewSuite(userId: string, settings: Partial<Settings> = {}): 
   const now = (): Date => new Date(clock.nowMs);
   const newHost = (): PreviewHost => {
     const isLetIn: PreviewHost["isLetIn"] = async (...given) => await access.isLetIn(...given);
-    const built = createPreviewHost(env, parsed, { known: new Map(), waitUntil, isLetIn });
-    if (built === undefined) throw new Error("The settings name no place for previews.");
+    const memory = newPreviewMemory(parsed);
+    if (memory === undefined) throw new Error("The settings name no place for previews.");
+    const built = createPreviewHost(env, parsed, { memory, waitUntil, isLetIn });
     return {
       ...built,
       now,
