@@ -234,6 +234,7 @@ export function createPreviewHost(
   return {
     ...{ ...memory, isLetIn, waitUntil, accountOf },
     publicUrl: settings.PUBLIC_URL,
+    answersWithinMs: 30_000,
     now: () => new Date(),
     sandboxOf: (userId, name) =>
       driver.open(

@@ -37,6 +37,8 @@ export interface PreviewHost {
   /** Refuses while the preview's person is paused. */
   readonly gateOf: (userId: string) => CallPipeline["gate"];
   readonly waitUntil: (work: Promise<unknown>) => void;
+  /** How long what listens may take to begin its answer. */
+  readonly answersWithinMs: number;
 }
 
 /** What an isolate knows of a preview is asked anew in the background after so long. */
@@ -82,6 +84,7 @@ async function letThrough(visit: Visit): Promise<Response> {
     port: preview.port,
     sandbox: host.sandboxOf(visit.userId, preview.sandbox),
     untilMs: pass.expiresAtMs,
+    answersWithinMs: host.answersWithinMs,
     isStillIn: async (isAnew) => {
       if (isAnew) host.known.delete(label);
       const now = await findStanding(visit);

@@ -2,7 +2,7 @@ import { type PreviewSite, previewOrigin } from "../shared/preview-site.ts";
 
 /** Between two hops, or about us: none of it is for what runs in the sandbox (RFC 9110 §7.6.1). */
 const NOT_FOR_IT =
-  /^(?:cf-.*|x-forwarded-.*|x-real-ip|true-client-ip|forwarded|cdn-loop|x-pincer-.*|host|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding)$/;
+  /^(?:cf-.*|x-forwarded-.*|x-real-ip|true-client-ip|forwarded|cdn-loop|x-pincer-.*|host|expect|connection|upgrade|keep-alive|proxy-.*|te|trailer|transfer-encoding)$/;
 /** Would clear the cookies of the whole site, or come from nobody who may say so. */
 const NOT_FROM_IT = /^(?:clear-site-data|x-pincer-.*)$/;
 /** Ours, and those by which Access lets the person in. */
@@ -12,6 +12,7 @@ const OUR_COOKIE = /^(?:__(?:host|secure)-pincer|cf_)/i;
 export function headersForIt(received: Headers, label: string, { protocol, host }: PreviewSite): Headers {
   const headers = new Headers();
   for (const [name, value] of received) if (!NOT_FOR_IT.test(name)) headers.append(name, value);
+  if (received.get("Upgrade")?.toLowerCase() === "websocket") headers.set("Upgrade", "websocket");
   const cookies = (received.get("Cookie") ?? "")
     .split(";")
     .map((cookie) => cookie.trim())

@@ -10,6 +10,8 @@ export interface PreviewVisit {
   readonly site: PreviewSite;
   readonly port: number;
   readonly sandbox: Pick<Sandbox, "port" | "exec">;
+  /** How long what listens may take to begin its answer, once it has all of the request. */
+  readonly answersWithinMs: number;
   /** When the visitor is asked again, or is out. */
   readonly untilMs: number;
   /** Whether they may still look on, by what is known now; `isAnew` asks. */
@@ -17,8 +19,6 @@ export interface PreviewVisit {
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-/** How long what listens may take to begin its answer, once it has all of the request. */
-const ANSWERS_WITHIN_S = 30;
 /** How often it is looked whether the visitor of an answer that goes on and on is still let in. */
 const LOOK_AGAIN_MS = 1_000;
 /** What is over before that is looked at. */
@@ -27,7 +27,7 @@ const WAKES_WITHIN_MS = 50_000;
 
 /** Passes a visitor's request on to what listens in the sandbox, and its answer back. */
 export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
-  const { request, label, site, port, sandbox, untilMs } = visit;
+  const { request, label, site, port, sandbox, untilMs, answersWithinMs } = visit;
   const givenUp = new AbortController();
   const upload = uploadOf(request);
   const { pathname, search } = new URL(request.url);
@@ -38,7 +38,7 @@ export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
     redirect: "manual",
     signal: AbortSignal.any([request.signal, givenUp.signal]),
   });
-  const silence = silent(upload?.sent ?? Promise.resolve());
+  const silence = silent(answersWithinMs, upload?.sent ?? Promise.resolve());
   const answering = sandbox.port(port).fetch(passedOn, untilMs);
   // Where it is given up, nobody waits for it.
   answering.catch(() => undefined);
@@ -57,7 +57,7 @@ export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
       return notice(request, BUSY);
     case "silent":
       givenUp.abort();
-      return notice(request, staysSilent(port, ANSWERS_WITHIN_S));
+      return notice(request, staysSilent(port, answersWithinMs / 1_000));
   }
 }
 
@@ -80,12 +80,15 @@ function uploadOf({
   return { body: readable, sent: body.pipeTo(writable) };
 }
 
-function silent(sent: Promise<void>): { readonly promise: Promise<{ readonly state: "silent" }>; end(): void } {
+function silent(
+  withinMs: number,
+  sent: Promise<void>,
+): { readonly promise: Promise<{ readonly state: "silent" }>; end(): void } {
   const { promise, resolve } = Promise.withResolvers<{ readonly state: "silent" }>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isOver = false;
   const begin = (): void => {
-    if (!isOver) timer = setTimeout(() => resolve({ state: "silent" }), ANSWERS_WITHIN_S * 1_000);
+    if (!isOver) timer = setTimeout(() => resolve({ state: "silent" }), withinMs);
   };
   sent.then(begin, begin);
   return {

@@ -12,6 +12,8 @@ export interface PortSubject {
 const PORT = 4101;
 const NOBODYS = 4102;
 const GARBAGE = 4103;
+/** What Node wants to hear where the length is not known. */
+const HALF = { duplex: "half" };
 
 /** What `servers/sandbox/driver.ts` promises of ports. */
 export function describePorts(name: string, subject: PortSubject): void {
@@ -56,6 +58,8 @@ export function describePorts(name: string, subject: PortSubject): void {
       const down = async (): Promise<number> => (await (await heard(port, "/large")).bytes()).length;
       const up = async (): Promise<string> =>
         await (await heard(port, "/count", { method: "POST", body: new Uint8Array(20_000_000) })).text();
+      const unknown = new Blob([new Uint8Array(3_000_000)]).stream();
+      expect(await (await heard(port, "/count", { method: "POST", body: unknown, ...HALF })).text()).toBe("3000000");
       expect(await Promise.all([down(), up(), down(), up()])).toEqual([2 ** 26, "20000000", 2 ** 26, "20000000"]);
     });
 

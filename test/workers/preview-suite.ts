@@ -61,6 +61,7 @@ export function previewSuite(userId: string, settings: Partial<Settings> = {}): 
     return {
       ...built,
       now,
+      answersWithinMs: 300,
       accountOf: (id) => {
         askedAccounts.push(id);
         return accountOf(id);

@@ -359,6 +359,30 @@ describe("what a server answers", () => {
     expect(suite.commands).toEqual(isAsleep ? ["true", "true"] : []);
   });
 
+  test("that never comes is given up once it had all of the request, with words", async () => {
+    const suite = previewSuite(OWNER);
+    const { url, cookie } = await shared(suite);
+    let isGivenUp = false;
+    let text = "";
+    suite.port.answer = async (request) => {
+      request.signal.addEventListener("abort", () => (isGivenUp = true));
+      text = await request.text();
+      return await new Promise(() => undefined);
+    };
+    const body = new ReadableStream({
+      start: async (controller) => {
+        controller.enqueue(new TextEncoder().encode("slow"));
+        await new Promise((resolve) => setTimeout(resolve, 600));
+        controller.close();
+      },
+    });
+    const beganMs = Date.now();
+    const answer = await suite.open(url, { method: "POST", body, headers: { Cookie: cookie } });
+    expect([answer.status, text, isGivenUp]).toEqual([504, "slow", true]);
+    expect(await answer.text()).toMatch(/^What listens on port 3000 did not answer within 0.3 s\./);
+    expect(Date.now() - beganMs).toBeGreaterThan(850);
+  });
+
   test("goes on as it comes, and breaks off when the share ends", async () => {
     const suite = previewSuite(OWNER);
     const { url, cookie } = await shared(suite, 600);
