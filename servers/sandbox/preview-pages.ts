@@ -58,7 +58,7 @@ export function nothingListens(port: number): Notice {
   return {
     status: 502,
     heading: `Nothing listens on port ${port}`,
-    text: "The server was not started, or has ended, as all do when a sandbox sleeps. Start it again with sandbox_exec and load this page.",
+    text: "The server was not started, or has ended, as all do when a sandbox sleeps; in a container it has to listen on 0.0.0.0. Start it with sandbox_exec and load this page again.",
   };
 }
 

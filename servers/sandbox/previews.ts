@@ -47,24 +47,28 @@ const NO_SITE =
   "Previews need a host of their own: whoever runs Pincer sets PREVIEW_HOST, such as previews.example.com, and routes all names below it here.";
 
 export function createPreviews({ userId, site, labels, account, sandbox, now }: PreviewsContext): Previews {
-  const shown = async ({ id, sandbox: name, port, share }: StoredPreview): Promise<Preview> => {
-    const url = `${originOf(await labels.make({ userId, id }))}/`;
-    const isShared = share !== undefined && share.expiresAtMs > now().getTime();
-    return { sandbox: name, port, url, ...(isShared ? { sharedUntil: new Date(share.expiresAtMs) } : {}) };
-  };
-  const originOf = (label: string): string => {
+  const checkedSite = (): PreviewSite => {
     if (site === undefined) throw new ToolError("unavailable", NO_SITE);
-    return previewOrigin(site, label);
+    return site;
+  };
+  const originOf = async (id: string): Promise<string> =>
+    previewOrigin(checkedSite(), await labels.make({ userId, id }));
+  const shown = async ({ id, sandbox: name, port, share }: StoredPreview): Promise<Preview> => {
+    const isShared = share !== undefined && share.expiresAtMs > now().getTime();
+    return {
+      ...{ sandbox: name, port, url: `${await originOf(id)}/` },
+      ...(isShared ? { sharedUntil: new Date(share.expiresAtMs) } : {}),
+    };
   };
   const exposed = async (name: string, port: number): Promise<StoredPreview> => {
-    originOf("");
+    checkedSite();
     const stored = await account.exposePort({ id: newPreviewId(), sandbox: name, port, madeAtMs: now().getTime() });
     if (stored !== undefined) return stored;
     throw new ToolError("limit_reached", `${MAX_PREVIEWS} ports are exposed; withdraw some with sandbox_expose.`);
   };
   return {
     expose: async (name, port) => {
-      originOf("");
+      checkedSite();
       const state = await sandbox(name).port(port).look();
       return { ...(await shown(await exposed(name, port))), isListening: state === "listening" };
     },
@@ -76,7 +80,7 @@ export function createPreviews({ userId, site, labels, account, sandbox, now }: 
       // Who came by that is out.
       if (before !== undefined) await sandbox(name).port(port).close();
       const stored = await exposed(name, port);
-      const shareUrl = originOf(await labels.make({ userId, id })) + PREVIEW_SHARE_PATH + token;
+      const shareUrl = (await originOf(id)) + PREVIEW_SHARE_PATH + token;
       return { ...(await shown(stored)), ...(seconds === 0 ? {} : { shareUrl }) };
     },
     withdraw: async (name, port) => {
@@ -91,7 +95,7 @@ export function createPreviews({ userId, site, labels, account, sandbox, now }: 
       return await shown(stored);
     },
     list: async () => {
-      originOf("");
+      checkedSite();
       return await Promise.all((await account.listPreviews()).map(shown));
     },
   };

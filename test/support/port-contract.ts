@@ -55,12 +55,12 @@ export function describePorts(name: string, subject: PortSubject): void {
     test("large bodies pass both ways, many at once", async () => {
       const { sandbox } = await started(subject);
       const port = sandbox.port(PORT);
-      const down = async (): Promise<number> => (await (await heard(port, "/large")).bytes()).length;
+      const down = async (): Promise<number> => (await (await heard(port, "/large?pieces=256")).bytes()).length;
       const up = async (): Promise<string> =>
-        await (await heard(port, "/count", { method: "POST", body: new Uint8Array(20_000_000) })).text();
+        await (await heard(port, "/count", { method: "POST", body: new Uint8Array(8_000_000) })).text();
       const unknown = new Blob([new Uint8Array(3_000_000)]).stream();
       expect(await (await heard(port, "/count", { method: "POST", body: unknown, ...HALF })).text()).toBe("3000000");
-      expect(await Promise.all([down(), up(), down(), up()])).toEqual([2 ** 26, "20000000", 2 ** 26, "20000000"]);
+      expect(await Promise.all([down(), up(), down(), up()])).toEqual([2 ** 24, "8000000", 2 ** 24, "8000000"]);
     });
 
     test("events come as they are sent, and closing the port ends them", async () => {
