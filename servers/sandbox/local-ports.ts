@@ -47,7 +47,7 @@ export function localPort(
       const response = await fetch(`${runtimeUrl}/sandboxes/${id}/ports/${port}${pathname}${search}`, {
         ...{ method, headers, body, signal },
         redirect: "manual",
-        // The service's own bytes, however it packed them.
+        // The server's own bytes, however it packed them.
         encodeResponseBody: "manual",
       }).catch((cause: unknown) => {
         if (signal.aborted) throw cause;
