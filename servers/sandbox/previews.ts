@@ -73,17 +73,20 @@ export function createPreviews({ userId, site, labels, account, sandbox, now }: 
       return { ...(await shown(await exposed(name, port))), isListening: state === "listening" };
     },
     share: async (name, port, seconds) => {
+      const its = sandbox(name).port(port);
       const { id, share: before } = await exposed(name, port);
       const token = randomHex(32);
       const expiresAtMs = now().getTime() + seconds * 1_000;
       await account.sharePreview(id, seconds === 0 ? undefined : { hash: await sha256Hex(token), expiresAtMs });
       // Who came by that is out.
-      if (before !== undefined) await sandbox(name).port(port).close();
+      if (before !== undefined) await its.close();
       const stored = await exposed(name, port);
       const shareUrl = (await originOf(id)) + PREVIEW_SHARE_PATH + token;
       return { ...(await shown(stored)), ...(seconds === 0 ? {} : { shareUrl }) };
     },
     withdraw: async (name, port) => {
+      // Whoever may not have that sandbox is refused before anything ends.
+      const its = sandbox(name).port(port);
       const stored = await account.withdrawPort(name, port);
       if (stored === undefined) {
         throw new ToolError(
@@ -91,7 +94,7 @@ export function createPreviews({ userId, site, labels, account, sandbox, now }: 
           `Port ${port} of ${name} is not exposed; sandbox_expose without port lists those that are.`,
         );
       }
-      await sandbox(name).port(port).close();
+      await its.close();
       return await shown(stored);
     },
     list: async () => {

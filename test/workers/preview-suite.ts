@@ -17,7 +17,7 @@ export interface PreviewSuite {
   readonly access: { isLetIn: PreviewHost["isLetIn"] };
   /** What has come to the sandbox's port. */
   readonly received: Request[];
-  readonly port: { answer: (request: Request) => Promise<PortAnswer>; closed: number };
+  readonly port: { answer: (request: Request) => Promise<PortAnswer>; closed: number; isRefused?: boolean };
   /** The commands that were run, to wake it. */
   readonly commands: string[];
   /** The people whose accounts visits have come to. */
@@ -88,7 +88,10 @@ export function previewSuite(userId: string, settings: Partial<Settings> = {}): 
       account: accountOf(userId),
       site: previewSite(parsed),
       labels: createPreviewLabels(parsed.SIGNING_SECRET),
-      sandbox: () => ({ port: () => its }),
+      sandbox: () => {
+        if (port.isRefused === true) throw new ToolError("invalid_input", "This run has another sandbox.");
+        return { port: () => its };
+      },
     }),
     visit: async (url, cookie = "") => await open(url, { headers: { ...NAVIGATION, Cookie: cookie } }),
     forget: () => (host = newHost()),

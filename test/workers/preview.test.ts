@@ -441,6 +441,21 @@ describe("previews", () => {
     await expect(previewSuite(OTHER).previews.withdraw("main", 3000)).rejects.toMatchObject({ code: "not_found" });
   });
 
+  test("of a sandbox that a caller may not have are neither made, shared nor withdrawn", async () => {
+    const suite = previewSuite(OWNER);
+    const { url } = await suite.previews.expose("main", 3000);
+    suite.port.isRefused = true;
+    const { previews } = suite;
+    for (const act of [
+      previews.expose("main", 3000),
+      previews.share("main", 3000, 60),
+      previews.withdraw("main", 3000),
+    ]) {
+      await expect(act).rejects.toMatchObject({ code: "invalid_input" });
+    }
+    expect(await previews.list()).toEqual([{ sandbox: "main", port: 3000, url }]);
+  });
+
   test("without a host of their own say what to set", async () => {
     const suite = { IDENTITY: "access-edge", PUBLIC_URL: "https://pincer.example.com" } as const;
     expect(() => previewSuite(OWNER, suite)).toThrow("The settings name no place");
