@@ -7,7 +7,6 @@ import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
 /** The pages that a person signs in to themselves: one of two roots, or what is below it. No `//` leads elsewhere. */
 export const accountPath = z.string().regex(/^\/(account|admin)(\/[\w-]+)*$/);
-export type AccountPath = z.output<typeof accountPath>;
 
 export function isAccountPath(pathname: string): boolean {
   return /^\/(account|admin)(\/|$)/.test(pathname);
