@@ -1,6 +1,6 @@
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
-import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
+import { type AccountSessions, type SignInTarget, type Visitor, signInTarget } from "./account-session.ts";
 import { problemPage, refusalPage } from "./consent.ts";
 import { GiverUnknown, keepSession } from "./giver.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
@@ -9,6 +9,7 @@ import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
 import { isSameSecret } from "./secrets.ts";
 import { problemWithCode } from "./sign-in-code.ts";
+import type { PreviewWay } from "./preview-way.ts";
 import { signInPage } from "./sign-in-page.ts";
 import type { PersonalTokens } from "./tokens.ts";
 import { goUpstream } from "./upstream-way.ts";
@@ -37,6 +38,7 @@ interface AccountOptions {
   readonly sessions: AccountSessions;
   readonly tokens: PersonalTokens;
   readonly pages: Pages;
+  readonly previews: PreviewWay;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -69,6 +71,8 @@ export function createAccountRoutes(
 async function answer(arrival: Arrival): Promise<Response> {
   const { request, sessions, pages } = arrival;
   switch (`${request.method} ${new URL(request.url).pathname}`) {
+    case "GET /account/preview":
+      return await openPreview(arrival);
     case "POST /account/sign-in":
       return await signIn(arrival);
     case "POST /account/sign-out":
@@ -79,7 +83,8 @@ async function answer(arrival: Arrival): Promise<Response> {
   }
   if (request.method !== "GET") return problemPage(405, "This cannot go on", "Pages are opened, and forms are sent.");
   const visitor = await sessions.find(request);
-  return visitor === undefined ? await offerSignIn(arrival) : await pages(visitOf(arrival, visitor));
+  const page = targetIn(new URL(request.url).pathname);
+  return visitor === undefined ? await offerSignIn(page, arrival) : await pages(visitOf(arrival, visitor));
 }
 
 function visitOf(arrival: Arrival, visitor: Visitor): Visit {
@@ -96,13 +101,26 @@ function visitOf(arrival: Arrival, visitor: Visitor): Visit {
   return { request, visitor, stillIn, people, holdings, tokens, maxTokenDays: identity.maxTokenDays, log };
 }
 
-async function offerSignIn(arrival: Arrival): Promise<Response> {
+async function openPreview(arrival: Arrival): Promise<Response> {
+  const { request, sessions, previews } = arrival;
+  const asked = await previews.read(request);
+  if (asked === undefined) return notThere();
+  const visitor = await sessions.find(request);
+  if (visitor === undefined) return await offerSignIn(asked.page, arrival);
+  return (await previews.letIn(asked, visitor.person.userId)) ?? notThere();
+}
+
+async function offerSignIn(page: SignInTarget, arrival: Arrival): Promise<Response> {
   const { request, identity } = arrival;
   const identified = await identity.identify(request);
   if (identified.kind === "refused") return refuse(identified, arrival);
   const { asksForCode } = identity;
   const known = identified.kind === "person" ? { person: identified.person } : {};
-  return signInPage({ page: pageIn(new URL(request.url).pathname), asksForCode, ...known });
+  return signInPage({ page, asksForCode, ...known });
+}
+
+function notThere(): Response {
+  return problemPage(404, "There is no such preview", "It was never there, was withdrawn, or is not yours.");
 }
 
 function refuse(refused: Refused, { log }: Arrival): Response {
@@ -114,7 +132,7 @@ async function signIn(arrival: Arrival): Promise<Response> {
   const { request, publicUrl, identity, oauth, sessions, people } = arrival;
   const form = await readForm(request, publicUrl);
   if (form === undefined) return strangeForm();
-  const page = pageIn(form.get("page"));
+  const page = targetIn(form.get("page"));
   const identified = await identity.identify(request);
   if (identified.kind === "refused") return refuse(identified, arrival);
   if (identified.kind === "upstream") return await leaveFor(identified.upstream, page, oauth);
@@ -126,11 +144,11 @@ async function signIn(arrival: Arrival): Promise<Response> {
 }
 
 /** Where to go on after signing in. */
-function pageIn(asked: string | null): AccountPath {
-  return accountPath.catch("/account").parse(asked);
+function targetIn(asked: string | null): SignInTarget {
+  return signInTarget.catch("/account").parse(asked);
 }
 
-async function leaveFor(upstream: Upstream, page: AccountPath, oauth: OAuthHelpers): Promise<Response> {
+async function leaveFor(upstream: Upstream, page: SignInTarget, oauth: OAuthHelpers): Promise<Response> {
   return await goUpstream({ kind: "page", page }, oauth, upstream, new Headers());
 }
 

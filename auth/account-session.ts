@@ -7,11 +7,16 @@ import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
 /** The pages that a person signs in to themselves: one of two roots, or what is below it. No `//` leads elsewhere. */
 export const accountPath = z.string().regex(/^\/(account|admin)(\/[\w-]+)*$/);
-export type AccountPath = z.output<typeof accountPath>;
 
 export function isAccountPath(pathname: string): boolean {
   return /^\/(account|admin)(\/|$)/.test(pathname);
 }
+/** Where a person who has signed in goes: a page of their own, or a preview that sent them. */
+export const signInTarget = z.union([
+  accountPath,
+  z.string().regex(/^\/account\/preview\?label=[0-9a-z-]{1,63}&to=[\w.!~*'()%-]{0,6000}$/),
+]);
+export type SignInTarget = z.output<typeof signInTarget>;
 
 const SESSION_SECONDS = 15 * 60;
 /** How old Access's word on a person may be. */

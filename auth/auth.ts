@@ -20,6 +20,7 @@ import type { Identity, Person } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
 import { type People, peopleIn } from "./people.ts";
+import { type PreviewCodes, createPreviewWay } from "./preview-way.ts";
 import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
@@ -42,7 +43,15 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore & EndingStore & ActStore;
+  ) => TokenStore &
+    Attempts &
+    ConsentMemory &
+    RefreshTurns &
+    EndedGrants &
+    SessionStore &
+    EndingStore &
+    ActStore &
+    PreviewCodes;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
@@ -127,7 +136,11 @@ export function createAuth(options: AuthOptions): Auth {
     log,
     now,
   });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, pages, log, now });
+  const previews = createPreviewWay(settings, accounts, now);
+  const account = createAccountRoutes({
+    ...{ publicUrl, identity, sessions, pages, previews, log, now },
+    tokens: personalTokens,
+  });
   const people = (kv: KVNamespace): People => tellingOfSignIns(peopleIn(kv, now), identity, options);
   const makeToken =
     settings.IDENTITY === "local"

@@ -1,7 +1,7 @@
 import type { AuthRequest, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
-import { type AccountPath, type AccountSessions, accountPath } from "./account-session.ts";
+import { type AccountSessions, type SignInTarget, signInTarget } from "./account-session.ts";
 import { problemPage, refusalPage } from "./consent.ts";
 import type { Identity, Upstream, UpstreamArrival } from "./identity.ts";
 import type { People } from "./people.ts";
@@ -18,12 +18,12 @@ interface UpstreamWayOptions {
 /** What a browser goes upstream for: a grant that its person is asked for then, or a page of their own. */
 type Errand =
   | { readonly kind: "grant"; readonly request: AuthRequest }
-  | { readonly kind: "page"; readonly page: AccountPath };
+  | { readonly kind: "page"; readonly page: SignInTarget };
 
 /** Kept on the server between the way there and the way back. */
 const errandSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("grant"), upstream: z.unknown() }),
-  z.object({ kind: z.literal("page"), page: accountPath, upstream: z.unknown() }),
+  z.object({ kind: z.literal("page"), page: signInTarget, upstream: z.unknown() }),
 ]);
 
 /** The library keeps an authorization request with each way upstream; a page has none. */
@@ -71,7 +71,7 @@ export async function comeBackFromUpstream(
 }
 
 async function openPage(
-  page: AccountPath,
+  page: SignInTarget,
   { person, hold }: UpstreamArrival,
   headers: Headers,
   { sessions, people }: UpstreamWayOptions,

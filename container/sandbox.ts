@@ -1,10 +1,10 @@
-import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@cloudflare/sandbox";
+import { Sandbox as SdkSandbox } from "@cloudflare/sandbox";
 import { consoleLog, describeFailure } from "../servers/core/log.ts";
-import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
-import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { refuse } from "./egress.ts";
+import { ContainerPorts } from "./ports.ts";
 import { Refusals, withRefusals } from "./mount/refusals.ts";
-import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
+import { FILES_BINDING, S3FS_OPTIONS } from "./mount/serve.ts";
 import { type Books, ContainerTime, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
 
 /** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
@@ -24,7 +24,7 @@ const GUEST_PORT = 3777;
 /** How long a call may wait for its program to begin. */
 const BEGINS_WITHIN_MS = 30_000;
 /** Programs that look on: whoever asks them every few seconds keeps no container awake. */
-const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save"]);
+const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save", "port"]);
 const SECRET_KEY = "pincer:guest-secret";
 const ID_KEY = "pincer:sandbox-id";
 /** How often a container that should sleep stays awake since its workspace could not be saved. */
@@ -55,6 +55,7 @@ export class Sandbox extends SdkSandbox<Env> {
   #lastUseMs = 0;
   #unsavedTimes = 0;
   readonly #time: ContainerTime;
+  readonly #ports: ContainerPorts;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -68,6 +69,10 @@ export class Sandbox extends SdkSandbox<Env> {
     this.sleepAfter = settings.SANDBOX_SLEEP_AFTER;
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
     this.interceptHttps = settings.ALLOWED_HOSTS.length > 0;
+    this.#ports = new ContainerPorts(
+      () => ctx.container,
+      () => this.renewActivityTimeout(),
+    );
     this.#time = new ContainerTime(ctx.storage.kv, settings.SANDBOX_INSTANCE_TYPE, (userId) =>
       env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
     );
@@ -126,6 +131,16 @@ export class Sandbox extends SdkSandbox<Env> {
     const answer = await this.#sendGuest("restore", readable);
     if (answer === undefined) throw new Error("The guest did not take the snapshot.");
     return answer;
+  }
+
+  /** What the driver asks a port for; all else is the SDK's. */
+  override async fetch(request: Request): Promise<Response> {
+    return (await this.#ports.fetch(request)) ?? (await super.fetch(request));
+  }
+
+  /** Ends all that is connected to that port from outside. */
+  async hangUp(port: number): Promise<void> {
+    await Promise.resolve(this.#ports.hangUp(port));
   }
 
   async #askGuest(program: string, request: string): Promise<Response> {
@@ -255,6 +270,7 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   async #isBusy(): Promise<boolean> {
+    if (this.#ports.isInUse) return true;
     const { exitCode } = await this.exec(`${GUEST}/busy.py`);
     return exitCode === 0;
   }
@@ -266,32 +282,4 @@ export class Sandbox extends SdkSandbox<Env> {
     const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
     return await saver.saveBeforeSleep().catch(() => false);
   }
-}
-
-/**
- * Every request that leaves a container comes through here; the platform finds this class by its name on the Worker.
- * The SDK's own answers to s3fs would overwrite and remove whatever is there.
- */
-export class ContainerProxy extends SdkContainerProxy {
-  declare protected env: Cloudflare.Env & MountBindings;
-
-  override async fetch(request: Request): Promise<Response> {
-    const url = new URL(request.url);
-    if (url.hostname === MOUNT_HOST) {
-      return await serveMount(request, this.ctx.props, this.env, (work) => this.ctx.waitUntil(work));
-    }
-    const settings = parseSettings({ ...this.env });
-    const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
-    const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-    if (!isListed(url.hostname, port, policy)) {
-      return refuse(`The sandbox may not reach ${url.hostname}; ask the operator to list it in ALLOWED_HOSTS.`);
-    }
-    const verdict = checkUrl(request.url, policy);
-    if (!verdict.allowed) return refuse(verdict.reason);
-    return await fetch(withSecrets(request, settings.SANDBOX_SECRETS), { redirect: "manual" });
-  }
-}
-
-function refuse(reason: string): Response {
-  return new Response(`${reason}\n`, { status: 403 });
 }

@@ -2,7 +2,8 @@ import type { UpstreamSessions } from "../auth/access-oidc.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { UpstreamSession } from "../auth/upstream-session.ts";
 import type { ClientRegistry } from "../auth/client-registry.ts";
-import type { Sandbox } from "../container/sandbox.ts";
+import { createPreviewLabels } from "../auth/preview-label.ts";
+import type { Sandbox as SandboxObject } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
 import type { BrowserSession } from "./browser/browser-session.ts";
@@ -25,14 +26,18 @@ import { createFileStore } from "./files/store.ts";
 import { createContainerWorkspaces } from "./sandbox/container-workspace.ts";
 import { createContainerDriver } from "./sandbox/driver-cloudflare.ts";
 import { createLocalDriver } from "./sandbox/driver-local.ts";
-import { type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
+import { type Sandbox, type SandboxDriver, sandboxId } from "./sandbox/driver.ts";
 import type { LocalRuntimeSettings } from "./sandbox/local-runtime.ts";
 import { createLocalWorkspaces } from "./sandbox/local-workspace.ts";
+import type { PreviewHost } from "./sandbox/preview-door.ts";
+import { createPasses } from "./sandbox/preview-pass.ts";
+import { createPreviews } from "./sandbox/previews.ts";
 import { createSnapshotKeepers, type ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import type { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { SnapshotKeeper, Workspace } from "./sandbox/workspace.ts";
 import { ToolError } from "./shared/errors.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
+import { previewSite } from "./shared/preview-site.ts";
 import { durationMs } from "./shared/setting-kinds.ts";
 import { type Settings, SettingsError } from "./shared/settings.ts";
 
@@ -42,7 +47,7 @@ export interface Bindings {
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
   readonly DIRECTORY: DurableObjectNamespace<DirectoryObject>;
-  readonly SANDBOX: DurableObjectNamespace<Sandbox>;
+  readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
   readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
@@ -69,17 +74,12 @@ export function createPipeline(
   { waitUntil, books = new Map(), toldChanges = new Map(), gates = newGateMemory(), run }: RequestWatch,
 ): CallPipeline {
   const { userId } = caller;
-  const keeperOf = createSnapshotKeepers({
-    namespace: bindings.SANDBOX_SNAPSHOTS,
-    windowMs: durationMs(settings.SNAPSHOT_AFTER),
-    told: toldChanges,
-    waitUntil,
-  });
-  const driver = createDriver(bindings, settings, keeperOf);
+  const driver = createDriver(bindings, settings, keepersOf(bindings, settings, { waitUntil, toldChanges }));
   const links = linkSettings(settings);
   const account = bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
   const files = noteWrites(createFileStore(bindings.FILES, userId, { account, waitUntil }), run?.onFile);
   const isBilled = settings.SANDBOX_DRIVER === "container";
+  const sandbox = (name: string): Sandbox => driver.open(sandboxId(userId, sandboxName(name, run)), files);
   return {
     caller,
     log: consoleLog,
@@ -90,7 +90,14 @@ export function createPipeline(
       files,
       artifacts: createArtifacts(files, links.now),
       shareLinks: createShareLinks(userId, files, account, links),
-      sandbox: (name) => driver.open(sandboxId(userId, sandboxName(name, run)), files),
+      sandbox,
+      previews: createPreviews({
+        ...{ userId, account },
+        site: previewSite(settings),
+        labels: createPreviewLabels(settings.SIGNING_SECRET),
+        sandbox: (name) => sandbox(previewedName(name, run)),
+        now: links.now,
+      }),
       browsers: createBrowserSessions(bindings.BROWSER_SESSION, userId),
       delegates: createDelegateRuns({
         namespace: bindings.DELEGATE_RUN,
@@ -153,6 +160,15 @@ function sandboxName(name: string, run: HostedRun | undefined): string {
   throw new ToolError("invalid_input", "This run has one sandbox, a copy of its caller's; leave sandbox out.");
 }
 
+/** A run's own sandbox goes with the run, and what it exposed would lead to an empty one. */
+function previewedName(name: string, run: HostedRun | undefined): string {
+  if (run === undefined || run.sandbox === DEFAULT_HANDLE) return name;
+  throw new ToolError(
+    "invalid_input",
+    "This run's sandbox ends with it; copy the work to its caller's and expose that.",
+  );
+}
+
 /** Each grant's session at the upstream provider; like all else, one that is found by its person alone. */
 export function createUpstreamSessions({ UPSTREAM_SESSION: namespace }: Bindings): UpstreamSessions {
   return (userId, sessionId) => namespace.get(namespace.idFromName(`${userId}/upstream/${sessionId}`));
@@ -189,6 +205,57 @@ export function createLinkHost(
         log: consoleLog,
       }),
   };
+}
+
+/** What previews need of an isolate that keeps it; nothing where the settings name no place for them. */
+export type PreviewMemory = Pick<PreviewHost, "site" | "known" | "labels" | "passes">;
+
+export function newPreviewMemory(settings: Settings): PreviewMemory | undefined {
+  const site = previewSite(settings);
+  if (site === undefined) return undefined;
+  const { SIGNING_SECRET: secret } = settings;
+  return { site, known: new Map(), labels: createPreviewLabels(secret), passes: createPasses(secret) };
+}
+
+/** What previews act on, whoever's they are. */
+export function createPreviewHost(
+  bindings: Bindings,
+  settings: Settings,
+  {
+    memory,
+    isLetIn,
+    waitUntil,
+    gates = newGateMemory(),
+    toldChanges = new Map(),
+  }: Omit<RequestWatch, "run" | "books"> & Pick<PreviewHost, "isLetIn"> & { readonly memory: PreviewMemory },
+): PreviewHost {
+  const accountOf: LinkHost["accountOf"] = (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId));
+  const driver = createDriver(bindings, settings, keepersOf(bindings, settings, { waitUntil, toldChanges }));
+  return {
+    ...{ ...memory, isLetIn, waitUntil, accountOf },
+    publicUrl: settings.PUBLIC_URL,
+    answersWithinMs: 30_000,
+    now: () => new Date(),
+    sandboxOf: (userId, name) =>
+      driver.open(
+        sandboxId(userId, name),
+        createFileStore(bindings.FILES, userId, { account: accountOf(userId), waitUntil }),
+      ),
+    gateOf: (userId) => createPersonGate(bindings, settings, { userId, gates, waitUntil }),
+  };
+}
+
+function keepersOf(
+  bindings: Bindings,
+  settings: Settings,
+  { waitUntil, toldChanges }: Required<Pick<RequestWatch, "waitUntil" | "toldChanges">>,
+): (sandboxId: string) => SnapshotKeeper {
+  return createSnapshotKeepers({
+    namespace: bindings.SANDBOX_SNAPSHOTS,
+    windowMs: durationMs(settings.SNAPSHOT_AFTER),
+    told: toldChanges,
+    waitUntil,
+  });
 }
 
 function linkSettings(settings: Settings): LinkSettings {

@@ -7,7 +7,8 @@ import { createDesk } from "./suite-desk.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
-import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
+import { ContainerProxy } from "../container/egress.ts";
+import { Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
@@ -17,7 +18,16 @@ import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
-import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import {
+  type Origins,
+  preflight,
+  problem,
+  readJsonRpc,
+  hostOf,
+  refuseStranger,
+  serveMcp,
+  withCors,
+} from "./core/http.ts";
 import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
@@ -33,13 +43,24 @@ import { DirectoryObject } from "./directory/directory-object.ts";
 import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
+import { servePreview } from "./sandbox/preview-door.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
+import { previewLabel } from "./shared/preview-site.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
+import {
+  type Bindings,
+  type PreviewMemory,
+  createLinkHost,
+  createPipeline,
+  createPreviewHost,
+  createUpstreamSessions,
+  createWorkspaces,
+  newPreviewMemory,
+} from "./suite.ts";
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
@@ -54,6 +75,7 @@ interface Suite {
   readonly books: Books;
   readonly toldChanges: ToldChanges;
   readonly gates: GateMemory;
+  readonly previews: PreviewMemory | undefined;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -78,7 +100,10 @@ function suiteOf(env: Env): Suite {
     log: consoleLog,
   });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, desk, auth, books: new Map(), toldChanges: new Map(), gates: newGateMemory() };
+  const suite = {
+    ...{ settings, origins, desk, auth, previews: newPreviewMemory(settings) },
+    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory() },
+  };
   suites.set(env, suite);
   return suite;
 }
@@ -147,6 +172,11 @@ export default {
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
   const { settings, origins, desk, auth, books, gates } = suite;
+  const { previews } = suite;
+  const label = previewLabel(hostOf(request), previews?.site);
+  if (previews !== undefined && label !== undefined) {
+    return await answerPreview(label, request, env, ctx, { ...suite, previews });
+  }
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
@@ -184,6 +214,22 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
 function isProgramAtHealth({ method, headers, url }: Request): boolean {
   const { pathname } = new URL(url);
   return method === "GET" && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname);
+}
+
+/** What runs in a sandbox, at an origin where nothing else of the suite answers. */
+async function answerPreview(
+  label: string,
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  { settings, auth, gates, toldChanges, previews }: Suite & { readonly previews: PreviewMemory },
+): Promise<Response> {
+  const host = createPreviewHost(env, settings, {
+    ...{ gates, toldChanges, memory: previews },
+    waitUntil: (work) => ctx.waitUntil(work),
+    isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, env),
+  });
+  return await servePreview(request, label, host);
 }
 
 async function answerMcp(

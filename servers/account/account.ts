@@ -12,6 +12,7 @@ import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
+import { type PreviewCode, PreviewTable, type StoredPreview } from "./preview-table.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
@@ -24,6 +25,7 @@ export class Account extends AccountBooks {
   readonly #sql: SqlStorage;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
+  readonly #previews: PreviewTable;
   readonly #uploads: UploadRows;
   readonly #chores: readonly Chore[];
 
@@ -35,6 +37,7 @@ export class Account extends AccountBooks {
       return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
     });
     this.#links = new LinkRows(this.#sql);
+    this.#previews = new PreviewTable(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
     const storageCost = new StorageCost({
       sql: this.#sql,
@@ -175,5 +178,33 @@ export class Account extends AccountBooks {
 
   endUpload(id: string): void {
     this.#uploads.end(id);
+  }
+
+  exposePort(preview: StoredPreview): StoredPreview | undefined {
+    return this.#previews.expose(preview);
+  }
+
+  sharePreview(id: string, share: StoredPreview["share"]): void {
+    this.#previews.setShare(id, share);
+  }
+
+  findPreview(id: string): StoredPreview | undefined {
+    return this.#previews.find(id);
+  }
+
+  listPreviews(): StoredPreview[] {
+    return this.#previews.list();
+  }
+
+  withdrawPort(sandbox: string, port: number): StoredPreview | undefined {
+    return this.#previews.withdraw(sandbox, port);
+  }
+
+  addPreviewCode(code: PreviewCode, nowMs: number): boolean {
+    return this.#previews.addCode(code, nowMs);
+  }
+
+  takePreviewCode(hash: string, previewId: string, nowMs: number): boolean {
+    return this.#previews.takeCode(hash, previewId, nowMs);
   }
 }

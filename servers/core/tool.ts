@@ -6,6 +6,7 @@ import type { DelegateRuns } from "../delegate/runs.ts";
 import type { FileStore } from "../files/store.ts";
 import type { ShareLinks } from "../files/share-link.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
+import type { Previews } from "../sandbox/previews.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Artifacts } from "./artifacts.ts";
 
@@ -13,6 +14,7 @@ import type { Artifacts } from "./artifacts.ts";
 export interface Capabilities {
   /** The caller's sandbox of that name. */
   readonly sandbox: (name: string) => Sandbox;
+  readonly previews: Previews;
   readonly files: FileStore;
   readonly shareLinks: ShareLinks;
   readonly browsers: BrowserSessions;

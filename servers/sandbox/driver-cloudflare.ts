@@ -3,6 +3,7 @@ import { INSTANCE_SIZES, type InstanceType, containerNanoUsd } from "../account/
 import { checkCommand } from "./container-command.ts";
 import { WORKSPACE, absolute, readFile, writeFile } from "./container-files.ts";
 import { type Guest, connectGuest } from "./container-guest.ts";
+import { containerPort } from "./container-ports.ts";
 import { isAwake, listProcesses, readOutput, readProcess, signalProcess, writeInput } from "./container-processes.ts";
 import type {
   Code,
@@ -33,12 +34,22 @@ export function createContainerDriver(
   keeperOf: (sandboxId: string) => SnapshotKeeper,
 ): SandboxDriver {
   return {
-    open: (id, files) =>
-      openSandbox(async () => await connectGuest(namespace, id, files.prefix), instanceType, keepingOf(keeperOf(id))),
+    open: (id, files) => {
+      const connect = async (): Promise<Guest> => await connectGuest(namespace, id, files.prefix);
+      const keeping = keepingOf(keeperOf(id));
+      return {
+        ...openSandbox(connect, instanceType, keeping),
+        port: (port) => keeping.port(containerPort(namespace, id, connect, port)),
+      };
+    },
   };
 }
 
-function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, keeping: Keeping): Sandbox {
+function openSandbox(
+  connect: () => Promise<Guest>,
+  instanceType: InstanceType,
+  keeping: Keeping,
+): Omit<Sandbox, "port"> {
   const listAll: Sandbox["listProcesses"] = async () => await listProcesses(await connect());
   const signal: Sandbox["signalProcess"] = async (processId, name) =>
     await signalProcess(await connect(), processId, name);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import type { CodeResult, Sandbox, SandboxDriver, SandboxStatus, StoredOutput, Watch } from "./driver.ts";
+import type { CodeResult, Sandbox, SandboxDriver, SandboxPort, SandboxStatus, StoredOutput, Watch } from "./driver.ts";
 import {
   codeResult,
   commandResult,
@@ -23,6 +23,7 @@ import {
   type RuntimeSandbox,
   StaleFiles,
 } from "./local-runtime.ts";
+import { localPort } from "./local-ports.ts";
 import { type Keeping, WAIT_MS, endCommands, keepingOf } from "./keeping.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
 import { type SnapshotKeeper, Unrestored } from "./workspace.ts";
@@ -45,7 +46,13 @@ export function createLocalDriver(
 ): SandboxDriver {
   return {
     open: (id, files) =>
-      openSandbox((sandboxId) => connectRuntime(settings, fetch, sandboxId), id, files, keepingOf(keeperOf(id))),
+      openSandbox(
+        (sandboxId) => connectRuntime(settings, fetch, sandboxId),
+        id,
+        files,
+        keepingOf(keeperOf(id)),
+        (runtime, port) => localPort(settings, fetch, id, runtime, port),
+      ),
   };
 }
 
@@ -54,6 +61,7 @@ function openSandbox(
   id: string,
   files: MountedFiles,
   keeping: Keeping,
+  portOf: (runtime: RuntimeSandbox, port: number) => SandboxPort,
 ): Sandbox {
   const runtime = connect(id);
   const listProcesses: Sandbox["listProcesses"] = async () => {
@@ -100,6 +108,7 @@ function openSandbox(
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
     status: async () => await keeping.status(ownStatus()),
+    port: (port) => keeping.port(portOf(runtime, port)),
     sleep: async () => {
       if ((await ownStatus()).state === "asleep") return;
       await endCommands({ listProcesses, signalProcess });

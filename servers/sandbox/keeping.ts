@@ -1,5 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
-import type { Sandbox, SandboxStatus, Watch } from "./driver.ts";
+import type { Sandbox, SandboxPort, SandboxStatus, Watch } from "./driver.ts";
 import { withNotes } from "./guest.ts";
 import { type Failure, type SnapshotKeeper, whenRestored } from "./workspace.ts";
 
@@ -18,6 +18,8 @@ export interface Keeping {
   ): Promise<Result>;
   /** Work that changes nothing, in a sandbox that is restored first where it has to be. */
   restored<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** Whoever is asked through it may change something. */
+  port(port: SandboxPort): SandboxPort;
   reset(): Promise<void>;
   sleep(): Promise<void>;
   fork(intoId: string): Promise<void>;
@@ -46,6 +48,10 @@ export function keepingOf(keeper: SnapshotKeeper): Keeping {
       return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
     },
     restored: async (work) => await whenRestored(keeper, { waitMs: WAIT_MS }, work),
+    port: (port) => ({
+      ...port,
+      fetch: async (request, untilMs) => await changing(async () => await port.fetch(request, untilMs)),
+    }),
     reset: async () => throwFailure(await keeper.reset()),
     sleep: async () => throwFailure(await keeper.sleep()),
     fork: async (intoId) => throwFailure(await keeper.fork(intoId)),

@@ -3,7 +3,7 @@ import { preregisteredClients, redirectUris } from "./client-settings.ts";
 import { identityProblems, identityShape } from "./identity-settings.ts";
 import { roleLimits } from "./limits.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
-import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
+import { baseUrl, commaSeparated, duration, flag, hostName, modelPrices, origin } from "./setting-kinds.ts";
 
 /**
  * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
@@ -12,6 +12,8 @@ import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
+  /** Where previews of what runs in sandboxes are, each at a name below it: `previews.example.com`. */
+  PREVIEW_HOST: hostName.optional(),
   ...identityShape,
   /** Where clients may come back to beside the known ones and apps on the person's own machine. */
   REDIRECT_URIS: redirectUris,
@@ -117,6 +119,11 @@ const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, p
   [
     (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
     "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
+  ],
+  [
+    ({ PREVIEW_HOST, PUBLIC_URL }) =>
+      PREVIEW_HOST !== undefined && `.${new URL(PUBLIC_URL).hostname}`.endsWith(`.${PREVIEW_HOST}`),
+    "PREVIEW_HOST is PUBLIC_URL's own host or a parent of it, and a preview could pass for Pincer; choose another.",
   ],
   [
     (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,

@@ -19,6 +19,7 @@ import {
 } from "./mcp-requests.ts";
 import { measureGuard } from "./guard.ts";
 import { measureOwner } from "./owner.ts";
+import { measurePreview } from "./preview.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
@@ -53,6 +54,7 @@ const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   guard: measureGuard,
   files: measureFiles,
   sandbox: measureSandbox,
+  preview: measurePreview,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
   delegate: measureDelegate,
   store: measureStore,

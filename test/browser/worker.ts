@@ -117,6 +117,7 @@ export default {
           artifacts: createArtifacts(files, () => new Date()),
           browsers: createBrowserSessions(env.BROWSER_SESSION, userId),
           sandbox: absent,
+          previews: { expose: absent, share: absent, withdraw: absent, list: absent },
           shareLinks: { create: absent, list: absent, revoke: absent },
           delegates: { start: absent, wait: absent, answer: absent, cancel: absent, list: absent },
         },

@@ -9,7 +9,8 @@ import { durationMs } from "../../servers/shared/setting-kinds.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox, storeOf } from "../support/sandbox-worker.ts";
 
-export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
+export { ContainerProxy } from "../../container/egress.ts";
+export { Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
 export { Directory } from "../../servers/directory/directory.ts";
 

@@ -203,6 +203,7 @@ async function callDelegateTool(
     files,
     artifacts: createArtifacts(files, () => new Date()),
     sandbox: absent,
+    previews: { expose: absent, share: absent, withdraw: absent, list: absent },
     browsers: { named: absent },
     shareLinks: ABSENT_LINKS,
     reportProgress: () => undefined,

@@ -19,6 +19,8 @@ export async function serveSandbox(
   ctx: ExecutionContext,
   snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
 ): Promise<Response> {
+  const ported = await servePort(request, bindings, driver, ctx);
+  if (ported !== undefined) return ported;
   const form = await request.formData();
   const [json, field] = [form.get("call"), form.get("bytes")];
   const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
@@ -98,6 +100,36 @@ export function storeOf({ FILES, ACCOUNT }: FilesBindings, userId: string, ctx: 
     account: ACCOUNT.get(ACCOUNT.idFromName(userId)),
     waitUntil: (work) => ctx.waitUntil(work),
   });
+}
+
+/** `/port/<user>/<sandbox>/<port>/{look,close,fetch/…}`. */
+async function servePort(
+  request: Request,
+  bindings: FilesBindings,
+  driver: SandboxDriver,
+  ctx: ExecutionContext,
+): Promise<Response | undefined> {
+  const { pathname, search } = new URL(request.url);
+  const [, userId, id, number, what, path] =
+    /^\/port\/(\w+)\/([\w-]+)\/(\d+)\/(look|close|fetch)(.*)$/.exec(pathname) ?? [];
+  if (userId === undefined || id === undefined) return undefined;
+  try {
+    const files = storeOf(bindings, userId, ctx);
+    const port = driver.open(id, files).port(Number(number));
+    if (what === "look") return Response.json(await port.look());
+    if (what === "close") return Response.json((await port.close()) ?? null);
+    const inner = new Request(`http://localhost${path === "" ? "/" : path}${search}`, request);
+    const answer = await port.fetch(inner, Date.now() + 60_000);
+    if (answer.state !== "answered") {
+      return new Response(null, { status: 502, headers: { "x-test-state": answer.state } });
+    }
+    const { status, webSocket, body } = answer.response;
+    const headers = new Headers(answer.response.headers);
+    headers.set("x-test-state", "answered");
+    return new Response(body, { status, headers, webSocket, encodeBody: "manual" });
+  } catch (error) {
+    return Response.json(describeError(error), { status: 400 });
+  }
 }
 
 async function readBytes(

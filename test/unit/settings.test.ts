@@ -47,6 +47,21 @@ test("a slash at the end of an address is dropped and host lists are split", () 
   expect(settings.ALLOWED_HOSTS).toEqual(["a.example", "b:80"]);
 });
 
+test("previews have a host of their own, by which none can pass for the suite", () => {
+  expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: "previews.example.com" })).toEqual([]);
+  expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: "previews.pincer.example.com" })).toEqual([]);
+  for (const host of ["pincer.example.com", "example.com"]) {
+    expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: host })).toEqual([
+      "PREVIEW_HOST is PUBLIC_URL's own host or a parent of it, and a preview could pass for Pincer; choose another.",
+    ]);
+  }
+  for (const host of ["localhost", "*.example.com", "https://a.example", "a.example:8443", "A.example", ".a.example"]) {
+    expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: host })).toEqual([
+      "PREVIEW_HOST: give the host alone, in lower case, such as previews.example.com.",
+    ]);
+  }
+});
+
 test("a public URL is the origin as requests spell it, and nothing more", () => {
   const publicUrl = (url: string): string => parseSettings({ ...DEPLOYED, PUBLIC_URL: url }).PUBLIC_URL;
   expect(publicUrl("https://Pincer.Example.com:443/")).toBe("https://pincer.example.com");

@@ -127,6 +127,21 @@ test("a person signs in at the provider and is back at the page; the way back wo
   expect((await visit.read()).text).toContain("Signed in as somebody without an e-mail address (ann)");
 });
 
+test("who was sent by a preview goes on to it from the provider, and to no other address", async () => {
+  const { suite } = await startOidcSuite();
+  const preview = `/account/preview?label=${"a".repeat(32)}-${"0".repeat(30)}&to=%2Fapp%3Fx%3D1`;
+  const back = await comeBack(new Visit(suite), preview);
+  expect([back.status, back.headers.get("Location")]).toEqual([302, preview]);
+  for (const page of [
+    "https://evil.example/",
+    "//evil.example/",
+    `${preview}\r\nX: y`,
+    "/account/preview?label=a&to=//b",
+  ]) {
+    expect((await comeBack(new Visit(suite), page)).headers.get("Location")).toBe("/account");
+  }
+});
+
 test("the page names a person by the e-mail address that the provider gives", async () => {
   const { suite, script } = await startOidcSuite({ ADMIN_GROUPS: "it" });
   script.claims = { groups: ["it"], email: "ann@example.com" };

@@ -22,6 +22,12 @@ export const TO_AGENT = /** @type {const} */ ({
   input: 8,
   /** JSON: whether something listens on a port. */
   port: 9,
+  /** JSON: connect to a port of the sandbox's own. */
+  dial: 10,
+  /** Bytes for such a connection; none ends them. */
+  there: 11,
+  /** One more piece of such a connection was taken. */
+  taken: 12,
 });
 
 export const FROM_AGENT = /** @type {const} */ ({
@@ -36,11 +42,18 @@ export const FROM_AGENT = /** @type {const} */ ({
   done: 21,
   /** JSON: why a call failed. */
   failed: 22,
-  /** Bytes of a file that is being read. */
+  /** Bytes of a file that is being read, or of a connection; none ends a connection's. */
   bytes: 23,
   /** A process is there. */
   started: 24,
+  /** A connection is there. */
+  connected: 25,
+  /** One more piece of it was taken. */
+  taken: 26,
 });
+
+/** How many pieces of a connection may be under way before the other side has taken one. */
+export const PIECES_AHEAD = 16;
 
 const HEADER_BYTES = 9;
 /** A whole frame. Whoever sends more is broken or hostile. */
