@@ -6,7 +6,7 @@ import { eventStream } from "./event-stream.ts";
 import { type Thing, lookAt } from "./look.ts";
 import { listOf, lookAtWhatRuns, partOf } from "./overview-page.ts";
 import type { PageContext, PersonContext } from "./page-context.ts";
-import { listThings, thingId } from "./thing-list.ts";
+import { isUnderWay, listThings, thingId } from "./thing-list.ts";
 
 /** A part of a page as it is now; without markup it has gone. */
 interface LivePart {
@@ -16,9 +16,12 @@ interface LivePart {
   readonly into: string;
 }
 
+/** What is awake may end, and what is silent speak, with no account hearing of it: one such is looked at so often. */
+const TICKS_TO_LOOK_AGAIN = 5;
+
 /**
  * What changes of a person's overview. Each second it asks the account once what is new, and looks at one of the things
- * that changed since it last looked there.
+ * that changed since it last looked there, or now and then at one that is awake.
  */
 export function liveOverview(context: PersonContext): Response {
   const { desk, whose, visit } = context;
@@ -26,7 +29,7 @@ export function liveOverview(context: PersonContext): Response {
   const sent = new SentParts();
   const known = new Map<string, Thing>();
   const unseen = new Set<string>();
-  let revision = -1;
+  let [revision, ticks] = [-1, 0];
 
   const takeIn = (things: Things): void => {
     revision = things.revision;
@@ -42,6 +45,12 @@ export function liveOverview(context: PersonContext): Response {
     }
   };
 
+  /** One after the other. */
+  const awakeAt = (turn: number): string | undefined => {
+    const awake = [...known.values()].filter((thing) => isAwake(thing, desk.now().getTime())).map(thingId);
+    return awake[turn % awake.length];
+  };
+
   return eventStream(visit, desk.now, async () => {
     const isFirst = revision === -1;
     const answer = await lookAt(async () => await account.thingsSince(revision));
@@ -52,7 +61,8 @@ export function liveOverview(context: PersonContext): Response {
       for (const thing of all) known.set(thingId(thing), thing);
       unseen.clear();
     }
-    const [next] = unseen;
+    ticks += 1;
+    const [next = ticks % TICKS_TO_LOOK_AGAIN === 0 ? awakeAt(ticks / TICKS_TO_LOOK_AGAIN) : undefined] = unseen;
     const thing = next === undefined ? undefined : known.get(next);
     if (next !== undefined) unseen.delete(next);
     if (next !== undefined && thing !== undefined) known.set(next, await lookAtWhatRuns(thing, context));
@@ -117,6 +127,13 @@ class SentParts {
 function hasChanged(before: Thing, now: Thing): boolean {
   if (before.kind === "run" && now.kind === "run") return JSON.stringify(before.run) !== JSON.stringify(now.run);
   return before.kind !== "run" && now.kind !== "run" && before.handle.lastUsedMs !== now.handle.lastUsedMs;
+}
+
+function isAwake(thing: Thing, nowMs: number): boolean {
+  if (thing.kind === "run") return isUnderWay(thing.run, nowMs);
+  if (thing.look?.kind === "silent") return true;
+  if (thing.look?.seen === undefined) return false;
+  return thing.kind === "browser" || thing.look.seen.status.state !== "asleep";
 }
 
 function withLookOf(before: Thing, now: Thing): Thing {

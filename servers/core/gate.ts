@@ -50,8 +50,15 @@ export interface GateMemory {
 
 /** One person's calls in this isolate, and what their account last said. */
 interface PersonAtGate {
-  known?: { readonly standing: StandingNow; readonly atMs: number; readonly admittedThen: number };
+  known?: {
+    readonly standing: StandingNow;
+    readonly atMs: number;
+    readonly turn: number;
+    readonly admittedThen: number;
+  };
   askedAtMs: number;
+  /** How often the account was asked. */
+  turns: number;
   minuteMs: number;
   admitted: number;
   inFlight: number;
@@ -87,15 +94,16 @@ export function createGate(context: GateContext): Gate {
 
   /** What holds now. Asks where that is not known, and goes on asking behind the back of a busy client. */
   const now = async (): Promise<Known> => {
-    const knownAtMs = Math.min(person.known?.atMs ?? 0, memory.policy?.atMs ?? 0);
     const nowMs = Date.now();
-    if (nowMs - knownAtMs >= KNOWN_MS) {
+    const isKnown = (forMs: number): boolean =>
+      [person.known?.atMs, memory.policy?.atMs].every((atMs) => isWithin(forMs, atMs, nowMs));
+    if (!isKnown(KNOWN_MS)) {
       await ask().catch((cause: unknown) => {
         throw new ToolError("unavailable", "Nobody can say right now whether you may go on; try again in a moment.", {
           cause,
         });
       });
-    } else if (nowMs - knownAtMs >= FRESH_MS && nowMs - person.askedAtMs >= FRESH_MS) {
+    } else if (!isKnown(FRESH_MS) && !isWithin(FRESH_MS, person.askedAtMs, nowMs)) {
       // What fails is asked again by a call that has to wait for it.
       context.waitUntil(ask().catch(() => undefined));
     }
@@ -190,18 +198,19 @@ function pausedBy(all: Pause | undefined, own: Pause | undefined, publicUrl: str
 }
 
 async function askPolicy({ memory, source }: GateContext): Promise<void> {
-  if (Date.now() - (memory.policy?.atMs ?? 0) < FRESH_MS) return;
   const atMs = Date.now();
+  if (isWithin(FRESH_MS, memory.policy?.atMs, atMs)) return;
   memory.policy = { value: await source.policy(), atMs };
 }
 
 async function askStanding(person: PersonAtGate, { memory, source }: GateContext): Promise<void> {
   const atMs = Date.now();
   beginMinute(person, atMs);
+  const turn = (person.turns += 1);
   const { admitted } = person;
   const standing = await source.standing(memory.isolate, person.inFlight);
   // An answer that was overtaken says less.
-  if (atMs >= (person.known?.atMs ?? 0)) person.known = { standing, atMs, admittedThen: admitted };
+  if (turn >= (person.known?.turn ?? 0)) person.known = { standing, atMs, turn, admittedThen: admitted };
 }
 
 function beginMinute(person: PersonAtGate, nowMs: number): void {
@@ -217,9 +226,14 @@ function personIn({ people }: GateMemory, userId: string): PersonAtGate {
   if (people.size >= MAX_REMEMBERED) {
     for (const [id, { inFlight }] of people) if (inFlight === 0) people.delete(id);
   }
-  const person: PersonAtGate = { askedAtMs: 0, minuteMs: 0, admitted: 0, inFlight: 0 };
+  const person: PersonAtGate = { askedAtMs: 0, turns: 0, minuteMs: 0, admitted: 0, inFlight: 0 };
   people.set(userId, person);
   return person;
+}
+
+/** What is dated ahead by that much is as old: a clock may be set back, and each request has a moment of its own. */
+function isWithin(spanMs: number, atMs: number | undefined, nowMs: number): boolean {
+  return atMs !== undefined && Math.abs(nowMs - atMs) < spanMs;
 }
 
 async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { inParts } from "../shared/in-parts.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS stops (
@@ -44,16 +45,8 @@ export class StopTable {
   }
 
   begin(userIds: readonly string[], nowMs: number): void {
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO stops SELECT value, ?1, ?1, 0, 0 FROM json_each(?2)",
-      nowMs,
-      JSON.stringify(userIds),
-    );
-  }
-
-  /** Nothing more is ended. */
-  forget(userId: string): void {
-    this.#sql.exec("DELETE FROM stops WHERE user_id = ?", userId);
+    const query = "INSERT OR REPLACE INTO stops SELECT value, ?1, ?1, 0, 0 FROM json_each(?2)";
+    for (const part of inParts(userIds)) this.#sql.exec(query, nowMs, JSON.stringify(part));
   }
 
   dueAtMs(): number | undefined {

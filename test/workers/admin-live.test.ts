@@ -154,6 +154,22 @@ test("a sandbox that was used is looked at again", async () => {
   expect(JSON.stringify(await live.next())).toContain("running</span>");
 });
 
+test("a sandbox that falls asleep by itself is seen to", async () => {
+  await accountOf(USER).record(USER, [entry({}, { handle: { kind: "sandbox", name: "main" } })]);
+  let state: "asleep" | "running" = "running";
+  const things = (): PersonsThings => ({
+    ...asleep(),
+    sandbox: () => ({
+      status: async () => ({ driver: "local", state, costUsd: 0 }),
+      listProcesses: async () => [],
+    }),
+  });
+  await using live = await listen({ desk: (desk) => ({ ...desk, thingsOf: things }) });
+  expect(JSON.stringify(await live.next())).toContain("running</span>");
+  state = "asleep";
+  await expect.poll(async () => JSON.stringify(await live.next()), { timeout: 8_000 }).toContain("asleep</span>");
+});
+
 test("everybody's page hears of who is at work, and of a pause", async () => {
   await directory().notePerson({ userId: USER, displayName: "ann@example.com", role: "member" }, Date.now());
   await using live = await listen({ path: "/admin/live" });

@@ -1,6 +1,6 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CATALOG } from "../../servers/catalog.ts";
 import { SCOPES } from "../../auth/scopes.ts";
 import { linkSuite } from "../support/link-suite.ts";
@@ -239,6 +239,19 @@ describe("a pause", () => {
     await expect.poll(async () => await outcome("files_list")).toMatch(/^forbidden: paused/);
     expect(await lasting).toMatch(/^cancelled: paused: An admin paused you/);
     expect(Date.now() - beganMs).toBeLessThan(6_000);
+  });
+
+  test("is heard of where the clock was set back meanwhile", async () => {
+    const { outcome } = isolate("paused-4");
+    expect(await outcome("files_list")).toBe("ok");
+    await rules.pausePerson("paused-4", "");
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() - 3_600_000);
+    try {
+      expect(await outcome("files_list")).toMatch(/^forbidden: paused/);
+    } finally {
+      clock.mockRestore();
+    }
   });
 });
 

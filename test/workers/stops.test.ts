@@ -52,6 +52,14 @@ test("a pause of everybody ends the work of all who were here lately, and of nob
   expect(await directory().person("lately-1")).toMatchObject({ isPaused: false });
 });
 
+test("the work of however many is ended", async () => {
+  await runInDurableObject(directory(), (_, { storage }) => {
+    const userIds = Array.from({ length: 400_000 }, (_person, index) => String(index).padStart(32, "0"));
+    new StopTable(storage.sql).begin(userIds, 0);
+    expect(storage.sql.exec("SELECT count(*) AS count FROM stops").one()).toEqual({ count: userIds.length });
+  });
+});
+
 test("a pause that the account has not heard of is said to have failed, and ends nothing", async () => {
   const pausing = createRules(without("ACCOUNT")).pausePerson("unheard", "");
   await expect(pausing).rejects.toMatchObject({ code: "unavailable" });
