@@ -1,3 +1,4 @@
+import { MAY_BE_AT_WORK_MS } from "./account/handle-table.ts";
 import { runName } from "./delegate/runs.ts";
 import type { Settings } from "./shared/settings.ts";
 import { type Bindings, createPipeline } from "./suite.ts";
@@ -28,7 +29,8 @@ export async function endWork(
     const run = bindings.DELEGATE_RUN.get(bindings.DELEGATE_RUN.idFromName(runName(userId, runId)));
     await run.cancel(undefined, PAUSED);
   });
-  const ended = handles.map(async ({ kind, name }) => {
+  const mayWork = handles.filter(({ lastUsedMs }) => Date.now() - lastUsedMs < MAY_BE_AT_WORK_MS);
+  const ended = mayWork.map(async ({ kind, name }) => {
     if (kind === "browser") await browsers.named(name).stop();
     else await sandbox(name).sleep();
   });

@@ -18,7 +18,9 @@ const SCHEMA = `
   ) WITHOUT ROWID;
 `;
 
-/** Whoever makes up names is no reason to keep them all. */
+/** No command runs for longer than a day: what has not been used since then has nothing going. */
+export const MAY_BE_AT_WORK_MS = 48 * 60 * 60 * 1_000;
+/** Whoever makes up names is no reason to keep them all; what may be at work is. */
 const MAX_HANDLES = 200;
 
 const NOTE_USES = `
@@ -27,7 +29,7 @@ const NOTE_USES = `
   ON CONFLICT DO UPDATE SET
     first_used_ms = min(first_used_ms, excluded.first_used_ms), last_used_ms = max(last_used_ms, excluded.last_used_ms)`;
 const FORGET_OLDEST = `
-  DELETE FROM handles WHERE (kind, name) IN
+  DELETE FROM handles WHERE last_used_ms < ? AND (kind, name) IN
     (SELECT kind, name FROM handles ORDER BY last_used_ms DESC, kind, name LIMIT -1 OFFSET ${MAX_HANDLES})`;
 
 const handleRecord = z
@@ -56,7 +58,7 @@ export class HandleTable {
   noteUses(uses: readonly (UsedHandle & { readonly atMs: number })[]): void {
     if (uses.length === 0) return;
     this.#sql.exec(NOTE_USES, JSON.stringify(uses));
-    this.#sql.exec(FORGET_OLDEST);
+    this.#sql.exec(FORGET_OLDEST, Math.max(...uses.map(({ atMs }) => atMs)) - MAY_BE_AT_WORK_MS);
   }
 
   /** Those used last come first. */

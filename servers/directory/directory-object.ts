@@ -1,3 +1,4 @@
+import { MAY_BE_AT_WORK_MS } from "../account/handle-table.ts";
 import { consoleLog, describeFailure } from "../core/log.ts";
 import type { Limits, Policy, Role } from "../shared/limits.ts";
 import { parseSettings } from "../shared/settings.ts";
@@ -7,10 +8,8 @@ import { PolicyTable } from "./policy-table.ts";
 import { type Stop, StopTable } from "./stop-table.ts";
 
 /** How many people's work is ended at the same time. */
-const STOPS_AT_ONCE = 20;
+const STOPS_AT_ONCE = 50;
 const STOP_TIMEOUT_MS = 60_000;
-/** No command runs for longer than a day: whoever has not been here since then has nothing going. */
-const MAY_BE_AT_WORK_MS = 48 * 60 * 60 * 1_000;
 /** Those whose first call is only just in the books are known a little later. */
 const LATECOMERS_MS = 15_000;
 const BEGAN_LATELY_MS = 60_000;
@@ -59,7 +58,7 @@ export abstract class DirectoryObject<Env extends object = object> extends Direc
 
   /** Takes in what a person's account has been told, for the list of people; what a paused one has going is ended. */
   async noteRules(userId: string, rules: Pick<KnownPerson, "isPaused" | "hasLimits">): Promise<void> {
-    this.peopleTable.noteRules(userId, rules);
+    this.peopleTable.noteRules(userId, rules, Date.now());
     if (!rules.isPaused) return;
     this.#stops.begin([userId], Date.now());
     await this.#arm();

@@ -55,6 +55,11 @@ const NOTE_WORK = `
   INSERT INTO people VALUES (?1, '', 'reader', ?2, ?2, ?3, 0, 0)
   ON CONFLICT DO UPDATE SET sequence = excluded.sequence, last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)`;
 
+/** Somebody who was never told of is seen now. */
+const NOTE_RULES = `
+  INSERT INTO people VALUES (?1, '', 'reader', ?2, ?2, 0, ?3, ?4)
+  ON CONFLICT DO UPDATE SET is_paused = excluded.is_paused, has_limits = excluded.has_limits`;
+
 const personRecord = z.object({
   user_id: z.string(),
   display_name: z.string(),
@@ -93,11 +98,8 @@ export class PeopleTable {
     this.#sql.exec(NOTE_WORK, userId, lastAtMs, sequence);
   }
 
-  noteRules(userId: string, { isPaused, hasLimits }: Pick<KnownPerson, "isPaused" | "hasLimits">): void {
-    this.#sql.exec(
-      "UPDATE people SET is_paused = ?, has_limits = ? WHERE user_id = ?",
-      ...[Number(isPaused), Number(hasLimits), userId],
-    );
+  noteRules(userId: string, { isPaused, hasLimits }: Pick<KnownPerson, "isPaused" | "hasLimits">, nowMs: number): void {
+    this.#sql.exec(NOTE_RULES, userId, nowMs, Number(isPaused), Number(hasLimits));
   }
 
   find(userId: string): KnownPerson | undefined {
