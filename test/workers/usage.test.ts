@@ -74,3 +74,17 @@ test("sandboxes and browsers that calls were at work in are things of their pers
   await account.record("holder", [entry()]);
   expect(await account.thingsSince(things.revision)).toMatchObject({ runs: [] });
 });
+
+test("of names that are made up the newest two hundred are kept, and all that may be at work", async () => {
+  const account = accountOf("maker");
+  const DAY_MS = 24 * 60 * 60 * 1_000;
+  const uses = (atMs: number, prefix: string, count: number) =>
+    Array.from({ length: count }, (_, index) =>
+      entry({ atMs: atMs + index }, { handle: { kind: "sandbox", name: `${prefix}${index}` } }),
+    );
+  await account.record("maker", uses(NOW_MS - 3 * DAY_MS, "old", 150));
+  await account.record("maker", uses(NOW_MS, "new", 250));
+  const { handles } = await account.things();
+  expect(handles.filter(({ name }) => name.startsWith("new"))).toHaveLength(250);
+  expect(handles).toHaveLength(250);
+});
