@@ -12,7 +12,8 @@ interface LimitWords {
   readonly used?: (today: Standing["today"]) => string;
 }
 
-const MB = 1_000_000;
+/** As FILES_QUOTA_MB counts them. */
+const MB = 1024 * 1024;
 
 /** How pages speak of each limit, in the order in which they stand. */
 export const LIMIT_WORDS: Readonly<Record<LimitName, LimitWords>> = {
