@@ -1,4 +1,5 @@
 import { type Settings, parseSettings } from "../shared/settings.ts";
+import { isAct } from "./acts.ts";
 import { AuditExport } from "./audit-export.ts";
 import { type AuditFilter, type AuditPage, type AuditQuery, queryAudit } from "./audit-query.ts";
 import { auditStream } from "./audit-stream.ts";
@@ -50,8 +51,10 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     super(state, env);
     const { sql } = state.storage;
     this.standingTable = new StandingTable(sql);
-    this.#books = new BookTable(sql);
     this.#usage = new UsageTable(sql);
+    // Before the audit is put into the order of time: in that of ids it lies beside what its calls cost.
+    const earlier = this.#usage.isNew ? earlierUsage(sql) : [];
+    this.#books = new BookTable(sql);
     this.#handles = new HandleTable(sql);
     this.#outbox = new Outbox(
       state.storage,
@@ -61,7 +64,7 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     this.#runs = new RunTable(sql);
     this.#modelSpend = new ModelSpendTable(sql);
     this.bookChores = [new AuditExport(this.#books, env.FILES, () => this.settings().AUDIT_KEEP_DAYS), this.#outbox];
-    if (this.#usage.isNew) this.#add(earlierUsage(sql), []);
+    this.#add(earlier, []);
   }
 
   /** Read when they are first needed, so that signing in does not wait for them. */
@@ -73,8 +76,9 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
   async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
     this.ctx.storage.transactionSync(() => {
       const added = this.#books.write(userId, entries);
-      this.#add(added.map(usageOfCall), added.flatMap(brokenCall));
-      this.standingTable.noteCalls(added);
+      const calls = added.filter(({ audit }) => !isAct(audit));
+      this.#add(calls.map(usageOfCall), calls.flatMap(brokenCall));
+      this.standingTable.noteCalls(calls);
       this.#handles.noteUses(
         added.flatMap(({ handle, audit }) => (handle === undefined ? [] : { ...handle, atMs: audit.atMs })),
       );

@@ -26,8 +26,9 @@ const totalRecord = z.object({
   nano_usd: z.number(),
 });
 
-/** What the books of an older version come to, which added nothing up. */
+/** What the books of an older version come to, which added nothing up; nothing where there are none. */
 export function earlierUsage(sql: SqlStorage): UsageDelta[] {
+  if (sql.exec("SELECT 1 FROM pragma_table_info('costs')").toArray().length === 0) return [];
   const rows = sql.exec(TOTALS).toArray();
   return rows.map((row) => {
     const total = totalRecord.parse(row);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { inParts } from "../shared/in-parts.ts";
 import type { Chore } from "./chores.ts";
 import { ADD_FIGURES, FIGURE_COLUMNS, FIGURE_SCHEMA, FIGURES_FROM_JSON, readFigures } from "./figures.ts";
 import { USAGE_KEY, USAGE_KEY_FROM_JSON, USAGE_KEY_SCHEMA, type UsageDelta } from "./usage-table.ts";
@@ -94,7 +95,7 @@ export class Outbox implements Chore {
   }
 
   add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[], nowMs: number): void {
-    this.#sql.exec(ADD, JSON.stringify(deltas));
+    for (const part of inParts(deltas)) this.#sql.exec(ADD, JSON.stringify(part));
     if (broken.length > 0) {
       this.#sql.exec(ADD_BROKEN, JSON.stringify(broken));
       this.#sql.exec(FORGET_BROKEN);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { inParts } from "../shared/in-parts.ts";
 import {
   ADD_FIGURES,
   FIGURE_COLUMNS,
@@ -75,7 +76,7 @@ export class UsageTable {
   }
 
   add(deltas: readonly UsageDelta[]): void {
-    this.#sql.exec(ADD, JSON.stringify(deltas));
+    for (const part of inParts(deltas)) this.#sql.exec(ADD, JSON.stringify(part));
   }
 
   /** By key. */

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { seeOther } from "../../auth/account-routes.ts";
 import { withinRole } from "../../auth/policy.ts";
+import { ToolError } from "../shared/errors.ts";
 import { appsPage } from "./apps-page.ts";
 import type { PersonContext } from "./page-context.ts";
 import { recorded } from "./record-act.ts";
@@ -37,13 +38,10 @@ export async function makeToken(form: URLSearchParams, context: PersonContext): 
 export async function revokeHeld(form: URLSearchParams, context: PersonContext): Promise<Response> {
   const { visit, whose } = context;
   const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await recorded(context, "revoke", held, async () => {
-    return await visit.holdings.revoke(whose.userId, held);
+  await recorded(context, "revoke", held, async () => {
+    if (await visit.holdings.revoke(whose.userId, held)) return;
+    throw new ToolError("not_found", "That is not there any more; nothing was revoked.");
   });
-  if (!isRevoked) {
-    const message = "That is not there any more; nothing was revoked.";
-    return await appsPage(context, { kind: "problem", status: 404, message });
-  }
   // Else they could make themselves another token there.
   if (whose.userId !== visit.visitor.person.userId) await visit.holdings.endPages(whose.userId);
   return seeOther(`${whose.base}/apps?done=revoked`);

@@ -45,7 +45,9 @@ export function costPage(context: PageContext): Response {
     }
     <div class="split">
       ${sliders(at, type)}
-      <div id="cost-result">${headline(use)} ${byType(use, desk.instanceType)} ${breakdown(monthlyCost(use))}</div>
+      <div id="cost-result">
+        ${headline(use)} ${byType(use, desk.isBilled ? desk.instanceType : undefined)} ${breakdown(monthlyCost(use))}
+      </div>
     </div>
     ${priceTable()}`;
   return everybodysPage(context, { at: "cost", title: "What it costs", body });
@@ -109,7 +111,7 @@ function headline(use: DeploymentUse): Html {
   </dl>`;
 }
 
-function byType(use: DeploymentUse, present: InstanceType): Html {
+function byType(use: DeploymentUse, present: InstanceType | undefined): Html {
   return table({
     caption: "A month, by the size of the sandboxes",
     columns: [

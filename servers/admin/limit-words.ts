@@ -12,7 +12,7 @@ interface LimitWords {
   readonly used?: (today: Standing["today"]) => string;
 }
 
-/** As FILES_QUOTA_MB counts them. */
+/** As the quota of files counts it. */
 const MB = 1024 * 1024;
 
 /** How pages speak of each limit, in the order in which they stand. */
@@ -21,23 +21,20 @@ export const LIMIT_WORDS: Readonly<Record<LimitName, LimitWords>> = {
   concurrentCalls: { name: "Calls at the same time", step: "1", format: count },
   usdPerDay: {
     name: "Dollars a day",
-
     step: "0.01",
     format: (value) => usd(value * 1e9),
     used: ({ nanoUsd }) => usd(nanoUsd),
   },
   sandboxHoursPerDay: {
     name: "Sandbox hours a day",
-
     step: "0.1",
-    format: (value) => `${count(value)} h`,
+    format: hours,
     used: ({ sandboxMs }) => duration(sandboxMs),
   },
   browserHoursPerDay: {
     name: "Browser hours a day",
-
     step: "0.1",
-    format: (value) => `${count(value)} h`,
+    format: hours,
     used: ({ browserMs }) => duration(browserMs),
   },
   storageMb: {
@@ -48,6 +45,10 @@ export const LIMIT_WORDS: Readonly<Record<LimitName, LimitWords>> = {
     used: ({ storageBytes }) => bytes(storageBytes),
   },
 };
+
+function hours(value: number): string {
+  return `${value.toLocaleString("en-US", { maximumFractionDigits: 2 })} h`;
+}
 
 export const LIMITS = limitsSchema.keyof().options;
 

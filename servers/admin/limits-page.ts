@@ -57,9 +57,8 @@ export async function everybodysLimits(context: PageContext): Promise<Response> 
             words: `Set the limits of ${ROLE_WORDS[role].toLowerCase()}`,
             mayReset: true,
             idPrefix: `${role}-`,
-          })}</section>`,
-    )}
-    </div>`;
+          })}`,
+    )}`;
   return everybodysPage(context, { at: "limits", title: "Limits", body });
 }
 

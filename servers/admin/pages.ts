@@ -1,8 +1,7 @@
 import type { Pages, Visit } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
-
+import { type ErrorCode, ToolError } from "../shared/errors.ts";
 import { makeToken, revokeHeld } from "./app-acts.ts";
-import { ToolError, type ErrorCode } from "../shared/errors.ts";
 import { appsPage } from "./apps-page.ts";
 import { auditDownload, exportAudit } from "./audit-files.ts";
 import { everybodysAudit, personsAudit } from "./audit-page.ts";

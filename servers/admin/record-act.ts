@@ -1,4 +1,3 @@
-import { sha256Hex } from "../../auth/secrets.ts";
 import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { PageContext, PersonContext } from "./page-context.ts";
@@ -28,37 +27,33 @@ export async function recordedForAll<T>(
   return await record(context, { userId, isOwn: false, act, input }, work);
 }
 
-interface Act {
+interface Recorded {
   readonly userId: string;
   readonly isOwn: boolean;
   readonly act: string;
   readonly input: object;
 }
 
-async function record<T>(context: PageContext, { userId, isOwn, act, input }: Act, work: () => Promise<T>): Promise<T> {
+async function record<T>(
+  context: PageContext,
+  { userId, isOwn, act, input }: Recorded,
+  work: () => Promise<T>,
+): Promise<T> {
   const { desk, visit } = context;
-  const { person } = visit.visitor;
-  const id = crypto.randomUUID();
+  const by = visit.visitor.person.userId;
   const atMs = Date.now();
   const startedMs = performance.now();
   const keep = async (outcome: string): Promise<void> => {
-    const audit = {
-      id,
-      atMs,
-      clientId: isOwn ? "page" : `admin:${person.userId}`,
-      tool: `${isOwn ? "account" : "admin"}/${act}`,
-      outcome,
-      durationMs: performance.now() - startedMs,
-      inputDigest: await sha256Hex(JSON.stringify(input)),
-      outputBytes: 0,
-    };
-    visit.log.info("page act", { call: id, by: person.userId, userId, act, outcome });
+    const done = isOwn
+      ? ({ name: `account/${act}`, by: "page" } as const)
+      : ({ name: `admin/${act}`, by: `admin:${by}` } as const);
+    visit.log.info("page act", { by, userId, act, outcome });
     // What was done is done: that it could not be written down is for the log.
     await desk
       .account(userId)
-      .record(userId, [{ audit, cost: { callId: id, atMs, nanoUsd: 0 } }])
+      .recordAct(userId, { ...done, what: input, atMs, outcome, durationMs: performance.now() - startedMs })
       .catch((failure: unknown) => {
-        visit.log.error("page act not in the books", { call: id, userId, act, failure: describeFailure(failure) });
+        visit.log.error("page act not in the books", { userId, act, failure: describeFailure(failure) });
       });
   };
   let result: T;

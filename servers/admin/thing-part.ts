@@ -160,7 +160,7 @@ function runPart(thing: RunThing, context: PartContext): Html {
     acts: html`${isGoing ? actButton(context, { act: "cancel", of, words: "Cancel", id: `${run.id}-cancel` }) : undefined}
       <a class="button" id="${run.id}-calls" href="${base}/audit?run=${run.id}">Its calls</a>`,
     facts: [
-      ["Budget used", budgetMeter(thing, seen)],
+      ["Budget used", budgetMeter(thing, seen), true],
       ...(seen === undefined
         ? []
         : ([

@@ -10,6 +10,7 @@ import {
   SUM_FIGURES,
 } from "../account/figures.ts";
 import type { UsageDelta, UsageDimension, UsageQuery, UsageRow } from "../account/usage-table.ts";
+import { inParts } from "../shared/in-parts.ts";
 import { type Dear, dearest } from "./dearest.ts";
 import { daysBetween, monthOf, periodsBetween } from "./periods.ts";
 
@@ -59,7 +60,8 @@ export class RollupTable {
   }
 
   add(userId: string, deltas: readonly UsageDelta[]): void {
-    this.#sql.exec(ADD, JSON.stringify(deltas.flatMap((delta) => rowsOf(userId, delta))));
+    const rows = deltas.flatMap((delta) => rowsOf(userId, delta));
+    for (const part of inParts(rows)) this.#sql.exec(ADD, JSON.stringify(part));
   }
 
   /**

@@ -24,15 +24,20 @@ interface Counted {
   readonly failed: number;
 }
 
+/** What somebody does on a page is in the audit, and no call. */
+function isCall({ client_id: by }: AuditLine): boolean {
+  return by !== "page" && !by.startsWith("admin:");
+}
+
 /** Calls and failed ones by what `keyOf` says of them. */
 export function tally(lines: readonly AuditLine[], keyOf: (line: AuditLine) => string): Record<string, Counted> {
-  const groups = Object.entries(Object.groupBy(lines, keyOf));
-  return Object.fromEntries(
-    groups.map(([key, of = []]) => [
-      key,
-      { calls: of.length, failed: of.filter(({ outcome }) => outcome !== "ok").length },
-    ]),
-  );
+  const groups = Object.entries(Object.groupBy(lines.filter(isCall), keyOf));
+  return Object.fromEntries(groups.map(([key, of = []]) => [key, sum(of)]));
+}
+
+export function sum(lines: readonly AuditLine[]): Counted {
+  const calls = lines.filter(isCall);
+  return { calls: calls.length, failed: calls.filter(({ outcome }) => outcome !== "ok").length };
 }
 
 /** The same as a table has it. What sessions cost is in rows that have no calls. */
@@ -52,15 +57,16 @@ export function spent(
   const models = [...new Set(asked.map(({ model }) => model))].toSorted();
   return models.map((model) => {
     const of = asked.filter((one) => one.model === model).map(({ usage }) => usage);
-    const sum = (figure: (usage: ModelUsage) => number): number => of.reduce((all, one) => all + figure(one), 0);
+    const all = (figure: (usage: ModelUsage) => number): number => of.reduce((total, one) => total + figure(one), 0);
     const estimate = (usage: ModelUsage): number =>
       usage.cost === undefined ? usage.prompt_tokens * price.input + usage.completion_tokens * price.output : 0;
     return {
       model: served(model),
-      input_tokens: String(sum(({ prompt_tokens: tokens }) => tokens)),
-      output_tokens: String(sum(({ completion_tokens: tokens }) => tokens)),
-      usd_measured: String(sum(({ cost = 0 }) => Math.round(cost * 1e9)) / 1e9),
-      usd_estimated: String(sum(estimate) / 1e6),
+      calls: String(of.length),
+      input_tokens: String(all(({ prompt_tokens: tokens }) => tokens)),
+      output_tokens: String(all(({ completion_tokens: tokens }) => tokens)),
+      usd_measured: String(all(({ cost = 0 }) => Math.round(cost * 1e9)) / 1e9),
+      usd_estimated: String(all(estimate) / 1e6),
     };
   });
 }

@@ -53,7 +53,8 @@ async function listen({ path = "/account/live", visitor = {}, stillIn, desk }: L
     log: { info: () => undefined, error: () => undefined },
   });
   expect(response.headers.get("Content-Type")).toContain("text/event-stream");
-  const reader = (response.body ?? new ReadableStream<Uint8Array>()).getReader();
+  const events: ReadableStream<Uint8Array> = response.body ?? new ReadableStream();
+  const reader = events.getReader();
   let held = "";
   const message = async (): Promise<string> => {
     for (;;) {
@@ -91,6 +92,10 @@ function asleep(): PersonsThings {
   };
 }
 
+function partOf(object: object, name: string | symbol): unknown {
+  return Reflect.get(object, name);
+}
+
 test("what changes comes within a moment, and nothing else, for one question a second", async () => {
   const account = accountOf(USER);
   await account.record(USER, [entry({}, { handle: { kind: "sandbox", name: "main" } })]);
@@ -106,7 +111,7 @@ test("what changes comes within a moment, and nothing else, for one question a s
           return await stub.thingsSince(revision);
         };
         return new Proxy(stub, {
-          get: (object, name) => (name === "thingsSince" ? counting : Reflect.get(object, name)),
+          get: (object, name) => (name === "thingsSince" ? counting : partOf(object, name)),
         });
       },
     }),

@@ -147,9 +147,10 @@ test("each act is done once, to whose page it is on, and is in their audit with 
     ]);
     const rows = await accountOf(whose).listAudit(10);
     const [area, clientId] = whose === userId ? ["account", "page"] : ["admin", `admin:${userId}`];
-    expect(rows.map((row) => [row.tool, row.clientId, row.outcome]).toSorted()).toEqual(
-      THING_FORMS.map(({ act }) => [`${area}/${act}`, clientId, "ok"]).toSorted(),
+    expect(new Set(rows.map((row) => `${row.tool} ${row.clientId} ${row.outcome}`))).toEqual(
+      new Set(THING_FORMS.map(({ act }) => `${area}/${act} ${clientId} ok`)),
     );
+    expect(rows).toHaveLength(THING_FORMS.length);
   }
 });
 

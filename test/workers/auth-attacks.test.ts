@@ -202,7 +202,7 @@ test.each([
   { client_id: "nobody" },
   { client_id: "x".repeat(5_000) },
   { client_id: "http://evil.example/client.json" },
-  { client_id: "https://evil.example/client.json" },
+  { client_id: "https://evil.example/client.json", redirect_uri: "https://evil.example/cb" },
   { response_type: "token" },
   { code_challenge_method: "plain" },
   { code_challenge: "" },

@@ -109,12 +109,12 @@ test("what an admin has revoked of a person leaves nothing that could be used", 
   cameAs(script, "root", "ops");
   const admin = new Visit(suite);
   await comeBack(admin, "/admin");
-  const { key, text } = await admin.read("/admin");
+  const page = `/admin/people/${caller.userId}`;
+  const { key, text } = await admin.read(`${page}/apps`);
   const forms = [...text.matchAll(/name="kind" value="(\w+)"\s*\/>\s*<input type="hidden" name="id" value="([^"]+)"/g)];
   expect(forms.map(([, kind = ""]) => kind).toSorted()).toEqual(["grant", "token"]);
   for (const [, kind = "", id = ""] of forms) {
-    const form = { key, kind, id, user: caller.userId };
-    expect((await admin.post("/admin/revoke", form)).status).toBe(303);
+    expect((await admin.post(`${page}/revoke`, { key, kind, id })).status).toBe(303);
   }
 
   expect(await callerOf(suite, "/mcp", token)).toBeUndefined();
