@@ -81,8 +81,10 @@ async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
 
 const WITH_SANDBOX = /^(sandbox|interpreter)_/;
 const WITH_BROWSER = /^browser_/;
-/** These have reached neither. */
-const REFUSED = ["invalid_input", "forbidden"];
+/** These have begun nothing in either. */
+const REFUSED = ["invalid_input", "forbidden", "limit_reached", "not_found", "conflict"];
+/** Nor have these, whatever came of them. Only so many names are kept: those that cost nothing would push out others. */
+const BEGINS_NOTHING = ["sandbox_status", "sandbox_reset", "interpreter_list", "browser_close"];
 
 const namedInput = z.object({ sandbox: handleName, browser: handleName, url: z.string().optional() });
 
@@ -92,7 +94,7 @@ function handleOf(
   { isSandboxPassing }: BooksContext,
 ): Pick<BooksEntry, "handle"> {
   const kind = WITH_SANDBOX.test(tool) ? "sandbox" : WITH_BROWSER.test(tool) ? "browser" : undefined;
-  if (kind === undefined || REFUSED.includes(outcome)) return {};
+  if (kind === undefined || REFUSED.includes(outcome) || BEGINS_NOTHING.includes(tool)) return {};
   const named = namedInput.safeParse(input);
   if (!named.success || (kind === "sandbox" && isSandboxPassing === true)) return {};
   // To read a URL takes a browser that is gone afterwards.

@@ -23,15 +23,27 @@ function put({ id, markup, into }) {
 const live = byId("live");
 if (live !== null) {
   const say = (words) => live.textContent === words || (live.textContent = words);
-  const source = new EventSource(live.dataset.from);
-  source.onopen = () => say("Live");
-  source.onmessage = ({ data }) => JSON.parse(data).forEach(put);
-  source.onerror = () =>
-    say(source.readyState === EventSource.CLOSED ? "Not live any more: load the page again." : "Connecting…");
-  source.addEventListener("end", () => {
-    source.close();
-    say("Your session has ended: load the page again to sign in.");
-  });
+  let source;
+  const follow = () => {
+    source = new EventSource(live.dataset.from);
+    source.onopen = () => say("Live");
+    source.onmessage = ({ data }) => JSON.parse(data).forEach(put);
+    source.onerror = () =>
+      say(source.readyState === EventSource.CLOSED ? "Not live any more: load the page again." : "Connecting…");
+    source.addEventListener("end", () => {
+      source.close();
+      document.removeEventListener("visibilitychange", look);
+      say("Your session has ended: load the page again to sign in.");
+    });
+  };
+  // A browser has six connections to a suite without HTTP/2: pages that nobody sees leave them to others.
+  const look = () => {
+    source?.close();
+    if (document.visibilityState === "visible") follow();
+    else say("Not live while it is hidden.");
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
 }
 
 for (const form of document.querySelectorAll("form[data-shows]")) {

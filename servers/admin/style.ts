@@ -99,7 +99,7 @@ td .share { display: block; width: 8rem; height: 0.6rem; }
 .share rect, .meter .fill { fill: var(--measured); }
 .meter .full { fill: var(--bad-line); }
 .meter .track { fill: var(--track); }
-.meter { display: flex; align-items: center; gap: 0.6rem; }
+.meter { display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.6rem; }
 .meter svg { flex: none; width: 6rem; height: 0.5rem; }
 td code, th code { white-space: nowrap; }
 tbody th:has(time) { white-space: nowrap; }

@@ -17,6 +17,8 @@ type Dimension = (typeof DIMENSIONS)[number];
 type OwnDimension = (typeof OWN_DIMENSIONS)[number];
 
 const SHOWN_ROWS = 200;
+/** Of a table for spreadsheets. */
+const CSV_ROWS = 50_000;
 
 interface UsageView {
   readonly period: Period;
@@ -39,11 +41,15 @@ export async function ownUsageCsv(context: PersonContext): Promise<Response> {
 }
 
 export async function everybodysUsage(context: PageContext): Promise<Response> {
-  return everybodysPage(context, { at: "usage", title: "Usage and cost", body: usageBody(await readAll(context)) });
+  return everybodysPage(context, {
+    at: "usage",
+    title: "Usage and cost",
+    body: usageBody(await readAll(context, SHOWN_ROWS)),
+  });
 }
 
 export async function everybodysUsageCsv(context: PageContext): Promise<Response> {
-  return usageCsv(await readAll(context));
+  return usageCsv(await readAll(context, CSV_ROWS));
 }
 
 async function readOwn(context: PersonContext): Promise<UsageView> {
@@ -51,21 +57,28 @@ async function readOwn(context: PersonContext): Promise<UsageView> {
   const account = desk.account(whose.userId);
   const by: OwnDimension = OWN_DIMENSIONS.find((dimension) => dimension === asked(context, "by")) ?? "tool";
   const period = periodOf(asked(context, "days"), desk.now().getTime());
-  const [byDay, rows] = await Promise.all([account.usage({ ...period, by: "day" }), account.usage({ ...period, by })]);
+  const [byDay, found] = await Promise.all([account.usage({ ...period, by: "day" }), account.usage({ ...period, by })]);
+  const rows = withCalls(found, by);
   const names = by === "client" ? await nameClients(keysOf(rows), context, whose.userId) : new Map<string, string>();
   return { period, by, dimensions: OWN_DIMENSIONS, byDay, rows, names, base: whose.base, isBilled: desk.isBilled };
 }
 
-async function readAll(context: PageContext): Promise<UsageView> {
+async function readAll(context: PageContext, maxRows: number): Promise<UsageView> {
   const { desk } = context;
   const directory = desk.directory();
   const by = DIMENSIONS.find((dimension) => dimension === asked(context, "by")) ?? "person";
   const period = periodOf(asked(context, "days"), desk.now().getTime());
   const ask = async (dimension: EverybodysQuery["by"]): Promise<UsageRow[]> =>
-    await directory.usage({ ...period, by: dimension }, SHOWN_ROWS);
-  const [byDay, rows] = await Promise.all([ask("day"), ask(by)]);
+    await directory.usage({ ...period, by: dimension }, maxRows);
+  const [byDay, found] = await Promise.all([ask("day"), ask(by)]);
+  const rows = withCalls(found, by);
   const names = await namesOf(by, keysOf(rows), context);
   return { period, by, dimensions: DIMENSIONS, byDay, rows, names, base: "/admin", isBilled: desk.isBilled };
+}
+
+/** Of a model those are calls that it was asked; in the other tables they are part of a sub-agent's work. */
+function withCalls(rows: readonly UsageRow[], by: Dimension): readonly UsageRow[] {
+  return by === "model" ? rows.map((row) => ({ ...row, calls: row.modelCalls })) : rows;
 }
 
 async function namesOf(by: Dimension, keys: readonly string[], context: PageContext): Promise<Map<string, string>> {
@@ -117,6 +130,11 @@ function usageBody(view: UsageView): Html {
       view.dimensions.map((dimension) => [`${query(period.days, dimension)}#by`, `By ${dimension}`, dimension === by]),
     )}
     ${usageTable(by === "day" ? { ...view, rows: everyDay.toReversed() } : view, total)}
+    ${
+      view.rows.length < SHOWN_ROWS || base !== "/admin"
+        ? undefined
+        : html`<p class="hint">The first ${String(SHOWN_ROWS)} are here; all are in the CSV.</p>`
+    }
     <p><a href="${base}/usage.csv?days=${period.days}&amp;by=${by}">This table as CSV</a></p>`;
 }
 

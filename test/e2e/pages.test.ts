@@ -151,6 +151,28 @@ test("what changes is on the page within a moment, without loading it again, and
   page.close();
 });
 
+test("pages that nobody sees hold no connection, so that any number may be open, and are live when they are seen", async () => {
+  const see = async (page: Page, state: "hidden" | "visible"): Promise<void> => {
+    await page.evaluate(`(Object.defineProperty(document, "visibilityState", { value: "${state}", configurable: true }),
+      document.dispatchEvent(new Event("visibilitychange")))`);
+  };
+  const pages: Page[] = [];
+  // One more than a browser has connections to one origin.
+  for (let number = 0; number < 7; number += 1) {
+    const page = await signIn();
+    await saying(page, "Live");
+    await see(page, "hidden");
+    await saying(page, "Not live while it is hidden");
+    pages.push(page);
+  }
+  const [first] = pages;
+  if (first === undefined) throw new Error("No page is open.");
+  await call("sandbox_exec", { command: "true", sandbox: "unseen" });
+  await see(first, "visible");
+  await saying(first, "unseen");
+  for (const page of pages) page.close();
+});
+
 test("sliders show at once what they come to, and the address keeps it", async () => {
   const page = await signIn();
   await page.open(`${suite.url}/admin/cost`);

@@ -2,6 +2,7 @@ import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { createFileStore } from "../../servers/files/store.ts";
+import { NO_FIGURES } from "../../servers/account/figures.ts";
 import type { PersonsThings } from "../../servers/admin/desk.ts";
 import { accountOf, directory, entry, signedInOwner } from "./admin-suite.ts";
 
@@ -165,6 +166,40 @@ test("usage is shown by day, server, tool, model and client, as table and CSV, i
   expect(byDay).toContain(`"${TODAY}","${TODAY}",3,1,6,9`);
   const byClient = await (await visit.get("/account/usage.csv?by=client")).text();
   expect(byClient).toContain(`"'+cmd","'+cmd",1`);
+});
+
+test("by model the calls are those that it was asked", async () => {
+  const { visit, userId } = await signedInOwner();
+  const use = {
+    kind: "model",
+    model: "acme/m",
+    clientId: "c1",
+    inputTokens: 30,
+    outputTokens: 4,
+    isMeasured: true,
+  } as const;
+  const atMs = Date.now();
+  await accountOf(userId).keepCosts(["a", "b"].map((callId) => ({ callId, atMs, nanoUsd: 1_000, use })));
+  const csv = await (await visit.get("/account/usage.csv?by=model")).text();
+  expect(csv.split("\r\n")[1]).toBe(`"acme/m","acme/m",2,0,0,0,60,8,0.000002,0`);
+  const byTool = await (await visit.get("/account/usage.csv?by=tool")).text();
+  expect(byTool.split("\r\n")[1]).toBe(`"delegate/model","delegate/model",0,0,0,0,60,8,0.000002,0`);
+});
+
+test("everybody's table for spreadsheets has all people, and the page says that it shows the dearest", async () => {
+  const { visit } = await signedInOwner();
+  const figures = { ...NO_FIGURES, calls: 1, estimatedNanoUsd: 5 };
+  const delta = { day: TODAY, server: "files", tool: "files_list", model: "", clientId: "c1", ...figures };
+  for (let number = 0; number < 205; number += 1) {
+    const batch = { sequence: 1, lastAtMs: Date.now(), deltas: [delta], broken: [] };
+    await directory().tell(String(number).padStart(32, "0"), batch);
+  }
+  const csv = await (await visit.get("/admin/usage.csv?by=person&days=7")).text();
+  expect(csv.trim().split("\r\n")).toHaveLength(1 + 205);
+  expect((await visit.read("/admin/usage?by=person&days=7")).text).toContain(
+    "The first 200 are here; all are in the CSV.",
+  );
+  expect((await visit.read("/admin/usage?by=tool&days=7")).text).not.toContain("all are in the CSV");
 });
 
 test("the audit is filtered and searched, goes on page by page, and hangs a run's calls together", async () => {

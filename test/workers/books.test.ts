@@ -58,6 +58,14 @@ test("a call leaves the name of the sandbox or browser that it was at work in", 
     ["sandbox_exec", { sandbox: "<b>no name</b>" }, "ok", undefined],
     ["sandbox_exec", { sandbox: "refused" }, "invalid_input", undefined],
     ["files_read", { sandbox: "other" }, "ok", undefined],
+    // Names that cost nothing to make up would push those out in which something runs, and a pause would not end it.
+    ["browser_snapshot", { browser: "none" }, "not_found", undefined],
+    ["sandbox_exec", { sandbox: "over" }, "limit_reached", undefined],
+    ["sandbox_send", { sandbox: "none" }, "conflict", undefined],
+    ["sandbox_status", { sandbox: "none" }, "ok", undefined],
+    ["sandbox_reset", { sandbox: "none" }, "ok", undefined],
+    ["interpreter_list", { sandbox: "none" }, "ok", undefined],
+    ["browser_close", { browser: "none" }, "ok", undefined],
   ];
   const work: Promise<unknown>[] = [];
   const account = env.ACCOUNT.get(env.ACCOUNT.idFromName("namer"));
@@ -80,10 +88,10 @@ test("a call leaves the name of the sandbox or browser that it was at work in", 
   expect(new Set(handles.map(({ kind, name }) => `${kind} ${name}`))).toEqual(new Set(named));
   // On a person's own machine the work in sandboxes counts as their time.
   expect(await account.usage({ ...EVER, by: "server" })).toMatchObject([
-    { key: "browser", calls: 3, sandboxMs: 0 },
+    { key: "browser", calls: 5, sandboxMs: 0 },
     { key: "files", calls: 1, sandboxMs: 0 },
-    { key: "interpreter", calls: 1, sandboxMs: 1_000 },
-    { key: "sandbox", calls: 4, sandboxMs: 4_000 },
+    { key: "interpreter", calls: 2, sandboxMs: 2_000 },
+    { key: "sandbox", calls: 8, sandboxMs: 8_000 },
   ]);
 });
 
