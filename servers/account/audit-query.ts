@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { AuditRow } from "./book-table.ts";
+import { type AuditRow, auditRecord, rowOf } from "./book-table.ts";
 
 /** Which calls are asked for: those for which all that is given holds. */
 export interface AuditFilter {
@@ -45,31 +45,9 @@ const COLUMNS = `id, at_ms, client_id, tool, outcome, duration_ms, input_digest,
   coalesce((SELECT nano_usd FROM costs WHERE call_id = audit.id), 0) AS nano_usd`;
 const NEWEST_FIRST = "ORDER BY at_ms DESC, id DESC";
 
-const entryRecord = z
-  .object({
-    id: z.string(),
-    at_ms: z.number(),
-    client_id: z.string(),
-    tool: z.string(),
-    outcome: z.string(),
-    duration_ms: z.number(),
-    input_digest: z.string(),
-    output_bytes: z.number(),
-    parent_run_id: z.string().nullable(),
-    nano_usd: z.number(),
-  })
-  .transform((row): AuditEntry => ({
-    id: row.id,
-    atMs: row.at_ms,
-    clientId: row.client_id,
-    tool: row.tool,
-    outcome: row.outcome,
-    durationMs: row.duration_ms,
-    inputDigest: row.input_digest,
-    outputBytes: row.output_bytes,
-    ...(row.parent_run_id === null ? {} : { parentRunId: row.parent_run_id }),
-    nanoUsd: row.nano_usd,
-  }));
+const entryRecord = auditRecord
+  .extend({ nano_usd: z.number() })
+  .transform(({ nano_usd: nanoUsd, ...record }): AuditEntry => ({ ...rowOf(record), nanoUsd }));
 
 const placeRecord = z
   .object({ at_ms: z.number(), id: z.string() })

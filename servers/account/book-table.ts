@@ -87,7 +87,7 @@ const TAKE_OVER = `
   DROP TABLE audit_by_id;
 `;
 
-const auditRecord = z.object({
+export const auditRecord = z.object({
   id: z.string(),
   at_ms: z.number(),
   client_id: z.string(),
@@ -98,6 +98,20 @@ const auditRecord = z.object({
   output_bytes: z.number(),
   parent_run_id: z.string().nullable(),
 });
+
+export function rowOf(record: AuditRecord): AuditRow {
+  return {
+    id: record.id,
+    atMs: record.at_ms,
+    clientId: record.client_id,
+    tool: record.tool,
+    outcome: record.outcome,
+    durationMs: record.duration_ms,
+    inputDigest: record.input_digest,
+    outputBytes: record.output_bytes,
+    ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
+  };
+}
 
 const costRecord = z.object({ call_id: z.string() });
 
@@ -163,20 +177,7 @@ export class BookTable {
   /** The newest first, at most `limit`. */
   listAudit(limit: number): AuditRow[] {
     const rows = this.#sql.exec("SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT ?", limit).toArray();
-    return rows.map((row) => {
-      const record = auditRecord.parse(row);
-      return {
-        id: record.id,
-        atMs: record.at_ms,
-        clientId: record.client_id,
-        tool: record.tool,
-        outcome: record.outcome,
-        durationMs: record.duration_ms,
-        inputDigest: record.input_digest,
-        outputBytes: record.output_bytes,
-        ...(record.parent_run_id === null ? {} : { parentRunId: record.parent_run_id }),
-      };
-    });
+    return rows.map((row) => rowOf(auditRecord.parse(row)));
   }
 
   /** Whose books these are; unknown until something is written. */
