@@ -85,6 +85,15 @@ export function describePorts(name: string, subject: PortSubject): void {
       expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
     });
 
+    test("a status that is none, and bytes that are none in a reason, harm nobody else", async () => {
+      const { sandbox } = await started(subject);
+      for (const head of ["HTTP/1.1 200 \u0001", "HTTP/1.1 200 \u007F", "HTTP/1.1 099 Low", "HTTP/1.1 000 Low"]) {
+        const { state } = await ask(sandbox.port(PORT), `/raw?${new URLSearchParams({ head }).toString()}`);
+        expect(["answered", "garbled"]).toContain(state);
+        expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
+      }
+    });
+
     test("a port where nobody listens, and one that speaks no HTTP, are told apart", async () => {
       const { sandbox } = await started(subject);
       expect(await sandbox.port(NOBODYS).look()).toBe("closed");

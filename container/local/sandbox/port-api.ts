@@ -38,9 +38,9 @@ export async function servePort(
       request.on("error", () => inner.destroy());
       request.pipe(inner);
       const answer = await answerOf(inner);
-      if (answer === undefined) return void response.writeHead(502, { [PORT_STATE]: "garbled" }).end();
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", headersOf(answer));
-      response.flushHeaders();
+      if (answer === undefined || !beginAnswer(response, answer)) {
+        return void response.writeHead(502, "Bad Gateway", { [PORT_STATE]: "garbled" }).end();
+      }
       await pipeline(answer, response).catch(() => response.destroy());
       inner.destroy();
     });
@@ -118,6 +118,17 @@ async function answerOf(inner: ClientRequest): Promise<IncomingMessage | undefin
     inner.once("upgrade", () => resolve(undefined));
     inner.once("close", () => resolve(undefined));
   });
+}
+
+/** Whether it could: Node reads a status and bytes that it does not write. */
+function beginAnswer(response: ServerResponse, answer: IncomingMessage): boolean {
+  try {
+    response.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? "", headersOf(answer));
+  } catch {
+    return false;
+  }
+  response.flushHeaders();
+  return true;
 }
 
 interface Upgraded {
