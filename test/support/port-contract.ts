@@ -78,6 +78,20 @@ export function describePorts(name: string, subject: PortSubject): void {
       expect(await more).toBe("ended");
     });
 
+    test("an answer that goes on ends with its visitor's time", async () => {
+      const { sandbox } = await started(subject);
+      const request = new Request("http://localhost/events");
+      const answer = await sandbox.port(PORT).fetch(request, Date.now() + 1_000);
+      if (answer.state !== "answered") throw new Error(`The port is ${answer.state}.`);
+      const ended = answer.response.text().then(
+        () => "ended",
+        () => "ended",
+      );
+      expect(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 5_000, "goes on"))])).toBe(
+        "ended",
+      );
+    });
+
     test("an answer that dies half-way breaks off, and is not taken for whole", async () => {
       const { sandbox } = await started(subject);
       const answer = await heard(sandbox.port(PORT), "/dies");

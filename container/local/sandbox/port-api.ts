@@ -29,6 +29,7 @@ export async function servePort(
   target: PortTarget,
   sandboxes: Sandboxes,
 ): Promise<void> {
+  const timer = setTimeout(() => response.destroy(), millisecondsUntil(request));
   try {
     const sandbox = await sandboxes.get(target.id);
     await sandbox.use(async () => {
@@ -46,6 +47,8 @@ export async function servePort(
     });
   } catch (error) {
     sendProblem(response, error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
