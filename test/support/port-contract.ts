@@ -108,6 +108,16 @@ export function describePorts(name: string, subject: PortSubject): void {
       }
     });
 
+    test("a WebSocket that nobody asked for takes no connection away", async () => {
+      const { sandbox } = await started(subject);
+      const head = "HTTP/1.1 101 Unasked\r\nUpgrade: websocket\r\nConnection: Upgrade";
+      const path = `/raw?${new URLSearchParams({ head }).toString()}`;
+      for (let times = 0; times < 520; times += 20) {
+        await Promise.all(Array.from({ length: 20 }, async () => await ask(sandbox.port(PORT), path)));
+      }
+      expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
+    });
+
     test("a port where nobody listens, and one that speaks no HTTP, are told apart", async () => {
       const { sandbox } = await started(subject);
       expect(await sandbox.port(NOBODYS).look()).toBe("closed");

@@ -118,7 +118,10 @@ async function connect(
 async function answerOf(inner: ClientRequest): Promise<IncomingMessage | undefined> {
   return await new Promise((resolve) => {
     inner.once("response", resolve);
-    inner.once("upgrade", () => resolve(undefined));
+    inner.once("upgrade", (_answer, connection) => {
+      connection.destroy();
+      resolve(undefined);
+    });
     inner.once("close", () => resolve(undefined));
   });
 }
