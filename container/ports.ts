@@ -12,6 +12,8 @@ type Outlet = Pick<Container, "running" | "getTcpPort">;
 interface Use {
   readonly port: number;
   readonly isSocket: boolean;
+  /** Ends it when its visitor's time is over. */
+  readonly timer: ReturnType<typeof setTimeout>;
   readonly end: () => void;
 }
 
@@ -46,7 +48,8 @@ export class ContainerPorts {
     if (container?.running !== true) return said("asleep");
     if (this.#open.size >= MAX_OPEN) return said("busy");
     const abort = new AbortController();
-    const use = this.#begin(port, request.headers.get("Upgrade") !== null, () => abort.abort());
+    const untilMs = Number(request.headers.get(PORT_UNTIL));
+    const use = this.#begin(port, request.headers.get("Upgrade") !== null, untilMs, () => abort.abort());
     const { pathname, search } = new URL(request.url);
     const { method, body } = request;
     try {
@@ -56,7 +59,6 @@ export class ContainerPorts {
         redirect: "manual",
         encodeResponseBody: "manual",
       });
-      const untilMs = Number(request.headers.get(PORT_UNTIL));
       return answer.webSocket === null
         ? this.#handBack(answer, use, abort.signal)
         : this.#relay(answer, answer.webSocket, use, untilMs);
@@ -66,14 +68,15 @@ export class ContainerPorts {
     }
   }
 
-  #begin(port: number, isSocket: boolean, end: () => void): Use {
-    const use = { port, isSocket, end };
+  #begin(port: number, isSocket: boolean, untilMs: number, end: () => void): Use {
+    const use = { port, isSocket, timer: setTimeout(end, millisecondsUntil(untilMs)), end };
     this.#open.add(use);
     this.#noteUse();
     return use;
   }
 
   #finish(use: Use): void {
+    clearTimeout(use.timer);
     if (this.#open.delete(use)) this.#noteUse();
   }
 
@@ -98,11 +101,9 @@ export class ContainerPorts {
       this.#open.delete(socket);
       for (const end of [inside, outside]) closeQuietly(end, code, reason);
     };
-    const timer = setTimeout(
-      () => close(1008, "Open the preview again."),
-      Math.min(untilMs - Date.now(), MAX_TIMER_MS),
-    );
-    const socket = { ...use, isSocket: true, end: () => close(1008, "The preview was withdrawn.") };
+    clearTimeout(use.timer);
+    const timer = setTimeout(() => close(1008, "Open the preview again."), millisecondsUntil(untilMs));
+    const socket = { ...use, timer, isSocket: true, end: () => close(1008, "The preview was withdrawn.") };
     this.#open.delete(use);
     this.#open.add(socket);
     for (const [from, to] of [
@@ -123,6 +124,10 @@ export class ContainerPorts {
     }
     return new Response(null, { status: 101, webSocket: visitor, headers: answered(answer.headers) });
   }
+}
+
+function millisecondsUntil(untilMs: number): number {
+  return Math.min(untilMs - Date.now(), MAX_TIMER_MS);
 }
 
 /** Whether so many bytes more are too many, by what came before in the last seconds. */

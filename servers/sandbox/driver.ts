@@ -120,7 +120,7 @@ export interface SandboxPort {
   look(): Promise<"listening" | "closed" | "asleep">;
   /**
    * Sends what listens there a request, of whose URL only path and query count, and answers with what it says as it
-   * comes: bodies stream, and where the request asks for a WebSocket and gets it, the response has it. That is closed at
+   * comes: bodies stream, and where the request asks for a WebSocket and gets it, the response has it. It all ends at
    * `untilMs`. While an answer comes the sandbox stays awake. When the request's signal aborts, so does it all.
    */
   fetch(request: Request, untilMs: number): Promise<PortAnswer>;

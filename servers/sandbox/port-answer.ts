@@ -4,7 +4,7 @@ import { type PortAnswer, UNHEARD_STATES } from "./driver.ts";
 
 /** What became of a request to a port; nothing inside can say it, since it is taken out of what it answers. */
 export const PORT_STATE = "x-pincer-port-state";
-/** Until when a WebSocket may last. */
+/** Until when what is asked for may last. */
 export const PORT_UNTIL = "x-pincer-port-until";
 
 /** Which port a request to a container's object is for; without it the request is the SDK's. */

@@ -47,6 +47,12 @@ export const FOREIGN: Notice = {
   text: "Only the preview's own pages may send it requests.",
 };
 
+export const UNFIT: Notice = {
+  status: 400,
+  heading: "That request cannot be passed on",
+  text: "It asks with GET or HEAD and has a body, or is longer than can be. Send it with POST, or in parts.",
+};
+
 export const WAKING: Notice = {
   status: 503,
   heading: "The sandbox is waking up",

@@ -1,7 +1,7 @@
 import type { PreviewSite } from "../shared/preview-site.ts";
 import type { Sandbox } from "./driver.ts";
 import { headersForIt, headersFromIt } from "./preview-headers.ts";
-import { BUSY, WAKING, notice, nothingListens, speaksGarbage, staysSilent } from "./preview-pages.ts";
+import { BUSY, UNFIT, WAKING, notice, nothingListens, speaksGarbage, staysSilent } from "./preview-pages.ts";
 
 /** A visitor who was let in. */
 export interface PreviewVisit {
@@ -28,6 +28,7 @@ const WAKES_WITHIN_MS = 50_000;
 /** Passes a visitor's request on to what listens in the sandbox, and its answer back. */
 export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
   const { request, label, site, port, sandbox, untilMs, answersWithinMs } = visit;
+  if (!isFit(request)) return notice(request, UNFIT);
   const givenUp = new AbortController();
   const upload = uploadOf(request);
   const { pathname, search } = new URL(request.url);
@@ -59,6 +60,12 @@ export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
       givenUp.abort();
       return notice(request, staysSilent(port, answersWithinMs / 1_000));
   }
+}
+
+/** Whether it is one that `fetch` sends: HTTP allows more. */
+function isFit({ method, body, headers, url }: Request): boolean {
+  const length = Number(headers.get("Content-Length") ?? 0);
+  return Number.isSafeInteger(length) && (body === null || !["GET", "HEAD"].includes(method)) && URL.canParse(url);
 }
 
 /** Its workspace is restored before anything runs in it. */

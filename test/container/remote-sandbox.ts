@@ -125,9 +125,11 @@ function remotePort(base: string): SandboxPort {
   return {
     look: async () => z.enum(["listening", "closed", "asleep"]).parse(await (await ask("look")).json()),
     close: async () => void (await ask("close")),
-    fetch: async (request) => {
+    fetch: async (request, untilMs) => {
       const { pathname, search } = new URL(request.url);
-      const { method, headers, body, signal } = request;
+      const { method, body, signal } = request;
+      const headers = new Headers(request.headers);
+      headers.set("x-test-until", String(untilMs));
       const stream = body === null ? {} : { body, duplex: "half" as const };
       const response = await fetch(`${base}/fetch${pathname}${search}`, {
         ...{ method, headers, signal, ...stream },

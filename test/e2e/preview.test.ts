@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -171,6 +173,22 @@ describe("a preview", { timeout: 180_000 }, () => {
     await shows(stranger.page, "document.body.dataset.open", "yes");
     await shows(stranger.page, "document.body.dataset.open", "no");
     expect(await stranger.page.open(shareUrl)).toContain("There is no such preview");
+  });
+
+  test("says so of a request that it cannot pass on", async () => {
+    await serve("plain.cjs", `require("node:http").createServer((q, r) => r.end("plain")).listen(4777);`, 4777);
+    const { share_url: shareUrl = "" } = await expose(4777, { share_for: 60 });
+    const { port, hostname, pathname } = new URL(shareUrl);
+    const send = async (path: string, given: Record<string, string>, body = ""): Promise<IncomingMessage> => {
+      const headers = { Host: `${hostname}:${port}`, ...given };
+      const asked = request({ host: "127.0.0.1", port, path, headers }).end(body);
+      const [answer]: IncomingMessage[] = await once(asked, "response");
+      if (answer === undefined) throw new Error("There was no answer.");
+      return answer.resume();
+    };
+    const cookie = (await send(pathname, {})).headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
+    expect((await send("/", { Cookie: cookie })).statusCode).toBe(200);
+    expect((await send("/", { Cookie: cookie, "Content-Length": "5" }, "hello")).statusCode).toBe(400);
   });
 
   test("shows a Vite dev server, whose page changes as its files do", async () => {

@@ -78,10 +78,43 @@ export function describePorts(name: string, subject: PortSubject): void {
       expect(await more).toBe("ended");
     });
 
+    test("an answer that goes on ends with its visitor's time", async () => {
+      const { sandbox } = await started(subject);
+      const request = new Request("http://localhost/events");
+      const answer = await sandbox.port(PORT).fetch(request, Date.now() + 1_000);
+      if (answer.state !== "answered") throw new Error(`The port is ${answer.state}.`);
+      const ended = answer.response.text().then(
+        () => "ended",
+        () => "ended",
+      );
+      expect(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 5_000, "goes on"))])).toBe(
+        "ended",
+      );
+    });
+
     test("an answer that dies half-way breaks off, and is not taken for whole", async () => {
       const { sandbox } = await started(subject);
       const answer = await heard(sandbox.port(PORT), "/dies");
       await expect(answer.text()).rejects.toThrow();
+      expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
+    });
+
+    test("a status that is none, and bytes that are none in a reason, harm nobody else", async () => {
+      const { sandbox } = await started(subject);
+      for (const head of ["HTTP/1.1 200 \u0001", "HTTP/1.1 200 \u007F", "HTTP/1.1 099 Low", "HTTP/1.1 000 Low"]) {
+        const { state } = await ask(sandbox.port(PORT), `/raw?${new URLSearchParams({ head }).toString()}`);
+        expect(["answered", "garbled"]).toContain(state);
+        expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
+      }
+    });
+
+    test("a WebSocket that nobody asked for takes no connection away", async () => {
+      const { sandbox } = await started(subject);
+      const head = "HTTP/1.1 101 Unasked\r\nUpgrade: websocket\r\nConnection: Upgrade";
+      const path = `/raw?${new URLSearchParams({ head }).toString()}`;
+      for (let times = 0; times < 520; times += 20) {
+        await Promise.all(Array.from({ length: 20 }, async () => await ask(sandbox.port(PORT), path)));
+      }
       expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
     });
 

@@ -31,6 +31,7 @@ const server = createServer((request, response) => {
     response.write("half");
     return setTimeout(() => response.destroy(), 100);
   }
+  if (pathname === "/raw") return request.socket.end(searchParams.get("head") + "\\r\\nContent-Length: 2\\r\\n\\r\\nok", "latin1");
   response.writeHead(302, { location: "/elsewhere", "set-cookie": ["a=1", "b=2; Path=/"] }).end();
 });
 server.on("upgrade", (request, socket) => {

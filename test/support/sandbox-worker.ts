@@ -119,7 +119,9 @@ async function servePort(
     if (what === "look") return Response.json(await port.look());
     if (what === "close") return Response.json((await port.close()) ?? null);
     const inner = new Request(`http://localhost${path === "" ? "/" : path}${search}`, request);
-    const answer = await port.fetch(inner, Date.now() + 60_000);
+    const untilMs = Number(inner.headers.get("x-test-until") ?? Date.now() + 60_000);
+    inner.headers.delete("x-test-until");
+    const answer = await port.fetch(inner, untilMs);
     if (answer.state !== "answered") {
       return new Response(null, { status: 502, headers: { "x-test-state": answer.state } });
     }

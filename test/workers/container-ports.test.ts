@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ContainerPorts } from "../../container/ports.ts";
 
 /** The ports of a container in which whatever is asked is answered like that. */
-function portsThat(answer: () => Promise<Response>) {
+function portsThat(answer: (url: string, init: RequestInit) => Promise<Response>) {
   const uses: number[] = [];
   const container = {
     running: true,
@@ -18,7 +18,9 @@ function portsThat(answer: () => Promise<Response>) {
     () => void uses.push(Date.now()),
   );
   const ask = async (headers: Record<string, string> = {}): Promise<Response> => {
-    const request = new Request("http://localhost/", { headers: { "x-pincer-port": "4000", ...headers } });
+    const request = new Request("http://localhost/", {
+      headers: { "x-pincer-port": "4000", "x-pincer-port-until": String(Date.now() + 60_000), ...headers },
+    });
     return (await ports.fetch(request)) ?? new Response("The SDK's", { status: 400 });
   };
   return { ports, uses, ask, container };
@@ -41,6 +43,17 @@ describe("a request to a port of a container", () => {
   test("without a port is the SDK's", async () => {
     const { ports } = portsThat(async () => new Response("inside"));
     expect(await ports.fetch(new Request("http://localhost/"))).toBeUndefined();
+  });
+
+  test("ends with its visitor's time", async () => {
+    const { ports, ask } = portsThat(
+      async (_url, { signal }) =>
+        await new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new Error("Aborted.")))),
+    );
+    const answer = ask({ "x-pincer-port-until": String(Date.now() + 300) });
+    expect(ports.isInUse).toBe(true);
+    expect((await answer).headers.get("x-pincer-port-state")).toBe("garbled");
+    expect(ports.isInUse).toBe(false);
   });
 
   test("counts as use until all of its answer has come", async () => {

@@ -29,6 +29,7 @@ export async function servePort(
   target: PortTarget,
   sandboxes: Sandboxes,
 ): Promise<void> {
+  const timer = setTimeout(() => response.destroy(), millisecondsUntil(request));
   try {
     const sandbox = await sandboxes.get(target.id);
     await sandbox.use(async () => {
@@ -38,14 +39,16 @@ export async function servePort(
       request.on("error", () => inner.destroy());
       request.pipe(inner);
       const answer = await answerOf(inner);
-      if (answer === undefined) return void response.writeHead(502, { [PORT_STATE]: "garbled" }).end();
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", headersOf(answer));
-      response.flushHeaders();
+      if (answer === undefined || !beginAnswer(response, answer)) {
+        return void response.writeHead(502, "Bad Gateway", { [PORT_STATE]: "garbled" }).end();
+      }
       await pipeline(answer, response).catch(() => response.destroy());
       inner.destroy();
     });
   } catch (error) {
     sendProblem(response, error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -115,9 +118,23 @@ async function connect(
 async function answerOf(inner: ClientRequest): Promise<IncomingMessage | undefined> {
   return await new Promise((resolve) => {
     inner.once("response", resolve);
-    inner.once("upgrade", () => resolve(undefined));
+    inner.once("upgrade", (_answer, connection) => {
+      connection.destroy();
+      resolve(undefined);
+    });
     inner.once("close", () => resolve(undefined));
   });
+}
+
+/** Whether it could: Node reads a status and bytes that it does not write. */
+function beginAnswer(response: ServerResponse, answer: IncomingMessage): boolean {
+  try {
+    response.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? "", headersOf(answer));
+  } catch {
+    return false;
+  }
+  response.flushHeaders();
+  return true;
 }
 
 interface Upgraded {
