@@ -31,12 +31,12 @@ test("browsers, files and calls cost what they take beyond the plan", () => {
   expect(totalOf({ browserHoursPerDay: 1 })).toBeCloseTo((365 / 12 - 10) * 0.09, 6);
   expect(totalOf({ storageGb: 110 })).toBeCloseTo(1.5, 6);
   const calls = (1e6 * 365) / 12;
-  const requests = (calls - 10e6) * 0.3e-6 + (2 * calls - 1e6) * 0.15e-6;
-  expect(totalOf({ callsPerDay: 1e6 })).toBeCloseTo(requests + (4 * calls - 50e6) * 1e-6, 3);
+  const requests = (calls - 10e6) * 0.3e-6 + (4 * calls - 1e6) * 0.15e-6;
+  expect(totalOf({ callsPerDay: 1e6 })).toBeCloseTo(requests + (20 * calls - 50e6) * 1e-6, 3);
 });
 
 test("a call, and a gigabyte for a day, cost what the table says, and nothing on one's own machine", () => {
-  expect(callNanoUsd(true)).toBe(300 + 2 * 150 + 4 * 1_000);
+  expect(callNanoUsd(true)).toBe(300 + 4 * 150 + 20 * 1_000);
   expect(callNanoUsd(false)).toBe(0);
   expect(storageNanoUsd(1e9)).toBe(500_000);
 });
