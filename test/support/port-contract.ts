@@ -99,25 +99,6 @@ export function describePorts(name: string, subject: PortSubject): void {
       expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
     });
 
-    test("a status that is none, and bytes that are none in a reason, harm nobody else", async () => {
-      const { sandbox } = await started(subject);
-      for (const head of ["HTTP/1.1 200 \u0001", "HTTP/1.1 200 \u007F", "HTTP/1.1 099 Low", "HTTP/1.1 000 Low"]) {
-        const { state } = await ask(sandbox.port(PORT), `/raw?${new URLSearchParams({ head }).toString()}`);
-        expect(["answered", "garbled"]).toContain(state);
-        expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
-      }
-    });
-
-    test("a WebSocket that nobody asked for takes no connection away", async () => {
-      const { sandbox } = await started(subject);
-      const head = "HTTP/1.1 101 Unasked\r\nUpgrade: websocket\r\nConnection: Upgrade";
-      const path = `/raw?${new URLSearchParams({ head }).toString()}`;
-      for (let times = 0; times < 520; times += 20) {
-        await Promise.all(Array.from({ length: 20 }, async () => await ask(sandbox.port(PORT), path)));
-      }
-      expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
-    });
-
     test("a port where nobody listens, and one that speaks no HTTP, are told apart", async () => {
       const { sandbox } = await started(subject);
       expect(await sandbox.port(NOBODYS).look()).toBe("closed");
@@ -139,6 +120,30 @@ export function describePorts(name: string, subject: PortSubject): void {
       await expect.poll(() => messages).toEqual(["hello"]);
       await sandbox.port(PORT).close();
       await closed;
+    });
+  });
+}
+
+/** Of a driver that reads what a port answers itself; before a container the platform does, and how is its affair. */
+export function describeReading(name: string, subject: PortSubject): void {
+  describe(`${name}: what its ports answer`, { timeout: subject.timeoutMs ?? 60_000 }, () => {
+    test("a status that is none, and bytes that are none in a reason, harm nobody else", async () => {
+      const { sandbox } = await started(subject);
+      for (const head of ["HTTP/1.1 200 \u0001", "HTTP/1.1 200 \u007F", "HTTP/1.1 099 Low", "HTTP/1.1 000 Low"]) {
+        const { state } = await ask(sandbox.port(PORT), `/raw?${new URLSearchParams({ head }).toString()}`);
+        expect(["answered", "garbled"]).toContain(state);
+        expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
+      }
+    });
+
+    test("a WebSocket that nobody asked for takes no connection away", async () => {
+      const { sandbox } = await started(subject);
+      const head = "HTTP/1.1 101 Unasked\r\nUpgrade: websocket\r\nConnection: Upgrade";
+      const path = `/raw?${new URLSearchParams({ head }).toString()}`;
+      for (let times = 0; times < 520; times += 20) {
+        await Promise.all(Array.from({ length: 20 }, async () => await ask(sandbox.port(PORT), path)));
+      }
+      expect((await heard(sandbox.port(PORT), "/other")).status).toBe(302);
     });
   });
 }
