@@ -22,7 +22,7 @@ const LOCAL: Wall = {
   message: "The Worker knows nothing of the launcher or the tests.",
 };
 const UPWARDS: Wall = {
-  group: ["../catalog.ts", "../suite.ts", "../worker.ts"],
+  group: ["../catalog.ts", "../suite.ts", "../suite-acts.ts", "../end-work.ts", "../worker.ts"],
   message: "Imports point one way: entry, auth, server, tool, capability, binding (DESIGN.md).",
 };
 
@@ -46,7 +46,7 @@ function layer(files: readonly string[], ...walls: readonly Wall[]): OxlintOverr
 }
 
 const LAYERS = [
-  layer(["servers/worker.ts", "servers/suite.ts", "servers/catalog.ts"], SDK, SANDBOX_SDK, NODE, LOCAL),
+  layer(["servers/*.ts"], SDK, SANDBOX_SDK, NODE, LOCAL),
   layer(["servers/core/**"], SANDBOX_SDK, NODE, LOCAL, UPWARDS),
   layer(["servers/shared/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: ["../**"],
@@ -55,6 +55,10 @@ const LAYERS = [
   layer(["servers/account/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
     group: ["../*/**", "!../shared/**", "!../core/call.ts", "!../core/log.ts", "!../../auth/**"],
     message: "The account knows calls, and no server.",
+  }),
+  layer(["servers/directory/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: ["../*/**", "!../shared/**", "!../account/**", "!../core/log.ts", "!../../auth/**"],
+    message: "The directory knows accounts, and no server.",
   }),
   layer(["servers/{files,sandbox,interpreter,browser,delegate}/**"], SDK, NODE, LOCAL, UPWARDS, {
     group: [
@@ -77,6 +81,22 @@ const LAYERS = [
     group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
     message: "What asks models knows the leaves, and no server.",
   }),
+  layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: [
+      "../*/**",
+      "!../shared/**",
+      "!../core/log.ts",
+      "!../account/**",
+      "!../directory/**",
+      "!../files/store.ts",
+      "!../sandbox/{driver,process}.ts",
+      "!../browser/session.ts",
+      "!../delegate/run-report.ts",
+      "!../../auth/**",
+    ],
+    message: "The pages know what things say of themselves, and no tool.",
+  }),
+  layer(["servers/admin/health.ts", "servers/admin/health/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, DEEP_UPWARDS),
   layer(["auth/**"], SDK, SANDBOX_SDK, NODE, LOCAL, {
     group: [
       "../container/**",

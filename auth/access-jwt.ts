@@ -5,7 +5,7 @@ import { explainJwtFailure, remoteKeys } from "./remote-keys.ts";
 /** The header in which Access hands over its assertion. A bare e-mail header is never believed. */
 export const ASSERTION_HEADER = "Cf-Access-Jwt-Assertion";
 
-interface AccessPerson {
+export interface AccessPerson {
   readonly issuer: string;
   readonly subject: string;
   readonly email: string;
@@ -44,10 +44,9 @@ const serviceClaims = z.object({
 });
 
 /** Verifies assertions of one Access application; keeps the team's keys, so make it once. */
-export function createAssertionVerifier(options: AccessOptions): (assertion: string | null) => Promise<Assertion> {
+export function createAssertionVerifier(options: AccessOptions): (assertion: string) => Promise<Assertion> {
   const keys = remoteKeys(`${options.teamDomain}/cdn-cgi/access/certs`, options.fetch);
   return async (assertion) => {
-    if (assertion === null) return { kind: "invalid", reason: "no assertion" };
     try {
       const { payload } = await jwtVerify(assertion, keys, {
         issuer: options.teamDomain,

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { AccessRefusal } from "./ask-access.ts";
 import {
   type GiverNow,
   type Identity,
@@ -9,9 +10,9 @@ import {
   userIdOf,
 } from "./identity.ts";
 import { plainName } from "./html.ts";
-import { type RoleGroups, namedGroups, roleInGroups } from "./roles.ts";
+import { NO_GROUP, type RoleGroups, namedGroups, roleInGroups } from "./roles.ts";
 import { randomHex } from "./secrets.ts";
-import type { UpstreamProvider, UpstreamRefusal } from "./upstream-provider.ts";
+import type { UpstreamProvider } from "./upstream-provider.ts";
 import type { SessionHolder } from "./upstream-session.ts";
 
 /** So long a grant lives unused; Access is asked again before each of its tokens. */
@@ -37,7 +38,6 @@ const journeySchema = z.object({ nonce: z.string(), codeVerifier: z.string() });
 
 const NOT_LET_IN = "Cloudflare Access did not let you in. Go back to the app and start again.";
 const NOT_REACHED = "Cloudflare Access cannot be reached; go back to the app and try again in a minute.";
-const NO_GROUP = "You are in no group that may use Pincer. Ask whoever runs it to let one of your groups in.";
 const NO_REFRESH_TOKEN =
   "Cloudflare Access gave no refresh token, so it could not be asked about you later. Whoever runs Pincer must set a refresh token lifetime in its Access application.";
 
@@ -59,11 +59,14 @@ export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
       const groups = namedGroups(standing.groups, roleGroups);
       return { kind: "in", role, owner: { identity: "access-oidc", session: sessionId, groups } };
     },
+    keep: async (userId, sessionId) => await sessions(userId, sessionId).keep(now().getTime()),
+    end: async (userId, sessionId) => await sessions(userId, sessionId).end(),
   };
   return {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
+    letsInForGood: false,
     identify: async () => ({ kind: "upstream", upstream }),
     prove: async () => ({ kind: "proven" }),
     roleOf: (owner) => {
@@ -113,15 +116,14 @@ async function finish(url: URL, data: unknown, options: AccessOidcOptions): Prom
       displayName: email ?? `somebody without an e-mail address (${plainName(subject)})`,
       owner: { identity: "access-oidc", session: sessionId, groups },
     },
-    sessionId,
-    keep: async () => {
+    hold: async () => {
       await sessions(userId, sessionId).begin({ subject, refreshToken, groups }, now().getTime());
     },
   };
 }
 
-function refuseAs({ kind, reason }: UpstreamRefusal): Refused {
-  return refuse(reason, kind === "refused" ? NOT_LET_IN : NOT_REACHED);
+function refuseAs({ kind, reason }: AccessRefusal): Refused {
+  return kind === "refused" ? refuse(reason, NOT_LET_IN) : { ...refuse(reason, NOT_REACHED), isForNow: true };
 }
 
 function refuse(reason: string, message: string): Refused {

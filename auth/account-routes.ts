@@ -1,30 +1,44 @@
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
-import * as z from "zod";
 import type { Log } from "../servers/core/log.ts";
-import { type News, accountPage } from "./account-page.ts";
-import { type AccountPath, type AccountSessions, type Visitor, accountPath } from "./account-session.ts";
-import { adminPage } from "./admin-page.ts";
-import { problemPage } from "./consent.ts";
-import { GiverUnknown } from "./giver.ts";
+import { type AccountSessions, type SignInTarget, type Visitor, signInTarget } from "./account-session.ts";
+import { problemPage, refusalPage } from "./consent.ts";
+import { GiverUnknown, keepSession } from "./giver.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
-import type { Identity, Upstream } from "./identity.ts";
+import type { Identity, Refused, Upstream } from "./identity.ts";
 import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
-import { withinRole } from "./policy.ts";
 import { isSameSecret } from "./secrets.ts";
 import { problemWithCode } from "./sign-in-code.ts";
+import type { PreviewWay } from "./preview-way.ts";
 import { signInPage } from "./sign-in-page.ts";
 import type { PersonalTokens } from "./tokens.ts";
 import { goUpstream } from "./upstream-way.ts";
 
-const DAY_SECONDS = 24 * 60 * 60;
-const MAX_TOKENS = 50;
+/** A request of somebody who is signed in to their pages. */
+export interface Visit {
+  readonly request: Request;
+  readonly visitor: Visitor;
+  /** Who the visitor is by now, for what lasts; nothing where they are out. Rejects where nobody can say. */
+  readonly stillIn: () => Promise<Visitor | undefined>;
+  /** What came with a POST. It comes from a page of this very session. */
+  readonly form?: URLSearchParams;
+  readonly people: People;
+  readonly holdings: HoldingsKeeper;
+  readonly tokens: PersonalTokens;
+  readonly maxTokenDays: number;
+  readonly log: Log;
+}
+
+/** What is behind the sign-in, at `/account` and `/admin` and below; what a visitor may see of it is for them to say. */
+export type Pages = (visit: Visit) => Promise<Response>;
 
 interface AccountOptions {
   readonly publicUrl: string;
   readonly identity: Identity;
   readonly sessions: AccountSessions;
   readonly tokens: PersonalTokens;
+  readonly pages: Pages;
+  readonly previews: PreviewWay;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -35,15 +49,15 @@ interface AccountStores {
   readonly holdings: HoldingsKeeper;
 }
 
-type Visit = AccountOptions & AccountStores & { readonly request: Request };
+type Arrival = AccountOptions & AccountStores & { readonly request: Request };
 
 /**
- * `/account` and `/admin`, plain pages with forms. Whoever is not signed in is shown how to, and every form carries the
- * key of its session. Answers `undefined` for any other path.
+ * The way to `/account` and `/admin`, plain pages with forms. Whoever is not signed in is shown how to, and every form
+ * carries the key of its session.
  */
 export function createAccountRoutes(
   options: AccountOptions,
-): (request: Request, stores: AccountStores) => Promise<Response | undefined> {
+): (request: Request, stores: AccountStores) => Promise<Response> {
   return async (request, stores) => {
     try {
       return await answer({ ...options, ...stores, request });
@@ -54,97 +68,93 @@ export function createAccountRoutes(
   };
 }
 
-async function answer(visit: Visit): Promise<Response | undefined> {
-  const { request } = visit;
+async function answer(arrival: Arrival): Promise<Response> {
+  const { request, sessions, pages } = arrival;
   switch (`${request.method} ${new URL(request.url).pathname}`) {
-    case "GET /account":
-      return await open("/account", visit);
-    case "GET /admin":
-      return await open("/admin", visit);
+    case "GET /account/preview":
+      return await openPreview(arrival);
     case "POST /account/sign-in":
-      return await signIn(visit);
+      return await signIn(arrival);
     case "POST /account/sign-out":
-      return await takeForm(visit, async () => await signOut(visit));
-    case "POST /account/tokens":
-      return await takeForm(visit, async (form, visitor) => await makeToken(form, visitor, visit));
-    case "POST /account/revoke":
-      return await takeForm(visit, async (form, visitor) => await revokeOwn(form, visitor, visit));
-    case "POST /admin/revoke":
-      return await takeForm(visit, async (form, visitor) => await revokeAnybodys(form, visitor, visit));
-    default:
-      return undefined;
+      return await takeForm(arrival, async () => seeOther("/account", await sessions.end(request)));
   }
+  if (request.method === "POST") {
+    return await takeForm(arrival, async (form, visitor) => await pages({ ...visitOf(arrival, visitor), form }));
+  }
+  if (request.method !== "GET") return problemPage(405, "This cannot go on", "Pages are opened, and forms are sent.");
+  const visitor = await sessions.find(request);
+  const page = targetIn(new URL(request.url).pathname);
+  return visitor === undefined ? await offerSignIn(page, arrival) : await pages(visitOf(arrival, visitor));
 }
 
-async function open(path: AccountPath, visit: Visit): Promise<Response> {
-  const { request, sessions, identity } = visit;
-  const news: News | undefined = new URL(request.url).searchParams.has("revoked") ? { kind: "revoked" } : undefined;
+function visitOf(arrival: Arrival, visitor: Visitor): Visit {
+  const { request, sessions, people, holdings, identity, log } = arrival;
+  const stillIn = async (): Promise<Visitor | undefined> => await sessions.find(request);
+  const tokens: PersonalTokens = {
+    ...arrival.tokens,
+    create: async (person, order) => {
+      // The token lives by the session of this page.
+      await keepSession(identity, visitor.person);
+      return await arrival.tokens.create(person, order);
+    },
+  };
+  return { request, visitor, stillIn, people, holdings, tokens, maxTokenDays: identity.maxTokenDays, log };
+}
+
+async function openPreview(arrival: Arrival): Promise<Response> {
+  const { request, sessions, previews } = arrival;
+  const asked = await previews.read(request);
+  if (asked === undefined) return notThere();
   const visitor = await sessions.find(request);
-  if (visitor !== undefined)
-    return path === "/admin" ? await showAll(visitor, visit, news) : await showOwn(visitor, visit, news);
+  if (visitor === undefined) return await offerSignIn(asked.page, arrival);
+  return (await previews.letIn(asked, visitor.person.userId)) ?? notThere();
+}
+
+async function offerSignIn(page: SignInTarget, arrival: Arrival): Promise<Response> {
+  const { request, identity } = arrival;
   const identified = await identity.identify(request);
-  if (identified.kind === "refused") return refuse(identified, visit);
+  if (identified.kind === "refused") return refuse(identified, arrival);
   const { asksForCode } = identity;
   const known = identified.kind === "person" ? { person: identified.person } : {};
-  return signInPage({ page: path, asksForCode, ...known });
+  return signInPage({ page, asksForCode, ...known });
 }
 
-function refuse({ reason, message }: { readonly reason: string; readonly message: string }, { log }: Visit): Response {
-  log.info("sign-in refused", { reason });
-  return problemPage(403, "You are not signed in", message);
+function notThere(): Response {
+  return problemPage(404, "There is no such preview", "It was never there, was withdrawn, or is not yours.");
 }
 
-async function showOwn(visitor: Visitor, { holdings, identity }: Visit, news?: News): Promise<Response> {
-  const held = await holdings.list(visitor.person.userId);
-  const { maxTokenDays } = identity;
-  return accountPage({ visitor, holdings: held, maxTokenDays, ...(news === undefined ? {} : { news }) });
+function refuse(refused: Refused, { log }: Arrival): Response {
+  log.info("sign-in refused", { reason: refused.reason });
+  return refusalPage(refused);
 }
 
-async function showAll(visitor: Visitor, visit: Visit, news?: News): Promise<Response> {
-  if (visitor.role !== "admin") return notAnAdmin();
-  const after = new URL(visit.request.url).searchParams.get("after") ?? undefined;
-  const { people, cursor } = await visit.people.list(after);
-  const held = await Promise.all(
-    people.map(async (person) => ({ ...person, holdings: await visit.holdings.list(person.userId) })),
-  );
-  return adminPage({
-    visitor,
-    people: held,
-    ...(cursor === undefined ? {} : { cursor }),
-    ...(news === undefined ? {} : { news }),
-  });
-}
-
-function notAnAdmin(): Response {
-  return problemPage(403, "This page is for admins", "Ask whoever runs Pincer, or open /account for what is yours.");
-}
-
-async function signIn(visit: Visit): Promise<Response> {
-  const { request, publicUrl, identity, oauth, sessions, people } = visit;
+async function signIn(arrival: Arrival): Promise<Response> {
+  const { request, publicUrl, identity, oauth, sessions, people } = arrival;
   const form = await readForm(request, publicUrl);
   if (form === undefined) return strangeForm();
-  const page = accountPath.catch("/account").parse(form.get("page"));
+  const page = targetIn(form.get("page"));
   const identified = await identity.identify(request);
-  if (identified.kind === "refused") return refuse(identified, visit);
+  if (identified.kind === "refused") return refuse(identified, arrival);
   if (identified.kind === "upstream") return await leaveFor(identified.upstream, page, oauth);
   const { person } = identified;
-  const problem = await problemWithCode(form, person, visit);
+  const problem = await problemWithCode(form, person, arrival);
   if (problem !== undefined) return signInPage({ page, person, asksForCode: identity.asksForCode, problem });
   const [cookie] = await Promise.all([sessions.begin(person), people.remember(person)]);
   return seeOther(page, cookie);
 }
 
-async function leaveFor(upstream: Upstream, page: AccountPath, oauth: OAuthHelpers): Promise<Response> {
-  return await goUpstream({ kind: "page", page }, oauth, upstream, new Headers());
+/** Where to go on after signing in. */
+function targetIn(asked: string | null): SignInTarget {
+  return signInTarget.catch("/account").parse(asked);
 }
 
-async function signOut({ request, sessions }: Visit): Promise<Response> {
-  return seeOther("/account", await sessions.end(request));
+async function leaveFor(upstream: Upstream, page: SignInTarget, oauth: OAuthHelpers): Promise<Response> {
+  return await goUpstream({ kind: "page", page }, oauth, upstream, new Headers());
 }
 
 /** Hands on a form that comes from a page of this very session. */
 async function takeForm(
-  { request, publicUrl, sessions }: Visit,
+  { request, publicUrl, sessions }: Arrival,
   handle: (form: URLSearchParams, visitor: Visitor) => Promise<Response>,
 ): Promise<Response> {
   const form = await readForm(request, publicUrl);
@@ -159,54 +169,7 @@ function strangeForm(): Response {
   return problemPage(403, "This cannot go on", "The form did not come from this page. Open /account and start again.");
 }
 
-const orderSchema = z.object({ name: z.string().trim().min(1).max(100), days: z.coerce.number().int().min(1) });
-
-async function makeToken(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
-  const { tokens, holdings, identity, log } = visit;
-  const { person, role } = visitor;
-  const refused = async (message: string): Promise<Response> =>
-    await showOwn(visitor, visit, { kind: "problem", status: 400, message });
-  const order = orderSchema.safeParse(Object.fromEntries(form));
-  if (!order.success || order.data.days > identity.maxTokenDays) {
-    return await refused(`Give the token a name of at most 100 characters, and at most ${identity.maxTokenDays} days.`);
-  }
-  const scopes = withinRole(form.getAll("scope"), role);
-  if (scopes.length === 0) return await refused("Tick at least one thing that the token may do.");
-  const { tokens: held } = await holdings.list(person.userId);
-  if (held.length >= MAX_TOKENS) return await refused(`You have ${MAX_TOKENS} tokens; revoke one first.`);
-  const { name, days } = order.data;
-  const { token, stored } = await tokens.create(person, { name, scopes, expiresInSeconds: days * DAY_SECONDS });
-  log.info("token made", { userId: person.userId, tokenId: stored.id });
-  return await showOwn(visitor, visit, { kind: "made", token });
-}
-
-async function revokeOwn(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
-  if (await revoke(visitor.person.userId, form, visitor, visit)) return seeOther("/account?revoked");
-  return await showOwn(visitor, visit, NOT_THERE);
-}
-
-async function revokeAnybodys(form: URLSearchParams, visitor: Visitor, visit: Visit): Promise<Response> {
-  if (visitor.role !== "admin") return notAnAdmin();
-  const person = await visit.people.find(form.get("user") ?? "");
-  if (person !== undefined && (await revoke(person.userId, form, visitor, visit))) return seeOther("/admin?revoked");
-  return await showAll(visitor, visit, NOT_THERE);
-}
-
-const NOT_THERE: News = { kind: "problem", status: 404, message: "That is not there any more; nothing was revoked." };
-
-async function revoke(
-  userId: string,
-  form: URLSearchParams,
-  { person }: Visitor,
-  { holdings, log }: Visit,
-): Promise<boolean> {
-  const held = { kind: form.get("kind") ?? "", id: form.get("id") ?? "" };
-  const isRevoked = await holdings.revoke(userId, held);
-  if (isRevoked) log.info("revoked", { by: person.userId, userId, ...held });
-  return isRevoked;
-}
-
-function seeOther(path: string, cookie?: string): Response {
+export function seeOther(path: string, cookie?: string): Response {
   const headers = new Headers({ Location: path, "Cache-Control": "no-store" });
   if (cookie !== undefined) headers.set("Set-Cookie", cookie);
   return new Response(null, { status: 303, headers });

@@ -1,12 +1,22 @@
 import * as z from "zod";
 import type { Caller } from "./caller.ts";
+import { endIfUnused } from "./endings.ts";
 import { GiverUnknown, giverNow } from "./giver.ts";
 import type { GrantOwner, Identity, Person } from "./identity.ts";
 import { createSigner, isSameSecret, randomHex, sha256Hex } from "./secrets.ts";
 
-/** The pages that a person signs in to themselves. */
-export const accountPath = z.enum(["/account", "/admin"]);
-export type AccountPath = z.output<typeof accountPath>;
+/** The pages that a person signs in to themselves: one of two roots, or what is below it. No `//` leads elsewhere. */
+export const accountPath = z.string().regex(/^\/(account|admin)(\/[\w-]+)*$/);
+
+export function isAccountPath(pathname: string): boolean {
+  return /^\/(account|admin)(\/|$)/.test(pathname);
+}
+/** Where a person who has signed in goes: a page of their own, or a preview that sent them. */
+export const signInTarget = z.union([
+  accountPath,
+  z.string().regex(/^\/account\/preview\?label=[0-9a-z-]{1,63}&to=[\w.!~*'()%-]{0,6000}$/),
+]);
+export type SignInTarget = z.output<typeof signInTarget>;
 
 const SESSION_SECONDS = 15 * 60;
 /** How old Access's word on a person may be. */
@@ -30,7 +40,9 @@ export interface StoredSession {
 export interface SessionStore {
   addSession(session: StoredSession, nowMs: number): Promise<void>;
   findSession(hash: string): Promise<StoredSession | undefined>;
-  endSession(hash: string): Promise<void>;
+  listSessions(): Promise<StoredSession[]>;
+  endSessions(hash?: string): Promise<StoredSession[]>;
+  usesUpstream(session: string, nowMs: number): Promise<boolean>;
 }
 
 /** A person at their own pages, with the role that they have now. */
@@ -59,7 +71,8 @@ interface SessionOptions {
   readonly now: () => Date;
 }
 
-export function createAccountSessions({ signingSecret, accounts, identity, now }: SessionOptions): AccountSessions {
+export function createAccountSessions(options: SessionOptions): AccountSessions {
+  const { signingSecret, accounts, identity, now } = options;
   const signer = createSigner(signingSecret, "account-session");
   const forms = createSigner(signingSecret, "account-form");
   /** A forged cookie wakes nobody's Durable Object. */
@@ -89,10 +102,14 @@ export function createAccountSessions({ signingSecret, accounts, identity, now }
     },
     end: async (request) => {
       const cookie = await genuine(request);
-      if (cookie !== undefined) await accounts(cookie.userId).endSession(await sha256Hex(cookie.value));
+      if (cookie !== undefined) await endSession(cookie.userId, await sha256Hex(cookie.value), options);
       return `${COOKIE}=; Max-Age=0; ${COOKIE_RULES}`;
     },
   };
+}
+
+async function endSession(userId: string, hash: string, options: SessionOptions): Promise<void> {
+  for (const { owner } of await options.accounts(userId).endSessions(hash)) await endIfUnused(userId, owner, options);
 }
 
 function readCookie(request: Request): string {

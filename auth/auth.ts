@@ -1,20 +1,26 @@
-import type { Log } from "../servers/core/log.ts";
+import { type Log, describeFailure } from "../servers/core/log.ts";
+import { whyNoAdmins } from "../servers/shared/identity-settings.ts";
 import { type Settings, isLoopback } from "../servers/shared/settings.ts";
+import type { ActStore } from "./acts.ts";
 import { createAccessEdgeIdentity } from "./access-edge.ts";
 import { type UpstreamSessions, createAccessOidcIdentity } from "./access-oidc.ts";
-import { createAccountRoutes } from "./account-routes.ts";
-import { type SessionStore, accountPath, createAccountSessions } from "./account-session.ts";
+import { type Pages, createAccountRoutes } from "./account-routes.ts";
+import { type SessionStore, createAccountSessions, isAccountPath } from "./account-session.ts";
+import { type AdminHandler, createAdminGuard } from "./admin-guard.ts";
 import { AUTHORIZE_ROUTE, type AuthEnv, createAuthorizationServer } from "./authorization-server.ts";
 import { type ConsentMemory, createAuthorizeRoute } from "./authorize.ts";
 import type { Caller } from "./caller.ts";
 import type { DocumentStore } from "./client-documents.ts";
+import { createConsentPerson } from "./consent-person.ts";
+import { type EndingStore, createEndings } from "./endings.ts";
 import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity, Person } from "./identity.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
-import { peopleIn } from "./people.ts";
+import { type People, peopleIn } from "./people.ts";
+import { type PreviewCodes, createPreviewWay } from "./preview-way.ts";
 import type { RegistrationCounter } from "./registration.ts";
 import { type GuardedHandler, type ResourceServer, createResourceServer } from "./resource-server.ts";
 import type { Scope } from "./scopes.ts";
@@ -37,13 +43,29 @@ export interface AuthOptions {
   /** A person's Durable Object. */
   readonly accounts: (
     userId: string,
-  ) => TokenStore & Attempts & ConsentMemory & RefreshTurns & EndedGrants & SessionStore;
+  ) => TokenStore &
+    Attempts &
+    ConsentMemory &
+    RefreshTurns &
+    EndedGrants &
+    SessionStore &
+    EndingStore &
+    ActStore &
+    PreviewCodes;
   /** The Durable Object that knows of OAuth clients. */
   readonly clients: () => DocumentStore & RegistrationCounter;
   readonly upstreamSessions: UpstreamSessions;
+  /** What is behind the sign-in to one's own pages. */
+  readonly pages: Pages;
+  /** Told of everybody who signs in, with the role that they have then. */
+  readonly noteSignIn: (person: SignedIn) => Promise<void>;
   readonly log: Log;
   readonly now?: () => Date;
   readonly fetch?: typeof fetch;
+}
+
+export interface SignedIn extends Pick<Person, "userId" | "displayName"> {
+  readonly role: Caller["role"];
 }
 
 export interface Auth {
@@ -57,6 +79,8 @@ export interface Auth {
     ctx: ExecutionContext,
     handler: GuardedHandler,
   ): Promise<Response>;
+  /** Calls the handler with the admin whose personal token the request bears, or says why not. */
+  guardAdmin(request: Request, ctx: ExecutionContext, handler: AdminHandler): Promise<Response>;
   /**
    * What the caller's client may do by now; `undefined` where the grant or the token is gone. What goes on without a
    * request asks here before each step. Rejects with `unavailable`, to be tried again, where nobody can say.
@@ -68,7 +92,7 @@ export interface Auth {
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
 export function createAuth(options: AuthOptions): Auth {
-  const { settings, endpoints, accounts, log, now = () => new Date() } = options;
+  const { settings, endpoints, accounts, pages, log, now = () => new Date() } = options;
   const publicUrl = settings.PUBLIC_URL;
   const identity = createIdentity(options);
   const authorizationServer = createAuthorizationServer({
@@ -87,21 +111,46 @@ export function createAuth(options: AuthOptions): Auth {
       createResourceServer({ publicUrl, path, authorizationServer, identity, personalTokens, services, cache, now }),
     ]),
   );
+  const endings = createEndings({ accounts, identity, cache, now });
   const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
     turns: accounts,
+    endings,
     cache,
     fetch: fetchOf(options),
     now,
   });
   const sessions = createAccountSessions({ signingSecret: settings.SIGNING_SECRET, accounts, identity, now });
-  const authorize = createAuthorizeRoute({ publicUrl, settings, identity, memory: accounts, sessions, log, now });
-  const account = createAccountRoutes({ publicUrl, identity, sessions, tokens: personalTokens, log, now });
+  const consentPerson = createConsentPerson(settings.SIGNING_SECRET);
+  const authorize = createAuthorizeRoute({
+    publicUrl,
+    settings,
+    identity,
+    consentPerson,
+    accounts,
+    clients: options.clients,
+    endings,
+    sessions,
+    log,
+    now,
+  });
+  const previews = createPreviewWay(settings, accounts, now);
+  const account = createAccountRoutes({
+    ...{ publicUrl, identity, sessions, pages, previews, log, now },
+    tokens: personalTokens,
+  });
+  const people = (kv: KVNamespace): People => tellingOfSignIns(peopleIn(kv, now), identity, options);
   const makeToken =
     settings.IDENTITY === "local"
-      ? createTokenRoute({ publicUrl, adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"), tokens: personalTokens })
+      ? createTokenRoute({
+          publicUrl,
+          adminSecret: needed(settings, "LOCAL_ADMIN_SECRET"),
+          tokens: personalTokens,
+          accounts,
+          now,
+        })
       : undefined;
   return {
     routes: async (received, env, ctx) => {
@@ -110,13 +159,13 @@ export function createAuth(options: AuthOptions): Auth {
       if (pathname === AUTHORIZE_ROUTE || pathname === CALLBACK_ROUTE) {
         // The consent cookie belongs to one host: the browser goes on at the one that the form is sent to.
         if (request !== received) return Response.redirect(request.url, 307);
-        return await authorize(request, oauth.consentHelpers(env), peopleIn(env.OAUTH_KV));
+        return await authorize(request, oauth.consentHelpers(env), people(env.OAUTH_KV));
       }
-      if (accountPath.options.some((path) => isAtOrBelow(pathname, path))) {
+      if (isAccountPath(pathname)) {
         if (request !== received) return Response.redirect(request.url, 307);
         const helpers = oauth.accountHelpers(env);
-        const holdings = holdingsIn(helpers, { accounts, cache, now });
-        return await account(request, { oauth: helpers, people: peopleIn(env.OAUTH_KV), holdings });
+        const holdings = holdingsIn(helpers, { accounts, endings, now });
+        return await account(request, { oauth: helpers, people: people(env.OAUTH_KV), holdings });
       }
       if (pathname === TOKEN_ROUTE) return await makeToken?.(received);
       if (isAtOrBelow(pathname, SERVER_METADATA) || pathname.startsWith("/oauth/")) {
@@ -133,8 +182,28 @@ export function createAuth(options: AuthOptions): Auth {
       const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
+    guardAdmin: createAdminGuard({ identity, personalTokens, whyNoAdmins: whyNoAdmins(settings), now }),
     scopesNow: grants.scopesNow,
     isLetIn: grants.isLetIn,
+  };
+}
+
+/** Whoever is remembered has just signed in. A list of who there is keeps nobody out. */
+function tellingOfSignIns(people: People, identity: Identity, { noteSignIn, log }: AuthOptions): People {
+  return {
+    ...people,
+    remember: async (person) => {
+      const { userId, displayName, owner } = person;
+      const role = identity.roleOf(owner);
+      await Promise.all([
+        people.remember(person),
+        role === undefined
+          ? undefined
+          : noteSignIn({ userId, displayName, role }).catch((failure: unknown) => {
+              log.error("sign-in not noted", { userId, failure: describeFailure(failure) });
+            }),
+      ]);
+    },
   };
 }
 
@@ -168,6 +237,7 @@ function createIdentity(options: AuthOptions): Identity {
         teamDomain: needed(settings, "ACCESS_TEAM_DOMAIN"),
         audience: needed(settings, "ACCESS_AUDIENCE"),
         adminEmails: settings.ADMIN_EMAILS,
+        groups: settings,
         fetch: fetcher,
         now,
       });

@@ -2,10 +2,15 @@ import { type AuthRequest, AuthorizationError, type OAuthHelpers } from "@cloudf
 import type { Log } from "../servers/core/log.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import type { AccountSessions } from "./account-session.ts";
-import { ClientDocumentError, isDocumentUrl } from "./client-documents.ts";
-import { type Voucher, consentPage, problemPage } from "./consent.ts";
+import { ClientDocumentError, type DocumentStore, isDocumentUrl, undescribedName } from "./client-documents.ts";
+import { type Voucher, consentPage, problemPage, refusalPage } from "./consent.ts";
+import type { ConsentPerson } from "./consent-person.ts";
+import type { Endings } from "./endings.ts";
+import { endSession, giverNow } from "./giver.ts";
+import type { EndedGrants } from "./grants.ts";
 import { plainName } from "./html.ts";
-import type { Identity, Person, Upstream } from "./identity.ts";
+import type { Identity, Person, UpstreamArrival } from "./identity.ts";
+import { makeGrant } from "./new-grant.ts";
 import { readForm } from "./page-form.ts";
 import type { People } from "./people.ts";
 import { type Offer, grantOf, offerFor } from "./policy.ts";
@@ -30,52 +35,66 @@ interface AuthorizeOptions {
   readonly publicUrl: string;
   readonly settings: Pick<Settings, "PREREGISTERED_CLIENTS" | "REDIRECT_URIS">;
   readonly identity: Identity;
-  readonly memory: (userId: string) => ConsentMemory;
+  readonly consentPerson: ConsentPerson;
+  readonly accounts: (userId: string) => ConsentMemory & EndedGrants;
+  readonly clients: () => Pick<DocumentStore, "allowDocument">;
+  readonly endings: Endings;
   readonly sessions: AccountSessions;
   readonly log: Log;
   readonly now: () => Date;
 }
 
+type Route = AuthorizeOptions & { readonly oauth: OAuthHelpers; readonly people: People };
+
 /**
- * `/authorize`: the consent page and its answer, and the way back from an upstream provider. The authorization request
- * stays on the server in between; the form carries a handle that works once, in the browser whose cookie matches it.
- * Nothing is approved without a press of the button, and no error is redirected: anybody may register a client with any
- * address.
+ * `/authorize`: the consent page and its answer. Where an upstream provider says who it is, the browser goes there first
+ * and comes back to that page. The authorization request stays on the server in between; the form carries a handle that
+ * works once, in the browser whose cookie matches it. Nothing is approved without a press of the button, and no error is
+ * redirected: anybody may register a client with any address.
  */
 export function createAuthorizeRoute(
   options: AuthorizeOptions,
 ): (request: Request, oauth: OAuthHelpers, people: People) => Promise<Response> {
-  const { identity, log } = options;
   return async (request, oauth, people) => {
     if (request.method !== "GET" && request.method !== "POST") {
       return new Response(null, { status: 405, headers: { Allow: "GET, POST" } });
     }
     try {
-      if (new URL(request.url).pathname === CALLBACK_ROUTE)
-        return await comeBackFromUpstream(request, oauth, { ...options, people });
-      const identified = await identity.identify(request);
-      if (identified.kind === "refused") {
-        log.info("sign-in refused", { reason: identified.reason });
-        return problemPage(403, "You are not signed in", identified.message);
-      }
-      const giver = identified.kind === "person" ? identified.person : identified.upstream;
-      if (request.method === "GET") return await showConsent(request, oauth, giver, options);
-      return await decide(request, oauth, giver, { ...options, people });
+      return await answer(request, { ...options, oauth, people });
     } catch (failure) {
       const reason = reasonOf(failure);
       if (reason === undefined) throw failure;
-      log.info("authorization refused", { code: reason.code });
+      options.log.info("authorization refused", { code: reason.code });
       return problemPage(400, CANNOT_GO_ON, `${reason.message}. Go back to the app and start again.`);
     }
   };
 }
 
-/** Who is to give the grant: a person, or whoever the upstream provider says it is, after consent. */
-type Giver = Person | Upstream;
+async function answer(request: Request, route: Route): Promise<Response> {
+  if (new URL(request.url).pathname === CALLBACK_ROUTE) {
+    const consentOf = async (asked: AuthRequest, arrival: UpstreamArrival, headers: Headers): Promise<Response> =>
+      await showConsent(asked, arrival.person, { ...route, headers, beforePage: arrival.hold });
+    return await comeBackFromUpstream(request, route.oauth, { ...route, consentOf });
+  }
+  const identified = await route.identity.identify(request);
+  if (identified.kind === "refused") {
+    route.log.info("sign-in refused", { reason: identified.reason });
+    return refusalPage(identified);
+  }
+  const person = identified.kind === "person" ? identified.person : undefined;
+  if (request.method === "POST") return await decide(request, person, route);
+  const asked = await readRequest(request, route);
+  if (asked instanceof Response) return asked;
+  if (identified.kind === "person") return await showConsent(asked, identified.person, route);
+  return await goUpstream({ kind: "grant", request: asked }, route.oauth, identified.upstream, new Headers());
+}
+
 const CANNOT_GO_ON = "This sign-in cannot go on";
 /** Registrations end when nobody uses them. */
 const UNKNOWN_CLIENT =
   "Pincer does not know the app, or has forgotten it since. Remove the connection in the app, and add it again.";
+const STRANGE_FORM = "The form did not come from this page.";
+const TOO_LATE = "Too much time has gone by since you signed in. Go back to the app and start again.";
 
 /** Why the request is refused; nothing for a defect. */
 function reasonOf(failure: unknown): { readonly code: string; readonly message: string } | undefined {
@@ -84,12 +103,9 @@ function reasonOf(failure: unknown): { readonly code: string; readonly message: 
   return undefined;
 }
 
-async function showConsent(
-  request: Request,
-  oauth: OAuthHelpers,
-  giver: Giver,
-  options: AuthorizeOptions,
-): Promise<Response> {
+/** What a client asks for, or the page that says why it may not. */
+async function readRequest(request: Request, route: Route): Promise<AuthRequest | Response> {
+  const { oauth } = route;
   const clientId = new URL(request.url).searchParams.get("client_id") ?? "";
   if (clientId !== "" && (await oauth.lookupClient(clientId)) === null) {
     return problemPage(400, CANNOT_GO_ON, UNKNOWN_CLIENT);
@@ -99,29 +115,28 @@ async function showConsent(
   if (asked.codeChallenge === undefined) {
     return problemPage(400, CANNOT_GO_ON, "The app does not use PKCE (S256). Update it, or tell its makers.");
   }
-  if (!mayReturn(asked, options)) {
-    return problemPage(400, CANNOT_GO_ON, strangeAddress(asked.redirectUri));
-  }
-  const offer = offerOf(asked, giver, options);
-  if (offer.scopes.length === 0) {
-    return problemPage(
-      403,
-      "There is nothing to allow",
-      "The app asks for what this server does not offer, or what you may not grant.",
-    );
-  }
-  const leftOut = await leftOutLastTime(asked, giver, options);
-  const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
-  return await ask(asked, oauth, giver, options, { offer, ticked, leftOut });
+  if (!mayReturn(asked, route)) return problemPage(400, CANNOT_GO_ON, strangeAddress(asked.redirectUri));
+  return asked;
 }
 
-/** Who signs in upstream is known after consent alone. */
-async function leftOutLastTime(
+/** `beforePage` runs once it is known that there is something to allow. */
+async function showConsent(
   asked: AuthRequest,
-  giver: Giver,
-  { memory }: AuthorizeOptions,
-): Promise<readonly Scope[]> {
-  return isPerson(giver) ? await memory(giver.userId).scopesLeftOut(asked.clientId, resourceOf(asked)) : [];
+  person: Person,
+  route: Route & { readonly headers?: Headers; readonly beforePage?: () => Promise<void> },
+): Promise<Response> {
+  const { headers } = route;
+  const offer = offerOf(asked, person, route);
+  if (offer.scopes.length === 0) {
+    const message = "The app asks for what this server does not offer, or what you may not grant.";
+    return problemPage(403, "There is nothing to allow", message, headers);
+  }
+  const [leftOut] = await Promise.all([
+    route.accounts(person.userId).scopesLeftOut(asked.clientId, resourceOf(asked)),
+    route.beforePage?.(),
+  ]);
+  const ticked = offer.ticked.filter((scope) => !leftOut.includes(scope));
+  return await ask(asked, person, route, { offer, ticked, leftOut, ...(headers === undefined ? {} : { headers }) });
 }
 
 /** Whoever wrote a client into the settings has decided on its addresses. */
@@ -140,9 +155,8 @@ function strangeAddress(redirectUri: string): string {
 
 async function ask(
   asked: AuthRequest,
-  oauth: OAuthHelpers,
-  giver: Giver,
-  options: AuthorizeOptions,
+  person: Person,
+  route: Route,
   page: {
     readonly offer: Offer;
     readonly ticked: readonly Scope[];
@@ -151,61 +165,62 @@ async function ask(
     readonly headers?: Headers;
   },
 ): Promise<Response> {
+  const { oauth, identity, consentPerson } = route;
   const { headers: earlier = new Headers(), ...rest } = page;
   const client = await oauth.describeConsent(asked);
-  const consent = await oauth.beginConsent(asked);
-  for (const cookie of earlier.getSetCookie()) consent.headers.append("Set-Cookie", cookie);
+  const { handle, headers } = await oauth.beginConsent(asked);
+  for (const cookie of earlier.getSetCookie()) headers.append("Set-Cookie", cookie);
   return consentPage(
     {
       ...rest,
       client,
-      voucher: voucherOf(asked.clientId, options),
-      handle: consent.handle,
+      voucher: voucherOf(asked.clientId, client.clientName, route),
+      handle,
       resource: resourceOf(asked),
-      person: isPerson(giver) ? giver.displayName : "You, as Cloudflare Access knows you: it is asked next",
-      asksForCode: options.identity.asksForCode,
+      person: person.displayName,
+      asksForCode: identity.asksForCode,
+      ...(identity.upstream === undefined ? {} : { personField: await consentPerson.write(person, handle) }),
     },
-    consent.headers,
+    headers,
   );
 }
 
-function voucherOf(clientId: string, options: AuthorizeOptions): Voucher {
+function voucherOf(clientId: string, clientName: string, options: AuthorizeOptions): Voucher {
   if (isPreregistered(clientId, options)) return { kind: "operator" };
-  return isDocumentUrl(clientId) ? { kind: "host", host: new URL(clientId).host } : { kind: "nobody" };
+  return isDocumentUrl(clientId) && clientName !== undescribedName(clientId)
+    ? { kind: "host", host: new URL(clientId).host }
+    : { kind: "nobody" };
 }
 
-async function decide(
-  request: Request,
-  oauth: OAuthHelpers,
-  giver: Giver,
-  options: AuthorizeOptions & { readonly people: People },
-): Promise<Response> {
-  const form = await readForm(request, options.publicUrl);
-  if (form === undefined) return problemPage(403, CANNOT_GO_ON, "The form did not come from this page.");
-  const handle = form.get("handle") ?? "";
+/** `known` is who sends the form, where that shows; elsewhere the form says whom its page was shown to. */
+async function decide(request: Request, known: Person | undefined, route: Route): Promise<Response> {
+  const { oauth, identity, people, now } = route;
+  const form = await readForm(request, route.publicUrl);
+  const handle = form?.get("handle") ?? "";
+  const person = known ?? (await route.consentPerson.read(form?.get("person") ?? "", handle));
+  if (form === undefined || person === undefined) return problemPage(403, CANNOT_GO_ON, STRANGE_FORM);
   if (form.get("decision") !== "allow") {
     const denied = await oauth.denyConsent(request, handle);
+    await endSession(identity, person);
     return new Response(null, { status: 302, headers: denied.headers });
   }
   // Uses the handle up: each guess at the code needs a page of its own.
   const { request: asked, headers } = await oauth.approveConsent(request, handle);
-  const offer = offerOf(asked, giver, options);
+  const offer = offerOf(asked, person, route);
   const ticked = form.getAll("scope").filter(isScope);
   const scope = grantOf(ticked, offer);
-  const problem = await problemWith(form, scope, giver, options);
+  const problem = await problemWith(form, scope, person, route);
   if (problem !== undefined) {
-    return await ask(asked, oauth, giver, options, { offer, ticked, leftOut: [], problem, headers });
+    return await ask(asked, person, route, { offer, ticked, leftOut: [], problem, headers });
   }
-  if (!isPerson(giver)) return await goUpstream({ kind: "grant", request: { ...asked, scope } }, oauth, giver, headers);
-  const [{ redirectTo }] = await Promise.all([
-    oauth.completeAuthorization({ request: asked, userId: giver.userId, metadata: {}, scope, props: giver.owner }),
-    options.people.remember(giver),
-  ]);
-  await options.memory(giver.userId).rememberConsent({
+  const giver = await giverNow(identity, person, Infinity);
+  if (giver.kind !== "in") return problemPage(403, CANNOT_GO_ON, TOO_LATE, headers);
+  const [redirectTo] = await Promise.all([makeGrant({ asked, person, scope }, route), people.remember(person)]);
+  await route.accounts(person.userId).rememberConsent({
     clientId: asked.clientId,
     resource: resourceOf(asked),
     leftOut: offer.scopes.filter((offered) => !scope.includes(offered)),
-    nowMs: options.now().getTime(),
+    nowMs: now().getTime(),
   });
   headers.set("Location", redirectTo);
   return new Response(null, { status: 302, headers });
@@ -215,23 +230,17 @@ async function decide(
 async function problemWith(
   form: URLSearchParams,
   grant: readonly Scope[],
-  giver: Giver,
+  person: Person,
   options: AuthorizeOptions,
 ): Promise<Problem | undefined> {
   if (grant.length === 0) {
     return { status: 400, message: "Tick at least one thing that the app may do, or press Deny.", isAboutCode: false };
   }
-  if (!isPerson(giver)) return undefined;
-  return await problemWithCode(form, giver, options);
+  return await problemWithCode(form, person, options);
 }
 
-function isPerson(giver: Giver): giver is Person {
-  return "userId" in giver;
-}
-
-/** Whoever comes from upstream is offered all that anybody may have: their role narrows it once it is known. */
-function offerOf(asked: AuthRequest, giver: Giver, { identity }: AuthorizeOptions): Offer {
-  const role = isPerson(giver) ? identity.roleOf(giver.owner) : "admin";
+function offerOf(asked: AuthRequest, { owner }: Person, { identity }: AuthorizeOptions): Offer {
+  const role = identity.roleOf(owner);
   if (role === undefined) throw new Error("An identified person has no role.");
   return offerFor(asked.scope, new URL(resourceOf(asked)).pathname, role);
 }

@@ -11,6 +11,7 @@ const TIMEOUT_MS = 5_000;
 const FRESH_MS = 60 * 60 * 1000;
 /** A client's sign-ins do not end with an outage of the host of its document. */
 const STALE_MS = 24 * 60 * 60 * 1000;
+const UNDESCRIBED_MS = 60 * 1000;
 
 const documentSchema = z.object({
   client_id: z.string(),
@@ -33,6 +34,7 @@ export interface DocumentStore {
   findDocument(url: string): Promise<KeptDocument | undefined>;
   keepDocument(url: string, document: KeptDocument): Promise<void>;
   forgetDocument(url: string): Promise<void>;
+  allowDocument(url: string, nowMs: number): Promise<void>;
 }
 
 /** Clients whose id is the URL of a document that describes them (OAuth Client ID Metadata Documents). */
@@ -45,14 +47,26 @@ export interface ClientDocuments {
 
 interface ClientDocumentsOptions {
   readonly publicUrl: string;
+  /** A suite on the person's own machine, which may be without the internet. */
+  readonly isLocal?: boolean;
   readonly store: () => DocumentStore;
   readonly fetch: typeof fetch;
   readonly now: () => Date;
   readonly timeoutMs?: number;
 }
 
+/** Where apps on the person's own machine listen, at whatever port. */
+const LOOPBACK_REDIRECTS = ["localhost", "127.0.0.1"].flatMap((host) =>
+  ["/", "/callback", "/oauth/callback"].map((path) => `http://${host}${path}`),
+);
+
 export function isDocumentUrl(clientId: string): boolean {
   return clientId.startsWith("https://");
+}
+
+/** What a client is called whose document could not be fetched; one that calls itself so is believed no more. */
+export function undescribedName(url: string): string {
+  return `An app that names ${new URL(url).host}`;
 }
 
 export function createClientDocuments(options: ClientDocumentsOptions): ClientDocuments {
@@ -64,6 +78,7 @@ export function createClientDocuments(options: ClientDocumentsOptions): ClientDo
     const answer = await fetchDocument(url, options);
     if (answer.kind === "unreachable") {
       if (kept !== undefined && ageMs < STALE_MS) return readClient(url, kept.body);
+      if (options.isLocal === true && answer.isOffline) return await keepUndescribed(url, fetchedAtMs);
       throw new ClientDocumentError(
         `Pincer could not fetch ${url}, which describes the app. Connect it to the internet, or use an app that registers itself`,
       );
@@ -78,6 +93,17 @@ export function createClientDocuments(options: ClientDocumentsOptions): ClientDo
       await store().forgetDocument(url);
       throw failure;
     }
+  };
+  /**
+   * Without the internet a client may come back to this machine alone, as anyone may who registers here: an app on it
+   * that names a document would have no way in otherwise. Whose app it is nobody vouches for.
+   */
+  const keepUndescribed = async (url: string, fetchedAtMs: number): Promise<ClientInfo> => {
+    const document = { client_id: url, client_name: undescribedName(url), redirect_uris: LOOPBACK_REDIRECTS };
+    const body = JSON.stringify({ ...document, grant_types: ["authorization_code", "refresh_token"] });
+    // Asked for again in a minute: the real one goes before this.
+    await store().keepDocument(url, { body, fetchedAtMs: fetchedAtMs - FRESH_MS + UNDESCRIBED_MS });
+    return readClient(url, body);
   };
   const recall = async (url: string): Promise<ClientInfo | undefined> => {
     const kept = await store().findDocument(url);
@@ -118,21 +144,22 @@ type Answer =
   | { readonly kind: "document"; readonly body: string }
   /** Whoever serves it says that there is none, or something else. */
   | { readonly kind: "refused"; readonly reason: string }
-  | { readonly kind: "unreachable" };
+  /** `isOffline`: there was no answer at all. */
+  | { readonly kind: "unreachable"; readonly isOffline: boolean };
 
 async function fetchDocument(url: string, { fetch, timeoutMs = TIMEOUT_MS }: ClientDocumentsOptions): Promise<Answer> {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     return await Promise.race([readDocument(url, fetch, signal), endOf(signal)]);
   } catch {
-    return { kind: "unreachable" };
+    return { kind: "unreachable", isOffline: true };
   }
 }
 
 /** A redirect is not followed: it would lead past the check of the host. */
 async function readDocument(url: string, fetchFrom: typeof fetch, signal: AbortSignal): Promise<Answer> {
   const response = await fetchFrom(url, { redirect: "manual", signal, headers: { Accept: "application/json" } });
-  if (response.status >= 500) return { kind: "unreachable" };
+  if (response.status >= 500 || response.status === 429) return { kind: "unreachable", isOffline: false };
   if (response.status !== 200) return { kind: "refused", reason: `it is answered with ${response.status}` };
   const body = await readText(response.body, MAX_DOCUMENT_BYTES);
   if (body === undefined) return { kind: "refused", reason: `it is longer than ${MAX_DOCUMENT_BYTES} bytes` };

@@ -5,11 +5,15 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
     url TEXT PRIMARY KEY, body TEXT NOT NULL, fetched_at_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS allowed (
+    url TEXT PRIMARY KEY, allowed_at_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS registrations (
     origin TEXT PRIMARY KEY, count INTEGER NOT NULL, until_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
 `;
 
+/** Of those that somebody has allowed, and of all others. */
 const MAX_DOCUMENTS = 1_000;
 const WINDOW_MS = 60 * 60 * 1000;
 /** A whole office may come from one address, and Claude and ChatGPT register from few for everybody. */
@@ -56,11 +60,25 @@ export class ClientRegistry extends DurableObject<object> {
     return { body, fetchedAtMs };
   }
 
-  /** Keeps the document, and of all the thousand that were fetched last. */
+  /**
+   * Keeps the document, and the thousand that were fetched last. Strangers may open as many as they like, so those of
+   * clients that somebody has allowed do not count: without its document a client cannot refresh.
+   */
   keepDocument(url: string, { body, fetchedAtMs }: KeptDocument): void {
     this.#sql.exec("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", url, body, fetchedAtMs);
     this.#sql.exec(
-      "DELETE FROM documents WHERE url IN (SELECT url FROM documents ORDER BY fetched_at_ms DESC LIMIT -1 OFFSET ?)",
+      `DELETE FROM documents WHERE url IN (
+        SELECT url FROM documents WHERE url NOT IN (SELECT url FROM allowed) ORDER BY fetched_at_ms DESC LIMIT -1 OFFSET ?
+      )`,
+      MAX_DOCUMENTS,
+    );
+  }
+
+  /** Somebody has allowed the client of that document. */
+  allowDocument(url: string, nowMs: number): void {
+    this.#sql.exec("INSERT OR REPLACE INTO allowed VALUES (?, ?)", url, nowMs);
+    this.#sql.exec(
+      "DELETE FROM allowed WHERE url IN (SELECT url FROM allowed ORDER BY allowed_at_ms DESC LIMIT -1 OFFSET ?)",
       MAX_DOCUMENTS,
     );
   }

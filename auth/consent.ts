@@ -1,5 +1,6 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { type Html, html, pageResponse, plainName } from "./html.ts";
+import type { Refused } from "./identity.ts";
 import type { Offer } from "./policy.ts";
 import { type Problem, codeField, problemNote } from "./sign-in-code.ts";
 import { SCOPES, type Scope, impliedBy } from "./scopes.ts";
@@ -11,6 +12,8 @@ export interface ConsentView {
   /** The endpoint that the token will be good for, `https://pincer.example.com/mcp/files`. */
   readonly resource: string;
   readonly person: string;
+  /** Says to the server whom the page was shown to, where the next request does not. */
+  readonly personField?: string;
   readonly offer: Offer;
   readonly ticked: readonly Scope[];
   /** What the person left out when they last allowed this client something here. */
@@ -44,6 +47,7 @@ export function consentPage(view: ConsentView, headers: Headers): Response {
     ${localAppNote(view.client)}
     <form method="post" action="/authorize" autocomplete="off">
       <input type="hidden" name="handle" value="${view.handle}" />
+      ${view.personField === undefined ? undefined : html`<input type="hidden" name="person" value="${view.personField}" />`}
       <fieldset>
         <legend>What it may do</legend>
         <p class="hint">Untick what it should not do. It is told to ask again when it needs more.</p>
@@ -78,6 +82,13 @@ export function problemPage(status: number, heading: string, message: string, he
     body: html`<h1>${heading}</h1>
       <p>${message}</p>`,
   });
+}
+
+/** The page for whom sign-in refuses. */
+export function refusalPage({ message, isForNow }: Refused, headers?: Headers): Response {
+  return isForNow === true
+    ? problemPage(503, "Try again in a minute", message, headers)
+    : problemPage(403, "You are not signed in", message, headers);
 }
 
 /** The host alone would do for the web; of `evil://claude.ai/` it would show `claude.ai`, so apps show all of it. */

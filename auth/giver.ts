@@ -1,16 +1,36 @@
 import { OAuthError } from "@cloudflare/workers-oauth-provider";
 import * as z from "zod";
 import { ToolError } from "../servers/shared/errors.ts";
-import { type GiverNow, type GrantOwner, type Identity, grantOwner } from "./identity.ts";
+import { type GiverNow, type GrantOwner, type Identity, type Person, grantOwner } from "./identity.ts";
 
 /** How old the provider's word may be for what acts without a request, and for a code that is exchanged. */
 const MAX_AGE_MS = 10 * 60 * 1000;
 const EXCHANGE_MAX_AGE_MS = 30 * 1000;
 
-/** Kept with a grant in clear: which session of the upstream provider vouches for it. */
-const grantMetadata = z.object({ session: z.string() });
+/** Kept with a grant in clear: which session of the upstream provider vouches for it, or else who gave it. */
+const grantMetadata = z.object({ session: z.string().optional(), owner: grantOwner.optional() });
 
-export type GrantMetadata = z.output<typeof grantMetadata>;
+export function metadataOf(owner: GrantOwner): z.output<typeof grantMetadata> {
+  return owner.identity === "access-oidc" ? { session: owner.session } : { owner };
+}
+
+/** The session at the upstream provider that vouches for a grant, where one does. */
+export function sessionOf(metadata: unknown): string | undefined {
+  return grantMetadata.safeParse(metadata).data?.session;
+}
+
+/** Has the upstream session of a person who signed in live as long as a grant may. */
+export async function keepSession({ upstream }: Identity, { userId, owner }: Person): Promise<void> {
+  if (owner.identity === "access-oidc") await upstream?.keep(userId, owner.session);
+}
+
+/** Nothing is vouched for by it from then on. */
+export async function endSession(
+  { upstream }: Identity,
+  { userId, owner }: Pick<Person, "userId" | "owner">,
+): Promise<void> {
+  if (owner.identity === "access-oidc") await upstream?.end(userId, owner.session);
+}
 
 /** Nobody can say whether the person is still let in. Asked again, somebody may: delegated runs wait for that. */
 export class GiverUnknown extends ToolError {
@@ -31,6 +51,8 @@ export async function giverForToken(
 ): Promise<GrantOwner | undefined> {
   const owner = grantOwner.safeParse(props).data;
   if (upstream === undefined || owner?.identity !== "access-oidc") return owner;
+  // The code has come: until then the session was held as for a page.
+  if (!isRefresh && !(await upstream.keep(userId, owner.session))) return undefined;
   const giver = await upstream.giverNow(userId, owner.session, isRefresh ? 0 : EXCHANGE_MAX_AGE_MS);
   switch (giver.kind) {
     case "in":
@@ -64,14 +86,17 @@ export async function giverNow(
   return role === undefined ? { kind: "out" } : { kind: "in", owner, role };
 }
 
-/** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where it is asked by no one. */
+/** The giver of a grant as the provider saw them in the last ten minutes; `undefined` where the grant does not tell. */
 export async function giverOfGrant(
-  { upstream }: Identity,
+  identity: Identity,
   userId: string,
   metadata: unknown,
 ): Promise<GiverNow | undefined> {
-  if (upstream === undefined) return undefined;
-  const parsed = grantMetadata.safeParse(metadata);
-  // A grant from before the suite asked upstream has nobody to vouch for it.
-  return parsed.success ? await upstream.giverNow(userId, parsed.data.session, MAX_AGE_MS) : { kind: "out" };
+  const { session, owner } = grantMetadata.safeParse(metadata).data ?? {};
+  const { upstream } = identity;
+  if (upstream !== undefined) {
+    // A grant from before the suite asked upstream has nobody to vouch for it.
+    return session === undefined ? { kind: "out" } : await upstream.giverNow(userId, session, MAX_AGE_MS);
+  }
+  return owner && (await giverNow(identity, { userId, owner }));
 }

@@ -1,4 +1,5 @@
 import type { GrantSummary, OAuthAuthorizationServer, OAuthHelpers } from "@cloudflare/workers-oauth-provider";
+import type { SessionStore } from "./account-session.ts";
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
 import { GiverUnknown, giverNow, giverOfGrant } from "./giver.ts";
@@ -13,7 +14,7 @@ import type { TokenStore } from "./tokens.ts";
 interface GrantCheckOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly identity: Identity;
-  readonly accounts: (userId: string) => TokenStore & EndedGrants;
+  readonly accounts: (userId: string) => TokenStore & EndedGrants & Pick<SessionStore, "listSessions">;
   readonly services: ServiceTokens | undefined;
   readonly now: () => Date;
 }
@@ -38,7 +39,8 @@ export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
       return granted && withinRole(granted, caller.role);
     },
     isLetIn: async (userId, scopes, env) => {
-      if (identity.upstream === undefined) return true;
+      if (identity.letsInForGood) return true;
+      if (await options.services?.mayHave(userId, scopes)) return true;
       const oauth = authorizationServer.getOAuthApi(env);
       return await isVouchedFor(userId, scopes, oauth, options);
     },
@@ -75,7 +77,7 @@ async function scopesOfGrants(
   return isGranted ? scopes : undefined;
 }
 
-/** Any sign-in of the person vouches for them, whichever client or personal token it was for. */
+/** Any sign-in of the person vouches for them, whichever client, personal token or page it was for. */
 async function isVouchedFor(
   userId: string,
   scopes: readonly Scope[],
@@ -88,7 +90,8 @@ async function isVouchedFor(
     if (role === "unknown") isUnknown = true;
     else if (role !== undefined && mayHave(role, scopes)) return true;
   }
-  for (const { owner, expiresAtMs } of await options.accounts(userId).listTokens()) {
+  const account = options.accounts(userId);
+  for (const { owner, expiresAtMs } of [...(await account.listTokens()), ...(await account.listSessions())]) {
     if (expiresAtMs <= options.now().getTime()) continue;
     const maker = await giverNow(options.identity, { userId, owner });
     if (maker.kind === "unknown") isUnknown = true;
@@ -98,7 +101,7 @@ async function isVouchedFor(
   return false;
 }
 
-/** The role that whoever gave the grant has now. A grant whose giver is out is revoked. */
+/** The role that whoever gave the grant has now, `roleThen` where it does not tell. Revoked where its giver is out. */
 async function roleBehind(
   { id, userId, metadata }: GrantSummary,
   roleThen: Caller["role"] | undefined,

@@ -1,13 +1,14 @@
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
+import type { Endings } from "./endings.ts";
 import { plainName } from "./html.ts";
 import { type EndedGrants, grantsOf } from "./grants.ts";
 import { type Scope, isScope } from "./scopes.ts";
-import type { TokenCache } from "./token-cache.ts";
-import { type StoredToken, type TokenStore, clientIdOfToken } from "./tokens.ts";
+import type { StoredToken, TokenStore } from "./tokens.ts";
 
 /** A grant, as pages show it. */
 export interface HeldGrant {
   readonly id: string;
+  readonly clientId: string;
   readonly clientName: string;
   /** The endpoint that it is for. */
   readonly resource: string;
@@ -24,18 +25,20 @@ export interface Holdings {
 export interface HoldingsKeeper {
   /** The newest first. */
   list(userId: string): Promise<Holdings>;
+  /** Also those that have expired. */
+  tokens(userId: string): Promise<readonly StoredToken[]>;
+  /** What an OAuth client calls itself; nothing where it is forgotten. */
+  clientName(clientId: string): Promise<string | undefined>;
   /** Whether the person had such a grant or token; another person's is not theirs to revoke. */
   revoke(userId: string, held: { readonly kind: string; readonly id: string }): Promise<boolean>;
+  /** Signs the person out of their own pages, so that nothing new is made there. */
+  endPages(userId: string): Promise<void>;
 }
 
 interface HoldingsOptions {
-  readonly accounts: (userId: string) => TokenStore & EndedGrants & GrantEnder;
-  readonly cache: TokenCache;
+  readonly accounts: (userId: string) => TokenStore & EndedGrants;
+  readonly endings: Endings;
   readonly now: () => Date;
-}
-
-interface GrantEnder {
-  endGrant(grantId: string, nowMs: number): Promise<void>;
 }
 
 export function holdingsIn(oauth: OAuthHelpers, options: HoldingsOptions): HoldingsKeeper {
@@ -46,10 +49,16 @@ export function holdingsIn(oauth: OAuthHelpers, options: HoldingsOptions): Holdi
       const nowMs = now().getTime();
       return { grants, tokens: tokens.filter(({ expiresAtMs }) => expiresAtMs > nowMs) };
     },
+    tokens: async (userId) => await accounts(userId).listTokens(),
+    clientName: async (clientId) => {
+      const name = (await oauth.lookupClient(clientId))?.clientName;
+      return name === undefined ? undefined : plainName(name);
+    },
     revoke: async (userId, { kind, id }) => {
       if (kind === "grant") return await revokeGrant(userId, id, oauth, options);
-      return kind === "token" && (await revokeToken(userId, id, options));
+      return kind === "token" && (await options.endings.token(userId, id));
     },
+    endPages: options.endings.pages,
   };
 }
 
@@ -58,6 +67,7 @@ async function listGrants(userId: string, oauth: OAuthHelpers, options: Holdings
   const grants = await Promise.all(
     found.map(async ({ id, clientId, resource, scope, createdAt }) => ({
       id,
+      clientId,
       clientName: plainName((await oauth.lookupClient(clientId))?.clientName ?? clientId),
       resource: [resource ?? []].flat().join(" "),
       scopes: scope.filter(isScope),
@@ -67,7 +77,6 @@ async function listGrants(userId: string, oauth: OAuthHelpers, options: Holdings
   return grants.toSorted((a, b) => b.createdAtMs - a.createdAtMs);
 }
 
-/** The Durable Object first: from then on nothing new comes of the grant, whatever KV still shows of it. */
 async function revokeGrant(
   userId: string,
   id: string,
@@ -75,15 +84,8 @@ async function revokeGrant(
   options: HoldingsOptions,
 ): Promise<boolean> {
   const grants = await Array.fromAsync(grantsOf(userId, oauth, options));
-  if (grants.every((grant) => grant.id !== id)) return false;
-  await options.accounts(userId).endGrant(id, options.now().getTime());
-  await oauth.revokeGrant(id, userId);
-  options.cache.forgetGrant(`${userId}:${id}`);
+  const grant = grants.find((held) => held.id === id);
+  if (grant === undefined) return false;
+  await options.endings.grant(grant, oauth);
   return true;
-}
-
-async function revokeToken(userId: string, id: string, { accounts, cache }: HoldingsOptions): Promise<boolean> {
-  const wasThere = await accounts(userId).removeToken(id);
-  cache.forgetGrant(clientIdOfToken(id));
-  return wasThere;
 }

@@ -1,6 +1,7 @@
 import { jwtVerify } from "jose";
 import * as z from "zod";
 import { explainJwtFailure, remoteKeys } from "./remote-keys.ts";
+import { groupNames } from "./roles.ts";
 
 export interface IdTokenOptions {
   readonly issuer: string;
@@ -16,22 +17,11 @@ export type VerifiedIdToken =
   /** The issuer's keys could not be fetched: nobody's fault, and nobody gets in. */
   | { readonly kind: "unavailable"; readonly reason: string };
 
-/** Some identity providers have Access send objects: either of what they say names the group. */
-const group = z.union([
-  z.string().transform((name) => [name]),
-  z
-    .object({ id: z.string().optional(), name: z.string().optional() })
-    .transform(({ id, name }) => [id, name].filter((text) => text !== undefined)),
-]);
-
 /** A person's claims, as id tokens and the userinfo endpoint carry them. */
 export const personClaims = z.object({
   sub: z.string().min(1),
   email: z.string().max(320).optional(),
-  groups: z
-    .array(group)
-    .transform((groups) => groups.flat())
-    .optional(),
+  groups: groupNames.optional(),
 });
 
 const idClaims = personClaims.extend({

@@ -5,7 +5,7 @@ import { sha256Hex } from "./secrets.ts";
 /** Kept with each grant, encrypted: who gave it, so that the role is decided anew at each call. */
 export const grantOwner = z.discriminatedUnion("identity", [
   z.object({ identity: z.literal("local") }),
-  z.object({ identity: z.literal("access-edge"), email: z.string() }),
+  z.object({ identity: z.literal("access-edge"), email: z.string(), groups: z.array(z.string()).default([]) }),
   z.object({ identity: z.literal("access-oidc"), session: z.string(), groups: z.array(z.string()) }),
 ]);
 
@@ -23,11 +23,13 @@ export interface Refused {
   readonly kind: "refused";
   readonly reason: string;
   readonly message: string;
+  /** Nobody said no: Access cannot be asked. */
+  readonly isForNow?: true;
 }
 
 type Identified =
   | { readonly kind: "person"; readonly person: Person }
-  /** The upstream provider says who it is, once the person has said what the client may do. */
+  /** The upstream provider says who it is. */
   | { readonly kind: "upstream"; readonly upstream: Upstream }
   | Refused;
 
@@ -40,10 +42,8 @@ type Proof =
 export interface UpstreamArrival {
   readonly kind: "arrival";
   readonly person: Person;
-  /** Names the session in the grant. */
-  readonly sessionId: string;
-  /** Keeps what later questions about the person need. */
-  readonly keep: () => Promise<void>;
+  /** Has what later questions about the person need ready, for as long as they may look at a page. */
+  readonly hold: () => Promise<void>;
 }
 
 /** The giver of a grant by now. */
@@ -62,6 +62,10 @@ export interface Upstream {
   finish(url: URL, data: unknown): Promise<UpstreamArrival | Refused>;
   /** The giver of a grant, as the provider saw them at most so long ago. */
   giverNow(userId: string, sessionId: string, maxAgeMs: number): Promise<GiverNow>;
+  /** Keeps what was held for as long as a grant may live; false where it is gone. */
+  keep(userId: string, sessionId: string): Promise<boolean>;
+  /** For good: nobody is vouched for by that session any more. */
+  end(userId: string, sessionId: string): Promise<void>;
 }
 
 /** Who signs people in. */
@@ -71,6 +75,8 @@ export interface Identity {
   /** How many days a personal token may live at most. */
   readonly maxTokenDays: number;
   readonly asksForCode: boolean;
+  /** Whether whom it has let in once is let in ever after, as the one person of a machine is. */
+  readonly letsInForGood: boolean;
   /** Whose browser the request comes from. */
   identify(request: Request): Promise<Identified>;
   /** Whether the code that came with the consent form proves it. */

@@ -4,6 +4,7 @@ import { readText } from "../servers/shared/read-text.ts";
 import type { Settings } from "../servers/shared/settings.ts";
 import { type AuthEnv, withDocumentSupport } from "./authorization-server.ts";
 import { type DocumentStore, createClientDocuments } from "./client-documents.ts";
+import type { Endings } from "./endings.ts";
 import { type LibraryEnv, forNewClients, withClients } from "./oauth-store.ts";
 import { REGISTRATION_ROUTE, type RegistrationCounter, refuseFlood } from "./registration.ts";
 import type { TokenCache } from "./token-cache.ts";
@@ -14,6 +15,7 @@ interface OAuthRoutesOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly turns: (userId: string) => RefreshTurns;
   readonly clients: () => DocumentStore & RegistrationCounter;
+  readonly endings: Endings;
   readonly cache: TokenCache;
   readonly log: Log;
   readonly fetch: typeof fetch;
@@ -33,7 +35,8 @@ export interface OAuthRoutes {
 export function createOAuthRoutes(options: OAuthRoutesOptions): OAuthRoutes {
   const { settings, authorizationServer, clients, log, now } = options;
   const preregistered = settings.PREREGISTERED_CLIENTS;
-  const documents = createClientDocuments({ ...options, publicUrl: settings.PUBLIC_URL, store: clients });
+  const isLocal = settings.IDENTITY === "local";
+  const documents = createClientDocuments({ ...options, publicUrl: settings.PUBLIC_URL, isLocal, store: clients });
   const tokenEndpoint = createTokenEndpoint(options);
   return {
     fetch: async (received, { OAUTH_KV: kv }, ctx) => {

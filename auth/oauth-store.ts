@@ -80,9 +80,15 @@ export function parseIssuedToken(token: string): IssuedToken | undefined {
   return userId === undefined || grantId === undefined ? undefined : { userId, grantId, grant: `${userId}:${grantId}` };
 }
 
-/** Whether there is such a grant, so that a made-up token wakes nobody's Durable Object. */
-export async function hasGrant(kv: KVNamespace, { grant }: IssuedToken): Promise<boolean> {
-  return (await kv.get(`grant:${grant}`)) !== null;
+const grantRecord = z.object({ metadata: z.unknown() });
+
+/** The grant where there is such a one, so that a made-up token wakes nobody's Durable Object. */
+export async function findGrant(
+  kv: KVNamespace,
+  { userId, grantId, grant }: IssuedToken,
+): Promise<{ readonly id: string; readonly userId: string; readonly metadata: unknown } | undefined> {
+  const stored = await kv.get(`grant:${grant}`, "json");
+  return stored === null ? undefined : { id: grantId, userId, metadata: grantRecord.parse(stored).metadata };
 }
 
 function plain(kv: KVNamespace): OAuthStore {

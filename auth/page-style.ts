@@ -1,4 +1,4 @@
-/** The look of every page of sign-in: one card, readable on a phone, light and dark. */
+/** What every page has: colours for light and dark, type, notes, visible focus. */
 export const PAGE_STYLE = `
 :root {
   color-scheme: light dark;
@@ -37,6 +37,24 @@ export const PAGE_STYLE = `
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.5 var(--sans); overflow-wrap: anywhere; }
+h1 { margin: 0 0 0.5rem; font-size: 1.5rem; line-height: 1.25; text-wrap: balance; }
+p { margin: 0.5rem 0; }
+.soft, .hint { color: var(--soft); }
+.hint { font-size: 0.9rem; }
+code { font: 0.85rem/1.4 var(--mono); color: var(--soft); }
+.note {
+  margin: 1.25rem 0;
+  padding: 0.75rem 1rem;
+  border-radius: 10px;
+  background: var(--warn);
+  border-inline-start: 4px solid var(--warn-line);
+}
+.error { background: var(--bad); border-color: var(--bad-line); }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+`;
+
+/** The look of a page that is one card, as those of sign-in are, readable on a phone. */
+export const CARD_STYLE = `
 main {
   max-width: 34rem;
   margin: 2.5rem auto;
@@ -46,10 +64,6 @@ main {
   border-radius: 16px;
 }
 .brand { display: flex; align-items: center; gap: 0.5rem; margin: 0 0 1.25rem; font-weight: 650; color: var(--accent); }
-h1 { margin: 0 0 0.5rem; font-size: 1.5rem; line-height: 1.25; text-wrap: balance; }
-p { margin: 0.5rem 0; }
-.soft, .hint { color: var(--soft); }
-.hint { font-size: 0.9rem; }
 dl {
   display: grid;
   grid-template-columns: auto 1fr;
@@ -60,15 +74,6 @@ dl {
 }
 dt { color: var(--soft); }
 dd { margin: 0; font-weight: 550; }
-code { font: 0.85rem/1.4 var(--mono); color: var(--soft); }
-.note {
-  margin: 1.25rem 0;
-  padding: 0.75rem 1rem;
-  border-radius: 10px;
-  background: var(--warn);
-  border-inline-start: 4px solid var(--warn-line);
-}
-.error { background: var(--bad); border-color: var(--bad-line); }
 fieldset { margin: 1.5rem 0 0; padding: 0; border: 0; min-width: 0; }
 legend, .label { display: block; padding: 0; font-weight: 650; }
 .code-label { margin-top: 1.4rem; }
@@ -112,7 +117,6 @@ button {
 button:hover { border-color: var(--text); }
 button.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); }
 button.primary:hover { background: var(--accent-hover); border-color: var(--accent-hover); }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 @media (max-width: 36rem) {
   main { margin: 0; min-height: 100vh; border: 0; border-radius: 0; padding: 1.25rem 1.15rem 2rem; }
   dl { grid-template-columns: 1fr; gap: 0; }

@@ -21,6 +21,11 @@ const MAX_TOKEN_LENGTH = 512;
 /** The header as the library reads it. */
 const BEARER = /^Bearer[\t ]+([^\s,]+)$/i;
 
+/** What a request bears, if anything. */
+export function bearerOf(request: Request): string | undefined {
+  return BEARER.exec(request.headers.get("Authorization") ?? "")?.[1];
+}
+
 /** What a guarded handler learns about the token; the token itself stays behind. */
 export interface TokenFacts {
   readonly token?: never;
@@ -101,7 +106,7 @@ function twoProofs(): Response {
  */
 async function recall(request: Request, resource: string, cache: TokenCache): Promise<VerifiedToken | undefined> {
   if (request.url !== resource && !request.url.startsWith(`${resource}?`)) return undefined;
-  const token = BEARER.exec(request.headers.get("Authorization") ?? "")?.[1];
+  const token = bearerOf(request);
   return token === undefined ? undefined : cache.get(await cacheKey(resource, token));
 }
 
@@ -159,10 +164,11 @@ function grantOfToken(token: string): Pick<VerifiedToken, "grant"> {
   return parsed === undefined ? {} : { grant: parsed.grant };
 }
 
-async function verifyPersonal(
+/** Throws what the client tries again where nobody can say whether its person is still let in. */
+export async function verifyPersonal(
   token: string,
-  { waitUntil }: GuardedCall,
-  { personalTokens, identity, now }: Verification,
+  { waitUntil }: Pick<GuardedCall, "waitUntil">,
+  { personalTokens, identity, now }: Pick<Verification, "personalTokens" | "identity" | "now">,
 ): Promise<VerifiedToken | undefined> {
   const found = await personalTokens.find(token);
   if (found === undefined || found.stored.expiresAtMs <= now().getTime()) return undefined;

@@ -25,6 +25,8 @@ export interface ServiceTokens {
   find(request: Request): Promise<VerifiedToken | undefined>;
   /** What the service behind a caller may do by now; `undefined` for one that is no longer named. */
   scopesNow(clientId: string): readonly Scope[] | undefined;
+  /** Whether that is a service which may do all of this by now. */
+  mayHave(userId: string, scopes: readonly Scope[]): Promise<boolean>;
 }
 
 export function isService(clientId: string): boolean {
@@ -48,15 +50,30 @@ export function createServiceTokens(options: ServiceTokenOptions): ServiceTokens
       const token = tokens.get(assertion.tokenId);
       if (token === undefined) return undefined;
       const { name, role, scopes } = token;
-      // A person's subject has no slash in it.
-      const userId = await userIdOf(teamDomain, `service/${name}`);
       return {
-        caller: { userId, role, scopes, clientId: `${CLIENT_PREFIX}${assertion.tokenId}` },
+        caller: {
+          userId: await userIdOfService(teamDomain, name),
+          role,
+          scopes,
+          clientId: `${CLIENT_PREFIX}${assertion.tokenId}`,
+        },
         expiresAtSeconds: assertion.expiresAtSeconds,
       };
     },
     scopesNow: (clientId) => tokens.get(clientId.slice(CLIENT_PREFIX.length))?.scopes,
+    mayHave: async (userId, scopes) => {
+      for (const token of tokens.values()) {
+        if (!scopes.every((scope) => token.scopes.includes(scope))) continue;
+        if ((await userIdOfService(teamDomain, token.name)) === userId) return true;
+      }
+      return false;
+    },
   };
+}
+
+/** A person's subject has no slash in it. */
+async function userIdOfService(teamDomain: string, name: string): Promise<string> {
+  return await userIdOf(teamDomain, `service/${name}`);
 }
 
 function scopesOf({ name, role, scopes: named }: ServiceToken): readonly Scope[] {

@@ -1,7 +1,9 @@
 import type { OAuthAuthorizationServer } from "@cloudflare/workers-oauth-provider";
 import type { Log } from "../servers/core/log.ts";
 import { readText } from "../servers/shared/read-text.ts";
-import { type IssuedToken, type LibraryEnv, hasGrant, parseIssuedToken } from "./oauth-store.ts";
+import type { Endings } from "./endings.ts";
+import { type IssuedToken, type LibraryEnv, findGrant, parseIssuedToken } from "./oauth-store.ts";
+import { peopleIn } from "./people.ts";
 import { sha256Hex } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
 
@@ -27,12 +29,12 @@ export interface RefreshTurns {
     readonly nowMs: number;
   }): Promise<void>;
   giveUpRefresh(hash: string): Promise<void>;
-  endGrant(grantId: string, nowMs: number): Promise<void>;
 }
 
 interface TokenEndpointOptions {
   readonly authorizationServer: OAuthAuthorizationServer<LibraryEnv>;
   readonly turns: (userId: string) => RefreshTurns;
+  readonly endings: Endings;
   readonly cache: TokenCache;
   readonly log: Log;
   readonly now: () => Date;
@@ -65,7 +67,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     const answer = async (): Promise<Response> => await authorizationServer.fetch(request, library, ctx);
     const asked = { request, body, form, kv, answer };
     const refreshed = form.get("grant_type") === "refresh_token" ? form.get("refresh_token") : null;
-    if (refreshed !== null) return await refresh(refreshed, asked, options);
+    if (refreshed !== null) return await refresh(refreshed, asked, { ...options, ctx });
     const named = parseIssuedToken(form.get("token") ?? form.get("code") ?? "");
     return named === undefined ? await answer() : await exchangeOrRevoke(named, asked, options);
   };
@@ -75,20 +77,25 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
 async function exchangeOrRevoke(
   named: IssuedToken,
   { form, kv, answer }: TokenRequest,
-  { turns, cache, now }: TokenEndpointOptions,
+  { endings, cache }: TokenEndpointOptions,
 ): Promise<Response> {
-  const wasThere = await hasGrant(kv, named);
+  const grant = await findGrant(kv, named);
   const response = await answer();
   const isIssued = form.has("code") && response.status === 200;
-  if (isIssued || !wasThere) return response;
+  if (isIssued || grant === undefined) return response;
   cache.forgetGrant(named.grant);
-  if (!(await hasGrant(kv, named))) await turns(named.userId).endGrant(named.grantId, now().getTime());
+  if ((await findGrant(kv, named)) === undefined) await endings.grant(grant);
   return response;
 }
 
-async function refresh(token: string, asked: TokenRequest, options: TokenEndpointOptions): Promise<Response> {
+async function refresh(
+  token: string,
+  asked: TokenRequest,
+  options: TokenEndpointOptions & { readonly ctx: ExecutionContext },
+): Promise<Response> {
   const issued = parseIssuedToken(token);
-  if (issued === undefined || !(await hasGrant(asked.kv, issued))) return await asked.answer();
+  const grant = issued && (await findGrant(asked.kv, issued));
+  if (issued === undefined || grant === undefined) return await asked.answer();
   const { userId, grantId } = issued;
   const turns = options.turns(userId);
   const hash = await sha256Hex(token);
@@ -97,11 +104,14 @@ async function refresh(token: string, asked: TokenRequest, options: TokenEndpoin
   const turn = await turns.takeRefresh({ grantId, hash, requestHash, nowMs: options.now().getTime() });
   switch (turn.kind) {
     case "first":
+      options.ctx.waitUntil(peopleIn(asked.kv, options.now).renew(userId));
       return await exchange({ grantId, hash }, turns, asked, options);
     case "shared":
       return tokenResponse(turn.answer, 200, asked.request);
     case "spent":
-      await endGrant(issued, asked.kv, options);
+      // Two have had the token, and nobody can tell which of them is the thief.
+      options.log.info("refresh token reused, grant ended", { grantId });
+      await options.endings.grant(grant, options.authorizationServer.getOAuthApi({ OAUTH_KV: asked.kv }));
       return tokenResponse(SPENT, 400, asked.request);
   }
 }
@@ -127,17 +137,6 @@ async function exchange(
   } finally {
     if (!isDone) await turns.giveUpRefresh(use.hash);
   }
-}
-
-/** Two have had the token, and nobody can tell which of them is the thief. */
-async function endGrant(
-  { userId, grantId, grant }: IssuedToken,
-  kv: KVNamespace,
-  { authorizationServer, cache, log }: TokenEndpointOptions,
-): Promise<void> {
-  log.info("refresh token reused, grant ended", { grantId });
-  await authorizationServer.getOAuthApi({ OAUTH_KV: kv }).revokeGrant(grantId, userId);
-  cache.forgetGrant(grant);
 }
 
 /** As the library sends it. */

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { readText } from "../servers/shared/read-text.ts";
+import type { Act, ActStore } from "./acts.ts";
 import { isFromThisMachine, localUserId } from "./local.ts";
 import { ALL_SCOPES, isScope } from "./scopes.ts";
 import { isSameSecret } from "./secrets.ts";
@@ -32,6 +33,8 @@ interface TokenRouteOptions {
   readonly publicUrl: string;
   readonly adminSecret: string;
   readonly tokens: PersonalTokens;
+  readonly accounts: (userId: string) => ActStore;
+  readonly now: () => Date;
 }
 
 /**
@@ -53,10 +56,12 @@ export function createTokenRoute(options: TokenRouteOptions): (request: Request)
     const order = parseOrder(await readText(request.body, MAX_BODY_BYTES));
     if (!order.ok) return refusal(400, order.message);
     const { scopes, expires_in_seconds: expiresInSeconds, name } = order.value;
-    const { token, stored } = await options.tokens.create(
-      { userId: await localUserId(), owner: { identity: "local" } },
-      { name, scopes, expiresInSeconds },
-    );
+    const userId = await localUserId();
+    const maker = { userId, owner: { identity: "local" } } as const;
+    const { token, stored } = await options.tokens.create(maker, { name, scopes, expiresInSeconds });
+    const what = { kind: "token", id: stored.id, scopes: stored.scopes.join(" ") };
+    const act: Act = { name: "account/token", by: "launcher", what, atMs: options.now().getTime() };
+    await options.accounts(userId).recordAct(userId, act);
     return answer(200, {
       token,
       expires_at: new Date(stored.expiresAtMs).toISOString(),

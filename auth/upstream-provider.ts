@@ -1,9 +1,6 @@
 import * as z from "zod";
-import { readText } from "../servers/shared/read-text.ts";
+import { type AccessRefusal, askAccess } from "./ask-access.ts";
 import { createIdTokenVerifier, personClaims } from "./id-token.ts";
-
-const TIMEOUT_MS = 10_000;
-const MAX_ANSWER_BYTES = 256 * 1024;
 
 export interface UpstreamClient {
   readonly issuer: string;
@@ -14,13 +11,6 @@ export interface UpstreamClient {
   /** Whether roles go by groups; where they do not, none are asked for. */
   readonly needsGroups: boolean;
 }
-
-/** Why there is nobody. `reason` is for the log and holds no secret. */
-export type UpstreamRefusal =
-  /** The provider says no, or what it sends is not genuine. */
-  | { readonly kind: "refused"; readonly reason: string }
-  /** It cannot be asked right now. */
-  | { readonly kind: "unavailable"; readonly reason: string };
 
 export interface UpstreamTokens {
   readonly kind: "tokens";
@@ -40,11 +30,11 @@ export interface UpstreamPerson {
 /** The OpenID provider that signs people in, as Access for SaaS serves it: every endpoint lies below the issuer. */
 export interface UpstreamProvider {
   signInUrl(request: { readonly state: string; readonly nonce: string; readonly codeChallenge: string }): string;
-  exchange(code: string, codeVerifier: string): Promise<UpstreamTokens | UpstreamRefusal>;
+  exchange(code: string, codeVerifier: string): Promise<UpstreamTokens | AccessRefusal>;
   /** Where a new refresh token comes along, the old one is used up. */
-  refresh(refreshToken: string): Promise<UpstreamTokens | UpstreamRefusal>;
+  refresh(refreshToken: string): Promise<UpstreamTokens | AccessRefusal>;
   /** Whose tokens they are. With a `nonce` an id token must be among them, and answer it. */
-  identify(tokens: UpstreamTokens, nonce?: string): Promise<UpstreamPerson | UpstreamRefusal>;
+  identify(tokens: UpstreamTokens, nonce?: string): Promise<UpstreamPerson | AccessRefusal>;
 }
 
 interface ProviderOptions extends UpstreamClient {
@@ -58,16 +48,13 @@ const tokenAnswer = z.object({
   refresh_token: z.string().min(1).optional(),
 });
 
-/** Error codes are the provider's words: only what looks like one goes on (RFC 6749 §5.2). */
-const errorAnswer = z.object({ error: z.string().regex(/^[a-z_]{1,40}$/) });
-
 /** Keeps the provider's keys, so make it once. */
 export function createUpstreamProvider(options: ProviderOptions): UpstreamProvider {
   const { issuer, clientId, clientSecret, redirectUri, needsGroups } = options;
   const verify = createIdTokenVerifier(options);
-  const requestTokens = async (form: Readonly<Record<string, string>>): Promise<UpstreamTokens | UpstreamRefusal> => {
+  const requestTokens = async (form: Readonly<Record<string, string>>): Promise<UpstreamTokens | AccessRefusal> => {
     const body = new URLSearchParams({ ...form, client_id: clientId, client_secret: clientSecret });
-    const answer = await ask(`${issuer}/token`, { method: "POST", body }, tokenAnswer, options.fetch);
+    const answer = await askAccess(`${issuer}/token`, { method: "POST", body }, tokenAnswer, options.fetch);
     if (answer.kind !== "answer") return answer;
     const { access_token: accessToken, id_token: idToken, refresh_token: refreshToken } = answer.value;
     return {
@@ -108,7 +95,7 @@ export function createUpstreamProvider(options: ProviderOptions): UpstreamProvid
         return personOf(verified.subject, verified.email, verified.groups);
       }
       const headers = { Authorization: `Bearer ${accessToken}` };
-      const answer = await ask(`${issuer}/userinfo`, { headers }, personClaims, options.fetch);
+      const answer = await askAccess(`${issuer}/userinfo`, { headers }, personClaims, options.fetch);
       if (answer.kind !== "answer") return answer;
       const { sub: subject, email, groups } = answer.value;
       // OpenID Connect Core §5.3.2: userinfo of somebody else must not be used.
@@ -124,43 +111,4 @@ function personOf(
   groups: readonly string[] | undefined = [],
 ): UpstreamPerson {
   return { kind: "person", subject, groups, ...(email === undefined ? {} : { email }) };
-}
-
-type Answer<T> = { readonly kind: "answer"; readonly value: T } | UpstreamRefusal;
-
-async function ask<T>(url: string, init: RequestInit, schema: z.ZodType<T>, fetcher: typeof fetch): Promise<Answer<T>> {
-  let status: number;
-  let text: string | undefined;
-  try {
-    // No redirect is followed: no other host is to see the secret, or to answer.
-    const response = await fetcher(url, { ...init, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    status = response.status;
-    text = await readText(response.body, MAX_ANSWER_BYTES);
-  } catch {
-    return { kind: "unavailable", reason: "no answer" };
-  }
-  const json = parseJson(text);
-  if (status !== 200) return refusalOf(status, json);
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) return { kind: "unavailable", reason: "an answer of another form" };
-  return { kind: "answer", value: parsed.data };
-}
-
-/** A refusal is about the person, unless it is about us, our haste, or the provider itself. */
-function refusalOf(status: number, json: unknown): UpstreamRefusal {
-  const parsed = errorAnswer.safeParse(json);
-  const error = parsed.success ? parsed.data.error : undefined;
-  const reason = error ?? `status ${status}`;
-  const isAboutUs =
-    error === "invalid_client" || error === "unauthorized_client" || error === "temporarily_unavailable";
-  const isAboutThem = status >= 400 && status < 500 && status !== 408 && status !== 429;
-  return { kind: isAboutThem && !isAboutUs ? "refused" : "unavailable", reason };
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

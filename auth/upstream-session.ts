@@ -7,6 +7,8 @@ import { upstreamClient } from "./upstream-settings.ts";
 
 /** Longer than any grant lives unused: what is left of it by then is of no use to anybody. */
 const KEEP_MS = 31 * 24 * 60 * 60 * 1000;
+/** Longer than anybody looks at a consent page, or a code is good: a session that no token came of is forgotten then. */
+const HOLD_MS = 60 * 60 * 1000;
 const KEY = "session";
 
 const sessionSchema = z.object({
@@ -15,10 +17,12 @@ const sessionSchema = z.object({
   groups: z.array(z.string()),
   /** When the provider last said that the person is let in. */
   checkedAtMs: z.number(),
+  /** Nothing lives by it yet. */
+  isHeld: z.boolean().default(false),
 });
 
 type Session = Readonly<z.output<typeof sessionSchema>>;
-type NewSession = Omit<Session, "checkedAtMs">;
+type NewSession = Omit<Session, "checkedAtMs" | "isHeld">;
 
 /** What the upstream provider says of the giver of a grant. */
 export type Standing =
@@ -36,7 +40,10 @@ interface StandingQuestion {
 
 /** What sign-in knows of a session: never its refresh token, once that is in. */
 export interface SessionHolder {
+  /** Holds it for an hour, in which it is kept or forgotten. */
   begin(session: NewSession, nowMs: number): Promise<void>;
+  /** Whether it is there to be kept. */
+  keep(nowMs: number): Promise<boolean>;
   /** Asks the provider where what it said last is older than asked for. */
   standing(question: StandingQuestion): Promise<Standing>;
   /** For good. */
@@ -52,7 +59,16 @@ export class UpstreamSession extends DurableObject<object> implements SessionHol
   #asking: Promise<Standing> | undefined;
 
   async begin(session: NewSession, nowMs: number): Promise<void> {
-    await this.#keep({ ...session, checkedAtMs: nowMs });
+    this.ctx.storage.kv.put(KEY, { ...session, checkedAtMs: nowMs, isHeld: true } satisfies Session);
+    await this.ctx.storage.setAlarm(nowMs + HOLD_MS);
+  }
+
+  async keep(nowMs: number): Promise<boolean> {
+    const session = this.#find();
+    if (session === undefined) return false;
+    this.ctx.storage.kv.put(KEY, { ...session, isHeld: false } satisfies Session);
+    await this.ctx.storage.setAlarm(nowMs + KEEP_MS);
+    return true;
   }
 
   async standing({ maxAgeMs, nowMs }: StandingQuestion): Promise<Standing> {
@@ -103,9 +119,12 @@ export class UpstreamSession extends DurableObject<object> implements SessionHol
   }
 
   /** Nothing where the session was ended meanwhile. */
-  async #renew(session: Session): Promise<boolean> {
-    if (this.#find() === undefined) return false;
-    await this.#keep(session);
+  async #renew(renewed: Omit<Session, "isHeld">): Promise<boolean> {
+    const session = this.#find();
+    if (session === undefined) return false;
+    const { isHeld } = session;
+    this.ctx.storage.kv.put(KEY, { ...renewed, isHeld } satisfies Session);
+    if (!isHeld) await this.ctx.storage.setAlarm(renewed.checkedAtMs + KEEP_MS);
     return true;
   }
 
@@ -113,10 +132,5 @@ export class UpstreamSession extends DurableObject<object> implements SessionHol
   #find(): Session | undefined {
     const stored = this.ctx.storage.kv.get(KEY);
     return stored === undefined ? undefined : sessionSchema.parse(stored);
-  }
-
-  async #keep(session: Session): Promise<void> {
-    this.ctx.storage.kv.put(KEY, session);
-    await this.ctx.storage.setAlarm(session.checkedAtMs + KEEP_MS);
   }
 }

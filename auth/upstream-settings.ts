@@ -1,4 +1,5 @@
 import { type Settings, SettingsError } from "../servers/shared/settings.ts";
+import { hasRoleGroups } from "./roles.ts";
 import type { UpstreamClient } from "./upstream-provider.ts";
 
 /** Where the upstream provider sends browsers back to; the provider must know it as a redirect URL. */
@@ -16,9 +17,7 @@ export function upstreamClient(settings: Settings): UpstreamClient {
     clientId,
     clientSecret,
     redirectUri: `${settings.PUBLIC_URL}${CALLBACK_ROUTE}`,
-    needsGroups: [settings.ADMIN_GROUPS, settings.MEMBER_GROUPS, settings.READER_GROUPS].some(
-      ({ length }) => length > 0,
-    ),
+    needsGroups: hasRoleGroups(settings),
   };
 }
 

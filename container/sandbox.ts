@@ -1,10 +1,11 @@
-import { ContainerProxy as SdkContainerProxy, Sandbox as SdkSandbox } from "@cloudflare/sandbox";
-import { checkUrl, isListed } from "../servers/shared/network-policy.ts";
-import { withSecrets } from "../servers/shared/sandbox-secrets.ts";
+import { Sandbox as SdkSandbox } from "@cloudflare/sandbox";
+import { consoleLog, describeFailure } from "../servers/core/log.ts";
 import { parseSettings } from "../servers/shared/settings.ts";
+import { refuse } from "./egress.ts";
+import { ContainerPorts } from "./ports.ts";
 import { Refusals, withRefusals } from "./mount/refusals.ts";
-import { FILES_BINDING, MOUNT_HOST, type MountBindings, S3FS_OPTIONS, serveMount } from "./mount/serve.ts";
-import { noteRunning, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
+import { FILES_BINDING, S3FS_OPTIONS } from "./mount/serve.ts";
+import { type Books, ContainerTime, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
 
 /** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
 interface Saver extends Rpc.DurableObjectBranded {
@@ -12,6 +13,7 @@ interface Saver extends Rpc.DurableObjectBranded {
 }
 
 interface Env {
+  readonly ACCOUNT: DurableObjectNamespace<Books>;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<Saver>;
 }
 
@@ -22,11 +24,12 @@ const GUEST_PORT = 3777;
 /** How long a call may wait for its program to begin. */
 const BEGINS_WITHIN_MS = 30_000;
 /** Programs that look on: whoever asks them every few seconds keeps no container awake. */
-const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save"]);
+const ONLOOKERS: ReadonlySet<string> = new Set(["list", "contexts", "status", "look", "save", "port"]);
 const SECRET_KEY = "pincer:guest-secret";
 const ID_KEY = "pincer:sandbox-id";
 /** How often a container that should sleep stays awake since its workspace could not be saved. */
 const MAX_UNSAVED_TIMES = 4;
+const SETTLE_AGAIN_S = 60;
 export const FILES_AT = "/workspace/files";
 
 /** Refused by the platform's own list too, before any code of ours is asked. */
@@ -51,6 +54,8 @@ export class Sandbox extends SdkSandbox<Env> {
   readonly #refusals = new Refusals();
   #lastUseMs = 0;
   #unsavedTimes = 0;
+  readonly #time: ContainerTime;
+  readonly #ports: ContainerPorts;
 
   static {
     // The SDK registers the mount's handler while mounting only. Where its name is unknown when this object starts
@@ -64,6 +69,13 @@ export class Sandbox extends SdkSandbox<Env> {
     this.sleepAfter = settings.SANDBOX_SLEEP_AFTER;
     // Without it a listed host can be reached by http alone; with it the container waits for Cloudflare's CA.
     this.interceptHttps = settings.ALLOWED_HOSTS.length > 0;
+    this.#ports = new ContainerPorts(
+      () => ctx.container,
+      () => this.renewActivityTimeout(),
+    );
+    this.#time = new ContainerTime(ctx.storage.kv, settings.SANDBOX_INSTANCE_TYPE, (userId) =>
+      env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
+    );
   }
 
   /** Shows what the bucket holds under `prefix` at `FILES_AT`; a mount that broke is made anew. */
@@ -106,6 +118,7 @@ export class Sandbox extends SdkSandbox<Env> {
   /** Asks the guest whether a snapshot may come, or says that there is none. Snapshots are kept of it under that id. */
   async beginRestore(sandboxId: string, hasSnapshot: boolean): Promise<Response> {
     this.ctx.storage.kv.put(ID_KEY, sandboxId);
+    this.#time.noteOwner(sandboxId);
     return await this.callGuest("begin", JSON.stringify({ hasSnapshot }));
   }
 
@@ -118,6 +131,16 @@ export class Sandbox extends SdkSandbox<Env> {
     const answer = await this.#sendGuest("restore", readable);
     if (answer === undefined) throw new Error("The guest did not take the snapshot.");
     return answer;
+  }
+
+  /** What the driver asks a port for; all else is the SDK's. */
+  override async fetch(request: Request): Promise<Response> {
+    return (await this.#ports.fetch(request)) ?? (await super.fetch(request));
+  }
+
+  /** Ends all that is connected to that port from outside. */
+  async hangUp(port: number): Promise<void> {
+    await Promise.resolve(this.#ports.hangUp(port));
   }
 
   async #askGuest(program: string, request: string): Promise<Response> {
@@ -196,7 +219,18 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   #noteRunning(isRunning = this.ctx.container?.running === true): void {
-    noteRunning(this.ctx.storage.kv, isRunning, Date.now());
+    this.#time.noteRunning(this.ctx.id.toString(), isRunning, Date.now());
+  }
+
+  /** Puts the time that it has run into its person's books, or does so in a while. */
+  async settleTime(): Promise<void> {
+    try {
+      await this.#time.settle(Date.now());
+    } catch (failure) {
+      consoleLog.error("container time not settled", { failure: describeFailure(failure) });
+      // While it runs, the alarm comes anyway.
+      if (this.ctx.container?.running !== true) await this.schedule(SETTLE_AGAIN_S, "settleTime");
+    }
   }
 
   override async onStart(): Promise<void> {
@@ -206,12 +240,14 @@ export class Sandbox extends SdkSandbox<Env> {
 
   override async onStop(...params: Parameters<SdkSandbox<Env>["onStop"]>): Promise<void> {
     this.#noteRunning(false);
+    await this.settleTime();
     await super.onStop(...params);
   }
 
   override async destroy(): Promise<void> {
     await super.destroy();
     this.#noteRunning(false);
+    await this.settleTime();
   }
 
   /** Comes every few minutes while the container runs, and once it has ended, of which `onStop` does not always tell. */
@@ -219,6 +255,7 @@ export class Sandbox extends SdkSandbox<Env> {
     this.#noteRunning();
     await super.alarm(info);
     this.#noteRunning();
+    await this.settleTime();
   }
 
   /** A command that still runs has until its timeout, whether anybody calls or not. What is on the disk is saved first. */
@@ -233,6 +270,7 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   async #isBusy(): Promise<boolean> {
+    if (this.#ports.isInUse) return true;
     const { exitCode } = await this.exec(`${GUEST}/busy.py`);
     return exitCode === 0;
   }
@@ -244,32 +282,4 @@ export class Sandbox extends SdkSandbox<Env> {
     const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
     return await saver.saveBeforeSleep().catch(() => false);
   }
-}
-
-/**
- * Every request that leaves a container comes through here; the platform finds this class by its name on the Worker.
- * The SDK's own answers to s3fs would overwrite and remove whatever is there.
- */
-export class ContainerProxy extends SdkContainerProxy {
-  declare protected env: Cloudflare.Env & MountBindings;
-
-  override async fetch(request: Request): Promise<Response> {
-    const url = new URL(request.url);
-    if (url.hostname === MOUNT_HOST) {
-      return await serveMount(request, this.ctx.props, this.env, (work) => this.ctx.waitUntil(work));
-    }
-    const settings = parseSettings({ ...this.env });
-    const policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
-    const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-    if (!isListed(url.hostname, port, policy)) {
-      return refuse(`The sandbox may not reach ${url.hostname}; ask the operator to list it in ALLOWED_HOSTS.`);
-    }
-    const verdict = checkUrl(request.url, policy);
-    if (!verdict.allowed) return refuse(verdict.reason);
-    return await fetch(withSecrets(request, settings.SANDBOX_SECRETS), { redirect: "manual" });
-  }
-}
-
-function refuse(reason: string): Response {
-  return new Response(`${reason}\n`, { status: 403 });
 }

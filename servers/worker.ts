@@ -3,16 +3,31 @@ import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { ClientRegistry } from "../auth/client-registry.ts";
 import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { createDesk } from "./suite-desk.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
-import { ContainerProxy, Sandbox } from "../container/sandbox.ts";
+import { ContainerProxy } from "../container/egress.ts";
+import { Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
+import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
+import type { Desk } from "./admin/desk.ts";
+import type { HealthBindings } from "./admin/health.ts";
 import { BrowserSession } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
-import { type Origins, preflight, problem, readJsonRpc, refuseStranger, serveMcp, withCors } from "./core/http.ts";
+import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
+import {
+  type Origins,
+  preflight,
+  problem,
+  readJsonRpc,
+  hostOf,
+  refuseStranger,
+  serveMcp,
+  withCors,
+} from "./core/http.ts";
 import { answerLasting } from "./core/lasting-answer.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { answerPlainCall } from "./core/plain-call.ts";
@@ -24,27 +39,43 @@ import { DelegateRunObject } from "./delegate/run.ts";
 import type { HostedRun, RunHost } from "./delegate/host.ts";
 import type { ChildRun } from "./delegate/run-end.ts";
 import { runName } from "./delegate/runs.ts";
+import { DirectoryObject } from "./directory/directory-object.ts";
+import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { sandboxId } from "./sandbox/driver.ts";
+import { servePreview } from "./sandbox/preview-door.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
 import { SandboxSnapshotsObject } from "./sandbox/snapshots.ts";
 import type { Workspace } from "./sandbox/workspace.ts";
 import { DEFAULT_HANDLE } from "./shared/handles.ts";
 import { SHARE_PATH, UPLOAD_PATH } from "./shared/network-policy.ts";
+import { previewLabel } from "./shared/preview-site.ts";
 import { type Settings, SettingsError, parseSettings } from "./shared/settings.ts";
-import { type Bindings, createLinkHost, createPipeline, createUpstreamSessions, createWorkspaces } from "./suite.ts";
+import {
+  type Bindings,
+  type PreviewMemory,
+  createLinkHost,
+  createPipeline,
+  createPreviewHost,
+  createUpstreamSessions,
+  createWorkspaces,
+  newPreviewMemory,
+} from "./suite.ts";
 
 export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
 
-type Env = Bindings & AuthEnv;
+type Env = Bindings & AuthEnv & HealthBindings;
 
 /** What is made once per isolate: nothing that one caller could see of another is in it. */
 interface Suite {
   readonly settings: Settings;
   readonly origins: Origins;
+  readonly desk: Desk;
   readonly auth: Auth;
   readonly books: Books;
   readonly toldChanges: ToldChanges;
+  readonly gates: GateMemory;
+  readonly previews: PreviewMemory | undefined;
 }
 
 const suites = new WeakMap<Env, Suite>();
@@ -57,9 +88,22 @@ function suiteOf(env: Env): Suite {
   const upstreamSessions = createUpstreamSessions(env);
   const clients = (): DurableObjectStub<ClientRegistry> =>
     env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
-  const auth = createAuth({ settings, endpoints: ENDPOINTS, accounts, upstreamSessions, clients, log: consoleLog });
+  const desk = createDesk(env, settings);
+  const auth = createAuth({
+    settings,
+    endpoints: ENDPOINTS,
+    accounts,
+    upstreamSessions,
+    clients,
+    pages: createPages(desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, Date.now()),
+    log: consoleLog,
+  });
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
-  const suite = { settings, origins, auth, books: new Map(), toldChanges: new Map() };
+  const suite = {
+    ...{ settings, origins, desk, auth, previews: newPreviewMemory(settings) },
+    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory() },
+  };
   suites.set(env, suite);
   return suite;
 }
@@ -73,13 +117,18 @@ export class DelegateRun extends DelegateRunObject<Env> {
   protected override hostOf(run: HostedRun): RunHost {
     const { caller } = run;
     const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
-    const { auth, settings } = suiteOf(this.env);
-    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, run });
+    const { auth, settings, gates } = suiteOf(this.env);
+    const pipeline = createPipeline(this.env, settings, caller, { waitUntil, gates, run });
     const { sandbox, files } = pipeline.capabilities;
     const callers = createPipeline(this.env, settings, caller, { waitUntil }).capabilities;
+    const reportProgress = (): undefined => undefined;
     return {
-      callTool: async (tool, input, signal) =>
-        await callTool(tool, input, pipeline, { signal, reportProgress: () => undefined }),
+      callTool: async (tool, input, signal) => await callTool(tool, input, pipeline, { signal, reportProgress }),
+      endWith: async (tool, input) => {
+        const watch = { signal: new AbortController().signal, reportProgress };
+        return await callTool(tool, input, { ...pipeline, gate: OPEN_GATE }, watch);
+      },
+      checkStanding: async () => await pipeline.gate.check(),
       files,
       account: this.env.ACCOUNT.get(this.env.ACCOUNT.idFromName(caller.userId)),
       scopesNow: async () => await auth.scopesNow(caller, this.env),
@@ -90,6 +139,14 @@ export class DelegateRun extends DelegateRunObject<Env> {
 
   protected override childRun({ userId }: Caller, runId: string): ChildRun {
     return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
+  }
+}
+
+/** What paused people have going is ended through the suite's own capabilities. */
+export class Directory extends DirectoryObject<Env> {
+  protected override async endWork(userId: string, isEverybodyPaused: boolean): Promise<void> {
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
+    await endWork(this.env, suiteOf(this.env).settings, { userId, isEverybodyPaused, waitUntil });
   }
 }
 
@@ -114,13 +171,19 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, auth, books } = suite;
+  const { settings, origins, desk, auth, books, gates } = suite;
+  const { previews } = suite;
+  const label = previewLabel(hostOf(request), previews?.site);
+  if (previews !== undefined && label !== undefined) {
+    return await answerPreview(label, request, env, ctx, { ...suite, previews });
+  }
   const refused = refuseStranger(request, origins);
   if (refused !== undefined) return refused;
   const { pathname } = new URL(request.url);
   if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
     const watch = {
       books,
+      gates,
       waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
       isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
     };
@@ -135,10 +198,38 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
       request,
     );
   }
+  if (isProgramAtHealth(request)) {
+    const { origin } = new URL(request.url);
+    return await auth.guardAdmin(request, ctx, async (userId) =>
+      Response.json(await desk.health(userId, origin), { headers: { "Cache-Control": "no-store" } }),
+    );
+  }
   const signedIn = await auth.routes(request, env, ctx);
   if (signedIn !== undefined) return signedIn;
   if (pathname === "/health") return Response.json({ ok: true });
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to ${settings.PUBLIC_URL}/mcp.`);
+}
+
+/** Programs may ask at `/health` as well, which no Access application stands in front of. */
+function isProgramAtHealth({ method, headers, url }: Request): boolean {
+  const { pathname } = new URL(url);
+  return method === "GET" && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname);
+}
+
+/** What runs in a sandbox, at an origin where nothing else of the suite answers. */
+async function answerPreview(
+  label: string,
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  { settings, auth, gates, toldChanges, previews }: Suite & { readonly previews: PreviewMemory },
+): Promise<Response> {
+  const host = createPreviewHost(env, settings, {
+    ...{ gates, toldChanges, memory: previews },
+    waitUntil: (work) => ctx.waitUntil(work),
+    isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, env),
+  });
+  return await servePreview(request, label, host);
 }
 
 async function answerMcp(
@@ -146,7 +237,7 @@ async function answerMcp(
   endpoint: string,
   env: Env,
   ctx: ExecutionContext,
-  { settings, books, toldChanges }: Suite,
+  { settings, books, toldChanges, gates }: Suite,
   caller: Caller,
   facts: TokenFacts,
 ): Promise<Response> {
@@ -164,6 +255,7 @@ async function answerMcp(
   const pipeline = createPipeline(env, settings, caller, {
     books,
     toldChanges,
+    gates,
     waitUntil: (work) => ctx.waitUntil(work),
   });
   const answer = async (): Promise<Response> =>

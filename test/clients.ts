@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs, stripVTControlCharacters } from "node:util";
 import { readSuite, requestToken } from "../container/local/running-suite.ts";
-import { type Agent, type Surroundings, claudeCode, codex, opencode } from "./agents/drive.ts";
+import { type Agent, type Surroundings, claudeCode, claudeCodeSignedIn, codex, opencode } from "./agents/drive.ts";
 import { type Agents, installAgents } from "./agents/install.ts";
 import { connectOfficial, textOf } from "./support/mcp-clients.ts";
 import { startScriptedModel } from "./support/scripted-model.ts";
@@ -14,7 +14,15 @@ import { spawnSuite } from "./support/suite.ts";
  * their own. They need no account: a scripted model stands in for theirs, and decides to call `files_write`.
  */
 
-const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[] = [claudeCode, codex, opencode];
+const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[] = [
+  claudeCode,
+  claudeCodeSignedIn,
+  codex,
+  opencode,
+];
+
+/** What all agents find at the suite. */
+type Door = Pick<Surroundings, "token" | "signInCode"> & { readonly mcpUrl: URL };
 
 async function main(): Promise<boolean> {
   const { values } = parseArgs({ options: { data: { type: "string", default: ".pincer" } } });
@@ -24,8 +32,10 @@ async function main(): Promise<boolean> {
   try {
     const mcpUrl = new URL("/mcp", await suite.ready);
     const token = await requestToken(await readSuite(dataDir), { name: "test:clients" });
+    const [signInCode = ""] = /\b[A-Z0-9]{4}-[A-Z0-9]{4}\b/.exec(suite.output()) ?? [];
     let isGood = true;
-    for (const create of AGENTS) isGood = (await tryAgent(create, agents, mcpUrl, token)) && isGood;
+    for (const create of agentsHere())
+      isGood = (await tryAgent(create, agents, { mcpUrl, token, signInCode })) && isGood;
     return isGood;
   } finally {
     await suite.end();
@@ -33,7 +43,14 @@ async function main(): Promise<boolean> {
   }
 }
 
-async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, mcpUrl: URL, token: string): Promise<boolean> {
+function agentsHere(): typeof AGENTS {
+  if (process.platform === "linux") return AGENTS;
+  console.log("SKIPPED Claude Code, signed in: it needs a terminal, and only the script of util-linux is known here.");
+  return AGENTS.filter((create) => create !== claudeCodeSignedIn);
+}
+
+async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, door: Door): Promise<boolean> {
+  const { mcpUrl, token } = door;
   const home = await mkdtemp(path.join(tmpdir(), "pincer-agent-"));
   const file = `agents/${path.basename(home)}.txt`;
   await using model = await startScriptedModel({
@@ -41,7 +58,7 @@ async function tryAgent(create: (typeof AGENTS)[number], agents: Agents, mcpUrl:
     input: { path: file, content: "Written by an agent." },
     lastWords: "The file is written.",
   });
-  const agent = create(agents, { home, mcpUrl: mcpUrl.href, token, modelUrl: model.url });
+  const agent = create(agents, { ...door, home, mcpUrl: mcpUrl.href, modelUrl: model.url });
   try {
     const servers = stripVTControlCharacters(await agent.listServers());
     check(agent.connected.test(servers), `it does not see Pincer:\n${servers}`);

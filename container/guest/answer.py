@@ -18,7 +18,7 @@ from workspace import is_restored
 
 PROGRAMS = {
     name: importlib.import_module(name).main
-    for name in ("context", "contexts", "files", "list", "read", "run", "status", "stop", "tell")
+    for name in ("context", "contexts", "files", "list", "port", "read", "run", "status", "stop", "tell")
 } | {"look": snapshot.look, "begin": snapshot.begin}
 #: Those that run something in the workspace, or see or change what is in it.
 NEED_WORKSPACE = {"context", "files", "run"}

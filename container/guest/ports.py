@@ -11,6 +11,11 @@ def is_listened_on(port):
     return any(_is_local(address) for address, its_port in _listeners() if its_port == port)
 
 
+def is_open_to_outside(port):
+    """The platform comes by an interface of its own: what listens at loopback alone is not there for it."""
+    return any(address in ANY for address, its_port in _listeners() if its_port == port)
+
+
 def _listeners():
     for name in ("tcp", "tcp6"):
         try:

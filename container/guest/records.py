@@ -16,6 +16,10 @@ OUTPUTS = os.path.join(STATE, "commands")
 #: Of the ended ones; the container's smallest disk has 2 GB, and its memory for devices 64 MB.
 MAX_KEPT = 200
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
+#: So many more come before the oldest are looked for, which takes as long as a command does.
+MAX_WAITING = 20
+#: A command with as much output has them looked for at once.
+LARGE_BYTES = 1024 * 1024
 MAX_LISTED = 500
 MAX_COMMAND_CHARS = 2_000
 #: A command that has begun is at work by then, however busy the machine is.
@@ -79,9 +83,14 @@ def newest_first():
     return [process_id for _, process_id in sorted(started, reverse=True)[:MAX_LISTED]]
 
 
-def forget_oldest():
-    """Lets ended commands go, those that ended first, where there are too many or their outputs too large."""
+def forget_oldest(output_bytes):
+    """
+    Lets ended commands go, those that ended first, where there are too many or their outputs too large; called after a
+    command with so much output.
+    """
     process_ids = os.listdir(COMMANDS)
+    if output_bytes < LARGE_BYTES and len(process_ids) <= MAX_KEPT + MAX_WAITING:
+        return
     is_crowded = len(process_ids) > MAX_KEPT
     found = ((_ended_at(process_id, is_crowded), process_id) for process_id in process_ids)
     ended = sorted(((ended_at, process_id) for ended_at, process_id in found if ended_at is not None), reverse=True)

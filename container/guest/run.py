@@ -103,7 +103,7 @@ class Run:
             self._report()
         if self.is_internal:
             forget(self.request["id"])
-        forget_oldest()
+        forget_oldest(sum(capture.total_bytes for capture in self.captures.values()))
         forget_killed()
 
     def _wait_seconds(self):

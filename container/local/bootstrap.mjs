@@ -68,7 +68,7 @@ async function installDependencies() {
 }
 
 /** Compares what is locked with what npm recorded when it last finished an install. */
-function dependencyState() {
+export function dependencyState() {
   if (existsSync(INSTALLING)) return "installed by half";
   const installedFile = join(MODULES, ".package-lock.json");
   if (!existsSync(installedFile)) return "missing";

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import * as z from "zod";
 import { answer } from "./sandbox/api.ts";
 import { isAllowed } from "./sandbox/gate.ts";
+import { readPortTarget, servePort, upgradePort } from "./sandbox/port-api.ts";
 import { Problem } from "./sandbox/problem.ts";
 import { Sandboxes, type SandboxesOptions } from "./sandbox/sandboxes.ts";
 
@@ -39,8 +40,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (sandboxes.simulatedBecause !== undefined)
     options.log(`Sandboxes are simulated (just-bash). ${sandboxes.simulatedBecause}`);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
-    if (isAllowed(request, options.secret)) void answer(request, response, sandboxes);
-    else response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("Forbidden\n");
+    const target = readPortTarget(request.url);
+    if (!isAllowed(request, options.secret)) {
+      response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("Forbidden\n");
+    } else if (target === undefined) void answer(request, response, sandboxes);
+    else void servePort(request, response, target, sandboxes);
+  });
+  server.on("upgrade", (request, socket) => {
+    const target = readPortTarget(request.url);
+    if (target === undefined || !isAllowed(request, options.secret)) socket.destroy();
+    else void upgradePort(request, socket, target, sandboxes);
   });
   server.listen(options.port ?? 0, "127.0.0.1");
   await once(server, "listening");

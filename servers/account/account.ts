@@ -1,68 +1,51 @@
-import { DurableObject } from "cloudflare:workers";
-import type { StoredSession } from "../../auth/account-session.ts";
-import type { StoredToken } from "../../auth/tokens.ts";
-import type { Scope } from "../../auth/scopes.ts";
+import type { Act } from "../../auth/acts.ts";
 import { consoleLog } from "../core/log.ts";
-import { type Settings, parseSettings } from "../shared/settings.ts";
-import { AuditExport } from "./audit-export.ts";
-import { type AuditRow, BookTable, type BooksEntry, type CostRow } from "./book-table.ts";
+import type { Standing } from "../shared/limits.ts";
+import { AccountBooks, type BooksEnv } from "./account-books.ts";
+import { entryOfAct } from "./acts.ts";
 import { BURST_MS } from "./change-burst.ts";
 import type { FileChange } from "./change-table.ts";
 import { type Chore, armAlarm, runChores } from "./chores.ts";
-import { ConsentTable, type RememberedConsent } from "./consent-table.ts";
-import { type RefreshOutcome, type RefreshTurn, RefreshTurns, type RefreshUse } from "./refresh-turns.ts";
-import { type Attempt, SignInTable } from "./sign-in-table.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable } from "./model-spend.ts";
-import { type ListedRun, RunTable } from "./run-table.ts";
+import { NO_FIGURES, dayOf } from "./figures.ts";
+import type { RuleChange, StandingNow } from "./standing.ts";
+import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
 import type { ChangeOutcome } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
+import { type PreviewCode, PreviewTable, type StoredPreview } from "./preview-table.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
-import { TokenTable } from "./token-table.ts";
 import { type OpenUpload, type Reservation, type UploadedPart, UploadRows } from "./uploads.ts";
 import type { TrashQuery, TrashRow } from "./trash-table.ts";
-
-interface AccountEnv {
-  readonly FILES: R2Bucket;
-}
 
 /**
  * One person's books: what was called, what it cost, the personal access tokens, and what the files come to. One object
  * per `userId`.
  */
-export class Account extends DurableObject<AccountEnv> {
+export class Account extends AccountBooks {
   readonly #sql: SqlStorage;
-  readonly #books: BookTable;
-  readonly #auditExport: AuditExport;
-  readonly #tokens: TokenTable;
-  readonly #signIn: SignInTable;
-  readonly #consents: ConsentTable;
-  readonly #refreshTurns: RefreshTurns;
   readonly #storage: StorageKeeper;
   readonly #links: LinkRows;
+  readonly #previews: PreviewTable;
   readonly #uploads: UploadRows;
-  readonly #runs: RunTable;
-  readonly #modelSpend: ModelSpendTable;
   readonly #chores: readonly Chore[];
 
-  constructor(state: DurableObjectState, env: AccountEnv) {
+  constructor(state: DurableObjectState, env: BooksEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#books = new BookTable(this.#sql);
-    this.#tokens = new TokenTable(this.#sql);
-    this.#signIn = new SignInTable(this.#sql);
-    this.#consents = new ConsentTable(this.#sql);
-    this.#refreshTurns = new RefreshTurns(this.#sql);
-    // Read when they are first needed, so that signing in does not wait for them.
-    let settings: Settings | undefined;
-    const readSettings = (): Settings => (settings ??= parseSettings({ ...env }));
-    this.#auditExport = new AuditExport(this.#books, env.FILES, () => readSettings().AUDIT_KEEP_DAYS);
-    this.#storage = new StorageKeeper(this.#sql, env.FILES, readSettings);
+    this.#storage = new StorageKeeper(this.#sql, env.FILES, () => {
+      const { FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS } = this.settings();
+      return { FILES_QUOTA_MB: this.standingTable.storageMb ?? FILES_QUOTA_MB, ARTIFACTS_KEEP_DAYS };
+    });
     this.#links = new LinkRows(this.#sql);
+    this.#previews = new PreviewTable(this.#sql);
     this.#uploads = new UploadRows(this.#sql, env.FILES);
-    this.#runs = new RunTable(this.#sql);
-    this.#modelSpend = new ModelSpendTable(this.#sql);
-    this.#chores = [...this.#storage.chores, this.#uploads, this.#auditExport];
+    const storageCost = new StorageCost({
+      sql: this.#sql,
+      bytes: () => this.#storage.takenBytes(),
+      isBilled: () => this.settings().SANDBOX_DRIVER === "container",
+      keepCosts: async (costs) => await this.keepCosts(costs),
+    });
+    this.#chores = [...this.#storage.chores, this.#uploads, storageCost, ...this.bookChores];
   }
 
   override async alarm(): Promise<void> {
@@ -70,99 +53,38 @@ export class Account extends DurableObject<AccountEnv> {
     await runChores(this.ctx.storage, this.#chores, consoleLog);
   }
 
-  /** Keeps one audit row and one cost row a call, all of them or none. The same row given twice is kept once. */
-  async record(userId: string, entries: readonly BooksEntry[]): Promise<void> {
-    this.ctx.storage.transactionSync(() => this.#books.write(userId, entries));
-    // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, [this.#auditExport]);
+  /** How the person stands: what holds for them alone, what they have used of the day, and what was refused. */
+  standing(): Standing {
+    const { paused, own } = this.standingTable.rules;
+    const day = dayOf(Date.now());
+    const [used = NO_FIGURES] = this.usage({ fromDay: day, toDay: day, by: "day" });
+    const { calls, nanoUsd, estimatedNanoUsd, sandboxMs, browserMs } = used;
+    const storageBytes = this.#storage.takenBytes();
+    return {
+      own,
+      ...(paused === undefined ? {} : { paused }),
+      today: { day, calls, nanoUsd: nanoUsd + estimatedNanoUsd, sandboxMs, browserMs, storageBytes },
+      hits: this.standingTable.hits(),
+    };
   }
 
-  /** The newest audit rows first, at most `limit`. */
-  listAudit(limit: number): AuditRow[] {
-    return this.#books.listAudit(limit);
+  async recordAct(userId: string, act: Act): Promise<void> {
+    await this.record(userId, [await entryOfAct(act)]);
   }
 
-  /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
-  keepCosts(costs: readonly CostRow[]): void {
-    this.#books.keepCosts(costs);
+  /** The same for the calls of an isolate, which says how many it has under way. */
+  standingAtGate(isolate: string, inFlight: number): StandingNow {
+    return { ...this.standing(), ...this.standingTable.atGate(isolate, inFlight, Date.now()) };
   }
 
-  /** How many calls have a cost row, and what all rows come to. */
-  costTotal(): { calls: number; nanoUsd: number } {
-    return this.#books.costTotal();
+  setRules(change: RuleChange): Standing {
+    this.standingTable.setRules(change);
+    return this.standing();
   }
 
-  addToken(token: StoredToken): void {
-    this.#tokens.add(token);
-  }
-
-  findToken(hash: string): StoredToken | undefined {
-    return this.#tokens.find(hash);
-  }
-
-  findTokenById(id: string): StoredToken | undefined {
-    return this.#tokens.findById(id);
-  }
-
-  listTokens(): StoredToken[] {
-    return this.#tokens.list();
-  }
-
-  noteTokenUse(id: string, nowMs: number): void {
-    this.#tokens.noteUse(id, nowMs);
-  }
-
-  removeToken(id: string): boolean {
-    return this.#tokens.remove(id);
-  }
-
-  takeAttempt(attempt: Attempt): { isAllowed: boolean; retryAtMs: number } {
-    return this.#signIn.takeAttempt(attempt);
-  }
-
-  clearAttempts(name: string): void {
-    this.#signIn.clearAttempts(name);
-  }
-
-  rememberConsent(consent: RememberedConsent): void {
-    this.#consents.remember(consent);
-  }
-
-  scopesLeftOut(clientId: string, resource: string): Scope[] {
-    return this.#consents.leftOut(clientId, resource);
-  }
-
-  async takeRefresh(use: RefreshUse): Promise<RefreshTurn> {
-    return await this.#refreshTurns.take(use);
-  }
-
-  finishRefresh(outcome: RefreshOutcome): void {
-    this.#refreshTurns.finish(outcome);
-  }
-
-  giveUpRefresh(hash: string): void {
-    this.#refreshTurns.giveUp(hash);
-  }
-
-  /** No refresh token of the grant works any more, whatever KV still shows of it. */
-  endGrant(grantId: string, nowMs: number): void {
-    this.#refreshTurns.endGrant(grantId, nowMs);
-  }
-
-  endedAmong(grantIds: readonly string[]): string[] {
-    return this.#refreshTurns.endedAmong(grantIds);
-  }
-
-  addSession(session: StoredSession, nowMs: number): void {
-    this.#signIn.addSession(session, nowMs);
-  }
-
-  findSession(hash: string): StoredSession | undefined {
-    return this.#signIn.findSession(hash);
-  }
-
-  endSession(hash: string): void {
-    this.#signIn.endSession(hash);
+  /** What the person's role allows of storage; `undefined` for as much as the deployment does. */
+  setRoleStorage(storageMb: number | undefined): void {
+    this.standingTable.setRoleStorage(storageMb);
   }
 
   /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
@@ -216,43 +138,6 @@ export class Account extends DurableObject<AccountEnv> {
     await armAlarm(this.ctx.storage, this.#chores);
   }
 
-  /** Takes one of the places for delegated runs, unless all are taken. */
-  beginRun(run: ListedRun, maxAtOnce: number): boolean {
-    return this.#runs.begin(run, maxAtOnce);
-  }
-
-  endRun(id: string, status: string): void {
-    this.#runs.end(id, status);
-  }
-
-  /** A run that did not begin after all. */
-  forgetRun(id: string): void {
-    this.#runs.forget(id);
-  }
-
-  listRuns(limit: number, parentId?: string): ListedRun[] {
-    return this.#runs.list(limit, parentId);
-  }
-
-  /**
-   * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
-   * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
-   * are passed.
-   */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
-    const nowMs = Date.now();
-    const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
-    const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
-    if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
-    return { isAdmitted, left: now, leftAtBest: atBest };
-  }
-
-  /** What a model call has used after all, and what of it is a cost of the deployment. */
-  settleModelCall(id: string, used: ModelSpend): void {
-    this.#modelSpend.settle(id, used);
-    if (used.nanoUsd > 0) this.keepCosts([{ callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd }]);
-  }
-
   addLink(link: StoredLink): boolean {
     return this.#links.add(link);
   }
@@ -293,5 +178,33 @@ export class Account extends DurableObject<AccountEnv> {
 
   endUpload(id: string): void {
     this.#uploads.end(id);
+  }
+
+  exposePort(preview: StoredPreview): StoredPreview | undefined {
+    return this.#previews.expose(preview);
+  }
+
+  sharePreview(id: string, share: StoredPreview["share"]): void {
+    this.#previews.setShare(id, share);
+  }
+
+  findPreview(id: string): StoredPreview | undefined {
+    return this.#previews.find(id);
+  }
+
+  listPreviews(): StoredPreview[] {
+    return this.#previews.list();
+  }
+
+  withdrawPort(sandbox: string, port: number): StoredPreview | undefined {
+    return this.#previews.withdraw(sandbox, port);
+  }
+
+  addPreviewCode(code: PreviewCode, nowMs: number): boolean {
+    return this.#previews.addCode(code, nowMs);
+  }
+
+  takePreviewCode(hash: string, previewId: string, nowMs: number): boolean {
+    return this.#previews.takeCode(hash, previewId, nowMs);
   }
 }

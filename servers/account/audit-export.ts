@@ -37,7 +37,7 @@ export class AuditExport implements Chore {
     const rows = this.#books.auditBefore(endOfDayMs(oldestMs), ROWS_A_RUN);
     const key = `${auditPrefix(userId)}${dayOf(oldestMs)}/${rows[0]?.id}.jsonl`;
     await this.#bucket.put(key, rows.map(lineOf).join(""), { httpMetadata: { contentType: "application/jsonl" } });
-    this.#books.dropAudit(rows.map(({ id }) => id));
+    this.#books.dropAudit(rows);
   }
 }
 

@@ -1,6 +1,8 @@
+import * as z from "zod";
 import { sha256Hex } from "../../auth/secrets.ts";
 import type { CallPipeline, FinishedCall } from "../core/call.ts";
 import { describeFailure, type Log } from "../core/log.ts";
+import { handleName } from "../shared/handles.ts";
 import type { Account } from "./account.ts";
 import type { BooksEntry } from "./book-table.ts";
 import { callNanoUsd } from "./prices.ts";
@@ -26,6 +28,8 @@ export interface BooksContext {
   readonly clientId: string;
   readonly isBilled: boolean;
   readonly parentRunId?: string;
+  /** The sandbox is one that ends with its run: nobody looks for it afterwards. */
+  readonly isSandboxPassing?: boolean;
   readonly waitUntil: (work: Promise<unknown>) => void;
   readonly log: Log;
 }
@@ -68,5 +72,32 @@ async function entryOf({ call, context }: UnwrittenCall): Promise<BooksEntry> {
   return {
     audit: { id, atMs, clientId, tool, outcome, durationMs, inputDigest, outputBytes, ...run },
     cost: { callId: id, atMs, nanoUsd: callNanoUsd(isBilled) },
+    ...handleOf(call, context),
+    ...(call.hit === undefined ? {} : { hit: call.hit }),
+    // Nobody is told for how long a sandbox on the person's own machine was there: what counts is the work in it.
+    ...(!isBilled && WITH_SANDBOX.test(tool) ? { sandboxMs: durationMs } : {}),
   };
+}
+
+const WITH_SANDBOX = /^(sandbox|interpreter)_/;
+const WITH_BROWSER = /^browser_/;
+/** These have begun nothing in either. */
+const REFUSED = ["invalid_input", "forbidden", "limit_reached", "not_found", "conflict"];
+/** Nor have these, whatever came of them. Only so many names are kept: those that cost nothing would push out others. */
+const BEGINS_NOTHING = ["sandbox_status", "sandbox_reset", "interpreter_list", "browser_close"];
+
+const namedInput = z.object({ sandbox: handleName, browser: handleName, url: z.string().optional() });
+
+/** The sandbox or browser that a call was at work in. */
+function handleOf(
+  { tool, input, outcome }: FinishedCall,
+  { isSandboxPassing }: BooksContext,
+): Pick<BooksEntry, "handle"> {
+  const kind = WITH_SANDBOX.test(tool) ? "sandbox" : WITH_BROWSER.test(tool) ? "browser" : undefined;
+  if (kind === undefined || REFUSED.includes(outcome) || BEGINS_NOTHING.includes(tool)) return {};
+  const named = namedInput.safeParse(input);
+  if (!named.success || (kind === "sandbox" && isSandboxPassing === true)) return {};
+  // To read a URL takes a browser that is gone afterwards.
+  if (tool === "browser_read" && named.data.url !== undefined) return {};
+  return { handle: { kind, name: named.data[kind] } };
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { ModelCall } from "./book-table.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS model_calls (
@@ -12,6 +13,13 @@ const USED = `
   SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(nano_usd), 0) AS nano_usd,
     coalesce(sum(tokens * is_open), 0) AS open_tokens, coalesce(sum(nano_usd * is_open), 0) AS open_nano_usd
   FROM model_calls WHERE day = ? AND id <> ?`;
+
+const TAKE_OPEN = "DELETE FROM model_calls WHERE id = ? AND is_open = 1 RETURNING day";
+
+/** A day's sum is the row that has the day for its id, which no call has. */
+const ADD = `
+  INSERT INTO model_calls VALUES (?, ?, ?, ?, 0)
+  ON CONFLICT (id) DO UPDATE SET tokens = tokens + excluded.tokens, nano_usd = nano_usd + excluded.nano_usd`;
 
 const total = z.object({
   tokens: z.number(),
@@ -27,6 +35,11 @@ export interface ModelSpend {
   readonly nanoUsd: number;
 }
 
+/** What a model call has come to, and whose it was; without that, nothing was used. */
+export interface SettledModelCall extends ModelSpend {
+  readonly of?: ModelCall;
+}
+
 /** Whether a call was let into its person's day, and what is left of that without it. */
 export interface DayAnswer {
   readonly isAdmitted: boolean;
@@ -36,8 +49,9 @@ export interface DayAnswer {
 }
 
 /**
- * What one person's sub-agents use of models, call by call: the reservation before it is sent, what it really used
- * after. Days are UTC's, and yesterday's rows are forgotten: what calls cost is in the books.
+ * What one person's sub-agents use of models: the reservation of each call before it is sent, and the sum of what the
+ * others of its day really used, so that a day's room is not found by reading all of its calls. Days are UTC's, and
+ * yesterday's rows are forgotten: what calls cost is in the books.
  */
 export class ModelSpendTable {
   readonly #sql: SqlStorage;
@@ -62,9 +76,9 @@ export class ModelSpendTable {
     this.#sql.exec("INSERT OR REPLACE INTO model_calls VALUES (?, ?, ?, ?, 1)", id, dayOf(nowMs), tokens, nanoUsd);
   }
 
-  /** Puts what a call used in its reservation's place. It counts for the day on which it was sent. */
+  /** Puts what a call used in its reservation's place, once. It counts for the day on which it was sent. */
   settle(id: string, { tokens, nanoUsd }: ModelSpend): void {
-    this.#sql.exec("UPDATE model_calls SET tokens = ?, nano_usd = ?, is_open = 0 WHERE id = ?", tokens, nanoUsd, id);
+    for (const { day } of this.#sql.exec(TAKE_OPEN, id).toArray()) this.#sql.exec(ADD, day, day, tokens, nanoUsd);
   }
 }
 

@@ -63,12 +63,29 @@ export class SignInTable {
   /** The session with that hash; expiry is for the caller to check, against its own clock. */
   findSession(hash: string): StoredSession | undefined {
     const [row] = this.#sql.exec("SELECT * FROM sessions WHERE hash = ?", hash).toArray();
-    if (row === undefined) return undefined;
-    const { display_name: displayName, owner, expires_at_ms: expiresAtMs } = sessionRecord.parse(row);
-    return { hash, displayName, owner, expiresAtMs };
+    return row && readSession(row);
   }
 
-  endSession(hash: string): void {
-    this.#sql.exec("DELETE FROM sessions WHERE hash = ?", hash);
+  listSessions(): StoredSession[] {
+    return this.#sql.exec("SELECT * FROM sessions").toArray().map(readSession);
   }
+
+  /** The one with that hash, or all; returns those that there were. */
+  endSessions(hash?: string): StoredSession[] {
+    const query = "DELETE FROM sessions WHERE ?1 IS NULL OR hash = ?1 RETURNING *";
+    return this.#sql
+      .exec(query, hash ?? null)
+      .toArray()
+      .map(readSession);
+  }
+
+  usesUpstream(session: string, nowMs: number): boolean {
+    const query = "SELECT 1 FROM sessions WHERE owner->>'$.session' = ? AND expires_at_ms > ?";
+    return this.#sql.exec(query, session, nowMs).toArray().length > 0;
+  }
+}
+
+function readSession(row: unknown): StoredSession {
+  const { hash, display_name: displayName, owner, expires_at_ms: expiresAtMs } = sessionRecord.parse(row);
+  return { hash, displayName, owner, expiresAtMs };
 }

@@ -70,6 +70,12 @@ export class StorageKeeper {
     return { ...this.#ledger.sums(), quotaBytes: this.#settings().FILES_QUOTA_MB * 1024 * 1024 };
   }
 
+  /** What files and trash take together; 0 for somebody who has none. */
+  takenBytes(): number {
+    const { filesBytes, trashBytes } = this.#ledger.sums();
+    return filesBytes + trashBytes;
+  }
+
   get trash(): Pick<TrashTable, "list" | "find"> {
     return this.#ledger.trash;
   }

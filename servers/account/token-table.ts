@@ -86,6 +86,11 @@ export class TokenTable {
     return this.#sql.exec("DELETE FROM tokens WHERE id = ?", id).rowsWritten > 0;
   }
 
+  usesUpstream(session: string, nowMs: number): boolean {
+    const query = "SELECT 1 FROM tokens WHERE owner->>'$.session' = ? AND expires_at_ms > ?";
+    return this.#sql.exec(query, session, nowMs).toArray().length > 0;
+  }
+
   #select(which: string, ...values: readonly string[]): StoredToken[] {
     return this.#sql
       .exec(`SELECT * FROM tokens ${which}`, ...values)

@@ -5,10 +5,11 @@ import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
 import type { Account } from "../account/account.ts";
-import type { CostRow } from "../account/book-table.ts";
+import type { SessionCost } from "../account/book-table.ts";
+import { browserNanoUsd } from "../account/prices.ts";
+import { SessionTime } from "../account/session-time.ts";
 import { orAborted, within } from "./chrome/abort.ts";
 import { ActionCall } from "./action/action-call.ts";
-import { BrowserTime } from "./chrome/browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome/chrome.ts";
 import { evaluate } from "./action/evaluation.ts";
 import { fillField } from "./action/fields.ts";
@@ -22,6 +23,7 @@ import { takeScreenshot } from "./reading/screenshot.ts";
 import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
+  BrowserLook,
   ClickRequest,
   DialogAnswer,
   EvaluateRequest,
@@ -41,7 +43,7 @@ import type { FieldValue } from "./action/fields.ts";
 import { snapshotOf } from "./snapshot/snapshot-request.ts";
 import type { StorageState } from "./chrome/storage-state.ts";
 import { exportStorage } from "./chrome/storage-transfer.ts";
-import { Turns } from "./turns.ts";
+import { Turns, busy } from "./turns.ts";
 import { waitFor } from "./action/waiting.ts";
 import { watched } from "./chrome/watched.ts";
 
@@ -62,7 +64,7 @@ const STORAGE_LIMIT_MS = 30_000;
 export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
-  readonly #time: BrowserTime | undefined;
+  readonly #time: SessionTime;
   readonly #turns = new Turns(CALL_LIMIT_MS);
   #usedAtMs = 0;
 
@@ -72,10 +74,12 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const isBilled = settings.SANDBOX_DRIVER === "container";
     // An alarm may find the object without its name.
-    if (isBilled && state.id.name !== undefined) state.storage.kv.put(NAME, state.id.name);
-    this.#time = isBilled
-      ? new BrowserTime(state.storage.kv, async (costs) => await this.#keepCosts(costs))
-      : undefined;
+    if (state.id.name !== undefined) state.storage.kv.put(NAME, state.id.name);
+    this.#time = new SessionTime(
+      { kind: "browser", key: "time", nanoUsdOf: isBilled ? browserNanoUsd : () => 0 },
+      state.storage.kv,
+      async (costs) => await this.#keepCosts(costs),
+    );
     this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
   }
 
@@ -116,7 +120,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       } finally {
         await this.#keeper.close();
         // Nobody comes back to it.
-        if (await this.#settle()) await this.#empty();
+        if (await this.#settle()) await Promise.all([this.ctx.storage.deleteAlarm(), this.ctx.storage.deleteAll()]);
       }
     });
   }
@@ -192,6 +196,18 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     });
   }
 
+  /** How the browser is. Is no use of it, and starts nothing. */
+  async look(): Promise<BrowserLook | undefined> {
+    return await this.#keeper.look(Date.now());
+  }
+
+  /** Ends Chrome with every call that waits for it, whatever it is doing; the next call finds nothing open. */
+  async stop(): Promise<void> {
+    this.#turns.cancelAll(new ToolError("cancelled", "The browser was closed by its person, or by an admin."));
+    await this.#keeper.close();
+    await this.#settle();
+  }
+
   /** Ends a call that nobody waits for any more. */
   cancel(callId: string): void {
     this.#turns.cancel(callId);
@@ -209,15 +225,10 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     );
   }
 
-  async #empty(): Promise<void> {
-    await this.ctx.storage.deleteAlarm();
-    await this.ctx.storage.deleteAll();
-  }
-
   /** Puts the time that Chrome has run into the books; whether they could be reached. */
   async #settle(): Promise<boolean> {
     try {
-      await this.#time?.settle(Date.now());
+      await this.#time.settle(Date.now());
       return true;
     } catch (failure) {
       consoleLog.error("browser time not settled", { failure: describeFailure(failure) });
@@ -225,10 +236,9 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     }
   }
 
-  async #keepCosts(costs: readonly CostRow[]): Promise<void> {
-    const { ACCOUNT } = this.env;
-    const person = personOf(String(this.ctx.storage.kv.get(NAME)));
-    await ACCOUNT.get(ACCOUNT.idFromName(person)).keepCosts(costs);
+  async #keepCosts(costs: readonly SessionCost[]): Promise<void> {
+    const { ACCOUNT: accounts } = this.env;
+    await accounts.get(accounts.idFromName(personOf(String(this.ctx.storage.kv.get(NAME))))).keepCosts(costs);
   }
 
   /** A call that only looks at the open page. */
@@ -286,8 +296,4 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       this.#usedAtMs = Date.now();
     }
   }
-}
-
-function busy(): ToolError {
-  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
 }

@@ -73,6 +73,8 @@ class RemoteBrowser implements Browser {
 
   close: Browser["close"] = async (tab, signal) => await this.#call(signal, (id) => this.#session.close(id, tab));
 
+  stop: Browser["stop"] = async () => await this.#session.stop();
+
   handOff: Browser["handOff"] = async (request, onLink, signal) =>
     await this.#call(signal, (id) => this.#session.handOff(id, request, onLink));
 

@@ -51,6 +51,21 @@ export interface Browser {
   storage(signal: AbortSignal): Promise<StorageState>;
   /** Ends Chrome, or closes one tab. Where nothing is open nothing is done. */
   close(tab: number | undefined, signal: AbortSignal): Promise<void>;
+  /** Ends Chrome at once, with every call that is under way. Where nothing is open nothing is done. */
+  stop(): Promise<void>;
+}
+
+/** A browser from outside, for who only wants to know how it is. */
+export interface BrowserLook {
+  readonly usedAtMs: number;
+  readonly tabs: readonly BrowserTab[];
+}
+
+export interface BrowserTab {
+  readonly number: number;
+  /** Chosen by the page: hostile text. Empty where its browser was set aside since it was last used. */
+  readonly url: string;
+  readonly isCurrent: boolean;
 }
 
 /** Exactly one of the first three. */

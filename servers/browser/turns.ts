@@ -1,6 +1,11 @@
 import { ToolError } from "../shared/errors.ts";
 import { orAborted } from "./chrome/abort.ts";
 
+/** What a call says whose page does not answer in time. */
+export function busy(): ToolError {
+  return new ToolError("timeout", "The page is busy and does not answer; try again in a moment, or open another page.");
+}
+
 /** Calls on one browser, one after the other; each can be cancelled by its id, and ends at its deadline. */
 export class Turns {
   readonly #limitMs: number;
@@ -39,6 +44,11 @@ export class Turns {
       // Whoever gave up while waiting lets the next one wait on.
       void before.then(done.resolve);
     }
+  }
+
+  /** Ends every call, those that wait for their turn too. */
+  cancelAll(reason: ToolError): void {
+    for (const call of this.#calls.values()) call.abort(reason);
   }
 
   cancel(callId: string): void {

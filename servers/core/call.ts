@@ -1,8 +1,11 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
 import { ToolError } from "../shared/errors.ts";
+import { type LimitName, LimitReached } from "../shared/limits.ts";
+import type { Gate, OnPause } from "./gate.ts";
 import { describeFailure, type Log } from "./log.ts";
 import type { Capabilities, Tool, ToolOutcome } from "./tool.ts";
+import type { UsageReport } from "./usage-report.ts";
 
 /** Clients give up soon after; longer work returns a handle before. */
 const CALL_DEADLINE_MS = 55_000;
@@ -17,6 +20,8 @@ export interface FinishedCall {
   readonly atMs: number;
   readonly durationMs: number;
   readonly outputBytes: number;
+  /** The limit that refused it, where one did. */
+  readonly hit?: LimitName;
 }
 
 /** Who calls, with what at hand, and where the call is written down. */
@@ -24,6 +29,12 @@ export interface CallPipeline {
   readonly caller: Caller;
   readonly capabilities: Capabilities;
   readonly log: Log;
+  /** Whether the caller may go on now. */
+  readonly gate: Gate;
+  /** What each call costs by itself, in billionths of a US dollar. */
+  readonly callNanoUsd: number;
+  /** What the caller has used of the day, and what is left. */
+  readonly readUsage: () => Promise<UsageReport>;
   /** Writes the books off the caller's path; never throws. */
   readonly record: (call: FinishedCall) => void;
 }
@@ -38,11 +49,17 @@ export type CallEnd<Outcome = ToolOutcome> =
   | { readonly ok: false; readonly error: ToolError; readonly durationMs: number };
 
 /**
- * The one way a tool is called, by a client or by a sub-agent: scope, input, deadline, handler, output by its
+ * The one way a tool is called, by a client or by a sub-agent: scope, limits, input, deadline, handler, output by its
  * schema, one entry in the books. Never rejects.
  */
 export async function callTool(tool: Tool, input: unknown, pipeline: CallPipeline, watch: CallWatch): Promise<CallEnd> {
-  return await callRecorded(tool, input, pipeline, outputBytes, async () => await run(tool, input, pipeline, watch));
+  return await callRecorded(
+    tool,
+    input,
+    pipeline,
+    outputBytes,
+    async (onPause) => await run(tool, input, pipeline, watch, onPause),
+  );
 }
 
 /** What is called: a tool, or a method of MCP that reaches what is the caller's. */
@@ -51,18 +68,19 @@ export interface Callable {
   readonly scopes: readonly Scope[];
 }
 
-/** Does what a caller with those scopes asked for, and leaves one entry in the books. Never rejects. */
+/** Does what a caller with those scopes, within their limits, asked for, and leaves one entry in the books. Never rejects. */
 export async function callRecorded<Outcome>(
   { name, scopes }: Callable,
   input: unknown,
-  pipeline: Pick<CallPipeline, "caller" | "log" | "record">,
+  pipeline: Pick<CallPipeline, "caller" | "log" | "gate" | "record">,
   sizeOf: (outcome: Outcome) => number,
-  work: () => Promise<Outcome>,
+  work: (onPause: OnPause) => Promise<Outcome>,
 ): Promise<CallEnd<Outcome>> {
   const id = crypto.randomUUID();
   const atMs = Date.now();
   const startedMs = performance.now();
-  const end = await withScopes({ name, scopes }, pipeline.caller, work).then(
+  const admitted = async (): Promise<Outcome> => await pipeline.gate.pass(name, work);
+  const end = await withScopes({ name, scopes }, pipeline.caller, admitted).then(
     (outcome): CallEnd<Outcome> => ({ ok: true, outcome, durationMs: performance.now() - startedMs }),
     (failure: unknown): CallEnd<Outcome> => ({
       ok: false,
@@ -78,6 +96,7 @@ export async function callRecorded<Outcome>(
     atMs,
     durationMs: end.durationMs,
     outputBytes: end.ok ? sizeOf(end.outcome) : 0,
+    ...(!end.ok && end.error instanceof LimitReached ? { hit: end.error.limit } : {}),
   });
   return end;
 }
@@ -94,6 +113,7 @@ async function run(
   input: unknown,
   { caller, capabilities }: CallPipeline,
   watch: CallWatch,
+  onPause: OnPause,
 ): Promise<ToolOutcome> {
   // The SDK aborts its signal after every call, done or not: `AbortSignal.any` would pass that on, at a price.
   const call = new AbortController();
@@ -108,6 +128,7 @@ async function run(
   }, CALL_DEADLINE_MS);
   watch.signal.addEventListener("abort", onCancel, { once: true });
   if (watch.signal.aborted) onCancel();
+  onPause(giveUp);
   try {
     const work = tool.run(input, { ...capabilities, ...watch, caller, signal: call.signal });
     return await Promise.race([work, givenUp.promise]);

@@ -1,11 +1,12 @@
-import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError, type Server } from "@modelcontextprotocol/server";
+import { ProtocolError, ProtocolErrorCode, type Server } from "@modelcontextprotocol/server";
 import { describeMemory } from "../files/memory.ts";
-import { FILES_URI_TEMPLATE, completePath, listFileResources, readFileResource } from "../files/resources.ts";
+import { FILES_URI_TEMPLATE, completePath } from "../files/resources.ts";
 import type { CallPipeline } from "./call.ts";
 import { callMethod } from "./method-call.ts";
+import { FILES_SCOPES } from "./resources.ts";
 
-/** What the files server offers beside tools. */
-export const FILE_CAPABILITIES = { resources: {}, prompts: {}, completions: {} };
+/** What the files server offers beside tools and resources. */
+export const FILE_CAPABILITIES = { prompts: {}, completions: {} };
 
 const MEMORY_PROMPT = {
   name: "memory",
@@ -13,30 +14,12 @@ const MEMORY_PROMPT = {
   description: "How to use the notes that all your clients share, and what is in them",
 };
 
-const SCOPES = ["files:read"] as const;
-
-/** Files are read through MCP's methods as through tools: with the same scope, leaving the same entry in the books. */
+/** Methods of MCP that look at files, as tools do: with the same scope, leaving the same entry in the books. */
 export function serveFileMethods(server: Server, pipeline: CallPipeline): void {
   const { files } = pipeline.capabilities;
-  const mayRead = SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
+  const mayRead = FILES_SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
   const record = async <Outcome>(name: string, input: unknown, work: () => Promise<Outcome>): Promise<Outcome> =>
-    await callMethod({ name, scopes: SCOPES }, input, pipeline, work);
-
-  server.setRequestHandler("resources/templates/list", () => ({
-    resourceTemplates: mayRead
-      ? [{ uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" }]
-      : [],
-  }));
-  server.setRequestHandler("resources/list", async ({ params }) => {
-    if (!mayRead) return { resources: [] };
-    const page = await record("resources/list", params, async () => await listFileResources(files, params?.cursor));
-    return { ...page, resources: [...page.resources] };
-  });
-  server.setRequestHandler("resources/read", async ({ params: { uri } }) => {
-    const content = await record("resources/read", { uri }, async () => await readFileResource(files, uri));
-    if (content === undefined) throw new ResourceNotFoundError(uri);
-    return { contents: [content] };
-  });
+    await callMethod({ name, scopes: FILES_SCOPES }, input, pipeline, work);
 
   server.setRequestHandler("completion/complete", async ({ params: { ref, argument } }) => {
     const isPath = ref.type === "ref/resource" && ref.uri === FILES_URI_TEMPLATE && argument.name === "path";

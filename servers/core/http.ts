@@ -22,7 +22,7 @@ const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
  * is neither ours nor, in local mode, a page of this machine. Nothing where the request may go on.
  */
 export function refuseStranger(request: Request, { publicUrl, isLocal }: Origins): Response | undefined {
-  const host = request.headers.get("Host") ?? new URL(request.url).host;
+  const host = hostOf(request);
   // A URL, and so a Host, names no port where it is the protocol's own.
   const port = publicUrl.port === "" ? "" : `:${publicUrl.port}`;
   const ourHosts = isLocal ? LOOPBACK_NAMES.map((name) => name + port) : [publicUrl.host];
@@ -33,6 +33,11 @@ export function refuseStranger(request: Request, { publicUrl, isLocal }: Origins
   if (origin === null || origin === publicUrl.origin) return undefined;
   if (isLocal && URL.canParse(origin) && LOOPBACK_NAMES.includes(new URL(origin).hostname)) return undefined;
   return problem(403, "Pages of other origins may not call this server.");
+}
+
+/** The host that a request was sent to. */
+export function hostOf(request: Request): string {
+  return request.headers.get("Host") ?? new URL(request.url).host;
 }
 
 export type ParsedBody =

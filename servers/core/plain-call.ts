@@ -73,7 +73,7 @@ export async function answerPlainCall(
   const tool = findTool(servers, params.name);
   if (tool === undefined) return undefined;
   const watch = { signal: request.signal, reportProgress: () => undefined };
-  const { _meta, ...rest } = toResult(await callTool(tool, params.arguments ?? {}, pipeline, watch));
+  const { _meta, ...rest } = toResult(await callTool(tool, params.arguments ?? {}, pipeline, watch), pipeline);
   // A result of 2026-07-28 says who answers, and that it is the whole answer.
   const result = isModern
     ? { _meta: { ..._meta, "io.modelcontextprotocol/serverInfo": SERVER_INFO }, ...rest, resultType: "complete" }

@@ -42,10 +42,10 @@ export async function callRunTool(call: RunCall): Promise<CallToolResult | Input
   const isTask = tool.name === RUN && takesTasks(context);
   const end = await callOrAnswer(call, isTask);
   const report = isTask || canBeAsked(context) ? await openRun(end, call) : undefined;
-  if (report === undefined) return toResult(end);
+  if (report === undefined) return toResult(end, call.pipeline);
   if (isTask) return createdTask(report);
   const inputRequests = questionsOf(report);
-  return inputRequests === undefined ? toResult(end) : inputRequired({ inputRequests });
+  return inputRequests === undefined ? toResult(end, call.pipeline) : inputRequired({ inputRequests });
 }
 
 /** A call that comes back with answers starts nothing: it waits for the run that asked. */

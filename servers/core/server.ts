@@ -2,6 +2,7 @@ import {
   type ProtocolEra,
   ProtocolError,
   ProtocolErrorCode,
+  SUPPORTED_PROTOCOL_VERSIONS,
   Server,
   type ServerContext,
   type Tool as ListedTool,
@@ -11,12 +12,16 @@ import * as z from "zod";
 import { type CallPipeline, callTool } from "./call.ts";
 import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
 import { RUN_STATUS, callRunTool, waitsForRun } from "./run-calls.ts";
+import { serveResources } from "./resources.ts";
 import { TASKS_EXTENSION, serveTasks } from "./tasks.ts";
 import { leanSchema } from "../shared/lean-schema.ts";
 import { type Annotations, type ServerDefinition, type Tool, findTool } from "./tool.ts";
 import { toResult } from "./tool-result.ts";
 
 export const VERSION = "0.1.0";
+
+/** The revisions of MCP that are spoken, the newest first. */
+export const REVISIONS: readonly string[] = ["2026-07-28", ...SUPPORTED_PROTOCOL_VERSIONS];
 
 export const SERVER_INFO = { name: "pincer", title: "Pincer", version: VERSION };
 
@@ -64,6 +69,7 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
   const server = new Server(SERVER_INFO, {
     capabilities: {
       tools: {},
+      resources: {},
       ...(hasFiles ? FILE_CAPABILITIES : {}),
       ...(runStatus === undefined ? {} : { extensions: TASKS_EXTENSION }),
     },
@@ -80,8 +86,9 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
     if (runStatus !== undefined && waitsForRun(tool.name)) {
       return await callRunTool({ tool, input, statusTool: runStatus, pipeline, watch, context });
     }
-    return toResult(await callTool(tool, input, pipeline, watch));
+    return toResult(await callTool(tool, input, pipeline, watch), pipeline);
   });
+  serveResources(server, pipeline, hasFiles);
   if (hasFiles) serveFileMethods(server, pipeline);
   if (runStatus !== undefined) serveTasks(server, runStatus, pipeline);
   return server;

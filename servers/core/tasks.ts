@@ -67,7 +67,7 @@ export function serveTasks(server: Server, statusTool: Tool, pipeline: CallPipel
     const { caller, capabilities } = pipeline;
     const watch = { signal: mcpReq.signal, reportProgress: () => undefined };
     const outcome = await statusTool.run({ run_id: runId, wait_ms: 0 }, { ...capabilities, ...watch, caller });
-    return toResult({ ok: true, outcome, durationMs: performance.now() - startedMs });
+    return toResult({ ok: true, outcome, durationMs: performance.now() - startedMs }, pipeline);
   };
 
   server.setRequestHandler("tasks/get", { params: taskParams }, async ({ taskId }, context) => {

@@ -6,6 +6,7 @@ import type { DelegateRuns } from "../delegate/runs.ts";
 import type { FileStore } from "../files/store.ts";
 import type { ShareLinks } from "../files/share-link.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
+import type { Previews } from "../sandbox/previews.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Artifacts } from "./artifacts.ts";
 
@@ -13,6 +14,7 @@ import type { Artifacts } from "./artifacts.ts";
 export interface Capabilities {
   /** The caller's sandbox of that name. */
   readonly sandbox: (name: string) => Sandbox;
+  readonly previews: Previews;
   readonly files: FileStore;
   readonly shareLinks: ShareLinks;
   readonly browsers: BrowserSessions;
@@ -32,6 +34,8 @@ export interface ToolContext extends Capabilities {
 export interface Answer<Output> {
   readonly output: Output;
   readonly attachments?: readonly Attachment[];
+  /** What it cost beside the call itself, in billionths of a US dollar; absent where that is nothing, or not known. */
+  readonly nanoUsd?: number;
 }
 
 export type Attachment =
@@ -78,6 +82,8 @@ export interface ToolOutcome {
   readonly data?: Readonly<Record<string, unknown>>;
   readonly text: string;
   readonly attachments: readonly Attachment[];
+  /** As in `Answer`. */
+  readonly nanoUsd?: number;
 }
 
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
@@ -92,8 +98,11 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       if (!parsed.success) throw new ToolError("invalid_input", describeIssues(parsed.error));
       const answer = await handler(parsed.data, context);
       const data = output.parse(answer.output);
-      const attachments = answer.attachments ?? [];
-      return text === undefined ? { data, text: JSON.stringify(data), attachments } : { text: text(data), attachments };
+      const beside = {
+        attachments: answer.attachments ?? [],
+        ...(answer.nanoUsd === undefined ? {} : { nanoUsd: answer.nanoUsd }),
+      };
+      return text === undefined ? { data, text: JSON.stringify(data), ...beside } : { text: text(data), ...beside };
     },
   };
 }

@@ -66,6 +66,8 @@ export interface Usage {
   readonly cachedTokens: number;
   /** Absent where neither the endpoint nor the price table tells it. */
   readonly costUsd?: number;
+  /** The cost is the price table's, since the endpoint told none. */
+  readonly isCostListed?: true;
 }
 
 // Not `int`: that ends where a few calls at the dearest would get.

@@ -1,6 +1,6 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
-import type { DayAnswer, ModelSpend } from "../account/model-spend.ts";
+import type { DayAnswer, ModelSpend, SettledModelCall } from "../account/model-spend.ts";
 import type { ListedRun } from "../account/run-table.ts";
 import type { CallEnd } from "../core/call.ts";
 import type { Tool } from "../core/tool.ts";
@@ -18,13 +18,17 @@ export interface RunAccount {
   listRuns(limit: number, parentId?: string): Promise<ListedRun[]>;
   /** Sets aside what a model call may use at most, unless that is more than is left of the day. */
   reserveModelCall(callId: string, most: ModelSpend, limit: ModelSpend): Promise<DayAnswer>;
-  settleModelCall(callId: string, used: ModelSpend): Promise<void>;
+  settleModelCall(callId: string, used: SettledModelCall): Promise<void>;
 }
 
 /** Everything that a run acts on, bound to its caller by `worker.ts`. */
 export interface RunHost {
   /** Calls a tool the way clients do: scopes, limits, deadline, books. Never rejects. */
   readonly callTool: (tool: Tool, input: unknown, signal: AbortSignal) => Promise<CallEnd>;
+  /** As `callTool`, past the limits: what a run leaves behind is ended whether or not its person may go on. */
+  readonly endWith: (tool: Tool, input: unknown) => Promise<CallEnd>;
+  /** Rejects with why the person may not go on, paused or out of dollars; with `unavailable` where nobody can say. */
+  readonly checkStanding: () => Promise<void>;
   readonly files: Pick<FileStore, "write">;
   readonly account: RunAccount;
   /** What the caller's grant allows by now; `undefined` where it is gone, and the run with it. */

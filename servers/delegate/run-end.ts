@@ -5,7 +5,7 @@ import { settle, settleChild } from "./budget.ts";
 import { describeConversation } from "./conversation.ts";
 import type { RunHost } from "./host.ts";
 import type { RunReport } from "./run-report.ts";
-import { settleDay } from "./set-aside.ts";
+import { settleDay, unreported } from "./set-aside.ts";
 import { type Transcript, hasEnded } from "./transcript.ts";
 
 /** How long what could not be done after the end waits to be tried again: files may be full, or out of reach. */
@@ -33,10 +33,11 @@ const CHORES: Readonly<Record<string, (closing: Closing) => Promise<void>>> = {
     await host.account.endRun(runId, status);
   },
   reservation: async ({ host, transcript, log }) => {
-    const { reserved, ledger } = transcript.read();
+    const run = transcript.read();
+    const { reserved, ledger } = run;
     if (reserved === undefined) return;
     transcript.update({ ledger: settle(ledger, reserved, undefined), reserved: undefined });
-    await settleDay({ host, log }, reserved, reserved);
+    await settleDay({ host, log }, reserved, unreported(run, reserved));
   },
   children: endChildren,
   processes: killProcesses,
@@ -85,7 +86,7 @@ async function killProcesses({ transcript, tools, host }: Closing): Promise<void
   if (status === "completed" || send === undefined) return;
   for (const handle of processes) {
     const end = { process_id: handle, signal: "SIGKILL", wait_ms: 0 };
-    const ended = await host.callTool(send, end, new AbortController().signal);
+    const ended = await host.endWith(send, end);
     // One that has ended by itself is a conflict.
     if (!ended.ok && (ended.error.code === "unavailable" || ended.error.code === "timeout")) throw ended.error;
   }

@@ -1,4 +1,4 @@
-import type { Ledger } from "./budget.ts";
+import type { Budget, Ledger } from "./budget.ts";
 import { type KeptFile, type RunRecord, type RunStatus, hasEnded } from "./transcript.ts";
 
 /** Where a run stands. */
@@ -19,6 +19,7 @@ export interface RunReport {
   readonly question?: string;
   readonly turns: number;
   readonly modelsUsed: readonly string[];
+  readonly budget: Budget;
   readonly ledger: Ledger;
   /** What the budget was charged for calls whose use nobody reported. */
   readonly unreportedTokens: number;
@@ -31,7 +32,7 @@ export interface RunReport {
 
 export function describeRun(run: RunRecord): RunReport {
   const { version, runId, status, activity, startedAtMs, turns, modelsUsed, ledger, toolCalls, artifacts, notes } = run;
-  const { endedAtMs, result, error, question, conversation } = run;
+  const { budget, endedAtMs, result, error, question, conversation } = run;
   return {
     version,
     runId,
@@ -41,6 +42,7 @@ export function describeRun(run: RunRecord): RunReport {
     isStructured: run.outputSchema !== undefined && status === "completed",
     turns,
     modelsUsed,
+    budget,
     ledger,
     unreportedTokens: unreportedTokens(run),
     toolCalls,

@@ -108,11 +108,11 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
   }
 
   /** Ends a run that is under way, with the model call or tool call that it waits for. */
-  async cancel(asker?: Asker): Promise<RunReport | undefined> {
+  async cancel(asker?: Asker, reason = "The run was cancelled by its caller."): Promise<RunReport | undefined> {
     const run = this.#openTo(asker);
     if (run === undefined) return undefined;
     if (!hasEnded(run)) {
-      const error = errorText(new ToolError("cancelled", "The run was cancelled by its caller."));
+      const error = errorText(new ToolError("cancelled", reason));
       this.#transcript.update({ status: "cancelled", activity: "cancelled", endedAtMs: Date.now(), error });
       this.#abort.abort();
       await this.ctx.storage.setAlarm(Date.now());

@@ -1,6 +1,8 @@
+import type { ModelCall } from "../account/book-table.ts";
+import type { SettledModelCall } from "../account/model-spend.ts";
 import { describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
-import { NANO_USD, type Reservation, type Room, charge, plan, roomIn } from "./budget.ts";
+import { NANO_USD, type Reservation, type Room, type Usage, charge, plan, roomIn } from "./budget.ts";
 import { reservedRates } from "./model/model-prices.ts";
 import type { StepContext } from "./step-context.ts";
 import type { RunRecord } from "./transcript.ts";
@@ -59,17 +61,36 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   return aside;
 }
 
+/** What answers says its own name. */
+const MAX_MODEL_CHARS = 128;
+
 /** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
 export async function settleDay(
   { host, log }: Pick<StepContext, "host" | "log">,
   { callId }: SetAside,
-  used: { readonly tokens: number; readonly nanoUsd: number },
+  used: SettledModelCall,
 ): Promise<void> {
   try {
     await host.account.settleModelCall(callId, used);
   } catch (failure) {
     log.error("model call not settled", { call: callId, failure: describeFailure(failure) });
   }
+}
+
+/** A call as the books have it: of the model that answered, or else of the one that was asked. */
+export function modelCallOf(run: RunRecord, usage: Usage | undefined, servedBy?: string): ModelCall {
+  return {
+    model: (servedBy ?? run.models[run.modelIndex] ?? "").slice(0, MAX_MODEL_CHARS),
+    clientId: run.caller.clientId,
+    inputTokens: usage?.inputTokens ?? 0,
+    outputTokens: usage?.outputTokens ?? 0,
+    isMeasured: usage?.costUsd !== undefined && usage.isCostListed === undefined,
+  };
+}
+
+/** What a call of which nobody knows how far it came counts for: all that was set aside. */
+export function unreported(run: RunRecord, { tokens, nanoUsd }: SetAside): SettledModelCall {
+  return { tokens, nanoUsd, of: modelCallOf(run, undefined) };
 }
 
 export const NOTHING_USED = { tokens: 0, nanoUsd: 0 };

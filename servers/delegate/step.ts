@@ -25,6 +25,13 @@ export async function takeStep(context: StepContext): Promise<number | undefined
   if (leftMs(transcript.read(), now()) <= 0) {
     return endRun(context, "budget_exhausted", SECONDS_USED_UP, lastText(transcript.messages()));
   }
+  const refusal = await lookAtStanding(context);
+  if (transcript.read().status !== "running") return undefined;
+  if (refusal === "unknown") return GRANT_WAIT_MS;
+  if (refusal !== undefined) {
+    const status = refusal.code === "forbidden" ? "cancelled" : "budget_exhausted";
+    return endRun(context, status, refusal, lastText(transcript.messages()));
+  }
   const grant = await lookAtGrant(context);
   if (transcript.read().status !== "running") return undefined;
   if (grant === "unknown") return GRANT_WAIT_MS;
@@ -39,6 +46,18 @@ export async function takeStep(context: StepContext): Promise<number | undefined
   }
   const [request] = openRequests(messages);
   return request === undefined ? await askModel(context, run, messages) : await runTool(context, run, request);
+}
+
+/** Why the run's person may not go on, if so. */
+async function lookAtStanding({ transcript, host, log }: StepContext): Promise<ToolError | "unknown" | undefined> {
+  try {
+    await host.checkStanding();
+    return undefined;
+  } catch (failure) {
+    if (failure instanceof ToolError && failure.code !== "unavailable") return failure;
+    log.error("standing not looked up", { run: transcript.read().runId, failure: describeFailure(failure) });
+    return "unknown";
+  }
 }
 
 /** Takes from the run what its caller's grant no longer allows. */

@@ -174,6 +174,7 @@ async function describeReport(report: RunReport, context: ToolContext): Promise<
       ...(notes.length === 0 ? {} : { notes: [...notes] }),
     },
     attachments: [...attachments, ...links.map((file) => ({ type: "link", ...file }) as const)],
+    ...(ledger.isCostKnown ? { nanoUsd: ledger.costNanoUsd } : {}),
   };
 }
 

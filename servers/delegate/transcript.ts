@@ -145,10 +145,13 @@ export class Transcript {
   update(change: Partial<Omit<RunRecord, "version">>, messages: readonly ModelMessage[] = []): RunRecord {
     const before = this.read();
     const after = { ...before, ...change, version: before.version + 1 };
-    this.#storage.transactionSync(() => {
-      this.#storage.kv.put("run", after);
-      this.#append(messages);
-    });
+    // One write needs no transaction, which takes as long as the write.
+    if (messages.length === 0) this.#storage.kv.put("run", after);
+    else
+      this.#storage.transactionSync(() => {
+        this.#storage.kv.put("run", after);
+        this.#append(messages);
+      });
     this.#record = after;
     if (messages.length > 0) this.#messages = this.#messages && [...this.#messages, ...messages];
     this.#onChange();

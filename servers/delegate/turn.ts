@@ -4,7 +4,7 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./model/failure.ts";
 import type { Question, Reply } from "./model/gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { DAY_TAKEN, NOTHING_USED, type SetAside, setAside, settleDay } from "./set-aside.ts";
+import { DAY_TAKEN, NOTHING_USED, type SetAside, modelCallOf, setAside, settleDay, unreported } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -107,7 +107,7 @@ function takeFailure(
     const { mayHaveCost } = failure;
     const settled = mayHaveCost ? settle(ledger, reservation, undefined) : release(ledger, reservation);
     transcript.update({ ledger: settled, reserved: undefined });
-    context.inBackground(settleDay(context, reservation, mayHaveCost ? reservation : NOTHING_USED));
+    context.inBackground(settleDay(context, reservation, mayHaveCost ? unreported(run, reservation) : NOTHING_USED));
   }
   return transcript.read().status === "running" ? retryOrFail(context, run, failure) : undefined;
 }
@@ -158,7 +158,10 @@ function takeReply(
   // What a model was kept from saying is not shown to the next one.
   const said = reply.finishReason === "content-filter" ? [] : [...reply.messages, ...refusedCalls(reply.messages)];
   transcript.update(settled, said);
-  const used = usage === undefined ? reservation : spentBy(usage, reservation);
+  const used =
+    usage === undefined
+      ? unreported(run, reservation)
+      : { ...spentBy(usage, reservation), of: modelCallOf(run, usage, servedBy) };
   context.inBackground(settleDay(context, reservation, used));
   if (transcript.read().status !== "running") return undefined;
   if (usage !== undefined && isExcess(usage, reservation))

@@ -3,6 +3,7 @@ import type { StorageState } from "../account/storage-keeper.ts";
 import type { ChangeOutcome } from "../account/storage-ledger.ts";
 import type { TrashQuery, TrashRow } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
+import { LimitReached } from "../shared/limits.ts";
 import { reach } from "./bucket.ts";
 
 /** What a store needs of its caller's account. */
@@ -76,9 +77,9 @@ export async function change<T>(
 
 function noRoom({ path, growsBytes }: { path: string; growsBytes: number }, state: StorageState): ToolError {
   const { filesBytes, trashBytes, quotaBytes } = state;
-  return new ToolError(
-    "limit_reached",
-    `There is no room for ${path} (${megabytes(growsBytes)}): files take ${megabytes(filesBytes)} and the trash ${megabytes(trashBytes)} of ${megabytes(quotaBytes)}; empty the trash, or delete files and then empty it.`,
+  return new LimitReached(
+    "storageMb",
+    `There is no room for ${path} (${megabytes(growsBytes)}): files take ${megabytes(filesBytes)} and the trash ${megabytes(trashBytes)} of ${megabytes(quotaBytes)}; empty the trash, delete files and then empty it, or ask an admin for more.`,
   );
 }
 

@@ -22,6 +22,8 @@ export interface LinkHost extends LinkSettings {
   readonly accountOf: (userId: string) => DurableObjectStub<Account>;
   /** Whether the link's person may still do themselves what it is for. Rejects where nobody can say. */
   readonly isLetIn: (userId: string, scopes: readonly Scope[]) => Promise<boolean>;
+  /** Refuses while the link's person is paused. */
+  readonly gateOf: (userId: string) => CallPipeline["gate"];
   /** Writes into the books of the link's person; never throws. */
   readonly recorderOf: (holder: Caller) => CallPipeline["record"];
 }
@@ -32,7 +34,7 @@ export interface LinkVisit {
   readonly files: FileStore;
   readonly account: DurableObjectStub<Account>;
   /** Whoever holds the link, as one who may do what it is for and nothing else. */
-  readonly pipeline: Pick<CallPipeline, "caller" | "log" | "record">;
+  readonly pipeline: Pick<CallPipeline, "caller" | "log" | "gate" | "record">;
 }
 
 /** Serves whatever lies under `SHARE_PATH` and `UPLOAD_PATH`. Nobody signs in here: the link is the right. */
@@ -51,12 +53,14 @@ export async function serveLink(request: Request, host: LinkHost): Promise<Respo
     scopes: [purpose === "download" ? "files:read" : "files:write"],
     clientId: `link:${link.id}`,
   };
+  const gate = host.gateOf(userId);
   try {
     if (!(await host.isLetIn(userId, caller.scopes))) return gone();
+    await gate.check();
   } catch (failure) {
     return answerFailure(failure);
   }
-  const pipeline = { caller, log: host.log, record: host.recorderOf(caller) };
+  const pipeline = { caller, log: host.log, gate, record: host.recorderOf(caller) };
   const visit = { link, files: host.filesOf(userId), account, pipeline };
   return purpose === "download" ? await download(request, visit) : await serveUpload(request, name, visit, host);
 }

@@ -39,7 +39,7 @@ export interface Guest {
   /** Runs a program that may take long. Its last word is the value; when `watch.signal` aborts it is ended. */
   run(talk: Talk, watch: Watch): Promise<LastWord>;
   /** Asks a program that answers at once. */
-  ask(program: "files" | "tell" | "list" | "contexts" | "status", request: Request): Promise<unknown>;
+  ask(program: "files" | "tell" | "list" | "contexts" | "status" | "port", request: Request): Promise<unknown>;
 }
 
 /** `prefix` is what of the bucket is seen at `FILES_AT`. */

@@ -38,6 +38,8 @@ export function createContainerWorkspaces(
           const answer = await container.restoreGuest(snapshot.body, snapshot.sizeBytes);
           return parseGuest(endSchema, await valueOf(answer));
         }),
+      keepsDisk: false,
+      end: async () => await translated(async () => await (await open()).end()),
       reset: async () => await translated(async () => await (await open()).end()),
       remove: async () => await translated(async () => await (await open()).forget()),
     };

@@ -3,6 +3,7 @@ import { INSTANCE_SIZES, type InstanceType, containerNanoUsd } from "../account/
 import { checkCommand } from "./container-command.ts";
 import { WORKSPACE, absolute, readFile, writeFile } from "./container-files.ts";
 import { type Guest, connectGuest } from "./container-guest.ts";
+import { containerPort } from "./container-ports.ts";
 import { isAwake, listProcesses, readOutput, readProcess, signalProcess, writeInput } from "./container-processes.ts";
 import type {
   Code,
@@ -15,7 +16,7 @@ import type {
   SandboxStatus,
   Watch,
 } from "./driver.ts";
-import { type Keeping, WAIT_MS, keepingOf } from "./keeping.ts";
+import { type Keeping, WAIT_MS, endCommands, keepingOf } from "./keeping.ts";
 import type { SnapshotKeeper } from "./workspace.ts";
 import { codeResult, containerCommand, containerUsage, contextList, parseGuest, withNotes } from "./guest.ts";
 
@@ -33,23 +34,36 @@ export function createContainerDriver(
   keeperOf: (sandboxId: string) => SnapshotKeeper,
 ): SandboxDriver {
   return {
-    open: (id, files) =>
-      openSandbox(async () => await connectGuest(namespace, id, files.prefix), instanceType, keepingOf(keeperOf(id))),
+    open: (id, files) => {
+      const connect = async (): Promise<Guest> => await connectGuest(namespace, id, files.prefix);
+      const keeping = keepingOf(keeperOf(id));
+      return {
+        ...openSandbox(connect, instanceType, keeping),
+        port: (port) => keeping.port(containerPort(namespace, id, connect, port)),
+      };
+    },
   };
 }
 
-function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, keeping: Keeping): Sandbox {
+function openSandbox(
+  connect: () => Promise<Guest>,
+  instanceType: InstanceType,
+  keeping: Keeping,
+): Omit<Sandbox, "port"> {
+  const listAll: Sandbox["listProcesses"] = async () => await listProcesses(await connect());
+  const signal: Sandbox["signalProcess"] = async (processId, name) =>
+    await signalProcess(await connect(), processId, name);
   return {
     exec: async (command, watch) => {
       checkCommand(command);
       const once = toldOnce(watch);
       return await keeping.running(command.waitMs, once, async () => await exec(await connect(), command, once));
     },
-    listProcesses: async () => await listProcesses(await connect()),
+    listProcesses: listAll,
     readProcess: async (processId, read, watch) => await readProcess(await connect(), processId, read, watch),
     writeInput: async (processId, input) =>
       await keeping.changing(async () => await writeInput(await connect(), processId, input)),
-    signalProcess: async (processId, signal) => await signalProcess(await connect(), processId, signal),
+    signalProcess: signal,
     readOutput: async (processId, stream) => await readOutput(await connect(), processId, stream),
     readFile: async (path, maxBytes) =>
       await keeping.restored(async () => await readFile(await connect(), path, maxBytes)),
@@ -64,6 +78,11 @@ function openSandbox(connect: () => Promise<Guest>, instanceType: InstanceType, 
     listContexts: async () => await listContexts(await connect()),
     status: async () => await keeping.status(connect().then(async (guest) => await status(guest, instanceType))),
     reset: async () => await keeping.reset(),
+    sleep: async () => {
+      if (!(await isAwake(await connect()))) return;
+      await endCommands({ listProcesses: listAll, signalProcess: signal });
+      await keeping.sleep();
+    },
     fork: async (intoId) => await keeping.fork(intoId),
     discard: async () => await keeping.discard(),
   };

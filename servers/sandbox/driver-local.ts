@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { MountedFiles } from "../files/store.ts";
 import { ToolError } from "../shared/errors.ts";
-import type { CodeResult, Sandbox, SandboxDriver, StoredOutput, Watch } from "./driver.ts";
+import type { CodeResult, Sandbox, SandboxDriver, SandboxPort, SandboxStatus, StoredOutput, Watch } from "./driver.ts";
 import {
   codeResult,
   commandResult,
@@ -23,7 +23,8 @@ import {
   type RuntimeSandbox,
   StaleFiles,
 } from "./local-runtime.ts";
-import { type Keeping, WAIT_MS, keepingOf } from "./keeping.ts";
+import { localPort } from "./local-ports.ts";
+import { type Keeping, WAIT_MS, endCommands, keepingOf } from "./keeping.ts";
 import { bringIn, bringOut, changesSchema, endLease, listFiles, listingDigest } from "./mount.ts";
 import { type SnapshotKeeper, Unrestored } from "./workspace.ts";
 
@@ -45,7 +46,13 @@ export function createLocalDriver(
 ): SandboxDriver {
   return {
     open: (id, files) =>
-      openSandbox((sandboxId) => connectRuntime(settings, fetch, sandboxId), id, files, keepingOf(keeperOf(id))),
+      openSandbox(
+        (sandboxId) => connectRuntime(settings, fetch, sandboxId),
+        id,
+        files,
+        keepingOf(keeperOf(id)),
+        (runtime, port) => localPort(settings, fetch, id, runtime, port),
+      ),
   };
 }
 
@@ -54,8 +61,19 @@ function openSandbox(
   id: string,
   files: MountedFiles,
   keeping: Keeping,
+  portOf: (runtime: RuntimeSandbox, port: number) => SandboxPort,
 ): Sandbox {
   const runtime = connect(id);
+  const listProcesses: Sandbox["listProcesses"] = async () => {
+    const answer = await readJsonBody(await runtime.request("processes", {}));
+    return parseRuntime(z.object({ processes: processList }), answer).processes;
+  };
+  const signalProcess: Sandbox["signalProcess"] = async (processId, signal) =>
+    parseRuntime(outputPosition, await readJsonBody(await runtime.post("signal", { process: processId, signal })));
+  const ownStatus = async (): Promise<SandboxStatus> => ({
+    ...parseRuntime(sandboxStatus, await readJsonBody(await runtime.request("status", {}))),
+    costUsd: 0,
+  });
   return {
     exec: async (command, watch) => {
       const endsMs = Date.now() + Math.max(command.waitMs, MAX_WAIT_MS);
@@ -75,10 +93,7 @@ function openSandbox(
         watch,
         async () => await run(runtime, files, { route: "code", body: () => ({ code }), result: codeResult }, watch),
       ),
-    listProcesses: async () => {
-      const answer = await readJsonBody(await runtime.request("processes", {}));
-      return parseRuntime(z.object({ processes: processList }), answer).processes;
-    },
+    listProcesses,
     readProcess: async (processId, read, watch) => {
       const response = await runtime.post("read", { process: processId, read }, watch.signal);
       return await finish(runtime, files, { response, result: processOutput, notes: [] }, watch);
@@ -87,18 +102,19 @@ function openSandbox(
       await keeping.changing(async () =>
         parseRuntime(outputPosition, await readJsonBody(await runtime.post("input", { process: processId, input }))),
       ),
-    signalProcess: async (processId, signal) =>
-      parseRuntime(outputPosition, await readJsonBody(await runtime.post("signal", { process: processId, signal }))),
+    signalProcess,
     listContexts: async () => {
       const answer = await readJsonBody(await runtime.request("contexts", {}));
       return parseRuntime(z.object({ contexts: contextList }), answer).contexts;
     },
-    status: async () =>
-      await keeping.status(
-        runtime
-          .request("status", {})
-          .then(async (answer) => ({ ...parseRuntime(sandboxStatus, await readJsonBody(answer)), costUsd: 0 })),
-      ),
+    status: async () => await keeping.status(ownStatus()),
+    port: (port) => keeping.port(portOf(runtime, port)),
+    sleep: async () => {
+      if ((await ownStatus()).state === "asleep") return;
+      await endCommands({ listProcesses, signalProcess });
+      await publishLast(runtime, files);
+      await keeping.sleep();
+    },
     reset: async () => await keeping.reset(),
     fork: async (intoId) => {
       await publishLast(connect(intoId), files);

@@ -81,11 +81,21 @@ export interface Sandbox {
   /** How the sandbox is. Does not wake one that is asleep. */
   status(): Promise<SandboxStatus>;
 
+  /** A port of its loopback. Throws `invalid_input` for one that the sandbox needs for itself. */
+  port(port: number): SandboxPort;
+
   /**
    * Ends every process and context and empties `/workspace`, but for `/workspace/files`, which is the caller's
    * durable workspace. The next call finds a fresh sandbox.
    */
   reset(): Promise<void>;
+
+  /**
+   * Ends every process and context, and lets it sleep: nothing of `/workspace` is lost, and the next call finds it. Where
+   * its disk would go with it and no snapshot can be made, it rejects with `unavailable`: then its commands have ended,
+   * and it stays awake. One that is asleep stays so.
+   */
+  sleep(): Promise<void>;
 
   /**
    * Lets the sandbox `intoId`, the same person's by `sandboxId`, begin as a copy of this one's `/workspace`, without its
@@ -104,6 +114,26 @@ export interface Sandbox {
    */
   discard(): Promise<void>;
 }
+
+/** Wakes nothing. Every method rejects with `unavailable` where this driver's sandboxes have no ports. */
+export interface SandboxPort {
+  look(): Promise<"listening" | "closed" | "asleep">;
+  /**
+   * Sends what listens there a request, of whose URL only path and query count, and answers with what it says as it
+   * comes: bodies stream, and where the request asks for a WebSocket and gets it, the response has it. It all ends at
+   * `untilMs`. While an answer comes the sandbox stays awake. When the request's signal aborts, so does it all.
+   */
+  fetch(request: Request, untilMs: number): Promise<PortAnswer>;
+  /** Ends all that is under way through it. */
+  close(): Promise<void>;
+}
+
+/** `closed`: nothing listens. `garbled`: what listens speaks no HTTP, or broke off. `busy`: too much is under way. */
+export const UNHEARD_STATES = ["asleep", "closed", "garbled", "busy"] as const;
+
+export type PortAnswer =
+  | { readonly state: "answered"; readonly response: Response }
+  | { readonly state: (typeof UNHEARD_STATES)[number] };
 
 export interface Watch {
   readonly signal: AbortSignal;
@@ -244,4 +274,10 @@ export function watchOf(call: {
 /** The id of a caller's sandbox: lower case, as container names are, and the same person's only. */
 export function sandboxId(userId: string, name: string): string {
   return `${userId}-${name.toLowerCase()}`;
+}
+
+/** Whose a sandbox of that id is: a `userId` has letters and digits alone. */
+export function personOfSandbox(id: string): string {
+  const [userId = id] = id.split("-");
+  return userId;
 }

@@ -1,6 +1,7 @@
 import { defineServer } from "../core/tool.ts";
 import * as edit from "./edit.ts";
 import * as exec from "./exec.ts";
+import * as expose from "./expose.ts";
 import * as processes from "./processes.ts";
 import * as read from "./read.ts";
 import * as search from "./search.ts";
@@ -11,5 +12,5 @@ export const sandboxServer = defineServer({
   name: "sandbox",
   title: "Sandbox",
   instructions: "sandbox_exec gives you a Linux machine of your own; what is in /workspace/files is kept for good.",
-  modules: [exec, processes, read, write, edit, search, status],
+  modules: [exec, processes, read, write, edit, search, status, expose],
 });

@@ -1,5 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
-import type { SandboxStatus, Watch } from "./driver.ts";
+import type { Sandbox, SandboxPort, SandboxStatus, Watch } from "./driver.ts";
 import { withNotes } from "./guest.ts";
 import { type Failure, type SnapshotKeeper, whenRestored } from "./workspace.ts";
 
@@ -18,12 +18,17 @@ export interface Keeping {
   ): Promise<Result>;
   /** Work that changes nothing, in a sandbox that is restored first where it has to be. */
   restored<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** Whoever is asked through it may change something. */
+  port(port: SandboxPort): SandboxPort;
   reset(): Promise<void>;
+  sleep(): Promise<void>;
   fork(intoId: string): Promise<void>;
   discard(): Promise<void>;
   /** What a sandbox says of itself, and what there is to say of its snapshots. */
   status(asked: Promise<SandboxStatus>): Promise<SandboxStatus>;
 }
+
+type Commands = Pick<Sandbox, "listProcesses" | "signalProcess">;
 
 export function keepingOf(keeper: SnapshotKeeper): Keeping {
   const changing = async <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -43,7 +48,12 @@ export function keepingOf(keeper: SnapshotKeeper): Keeping {
       return said.length === 0 ? result : { ...result, notes: [...said, ...(result.notes ?? [])] };
     },
     restored: async (work) => await whenRestored(keeper, { waitMs: WAIT_MS }, work),
+    port: (port) => ({
+      ...port,
+      fetch: async (request, untilMs) => await changing(async () => await port.fetch(request, untilMs)),
+    }),
     reset: async () => throwFailure(await keeper.reset()),
+    sleep: async () => throwFailure(await keeper.sleep()),
     fork: async (intoId) => throwFailure(await keeper.fork(intoId)),
     discard: async () => throwFailure(await keeper.discard()),
     status: async (asked) => {
@@ -52,6 +62,12 @@ export function keepingOf(keeper: SnapshotKeeper): Keeping {
       return withNotes({ ...status, ...(snapshot !== undefined && { snapshot }) }, notes);
     },
   };
+}
+
+/** Ends the commands of a sandbox at once. One that cannot be told ends with the sandbox. */
+export async function endCommands({ listProcesses, signalProcess }: Commands): Promise<void> {
+  const running = (await listProcesses()).filter(({ isRunning }) => isRunning);
+  await Promise.allSettled(running.map(async ({ processId }) => await signalProcess(processId, "SIGKILL")));
 }
 
 function throwFailure(failure: Failure | undefined): void {

@@ -38,6 +38,10 @@ export function createLocalWorkspaces(settings: LocalRuntimeSettings, fetch: Fet
         const route = snapshot === undefined ? "snapshot/none" : "snapshot";
         return parseRuntime(endSchema, await readJsonBody(await runtime.request(route, { ...init, signal })));
       },
+      keepsDisk: true,
+      end: async () => {
+        await runtime.post("end", {});
+      },
       reset: async () => {
         await runtime.post("reset", {});
       },

@@ -1,5 +1,6 @@
 import { consoleLog, describeFailure } from "../core/log.ts";
-import { type SandboxSnapshotsObject, silenceOf } from "./snapshots.ts";
+import { silenceOf } from "./snapshot-silence.ts";
+import type { SandboxSnapshotsObject } from "./snapshots.ts";
 import type { Failure, SnapshotKeeper } from "./workspace.ts";
 
 /** An isolate's: when changes in a sandbox were last told, by its id. */
@@ -47,6 +48,7 @@ export function createSnapshotKeepers({
       },
       restore: async (waitMs) => await keeper().restore(waitMs),
       reset: async () => await keeper().reset(),
+      sleep: async () => await keeper().sleep(),
       fork: async (intoId) => {
         if (intoId === sandboxId) return INTO_ITSELF;
         const saved = await keeper().saveForCopy();

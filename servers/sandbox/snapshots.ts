@@ -6,8 +6,9 @@ import { parseSettings } from "../shared/settings.ts";
 import { copyParts, MissingPart, putParts, removeParts } from "./snapshot-bucket.ts";
 import { type Snapshot, SnapshotLedger } from "./snapshot-ledger.ts";
 import { restoreNewest, type Progress } from "./snapshot-restore.ts";
+import { silenceOf } from "./snapshot-silence.ts";
 import { SnapshotTurns } from "./snapshot-turns.ts";
-import type { Failure, RestoreReport, SnapshotReport, Workspace, WorkspaceLook } from "./workspace.ts";
+import { type Failure, type RestoreReport, type SnapshotReport, type Workspace, notesOf } from "./workspace.ts";
 
 export interface SnapshotBindings {
   readonly SNAPSHOTS: R2Bucket;
@@ -19,10 +20,6 @@ const MAX_WINDOWS = 4;
 const REST_FACTOR = 9;
 const MAX_ATTEMPTS = 10;
 const MAX_RETRY_MS = 15 * 60_000;
-
-/** A change is told once in so long; what comes within that is told by none. */
-const MAX_SILENCE_MS = 5_000;
-const WINDOW_PARTS = 6;
 
 /** What a sandbox holds, for another one to begin with; without a snapshot it is nothing. */
 export interface SavedForCopy {
@@ -95,16 +92,27 @@ export abstract class SandboxSnapshotsObject<
   /** What is done now, a snapshot or a restore, is given up. */
   async reset(): Promise<Failure | undefined> {
     this.#turns.giveUp("The sandbox was reset.");
-    try {
+    return await this.#failureIn(async () => {
       await this.#turns.take(async () => {
         this.#ledger.reset();
         await this.#workspace().reset();
       });
       await this.noteChange();
-      return undefined;
-    } catch (error) {
-      return this.#failureOf(error);
-    }
+    });
+  }
+
+  /** Ends everything in the sandbox, with a snapshot of it where its disk would be lost. */
+  async sleep(): Promise<Failure | undefined> {
+    return await this.#failureIn(async () => {
+      await this.#turns.take(async (signal) => {
+        const workspace = this.#workspace();
+        const { reason } = workspace.keepsDisk ? {} : await this.#save(signal);
+        if (reason !== undefined) {
+          throw new ToolError("unavailable", `The sandbox cannot sleep, for its disk would be lost. ${reason}`);
+        }
+        await workspace.end();
+      });
+    });
   }
 
   /** Takes a snapshot where anything has changed, and says which is the newest. */
@@ -142,7 +150,7 @@ export abstract class SandboxSnapshotsObject<
   /** Removes the sandbox and all that this object knows. What is done now is given up. */
   async discard(): Promise<Failure | undefined> {
     this.#turns.giveUp("The sandbox was discarded.");
-    try {
+    return await this.#failureIn(async () => {
       await this.#turns.take(async () => {
         // Where it ends in the middle, nothing comes back of it.
         this.#ledger.reset();
@@ -152,10 +160,7 @@ export abstract class SandboxSnapshotsObject<
         await this.ctx.storage.deleteAlarm();
         await this.ctx.storage.deleteAll();
       });
-      return undefined;
-    } catch (error) {
-      return this.#failureOf(error);
-    }
+    });
   }
 
   /** Takes a snapshot where anything has changed, for a container that is about to sleep. False where that failed. */
@@ -263,6 +268,15 @@ export abstract class SandboxSnapshotsObject<
     return { state: "restored", note };
   }
 
+  async #failureIn(work: () => Promise<void>): Promise<Failure | undefined> {
+    try {
+      await work();
+      return undefined;
+    } catch (error) {
+      return this.#failureOf(error);
+    }
+  }
+
   #failureOf(error: unknown): Failure {
     if (error instanceof ToolError) return { code: error.code, message: error.message };
     consoleLog.error("snapshots broke", { sandbox: this.ctx.id.name, failure: describeFailure(error) });
@@ -278,16 +292,4 @@ export abstract class SandboxSnapshotsObject<
     if (name === undefined) throw new Error("The snapshots of a sandbox are found by its id.");
     return name;
   }
-}
-
-/** How long whoever has told a change of a sandbox keeps to itself that there are more. */
-export function silenceOf(windowMs: number): number {
-  return Math.min(MAX_SILENCE_MS, windowMs / WINDOW_PARTS);
-}
-
-function notesOf({ unreadable }: Extract<WorkspaceLook, { state: "ready" }>): string[] {
-  if (unreadable === 0) return [];
-  return [
-    `${unreadable} files or folders that the sandbox's user cannot read are in no snapshot; chmod them to keep them.`,
-  ];
 }

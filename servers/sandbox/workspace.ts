@@ -28,6 +28,10 @@ export interface Workspace {
   restore(snapshot: SizedStream | undefined, signal: AbortSignal): Promise<RestoreEnd>;
   /** Ends everything in the sandbox and empties it, restored or not. It begins empty, or unrestored. */
   reset(): Promise<void>;
+  /** Whether what it holds outlives its end. */
+  readonly keepsDisk: boolean;
+  /** Ends everything in the sandbox, and nothing else; where it keeps no disk it is unrestored then. */
+  end(): Promise<void>;
   /** Ends everything in the sandbox and takes it away, disk and all, at once: it begins unrestored. */
   remove(): Promise<void>;
 }
@@ -48,6 +52,14 @@ export type WorkspaceLook =
       readonly unreadable: number;
     };
 
+/** What a sandbox's caller has to know of its snapshots. */
+export function notesOf({ unreadable }: Extract<WorkspaceLook, { state: "ready" }>): string[] {
+  if (unreadable === 0) return [];
+  return [
+    `${unreadable} files or folders that the sandbox's user cannot read are in no snapshot; chmod them to keep them.`,
+  ];
+}
+
 export type RestoreEnd =
   /** The fingerprint is that of what was restored; absent where that was nothing. */
   | { readonly state: "restored"; readonly fingerprint?: string }
@@ -65,6 +77,8 @@ export interface SnapshotKeeper {
   restore(waitMs: number): Promise<RestoreReport>;
   /** Resets the sandbox so that nothing from before comes back. Answers what went wrong. */
   reset(): Promise<Failure | undefined>;
+  /** Ends everything in the sandbox, once nothing can be lost by it. Answers what went wrong; nothing has ended then. */
+  sleep(): Promise<Failure | undefined>;
   /** Lets another sandbox begin as a copy of this one. Answers what went wrong. */
   fork(intoId: string): Promise<Failure | undefined>;
   /** Removes the sandbox, its snapshots and what is known of them. Answers what went wrong. */

@@ -17,7 +17,7 @@ export const identityShape = {
   ACCESS_TEAM_DOMAIN: baseUrl.optional(),
   /** access-edge: the Access application's audience tag. */
   ACCESS_AUDIENCE: z.string().min(1).optional(),
-  /** access-edge: e-mail addresses that are admins; everybody else that Access lets in is a member. */
+  /** access-edge: e-mail addresses that are admins, whatever their groups. */
   ADMIN_EMAILS: commaSeparated,
   /** access-edge: JSON: service tokens of Access that may call the endpoints, by client id. */
   SERVICE_TOKENS: serviceTokens,
@@ -27,7 +27,7 @@ export const identityShape = {
   ACCESS_OIDC_ISSUER: baseUrl.optional(),
   ACCESS_OIDC_CLIENT_ID: z.string().min(1).optional(),
   ACCESS_OIDC_CLIENT_SECRET: z.string().min(1).optional(),
-  /** access-oidc: groups by role. Where all are empty, everybody that Access lets in is a member. */
+  /** Groups of Access by role. Where all are empty, everybody that Access lets in is a member. */
   ADMIN_GROUPS: commaSeparated,
   MEMBER_GROUPS: commaSeparated,
   READER_GROUPS: commaSeparated,
@@ -45,18 +45,15 @@ const NEEDED: Readonly<Record<Mode, readonly Name[]>> = {
   "access-edge": ["ACCESS_TEAM_DOMAIN", "ACCESS_AUDIENCE"],
 };
 
-/** Whoever sets these expects a check that only the one mode makes. */
-const SETTINGS_OF: Partial<Record<Mode, readonly Name[]>> = {
-  "access-oidc": [
-    "ACCESS_OIDC_ISSUER",
-    "ACCESS_OIDC_CLIENT_ID",
-    "ACCESS_OIDC_CLIENT_SECRET",
-    "ADMIN_GROUPS",
-    "MEMBER_GROUPS",
-    "READER_GROUPS",
+/** Whoever sets these expects a check that only those modes make. */
+const SETTINGS_OF: readonly (readonly [modes: readonly Mode[], names: readonly Name[]])[] = [
+  [["access-oidc"], ["ACCESS_OIDC_ISSUER", "ACCESS_OIDC_CLIENT_ID", "ACCESS_OIDC_CLIENT_SECRET"]],
+  [
+    ["access-oidc", "access-edge"],
+    ["ADMIN_GROUPS", "MEMBER_GROUPS", "READER_GROUPS"],
   ],
-  "access-edge": ["ACCESS_AUDIENCE", "ADMIN_EMAILS", "SERVICE_TOKENS", "ACCESS_SERVICE_AUDIENCE"],
-};
+  [["access-edge"], ["ACCESS_AUDIENCE", "ADMIN_EMAILS", "SERVICE_TOKENS", "ACCESS_SERVICE_AUDIENCE"]],
+];
 
 /** What is missing or contradicts itself, one sentence each. */
 export function identityProblems(settings: IdentitySettings): string[] {
@@ -69,6 +66,17 @@ export function identityProblems(settings: IdentitySettings): string[] {
     ...groupProblems(settings),
     ...serviceProblems(settings),
   ];
+}
+
+/** Why nobody can have the role admin; nothing where somebody can. */
+export function whyNoAdmins({ IDENTITY, ADMIN_EMAILS, ADMIN_GROUPS }: IdentitySettings): string | undefined {
+  if (IDENTITY === "access-oidc" && ADMIN_GROUPS.length === 0) {
+    return "Nobody is an admin here: whoever runs Pincer has to name a group of theirs in ADMIN_GROUPS.";
+  }
+  if (IDENTITY === "access-edge" && ADMIN_EMAILS.length === 0) {
+    return "Nobody is an admin here: whoever runs Pincer has to name themselves in ADMIN_EMAILS.";
+  }
+  return undefined;
 }
 
 function isSet(value: IdentitySettings[Name]): boolean {
@@ -87,12 +95,12 @@ function issuerProblems({ ACCESS_OIDC_ISSUER: issuer, ACCESS_TEAM_DOMAIN: team }
 
 function foreignProblems(settings: IdentitySettings): string[] {
   const { IDENTITY: mode } = settings;
-  const modes = (["access-oidc", "access-edge"] as const).filter((other) => other !== mode);
-  return modes.flatMap((other) =>
-    (SETTINGS_OF[other] ?? [])
+  return SETTINGS_OF.filter(([modes]) => !modes.includes(mode)).flatMap(([modes, names]) => {
+    const there = `it belongs to ${modes.join(" or ")}: choose that, or remove it.`;
+    return names
       .filter((name) => isSet(settings[name]))
-      .map((name) => `${name} is set while IDENTITY is ${mode}; it belongs to ${other}: choose that, or remove it.`),
-  );
+      .map((name) => `${name} is set while IDENTITY is ${mode}; ${there}`);
+  });
 }
 
 function groupProblems({ ADMIN_GROUPS, MEMBER_GROUPS, READER_GROUPS }: IdentitySettings): string[] {

@@ -16,6 +16,15 @@ export const baseUrl = z
   .url({ protocol: /^https?$/, error: "give a URL that begins with https:// or http://" })
   .transform((url) => url.replace(/\/+$/, ""));
 
+/** A name with a dot in it, as DNS has it, with room for a label before it. */
+export const hostName = z
+  .string()
+  .max(180)
+  .regex(
+    /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/,
+    "give the host alone, in lower case, such as previews.example.com",
+  );
+
 export const duration = z.string().regex(/^[1-9]\d{0,4}[smh]$/, "give a number with s, m or h, such as 15m");
 const DURATION_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
 

@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { preregisteredClients, redirectUris } from "./client-settings.ts";
 import { identityProblems, identityShape } from "./identity-settings.ts";
+import { roleLimits } from "./limits.ts";
 import { type HostSecrets, readSandboxSecrets } from "./sandbox-secrets.ts";
-import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./setting-kinds.ts";
+import { baseUrl, commaSeparated, duration, flag, hostName, modelPrices, origin } from "./setting-kinds.ts";
 
 /**
  * Every setting there is, read from the Worker's environment (`vars`, secrets, `.dev.vars`). Durable Objects read
@@ -11,6 +12,8 @@ import { baseUrl, commaSeparated, duration, flag, modelPrices, origin } from "./
 const settingsSchema = z.object({
   /** The origin that clients use, `https://pincer.example.com`; the OAuth issuer. */
   PUBLIC_URL: origin,
+  /** Where previews of what runs in sandboxes are, each at a name below it: `previews.example.com`. */
+  PREVIEW_HOST: hostName.optional(),
   ...identityShape,
   /** Where clients may come back to beside the known ones and apps on the person's own machine. */
   REDIRECT_URIS: redirectUris,
@@ -18,6 +21,8 @@ const settingsSchema = z.object({
   PREREGISTERED_CLIENTS: preregisteredClients,
   /** Signs share links and personal access tokens. */
   SIGNING_SECRET: z.string().min(32),
+  /** JSON by role: what a person may use, until an admin says otherwise at /admin/limits. */
+  LIMITS: roleLimits,
   /** How much of R2 one person's files and trash may take together. */
   FILES_QUOTA_MB: z.coerce.number().int().min(1).default(10_240),
   /** After so many days a day's folder in `artifacts/` is removed, past the trash; kept for ever where absent. */
@@ -114,6 +119,11 @@ const CONTRADICTIONS: readonly (readonly [when: (settings: Parsed) => boolean, p
   [
     (s) => s.IDENTITY === "local" && !isLoopback(new URL(s.PUBLIC_URL).hostname),
     "IDENTITY is local while PUBLIC_URL is not loopback; choose access-oidc to serve other machines.",
+  ],
+  [
+    ({ PREVIEW_HOST, PUBLIC_URL }) =>
+      PREVIEW_HOST !== undefined && `.${new URL(PUBLIC_URL).hostname}`.endsWith(`.${PREVIEW_HOST}`),
+    "PREVIEW_HOST is PUBLIC_URL's own host or a parent of it, and a preview could pass for Pincer; choose another.",
   ],
   [
     (s) => s.AI_GATEWAY_API === "rest" && s.MODEL_BASE_URL === undefined && s.MODEL_API_KEY !== undefined,

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Agents } from "./install.ts";
+import { signInAtTerminal } from "./sign-in.ts";
 
 const RUN_TIMEOUT_MS = 120_000;
 
@@ -11,6 +12,8 @@ export interface Surroundings {
   readonly home: string;
   readonly mcpUrl: string;
   readonly token: string;
+  /** What the launcher printed, for the consent page. */
+  readonly signInCode: string;
   /** Speaks the APIs of all models. */
   readonly modelUrl: string;
 }
@@ -25,8 +28,49 @@ export interface Agent {
   readonly ask: (task: string) => Promise<string>;
 }
 
-export function claudeCode({ claude }: Agents, { home, mcpUrl, token, modelUrl }: Surroundings): Agent {
-  const env = {
+/** With a personal token in its configuration. */
+export function claudeCode({ claude }: Agents, surroundings: Surroundings): Agent {
+  const { home, mcpUrl, token } = surroundings;
+  const env = claudeEnv(surroundings);
+  return {
+    name: "Claude Code",
+    ...claudeAtWork(claude, surroundings),
+    listServers: async () => {
+      await run(home, claude, [...CLAUDE_ADD, mcpUrl, "--header", `Authorization: Bearer ${token}`], env);
+      return await run(home, claude, ["mcp", "list"], env);
+    },
+  };
+}
+
+/** Signed in by OAuth. */
+export function claudeCodeSignedIn({ claude }: Agents, surroundings: Surroundings): Agent {
+  const { home, mcpUrl, signInCode } = surroundings;
+  const env = claudeEnv(surroundings);
+  return {
+    name: "Claude Code, signed in",
+    ...claudeAtWork(claude, surroundings),
+    listServers: async () => {
+      await run(home, claude, [...CLAUDE_ADD, mcpUrl], env);
+      const atTerminal = { ...environment(home, env), CLAUDE: claude };
+      await signInAtTerminal({ command: '"$CLAUDE" mcp login pincer', folder: home, env: atTerminal }, signInCode);
+      return await run(home, claude, ["mcp", "list"], env);
+    },
+  };
+}
+
+const CLAUDE_ADD = ["mcp", "add", "--transport", "http", "--scope", "user", "pincer"];
+
+function claudeAtWork(claude: string, surroundings: Surroundings): Pick<Agent, "connected" | "ask"> {
+  const env = claudeEnv(surroundings);
+  return {
+    connected: /pincer: \S+ \(HTTP\) - . Connected/,
+    ask: async (task) =>
+      await run(surroundings.home, claude, ["-p", task, "--allowedTools", "mcp__pincer__files_write"], env),
+  };
+}
+
+function claudeEnv({ home, modelUrl }: Surroundings): Record<string, string> {
+  return {
     CLAUDE_CONFIG_DIR: path.join(home, ".claude"),
     ANTHROPIC_BASE_URL: modelUrl,
     ANTHROPIC_API_KEY: "scripted",
@@ -34,21 +78,6 @@ export function claudeCode({ claude }: Agents, { home, mcpUrl, token, modelUrl }
     DISABLE_AUTOUPDATER: "1",
     // Else the model would have to search for the tools first.
     ENABLE_TOOL_SEARCH: "false",
-  };
-  return {
-    name: "Claude Code",
-    connected: /pincer: \S+ \(HTTP\) - . Connected/,
-    listServers: async () => {
-      const header = `Authorization: Bearer ${token}`;
-      await run(
-        home,
-        claude,
-        ["mcp", "add", "--transport", "http", "--scope", "user", "pincer", mcpUrl, "--header", header],
-        env,
-      );
-      return await run(home, claude, ["mcp", "list"], env);
-    },
-    ask: async (task) => await run(home, claude, ["-p", task, "--allowedTools", "mcp__pincer__files_write"], env),
   };
 }
 
@@ -120,7 +149,7 @@ async function run(
 ): Promise<string> {
   const child = spawn(program, args, {
     cwd: home,
-    env: { PATH: process.env["PATH"], HOME: home, NO_COLOR: "1", ...env },
+    env: environment(home, env),
     stdio: ["ignore", "pipe", "pipe"],
     timeout: RUN_TIMEOUT_MS,
   });
@@ -136,4 +165,9 @@ async function run(
   });
   if (code !== 0) throw new Error(`${path.basename(program)} ${args[0]} ended with ${code}:\n${said}`);
   return said;
+}
+
+/** Nothing of the person's own but the programs. */
+function environment(home: string, env: Readonly<Record<string, string>>): Record<string, string> {
+  return { PATH: process.env["PATH"] ?? "", HOME: home, NO_COLOR: "1", ...env };
 }

@@ -18,6 +18,8 @@ import {
   send,
 } from "./mcp-requests.ts";
 import { measureGuard } from "./guard.ts";
+import { measureOwner } from "./owner.ts";
+import { measurePreview } from "./preview.ts";
 import { measureSandbox } from "./sandbox.ts";
 import { startBareNode, startBareWorker, startWholeSuite } from "./servers.ts";
 import { checkStartup, countTokens, timeWarmStart } from "./sizes.ts";
@@ -52,9 +54,11 @@ const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   guard: measureGuard,
   files: measureFiles,
   sandbox: measureSandbox,
+  preview: measurePreview,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
   delegate: measureDelegate,
   store: measureStore,
+  owner: measureOwner,
   starts: measureStarts,
 };
 

@@ -16,23 +16,37 @@ const TOKENS = 1_000;
 const TOKENS_MADE_AT_ONCE = 10;
 const CALLBACK = "http://localhost:4999/callback";
 
-/** What sign-in costs: a call that is guarded beside one that is not, many tokens at once, and a client's first call. */
+/**
+ * What sign-in and limits cost: a call that is guarded beside one that is not, one by a gate beside one by an open gate,
+ * many tokens at once, and a client's first call.
+ */
 export async function measureGuard(): Promise<Row[]> {
   await using guarded = await startBareWorker(await bundle());
-  await using unguarded = await startBareWorker(await bundle(withoutGuard));
+  await using unguarded = await startBareWorker(await bundle(instead("resource-server.ts", "unguarded-server.ts")));
+  await using open = await startBareWorker(await bundle(instead("gate.ts", "open-gate.ts")));
   return [
     await compareGuard(guarded.door, { mcpUrl: unguarded.door.mcpUrl }),
+    await compareGate(guarded.door, open.door),
     ...(await useManyTokens(guarded)),
     await timeSignIn(guarded),
   ];
 }
 
+const load = { clients: 1, rounds: 16, perRound: 100 };
+
+function task(name: string, door: Door): Task {
+  return { name, run: async () => void (await send(door, "modern", REFUSED_CALL)) };
+}
+
+async function compareGate(gated: Door, open: Door): Promise<Row> {
+  const measured = await measure([task("gated", gated), task("open", open)], load);
+  const [own, other] = [of(measured, "gated"), of(measured, "open")];
+  const what = "what limits and pauses add to a call, against the same Worker with its gate open";
+  const value = own.p50Ms - other.p50Ms;
+  return { what, measured: describe(own), against: describe(other), value, unit: " ms", target: 0.1 };
+}
+
 async function compareGuard(guarded: Door, unguarded: Door): Promise<Row> {
-  const task = (name: string, door: Door): Task => ({
-    name,
-    run: async () => void (await send(door, "modern", REFUSED_CALL)),
-  });
-  const load = { clients: 1, rounds: 16, perRound: 100 };
   const measured = await measure([task("guarded", guarded), task("unguarded", unguarded)], load);
   const what = "tools/call, guarded against the same Worker without its guard";
   return { ...versus(what, of(measured, "guarded"), of(measured, "unguarded")), target: 1.15 };
@@ -114,18 +128,21 @@ async function register(url: string): Promise<string> {
   return z.object({ client_id: z.string() }).parse(await response.json()).client_id;
 }
 
-const withoutGuard: Plugin = {
-  name: "without guard",
-  setup: ({ onResolve }) => {
-    const unguarded = path.join(import.meta.dirname, "unguarded-server.ts");
-    onResolve({ filter: /\/resource-server\.ts$/ }, ({ importer }) =>
-      importer === unguarded ? undefined : { path: unguarded },
-    );
-  },
-};
+/** Puts a file of this folder in the place of one of the Worker's, which it may itself import. */
+function instead(file: string, other: string): Plugin {
+  return {
+    name: other,
+    setup: ({ onResolve }) => {
+      const replacement = path.join(import.meta.dirname, other);
+      onResolve({ filter: new RegExp(`/${RegExp.escape(file)}$`) }, ({ importer }) =>
+        importer === replacement ? undefined : { path: replacement },
+      );
+    },
+  };
+}
 
 /** The product's Worker with its bindings, both of them bundled alike. */
-async function bundle(...plugins: Plugin[]): Promise<V4WorkerOptions> {
+export async function bundle(...plugins: Plugin[]): Promise<V4WorkerOptions> {
   const { outputFiles } = await build({
     entryPoints: [path.join(ROOT, "servers/worker.ts")],
     bundle: true,

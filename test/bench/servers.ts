@@ -49,7 +49,12 @@ export async function startBareWorker(bundled?: V4WorkerOptions): Promise<BareWo
   const stateDir = await mkdtemp(path.join(tmpdir(), "pincer-bench-"));
   const listening = await findPort(0);
   const url = `http://localhost:${listening.port}`;
-  const settings = await makeSettings({ environment: process.env, url, allowedHosts: [], signingSecret: newSecret() });
+  const settings = await makeSettings({
+    environment: { ...process.env },
+    url,
+    allowedHosts: [],
+    signingSecret: newSecret(),
+  });
   const environment = { ...process.env };
   const worker = await startWorker(bundled ?? (await loadWorker(() => undefined)), {
     ...listening,

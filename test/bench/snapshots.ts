@@ -35,6 +35,8 @@ export async function measureSnapshots(): Promise<Row[]> {
   const { sandbox, saveSnapshot, lose } = served.open();
   // What is in .cache is in no snapshot.
   await run(sandbox, `python3 -c '${FILL}' && mkdir .cache && ${PACK} > .cache/packed`);
+  if (!(await saveSnapshot())) throw new Error("No snapshot was taken.");
+  const sizeBytes = (await sandbox.status()).snapshot?.sizeBytes ?? Number.NaN;
   const measured = await measure(
     [
       { name: "pack", run: async () => await run(sandbox, `nice -n 10 bash -c "${PACK} | cat > /dev/null"`) },
@@ -46,6 +48,7 @@ export async function measureSnapshots(): Promise<Row[]> {
           if (!(await saveSnapshot())) throw new Error("No snapshot was taken.");
         },
       },
+      { name: "put", run: async () => await served.putBytes(sizeBytes) },
       {
         name: "unpack",
         prepare: async () => await run(sandbox, "rm -rf .cache/out && mkdir .cache/out"),
@@ -63,6 +66,7 @@ export async function measureSnapshots(): Promise<Row[]> {
       ...versus("snapshot of 300 MB, against tar | zstd", of(measured, "snapshot"), of(measured, "pack")),
       target: TARGET,
     },
+    versus("  against R2's local stand-in, given the same bytes", of(measured, "snapshot"), of(measured, "put")),
     {
       ...versus("restored on the next call, against zstd | tar", of(restored, "restore"), of(measured, "unpack")),
       target: TARGET,

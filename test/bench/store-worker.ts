@@ -3,6 +3,7 @@ import type { Account } from "../../servers/account/account.ts";
 import { createFileStore } from "../../servers/files/store.ts";
 
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 interface Env {
   readonly FILES: R2Bucket;

@@ -123,7 +123,10 @@ async function startStore(stateDir: string): Promise<BenchedStore> {
         SANDBOX_DRIVER: "container",
       },
       r2Buckets: ["FILES", "FEW_FILES"],
-      durableObjects: { ACCOUNT: { className: "Account", useSQLite: true } },
+      durableObjects: {
+        ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
+      },
       resourcePersistencePath: stateDir,
       cf: false,
       port: 0,

@@ -2,7 +2,7 @@ import type { Caller } from "../../auth/caller.ts";
 import type { ResourceServer } from "../../auth/resource-server.ts";
 import { ALL_SCOPES } from "../../auth/scopes.ts";
 
-export { scopeChallenge } from "../../auth/resource-server.ts";
+export { bearerOf, scopeChallenge, verifyPersonal } from "../../auth/resource-server.ts";
 
 const SOMEBODY: Caller = { userId: "0".repeat(32), role: "admin", scopes: ALL_SCOPES, clientId: "bench" };
 

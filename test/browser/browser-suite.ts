@@ -30,6 +30,19 @@ const answerSchema = z.discriminatedUnion("ok", [
 export type Answer = z.output<typeof answerSchema>;
 
 /** One caller, whose Chrome ends with the test. */
+const timeSchema = z
+  .array(
+    z
+      .object({
+        key: z.literal("browser/time"),
+        calls: z.literal(0),
+        browserMs: z.number(),
+        estimatedNanoUsd: z.number(),
+      })
+      .transform(({ browserMs, estimatedNanoUsd }) => ({ browserMs, estimatedNanoUsd })),
+  )
+  .max(1);
+
 export interface Person extends AsyncDisposable {
   readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
   /** The text of a call that has to succeed. */
@@ -45,8 +58,8 @@ export interface Person extends AsyncDisposable {
   readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Whether a person has been asked to use its page. */
   readonly isHandedOver: () => Promise<boolean>;
-  /** What the browsers have cost. */
-  readonly nanoUsd: () => Promise<number>;
+  /** How long the browsers have run, and what that cost. */
+  readonly time: () => Promise<z.output<typeof timeSchema>[number]>;
 }
 
 /** The browser's tools in workerd, on a real Chrome behind the egress proxy. */
@@ -94,6 +107,7 @@ export async function startBrowserSuite(
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
       },
       r2Buckets: ["FILES"],
       browserRendering: { binding: "BROWSER" },
@@ -142,7 +156,7 @@ export async function startBrowserSuite(
       ring,
       finish: async (end) => void (await order("finish", end)),
       isHandedOver: async () => z.boolean().parse(await order("handed-over")),
-      nanoUsd: async () => z.object({ nanoUsd: z.number() }).parse(await order("costs")).nanoUsd,
+      time: async () => timeSchema.parse(await order("usage"))[0] ?? { browserMs: 0, estimatedNanoUsd: 0 },
       // A session that does not know of any call takes itself for unused.
       [Symbol.asyncDispose]: async () => {
         await evict();

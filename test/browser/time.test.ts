@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { browserNanoUsd } from "../../servers/account/prices.ts";
 import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
 import { serveSite } from "./pages.ts";
 
@@ -14,23 +15,26 @@ test("a browser's time is in its person's books while it runs and when it has en
   await using bob = suite.person();
   await ada.read("browser_open", { url: `${site.origin}/` });
   await ada.ring();
-  const running = await ada.nanoUsd();
-  expect(running).toBeGreaterThan(0);
+  const running = await ada.time();
+  expect(running.browserMs).toBeGreaterThan(0);
   await ada.evict();
   await ada.ring();
-  const ended = await ada.nanoUsd();
-  expect(ended).toBeGreaterThan(running);
+  const ended = await ada.time();
+  expect(ended.browserMs).toBeGreaterThan(running.browserMs);
+  // Each of its two stretches is rounded.
+  expect(Math.abs(ended.estimatedNanoUsd - browserNanoUsd(ended.browserMs))).toBeLessThanOrEqual(1);
   await ada.ring();
-  expect(await ada.nanoUsd()).toBe(ended);
-  expect(await bob.nanoUsd()).toBe(0);
+  expect(await ada.time()).toEqual(ended);
+  expect(await bob.time()).toEqual({ browserMs: 0, estimatedNanoUsd: 0 });
 });
 
-test("a browser of a local suite costs nothing", async () => {
+test("a browser of a local suite costs nothing, and its time is known", async () => {
   await using site = await serveSite("127.0.0.1", { "/": "<p>home</p>" });
   await using suite = await startBrowserSuite([site.host]);
   await using ada = suite.person();
   await ada.read("browser_open", { url: `${site.origin}/` });
   await ada.evict();
   await ada.ring();
-  expect(await ada.nanoUsd()).toBe(0);
+  expect(await ada.time()).toEqual({ browserMs: expect.any(Number), estimatedNanoUsd: 0 });
+  expect((await ada.time()).browserMs).toBeGreaterThan(0);
 });

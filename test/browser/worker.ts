@@ -9,9 +9,11 @@ import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/remote-browser.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import { callTool } from "../../servers/core/call.ts";
+import { OPEN_GATE } from "../../servers/core/gate.ts";
 import { createFileStore } from "../../servers/files/store.ts";
 
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
 export class BrowserSession extends ProductSession {
@@ -75,7 +77,10 @@ export default {
       return Response.json((await session.finish(end, isHeard)) ?? "finished");
     }
     if (name === "handed-over") return Response.json(await session.isHandedOver());
-    if (name === "costs") return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).costTotal());
+    if (name === "usage") {
+      const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
+      return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).usage(query));
+    }
     if (name === "ring") return Response.json((await session.ring()) ?? "rung");
     const files = createFileStore(env.FILES, userId, {
       account: env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)),
@@ -112,10 +117,14 @@ export default {
           artifacts: createArtifacts(files, () => new Date()),
           browsers: createBrowserSessions(env.BROWSER_SESSION, userId),
           sandbox: absent,
+          previews: { expose: absent, share: absent, withdraw: absent, list: absent },
           shareLinks: { create: absent, list: absent, revoke: absent },
           delegates: { start: absent, wait: absent, answer: absent, cancel: absent, list: absent },
         },
         log: { info: () => undefined, error: (event, fields) => console.error(event, JSON.stringify(fields)) },
+        gate: OPEN_GATE,
+        callNanoUsd: 0,
+        readUsage: absent,
         record: () => undefined,
       },
       { signal: client.signal, reportProgress: (message) => void progress.push(message) },

@@ -1,11 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
 import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
+import { containerNanoUsd } from "../../servers/account/prices.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { remoteSandbox } from "./remote-sandbox.ts";
 import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
 
+const usageSchema = z.array(z.looseObject({ sandboxMs: z.number(), estimatedNanoUsd: z.number() })).length(1);
 const ROOT = join(import.meta.dirname, "../..");
 const reason = whyNoStandIn();
 
@@ -73,6 +76,27 @@ if (reason === undefined) {
       });
       expect(ended.costUsd).toBeGreaterThanOrEqual(running.costUsd);
       expect(await sandbox.status()).toEqual(ended);
+    });
+
+    test("its time is in its person's books once it has ended, each moment of it once", async () => {
+      const userId = `u${crypto.randomUUID().replaceAll("-", "")}`;
+      const inBooks = async (): Promise<unknown> =>
+        await (await fetch(new URL(`/usage/${userId}`, standIn.url))).json();
+      const sandboxes = ["one", "two"].map((name) => remoteSandbox(standIn.url, userId, `${userId}-${name}`).sandbox);
+      const ended = sandboxes.map(async (sandbox) => {
+        await sandbox.exec(command("sleep 1"), quiet());
+        await sandbox.reset();
+        await sandbox.exec(command("sleep 1"), quiet());
+        await sandbox.discard();
+      });
+      await Promise.all(ended);
+      const [row] = usageSchema.parse(await inBooks());
+      expect(row).toMatchObject({ key: "sandbox/time", calls: 0, nanoUsd: 0 });
+      expect(row?.sandboxMs).toBeGreaterThan(4_000);
+      // Two sandboxes, twice, and next to nothing to start and end.
+      expect(row?.sandboxMs).toBeLessThan(30_000);
+      expect(row?.estimatedNanoUsd).toBeCloseTo(containerNanoUsd("standard-1", row?.sandboxMs ?? 0), -1);
+      expect(await inBooks()).toEqual([row]);
     });
 
     test("its limits are those of its size", async () => {

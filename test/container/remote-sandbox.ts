@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Sandbox, Watch } from "../../servers/sandbox/driver.ts";
+import { type Sandbox, type SandboxPort, UNHEARD_STATES, type Watch } from "../../servers/sandbox/driver.ts";
 import {
   codeResult,
   commandResult,
@@ -24,6 +24,8 @@ export interface RemoteSandbox {
   readonly files: ContractFiles;
   /** Has a snapshot taken now. False where that failed. */
   readonly saveSnapshot: () => Promise<boolean>;
+  /** Where a WebSocket to a port of it begins. */
+  readonly socketUrl: (port: number) => string;
 }
 
 /** A sandbox and its caller's files behind the test Worker at that URL. */
@@ -76,9 +78,13 @@ export function remoteSandbox(url: string, userId: string, sandboxId = userId): 
       signalProcess: async (processId, signal) =>
         outputPosition.parse(await call({ do: "signalProcess", processId, signal })),
       listContexts: async () => contextList.parse(await call({ do: "listContexts" })),
+      port: (port) => remotePort(new URL(`/port/${userId}/${sandboxId}/${port}`, url).href),
       status: async () => sandboxStatus.extend({ costUsd: z.number(), snapshot }).parse(await call({ do: "status" })),
       reset: async () => {
         await call({ do: "reset" });
+      },
+      sleep: async () => {
+        await call({ do: "sleep" });
       },
       fork: async (intoId) => {
         await call({ do: "fork", intoId });
@@ -104,7 +110,36 @@ export function remoteSandbox(url: string, userId: string, sandboxId = userId): 
         await call({ do: "storeRemove", path });
       },
     },
+    socketUrl: (port) => new URL(`/port/${userId}/${sandboxId}/${port}/fetch`, url).href.replace("http", "ws"),
     saveSnapshot: async () => z.boolean().parse(await call({ do: "saveSnapshot" })),
+  };
+}
+
+/** As `serveSandbox` answers for it. */
+function remotePort(base: string): SandboxPort {
+  const ask = async (what: string): Promise<Response> => {
+    const response = await fetch(`${base}/${what}`);
+    if (!response.ok) throw errorOf(errorSchema.parse(await response.json()));
+    return response;
+  };
+  return {
+    look: async () => z.enum(["listening", "closed", "asleep"]).parse(await (await ask("look")).json()),
+    close: async () => void (await ask("close")),
+    fetch: async (request, untilMs) => {
+      const { pathname, search } = new URL(request.url);
+      const { method, body, signal } = request;
+      const headers = new Headers(request.headers);
+      headers.set("x-test-until", String(untilMs));
+      const stream = body === null ? {} : { body, duplex: "half" as const };
+      const response = await fetch(`${base}/fetch${pathname}${search}`, {
+        ...{ method, headers, signal, ...stream },
+        redirect: "manual",
+      });
+      const state = response.headers.get("x-test-state");
+      if (state === "answered") return { state, response };
+      if (response.status === 400) throw errorOf(errorSchema.parse(await response.json()));
+      return { state: z.enum(UNHEARD_STATES).parse(state) };
+    },
   };
 }
 

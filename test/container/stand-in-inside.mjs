@@ -71,20 +71,23 @@ async function textOf(readable) {
 
 const now = () => new Date().toISOString();
 
+/** The Worker makes of it what the platform says where nobody listens. */
+const REFUSED = "HTTP/1.1 502 Refused\r\nX-Stand-In-Refused: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /** @param {import("node:net").NetConnectOpts} to */
 const relay = (to) =>
   createTcpServer({ allowHalfOpen: true }, (from) => {
     const onward = connect({ ...to, allowHalfOpen: true });
-    for (const [one, other] of /** @type {const} */ ([
-      [from, onward],
-      [onward, from],
-    ])) {
-      one.on("error", () => other.destroy()).pipe(other);
-    }
+    from.on("error", () => onward.destroy()).pipe(onward);
+    onward.on("error", (error) => {
+      if ("code" in error && error.code === "ECONNREFUSED") from.end(REFUSED);
+      else from.destroy();
+    });
+    onward.pipe(from);
   });
 
-/** The port that the image exposes for the guest's own server. */
-relay({ host: "127.0.0.1", port: 3777 }).listen("/relay/3777");
+/** The port that the image exposes for the guest's own server, and those of the contract's servers. */
+for (const port of [3777, 4101, 4102, 4103]) relay({ host: "127.0.0.1", port }).listen(`/relay/${port}`);
 /** What leaves for a host that the platform intercepts, by its name in /etc/hosts. */
 relay({ path: "/relay/outside" }).listen(80, "127.0.0.1");
 

@@ -1,8 +1,9 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
 import worker, { SandboxSnapshots } from "./worker.ts";
 
-export { ContainerProxy } from "../../container/sandbox.ts";
+export { ContainerProxy } from "../../container/egress.ts";
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 export { SandboxSnapshots };
 
 type WorkerEnv = Omit<Parameters<typeof worker.fetch>[1], "SANDBOX"> & {
@@ -62,12 +63,15 @@ function standInContainer(id: string, url: string, proxies: Map<string, Fetcher>
         const headers = new Headers(request.headers);
         headers.set("x-container", id);
         headers.set("x-port", String(port));
-        return await fetch(new URL(pathname + search, url), {
-          method: request.method,
-          headers,
-          body: request.body,
-          signal: request.signal,
+        headers.set("x-host", new URL(request.url).host);
+        const answer = await fetch(new URL(pathname + search, url), {
+          ...{ method: request.method, headers, body: request.body, signal: request.signal },
+          redirect: "manual",
+          encodeResponseBody: "manual",
         });
+        // As the platform says it.
+        if (answer.headers.has("x-stand-in-refused")) throw new Error("The container is not listening on that port.");
+        return answer;
       },
     }),
     interceptOutboundHttp: async (host: string, proxy: Fetcher) => {

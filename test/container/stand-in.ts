@@ -10,8 +10,10 @@ import {
   createServer,
   request as httpRequest,
 } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import type { Duplex } from "node:stream";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
@@ -115,12 +117,18 @@ export async function startStandIn(
         : open(id).then(async (jail) => {
             if (request.url !== "/stand-in/end") {
               const port = String(Number(request.headers["x-port"]));
-              return forward(request, response, { socketPath: join(jail.relay, port), headers: request.headers });
+              const headers = { ...request.headers, host: String(request.headers["x-host"]) };
+              return forward(request, response, { socketPath: join(jail.relay, port), headers });
             }
             await jail.ended;
             response.end();
           });
     served.catch((error: unknown) => response.writeHead(500).end(String(error)));
+  });
+  gateway.on("upgrade", (request, socket) => {
+    void open(String(request.headers["x-container"])).then((jail) =>
+      upgrade(request, socket, join(jail.relay, String(Number(request.headers["x-port"])))),
+    );
   });
   await once(gateway.listen(0, "127.0.0.1"), "listening");
   const address = gateway.address();
@@ -252,6 +260,23 @@ function forward(request: IncomingMessage, response: ServerResponse, to: Request
   request.pipe(inner);
 }
 
+/** The same for a WebSocket, whose bytes are passed on as they come. */
+function upgrade({ method, url, rawHeaders }: IncomingMessage, socket: Duplex, path: string): void {
+  const inner = connect({ path }, () => {
+    const lines = [`${method} ${url} HTTP/1.1`];
+    for (let at = 0; at + 1 < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+    inner.write(`${lines.join("\r\n")}\r\n\r\n`);
+    socket.pipe(inner).pipe(socket);
+  });
+  for (const [one, other] of [
+    [socket, inner],
+    [inner, socket],
+  ] as const) {
+    one.on("error", () => other.destroy());
+    one.on("close", () => other.destroy());
+  }
+}
+
 async function startWorker(bindings: Readonly<Record<string, string>>): Promise<Miniflare> {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, "stand-in-worker.ts")],
@@ -282,6 +307,7 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
       durableObjects: {
         SANDBOX: { className: "Sandbox", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
         SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
       },
     }),

@@ -41,6 +41,7 @@ export const callSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("listContexts"), ...target }),
   z.object({ do: z.literal("status"), ...target }),
   z.object({ do: z.literal("reset"), ...target }),
+  z.object({ do: z.literal("sleep"), ...target }),
   z.object({ do: z.literal("fork"), intoId: z.string(), ...target }),
   z.object({ do: z.literal("discard"), ...target }),
   z.object({ do: z.literal("saveSnapshot"), ...target }),

@@ -2,15 +2,17 @@ import { getSandbox, type SandboxOptions } from "@cloudflare/sandbox";
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
 import { createContainerWorkspaces } from "../../servers/sandbox/container-workspace.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
-import { createSnapshotKeepers } from "../../servers/sandbox/snapshot-keepers.ts";
+import { createSnapshotKeepers, type ToldChanges } from "../../servers/sandbox/snapshot-keepers.ts";
 import { type SnapshotBindings, SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import type { Workspace } from "../../servers/sandbox/workspace.ts";
 import { durationMs } from "../../servers/shared/setting-kinds.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
-import { type FilesBindings, serveSandbox } from "../support/sandbox-worker.ts";
+import { type FilesBindings, serveSandbox, storeOf } from "../support/sandbox-worker.ts";
 
-export { ContainerProxy, Sandbox } from "../../container/sandbox.ts";
+export { ContainerProxy } from "../../container/egress.ts";
+export { Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
+export { Directory } from "../../servers/directory/directory.ts";
 
 interface Env extends FilesBindings, SnapshotBindings {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
@@ -28,23 +30,36 @@ const SDK_EXECS: Readonly<Record<string, SandboxOptions>> = {
   "/sdk-exec": {},
   "/sdk-exec-without-session": { enableDefaultSession: false },
 };
+/** Where Pincer's is, with no more before and behind it. */
+const OWN_EXEC = "/exec";
+const TRUE = { command: "true", timeoutMs: 30_000, waitMs: 30_000, maxChars: 1_000 };
+
+/** As long as the isolate lives, like the suite's. */
+const told: ToldChanges = new Map();
 
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const { pathname } = new URL(request.url);
     const options = SDK_EXECS[pathname];
     if (options !== undefined) {
-      // As much is read as of any other call.
-      await request.formData();
       return Response.json(await getSandbox(env.SANDBOX, pathname.slice(1), options).exec("true"));
+    }
+    const person = /^\/usage\/(\w+)$/.exec(pathname)?.[1];
+    if (person !== undefined) {
+      const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
+      return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(person)).usage(query));
     }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,
       windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),
-      told: new Map(),
+      told,
       waitUntil: (work) => ctx.waitUntil(work),
     });
     const driver = createContainerDriver(env.SANDBOX, "standard-1", keeperOf);
+    if (pathname === OWN_EXEC) {
+      const sandbox = driver.open("exec", storeOf(env, "exec", ctx));
+      return Response.json(await sandbox.exec(TRUE, { signal: new AbortController().signal }));
+    }
     return await serveSandbox(request, env, driver, ctx, env.SANDBOX_SNAPSHOTS);
   },
 };

@@ -10,9 +10,13 @@ import {
   StreamableHTTPClientTransport,
   UnauthorizedError,
 } from "@modelcontextprotocol/client";
+import { UnauthorizedError as OldUnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
+import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../egress/loopback.ts";
 import { type Approval, allow } from "../support/consent.ts";
-import { type Era, connectMcpRemote, modeOf, textOf } from "../support/mcp-clients.ts";
+import { type Era, connectMcpRemote, modeOf, runInspectorSigningIn, textOf } from "../support/mcp-clients.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
 
 // A suite of its own: only its launcher's output shows the sign-in code.
@@ -133,6 +137,24 @@ describe.for(["modern", "legacy"] as const)("the official client of the %s era",
     }
   });
 
+  test("comes back for more when a tool needs a scope that its token lacks", async () => {
+    const { url, approval } = running();
+    const mcpUrl = new URL("/mcp", url);
+    const { client, person } = await signIn(mcpUrl, era, { ...approval, scopes: ["files:read"] });
+    expect((await client.callTool({ name: "files_list", arguments: {} })).isError ?? false).toBe(false);
+    const write = { name: "files_write", arguments: { path: `step-up/${era}.txt`, content: "more" } };
+    await expect(client.callTool(write)).rejects.toThrow(UnauthorizedError);
+    const asked = person.sentTo();
+    expect(asked?.searchParams.get("scope")?.split(" ")).toEqual(expect.arrayContaining(["files:read", "files:write"]));
+    if (asked === undefined) throw new Error("The client sent no browser to ask for more.");
+    const back = await allow(asked, { ...approval, scopes: ["files:read", "files:write"] });
+    const transport = client.transport;
+    if (!(transport instanceof StreamableHTTPClientTransport)) throw new Error("The client has another transport.");
+    await transport.finishAuth(back.searchParams);
+    expect((await client.callTool(write)).isError ?? false).toBe(false);
+    await client.close();
+  });
+
   test("gets a fresh token by itself when its own is refused", async () => {
     const { url, approval } = running();
     const mcpUrl = new URL("/mcp", url);
@@ -166,6 +188,24 @@ describe.for(["modern", "legacy"] as const)("the official client of the %s era",
   });
 });
 
+test("the client of SDK 1 signs in by OAuth and calls a tool", async () => {
+  const { url, approval } = running();
+  const person = createPerson();
+  const newClient = (): OldClient => new OldClient({ name: "t", version: "1" });
+  const newTransport = (): OldTransport => new OldTransport(new URL("/mcp", url), { authProvider: person.provider });
+  const first = newTransport();
+  await expect(newClient().connect(first)).rejects.toThrow(OldUnauthorizedError);
+  const authorizationUrl = person.sentTo();
+  if (authorizationUrl === undefined) throw new Error("The client sent no browser to sign in.");
+  const back = await allow(authorizationUrl, approval);
+  await first.finishAuth(back.searchParams.get("code") ?? "");
+  const client = newClient();
+  await client.connect(newTransport());
+  expect((await client.listTools()).tools.map(({ name }) => name)).toContain("sandbox_exec");
+  expect((await client.callTool({ name: "files_list", arguments: {} })).isError ?? false).toBe(false);
+  await client.close();
+});
+
 test("mcp-remote signs in by OAuth with a browser and calls a tool", async () => {
   const { url, approval } = running();
   const configDir = await mkdtemp(path.join(tmpdir(), "pincer-mcp-remote-"));
@@ -179,6 +219,25 @@ test("mcp-remote signs in by OAuth with a browser and calls a tool", async () =>
     expect(await client.listTools()).toContain("files_list");
     const answer = await client.callTool("files_list", { folder: "mcp-remote" });
     expect(textOf(answer)).toBe('{"folders":[],"files":[]}');
+  } finally {
+    await rm(configDir, { recursive: true, force: true });
+  }
+});
+
+test("the Inspector signs in by OAuth with a browser and calls a tool", async () => {
+  const { url, approval } = running();
+  const configDir = await mkdtemp(path.join(tmpdir(), "pincer-inspector-"));
+  const callbackPort = await freePort();
+  try {
+    const onAuthorizationUrl = async (authorizationUrl: URL): Promise<void> => {
+      expect(authorizationUrl.searchParams.get("redirect_uri")).toBe(`http://127.0.0.1:${callbackPort}/oauth/callback`);
+      await fetch(await allow(authorizationUrl, approval));
+    };
+    const call = ["--method", "tools/call", "--tool-name", "files_list", "--tool-arg", "folder=inspector"];
+    const mcpUrl = new URL("/mcp", url);
+    const run = await runInspectorSigningIn(mcpUrl, { configDir, callbackPort, onAuthorizationUrl }, call);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(run.stdout).toContain('"structuredContent"');
   } finally {
     await rm(configDir, { recursive: true, force: true });
   }

@@ -35,6 +35,7 @@ const TOOLS = [
   "sandbox_search",
   "sandbox_status",
   "sandbox_reset",
+  "sandbox_expose",
   "interpreter_run",
   "interpreter_list",
   ...FILES_TOOLS,

@@ -22,6 +22,7 @@ test("a dry run of the deployment bundles a small Worker with every binding", as
       expect.arrayContaining([
         "ACCOUNT",
         "UPSTREAM_SESSION",
+        "DIRECTORY",
         "SANDBOX",
         "BROWSER_SESSION",
         "DELEGATE_RUN",

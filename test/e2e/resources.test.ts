@@ -2,6 +2,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import { type BooksRow, readBooks } from "../support/books.ts";
 import { type Era, modeOf } from "../support/mcp-clients.ts";
 import { sharedSuite } from "../support/suite.ts";
@@ -26,6 +27,44 @@ async function connectOld(scopes: readonly string[]): Promise<OldClient> {
   await client.connect(new OldTransport(new URL("/mcp/files", suite.url), await bearing(scopes)));
   return client;
 }
+
+const usageSchema = z.object({
+  day: z.iso.date(),
+  resets_at: z.iso.datetime(),
+  calls: z.int(),
+  failed: z.int(),
+  usd: z.number(),
+  tokens: z.object({ input: z.int(), output: z.int() }),
+  by_server: z.record(z.string(), z.object({ calls: z.int(), usd: z.number() })),
+  limits: z.record(z.string(), z.object({ limit: z.number(), used: z.number(), left: z.number() }).partial()),
+  refused: z.record(z.string(), z.int()),
+  who_can_raise: z.string(),
+});
+
+test.each([
+  ["files", ["files:read"], "modern"],
+  ["browser", ["browser:read"], "modern"],
+  ["delegate", ["delegate:run"], "legacy"],
+] as const)("on the %s endpoint a client reads what its person has used of the day", async (server, scopes, era) => {
+  const client = await connect(scopes, era, server);
+  const uri = "account://usage";
+  expect((await client.listResources()).resources).toContainEqual(
+    expect.objectContaining({ uri, name: "usage", mimeType: "application/json" }),
+  );
+  const read = async () => {
+    const [content] = (await client.readResource({ uri })).contents;
+    return usageSchema.parse(JSON.parse(content !== undefined && "text" in content ? content.text : ""));
+  };
+  const before = await read();
+  expect(Date.parse(before.resets_at) - Date.parse(before.day)).toBe(24 * 60 * 60 * 1_000);
+  expect(before.limits["calls_per_minute"]).toEqual({});
+  expect(before.limits["storage_mb"]?.limit).toBe(10_240);
+  expect(before.limits["usd_per_day"]).toEqual({ used: 0 });
+  expect(before.who_can_raise).toBe(`An admin, at ${suite.url}/admin/limits.`);
+  // Other tests are at work for the same person.
+  await expect.poll(async () => (await read()).by_server["account"]?.calls).toBeGreaterThan(0);
+  await client.close();
+});
 
 test("a file that a tool wrote is listed and read as a resource, text as text and bytes as base64", async () => {
   const client = await connect(["files:read", "files:write"]);
@@ -62,7 +101,7 @@ test("without files:read nothing is listed, and a read is refused and left in th
   const refusals = (): BooksRow[] =>
     readBooks(suite.dataDir).filter(({ tool, outcome }) => tool === "resources/read" && outcome === "forbidden");
   const client = await connect(["browser:read"]);
-  expect((await client.listResources()).resources).toEqual([]);
+  expect((await client.listResources()).resources.map(({ uri }) => uri)).toEqual(["account://usage"]);
   await expect(client.readResource({ uri: "files:///resources/data.bin" })).rejects.toThrow(/files:read/);
   await client.close();
   await expect.poll(refusals).toMatchObject([{ costs: 1 }]);
@@ -116,7 +155,9 @@ test("without files:read there is no prompt and no path completes, and another s
   expect(completion.values).toEqual([]);
   await client.close();
   const browser = await connect(["files:read", "browser:read"], "modern", "browser");
-  expect(browser.getServerCapabilities()).toEqual({ tools: {} });
+  expect(browser.getServerCapabilities()).toEqual({ tools: {}, resources: {} });
+  expect((await browser.listResourceTemplates()).resourceTemplates).toEqual([]);
+  await expect(browser.readResource({ uri: "files:///resources/data.bin" })).rejects.toMatchObject({ code: -32602 });
   await browser.close();
 });
 

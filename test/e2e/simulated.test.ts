@@ -34,6 +34,9 @@ test("npm start -- --driver simulated names the simulated shell, and every tool 
   expect(await say("interpreter_run", { code: "1", language: "python" })).toBe(
     `unavailable: Code contexts are beyond the simulated shell. ${REASON}`,
   );
+  expect(await say("sandbox_expose", { port: 8000 })).toBe(
+    `unavailable: Ports are beyond the simulated shell. ${REASON}`,
+  );
   expect((await call("sandbox_reset", {})).structuredContent).toMatchObject({ reset: true });
   expect(await say("sandbox_exec", { command: "ls; cat files/out.csv" })).toContain("files\\na,1");
 });

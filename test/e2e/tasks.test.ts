@@ -87,7 +87,7 @@ describe("a client that takes tasks", () => {
     expect(task["result"]).toEqual({
       content: plain.result?.["content"],
       structuredContent: expect.objectContaining({ run_id: taskId, status: "completed", result: "It is blue." }),
-      _meta: { "pincer/duration_ms": expect.any(Number) },
+      _meta: { "pincer/duration_ms": expect.any(Number), "pincer/cost_usd": 0 },
     });
   });
 
@@ -224,7 +224,7 @@ test("a client of 2025 is told of no tasks, and gets what a run asks as the resu
   );
   const requestInit = { headers: { Authorization: `Bearer ${await suite.token()}` } };
   await client.connect(new StreamableHTTPClientTransport(new URL("/mcp/delegate", suite.url), { requestInit }));
-  expect(client.getServerCapabilities()).toEqual({ tools: {} });
+  expect(client.getServerCapabilities()).toEqual({ tools: {}, resources: {} });
   const { structuredContent } = await client.callTool({ name: "delegate_run", arguments: { task: "Paint." } });
   expect(structuredContent).toMatchObject({ status: "input_required", question: QUESTION });
   await client.close();

@@ -46,6 +46,12 @@ export async function serve(
   };
 }
 
+/** One that nobody listens at a moment later, for a client that has to be told where to listen. */
+export async function freePort(): Promise<number> {
+  await using server = await serve((_request, response) => response.end());
+  return server.port;
+}
+
 export function portOf(address: string | AddressInfo | null): number {
   if (address === null || typeof address === "string") throw new Error("The server listens on no port.");
   return address.port;

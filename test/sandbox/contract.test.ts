@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { describePorts, describeReading } from "../support/port-contract.ts";
 import { describeSandbox } from "../support/sandbox-contract.ts";
 import { run } from "./local-sandboxes.ts";
 import { type ServedSandboxes, serveSandboxes } from "./served-sandboxes.ts";
@@ -13,7 +14,11 @@ afterAll(async () => {
   await served[Symbol.asyncDispose]();
 });
 
-describeSandbox("local driver", { open: async () => await Promise.resolve(served.open()) });
+const subject = { open: async () => await Promise.resolve(served.open()) };
+
+describeSandbox("local driver", subject);
+describePorts("local driver", subject);
+describeReading("local driver", subject);
 
 test("on R2 too, a file that both sides changed is kept twice", async () => {
   const { sandbox, files } = served.open();

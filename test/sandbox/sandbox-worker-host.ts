@@ -38,6 +38,7 @@ export async function startSandboxWorker({
       r2Buckets: ["FILES", "SNAPSHOTS"],
       durableObjects: {
         ACCOUNT: { className: "Account", useSQLite: true },
+        DIRECTORY: { className: "Directory", useSQLite: true },
         SANDBOX_SNAPSHOTS: { className: "SandboxSnapshots", useSQLite: true },
       },
       resourcePersistencePath: stateDir,

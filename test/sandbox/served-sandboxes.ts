@@ -11,6 +11,8 @@ import { startSandboxWorker } from "./sandbox-worker-host.ts";
 export interface ServedSandboxes extends AsyncDisposable {
   /** What only the Worker and the runtime know. */
   readonly secret: string;
+  /** Gives R2 so many bytes as a snapshot, with no sandbox behind it. */
+  putBytes(sizeBytes: number): Promise<void>;
   /** A sandbox that nobody else uses, or one more of a person's, and its caller's files. */
   open(of?: { readonly userId: string; readonly id: string }): ServedSandbox;
 }
@@ -33,6 +35,10 @@ export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Pro
   });
   return {
     secret: sandboxes.secret,
+    putBytes: async (sizeBytes) => {
+      const { ok, status } = await fetch(new URL(`?put-bytes=${sizeBytes}`, url), { method: "POST" });
+      if (!ok) throw new Error(`The Worker answered ${status}.`);
+    },
     open: ({ userId, id } = newPerson()) => {
       const remote = remoteSandbox(url, userId, id);
       const { sandbox } = remote;

@@ -4,7 +4,7 @@ import { serve } from "../egress/loopback.ts";
 import { authorizeUrl, exchange, registerClient, startAccessSuite } from "../support/access-sign-in.ts";
 import { startChrome } from "../support/chrome.ts";
 
-test("in Chrome a person consents, signs in at Access, and is back at the client", async () => {
+test("in Chrome a person signs in at Access, consents, and is back at the client", async () => {
   await using started = await startAccessSuite();
   const { suite, access } = started;
   access.people.set("ann", []);
@@ -18,7 +18,7 @@ test("in Chrome a person consents, signs in at Access, and is back at the client
   await using chrome = await startChrome();
   const shown = await chrome.page.open(authorizeUrl(suite, client).href);
   expect(shown).toContain("Allow “Test client” to use Pincer for you?");
-  expect(shown).toContain("You, as Cloudflare Access knows you: it is asked next");
+  expect(shown).toContain("ann@example.com");
   await chrome.page.evaluate(`document.querySelector("button.primary").click() ?? ""`);
   for (const deadline = Date.now() + 20_000; codes.length === 0 && Date.now() < deadline; await pause(50));
   const { tokens } = await exchange(suite, client, codes[0] ?? "");

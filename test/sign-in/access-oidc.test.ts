@@ -2,9 +2,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
 import {
   type AccessSuite,
+  allow,
   authorize,
-  consent,
+  authorizeUrl,
   exchange,
+  openConsent,
   refresh,
   registerClient,
   signIn,
@@ -51,15 +53,28 @@ test("a person whom Access lets in signs a client in, and it works for ten minut
   const { suite, access } = started;
   const browser = new CookieBrowser();
   const client = await registerClient(suite);
-  const { page, response } = await consent(suite, browser, client);
-  expect(page).toContain("You, as Cloudflare Access knows you");
-  expect(response.headers.get("Location")).toContain(`${access.issuer}/authorization?`);
+  const away = await browser.send(authorizeUrl(suite, client));
+  expect(away.headers.get("Location")).toContain(`${access.issuer}/authorization?`);
+  const { text } = await openConsent(suite, browser, client);
+  expect(text).toContain("<dd>ann@example.com</dd>");
 
   const { tokens } = await signIn(suite);
   expect(tokens).toMatchObject({ expires_in: 600, scope: WORKING });
   await using mcp = await connectOfficial(new URL("/mcp", suite.url), tokens.access_token, "modern");
   expect((await mcp.callTool("files_write", { path: "a.txt", content: "hello" })).isError).toBe(false);
-  expect(access.granted).toEqual(["authorization_code"]);
+  expect(access.granted).toEqual(["authorization_code", "authorization_code"]);
+});
+
+test("a client that comes again finds unticked what its person left out", async () => {
+  const { suite } = started;
+  const browser = new CookieBrowser();
+  const client = await registerClient(suite);
+  const { text } = await openConsent(suite, browser, client);
+  await allow(suite, browser, text.replace(/(value="sandbox:exec"\s+)checked/, "$1"));
+  const again = await openConsent(suite, browser, client);
+  expect(again.text).toMatch(/value="files:write"\s+checked/);
+  expect(again.text).not.toMatch(/value="sandbox:exec"\s+checked/);
+  expect(again.text).toContain("You left this out last time.");
 });
 
 test("nothing that signs anybody in is ever logged", async () => {
@@ -194,11 +209,24 @@ test("a share link ends with its person", async () => {
   expect((await fetch(url)).status).toBe(404);
 });
 
+/** Where at Access the suite sends a browser that signs a new client in. */
+async function leave(browser: CookieBrowser): Promise<URL> {
+  const { suite } = started;
+  const away = await browser.send(authorizeUrl(suite, await registerClient(suite)));
+  return new URL(away.headers.get("Location") ?? "");
+}
+
+/** The address by which Access sends it back, not opened yet. */
+async function reachCallback(browser: CookieBrowser): Promise<URL> {
+  const upstream = await leave(browser);
+  const callback = `${started.suite.url}/authorize/callback`;
+  return (await browser.follow(await browser.send(upstream), upstream, callback)).url;
+}
+
 test("an answer of Access is good in the browser that asked for it alone, and once", async () => {
-  const { suite, access } = started;
+  const { access } = started;
   const attacker = new CookieBrowser();
-  const { response } = await consent(suite, attacker, await registerClient(suite));
-  const upstream = new URL(response.headers.get("Location") ?? "");
+  const upstream = await leave(attacker);
   // A victim is made to open what the attacker began.
   const victim = new CookieBrowser();
   const caught = await victim.follow(await victim.send(upstream), upstream, "http://localhost:4999/");
@@ -208,23 +236,17 @@ test("an answer of Access is good in the browser that asked for it alone, and on
   expect(access.granted).toEqual([]);
 
   const own = new CookieBrowser();
-  const begun = await consent(suite, own, await registerClient(suite));
-  const callback = await own.follow(begun.response, new URL(suite.url), `${suite.url}/authorize/callback`);
-  expect((await own.send(callback.url)).status).toBe(302);
-  expect((await own.send(callback.url)).status).toBe(400);
+  const callback = await reachCallback(own);
+  expect((await own.send(callback)).status).toBe(200);
+  expect((await own.send(callback)).status).toBe(400);
   expect(access.granted).toEqual(["authorization_code"]);
 });
 
 test("a code that Access gave another browser is of no use in one's own", async () => {
-  const { suite, access } = started;
-  const reach = async (browser: CookieBrowser): Promise<URL> => {
-    const { response } = await consent(suite, browser, await registerClient(suite));
-    const callback = `${suite.url}/authorize/callback`;
-    return (await browser.follow(response, new URL(suite.url), callback)).url;
-  };
-  const stolen = await reach(new CookieBrowser());
+  const { access } = started;
+  const stolen = await reachCallback(new CookieBrowser());
   const attacker = new CookieBrowser();
-  const own = await reach(attacker);
+  const own = await reachCallback(attacker);
   own.searchParams.set("code", stolen.searchParams.get("code") ?? "");
   const response = await attacker.send(own);
   expect(response.status).toBe(403);

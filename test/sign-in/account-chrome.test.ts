@@ -20,8 +20,8 @@ test("on a phone a person signs in at Access, makes a token and revokes an app",
   const { client, tokens } = await signIn(suite);
   await using chrome = await startChrome();
   const { page } = chrome;
-  expect(await page.open(`${suite.url}/account`)).toContain("Cloudflare Access is asked who you are");
-  const own = await press(chrome, "button.primary", "Your account");
+  expect(await page.open(`${suite.url}/account/apps`)).toContain("Cloudflare Access is asked who you are");
+  const own = await press(chrome, "button.primary", "Apps and tokens");
   for (const words of ["Signed in as ann@example.com", "Test client", "Read your files"]) expect(own).toContain(words);
   expect(await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")).toBe(true);
   expect(await page.evaluate(`document.querySelector("form[action='/account/revoke'] button").textContent`)).toBe(

@@ -8,25 +8,27 @@ import * as z from "zod";
 import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
 import { mostMemory } from "../support/most-memory.ts";
 import { pick, processTree } from "../support/process-tree.ts";
-import { type OwnSuite, startSuite } from "../support/suite.ts";
+import { startWatchedWorker, type WatchedWorker } from "../support/watched-worker.ts";
 
 /* What goes up and down through links, whose requests know no client and no sandbox. */
 
-let suite: OwnSuite;
+let worker: WatchedWorker;
 let client: ToolClient;
 
 beforeAll(async () => {
-  suite = await startSuite();
-  client = await connectOfficial(new URL("/mcp", suite.url), await suite.token(), "modern");
+  worker = await startWatchedWorker();
+  client = await connectOfficial(new URL("/mcp", worker.url), worker.token, "modern");
 });
 
 afterAll(async () => {
   await client[Symbol.asyncDispose]();
-  await suite[Symbol.asyncDispose]();
+  await worker[Symbol.asyncDispose]();
 });
 
 const MIB = 1024 ** 2;
 const GIGABYTE = 1024 * MIB;
+/** What Cloudflare gives a Worker. */
+const WORKER_MB = 128;
 /** As the upload link asks for them. */
 const PART_BYTES = 32 * MIB;
 /** Of which everything here is made, turned about so that no two MB are the same. */
@@ -117,21 +119,30 @@ test.each([
   { how: "in one request", put: async (url: URL, length: number) => await send("PUT", url, { start: 0, length }) },
   { how: "in parts", put: sendInParts },
 ])("a gigabyte comes in $how, and goes out again, and takes no more memory than less does", async ({ put }) => {
-  const workers = await pick(await processTree(suite.process.pid ?? 0), /\/workerd /);
+  const workerd = await pick(await processTree(process.pid), /\/workerd /);
+  const watch = async (work: () => Promise<unknown>): Promise<readonly [processMb: number, workerMb: number]> => {
+    let workerMb = Number.NaN;
+    const [processMb = Number.NaN] = await mostMemory([workerd], async () => {
+      workerMb = await worker.mostHeld(work);
+    });
+    return [processMb, workerMb];
+  };
   const pass = async (sizeBytes: number): Promise<readonly number[]> => {
     const path = `soak/${crypto.randomUUID()}.bin`;
     const up = await link({ path, upload: true });
-    const [upMb = Number.NaN] = await mostMemory([workers], async () => {
+    const [upMb, workerUpMb] = await watch(async () => {
       const said = { status: 201, text: expect.stringContaining(`${sizeBytes} bytes`) };
       expect(await put(up, sizeBytes)).toMatchObject(said);
     });
     const down = await link({ path });
-    const [downMb = Number.NaN] = await mostMemory([workers], async () => {
+    const [downMb, workerDownMb] = await watch(async () => {
       expect(await digestAt(down)).toBe(digestOf(sizeBytes));
     });
+    const [upText, downText] = [upMb, downMb].map((mb) => mb.toFixed(0));
     console.log(
-      `${sizeBytes / MIB} MB: ${upMb.toFixed(0)} MB more in workerd on the way up, ${downMb.toFixed(0)} down`,
+      `${sizeBytes / MIB} MB: the Worker holds ${workerUpMb.toFixed(0)} MB on the way up, ${workerDownMb.toFixed(0)} down; ${upText} and ${downText} MB more in workerd`,
     );
+    for (const workerMb of [workerUpMb, workerDownMb]) expect(workerMb).toBeLessThan(WORKER_MB);
     return [upMb, downMb];
   };
   // R2's local stand-in lives in workerd too, with buffers of its own: what counts is that four times as much needs

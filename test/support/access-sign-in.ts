@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as z from "zod";
 import { type AccessProvider, startAccessProvider } from "./access-provider.ts";
+import { textOfMarkup } from "./markup.ts";
 import { type Arrival, CookieBrowser } from "./cookie-browser.ts";
 import { type DeployedSuite, startDeployedSuite } from "./deployed-suite.ts";
 
@@ -70,32 +71,44 @@ export function authorizeUrl({ url }: DeployedSuite, { clientId, redirectUri, ve
   return authorize;
 }
 
-/** Opens the consent page and presses Allow with all that it has ticked; returns where the browser is sent. */
-export async function consent(
-  suite: DeployedSuite,
-  browser: CookieBrowser,
-  client: Client,
-): Promise<{ readonly response: Response; readonly page: string }> {
-  const shown = await browser.send(authorizeUrl(suite, client));
-  await suite.watch.seeAnswer(shown);
-  const page = await shown.text();
+/** Goes by the provider to the consent page, or to a page that says why not. */
+export async function openConsent(suite: DeployedSuite, browser: CookieBrowser, client: Client): Promise<Arrival> {
+  return await openConsentAt(suite, browser, authorizeUrl(suite, client));
+}
+
+/** The same for wherever a client sends its person to. */
+export async function openConsentAt(suite: DeployedSuite, browser: CookieBrowser, url: URL): Promise<Arrival> {
+  const away = await browser.send(url);
+  await suite.watch.seeAnswer(away);
+  return await browser.follow(away, url, url.searchParams.get("redirect_uri") ?? "");
+}
+
+/** Presses Allow on the consent page with all that it has ticked; returns where the browser is sent. */
+export async function allow(suite: DeployedSuite, browser: CookieBrowser, page: string): Promise<Response> {
   const ticked = [...page.matchAll(/name="scope" value="([^"]+)"\s+checked/g)].map(([, scope = ""]) => scope);
+  const field = (name: string): string =>
+    textOfMarkup(new RegExp(`name="${name}" value="([^"]+)"`).exec(page)?.[1] ?? "");
+  const handle = field("handle");
+  suite.watch.add(handle);
   const response = await browser.send(new URL("/authorize", suite.url), {
     method: "POST",
     headers: { Origin: suite.url, "Sec-Fetch-Site": "same-origin" },
     body: new URLSearchParams([
-      ["handle", /name="handle" value="([^"]+)"/.exec(page)?.[1] ?? ""],
+      ["handle", handle],
+      ["person", field("person")],
       ["decision", "allow"],
       ...ticked.map((scope): [string, string] => ["scope", scope]),
     ]),
   });
   await suite.watch.seeAnswer(response);
-  return { response, page };
+  return response;
 }
 
-/** Consents, signs in at the provider, and comes back to the client or to a page that says why not. */
+/** Signs in at the provider, allows what the page has ticked, and comes back to the client or to a page that says why not. */
 export async function authorize(suite: DeployedSuite, browser: CookieBrowser, client: Client): Promise<Arrival> {
-  const { response } = await consent(suite, browser, client);
+  const shown = await openConsent(suite, browser, client);
+  if (shown.status !== 200) return shown;
+  const response = await allow(suite, browser, shown.text);
   return await browser.follow(response, new URL("/authorize", suite.url), client.redirectUri);
 }
 

@@ -68,10 +68,14 @@ export interface DelegateSuite extends AsyncDisposable {
   report(order: DelegateOrder): Promise<DelegateReport>;
   /** The person's runs, the newest first. */
   list(): Promise<z.output<typeof listed>>;
+  /** What the person's account has of models, of clients and of runs. */
+  usage(): Promise<unknown>;
   /** Makes the clients go away that may. */
   leave(): Promise<void>;
   /** Leaves the person's grant with those scopes, or takes it away. */
   changeGrant(scopes: readonly string[]): Promise<void>;
+  /** What the person's account says of them: that they stand well, or the code of a refusal. */
+  setStanding(standing: "well" | "forbidden" | "limit_reached" | "unavailable"): Promise<void>;
   /** What the fixture's tools did, in order. */
   effects(): Promise<string[]>;
   /** What the caller's files hold, by path. */
@@ -113,6 +117,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
         bindings: { ...LOCAL_SETTINGS, ...settings },
         durableObjects: {
           ACCOUNT: { className: "Account", useSQLite: true },
+          DIRECTORY: { className: "Directory", useSQLite: true },
           DELEGATE_RUN: { className: "DelegateRun", useSQLite: true },
         },
         r2Buckets: ["EFFECTS", "FILES", "GRANTS"],
@@ -128,7 +133,7 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     scopes = SCOPES,
     waitMs = 20_000,
     ...order
-  }: DelegateOrder & { readonly list?: boolean }): Promise<DelegateAnswer> => {
+  }: DelegateOrder & { readonly list?: boolean; readonly usage?: boolean }): Promise<DelegateAnswer> => {
     const body = JSON.stringify({ ...order, userId, scopes, waitMs });
     const response = await miniflare.dispatchFetch("http://localhost/", { method: "POST", body });
     const text = await response.text();
@@ -148,6 +153,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
       return listed.parse(sent.answer);
     },
+    usage: async () => {
+      const sent = await send({ usage: true });
+      return sent.ok ? sent.answer : sent;
+    },
     leave: async () => {
       const grants = await miniflare.getR2Bucket("GRANTS");
       await grants.put("leave", "");
@@ -155,6 +164,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     changeGrant: async (scopes) => {
       const grants = await miniflare.getR2Bucket("GRANTS");
       await grants.put(USER_ID, scopes.join(" "));
+    },
+    setStanding: async (standing) => {
+      const grants = await miniflare.getR2Bucket("GRANTS");
+      await grants.put("standing", standing);
     },
     effects: async () => {
       const bucket = await miniflare.getR2Bucket("EFFECTS");

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Caller } from "../../auth/caller.ts";
 import { ALL_SCOPES, type Scope, isScope } from "../../auth/scopes.ts";
 import { Account } from "../../servers/account/account.ts";
+import { Directory } from "../../servers/directory/directory.ts";
 import { createArtifacts } from "../../servers/core/artifacts.ts";
 import type { CallEnd } from "../../servers/core/call.ts";
 import type { Capabilities, Tool, ToolContext } from "../../servers/core/tool.ts";
@@ -18,7 +19,7 @@ import { type FileStore, createFileStore } from "../../servers/files/store.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 
-export { Account };
+export { Account, Directory };
 
 /** The Worker around delegated runs in tests: a few tools of its own, whose effects are seen in the bucket. */
 interface Env {
@@ -152,25 +153,34 @@ export class DelegateRun extends DelegateRunObject<Env> {
     const delegates = runsOf(this.env, caller, waitUntil, run);
     const note = async (text: string): Promise<void> =>
       void (await this.env.EFFECTS.put(`${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`));
+    const call: RunHost["callTool"] = async (tool, input, signal) => {
+      const fixture = FIXTURES.find(({ tool: known }) => known === tool);
+      if (fixture === undefined) return await callDelegateTool(tool, input, { caller, delegates, files, signal });
+      if (!tool.input.safeParse(input).success)
+        return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
+      return await fixture.work({ input, signal, files, note });
+    };
     return {
       files,
       account: accountOf(this.env, caller),
+      checkStanding: async () => await checkStanding(this.env),
       scopesNow: async () => await scopesNow(this.env, caller),
       forkSandbox: async () => await note(`forked ${run.forkOf}`),
       discardSandbox: async () => await note("discarded"),
-      callTool: async (tool, input, signal) => {
-        const fixture = FIXTURES.find(({ tool: known }) => known === tool);
-        if (fixture === undefined) return await callDelegateTool(tool, input, { caller, delegates, files, signal });
-        if (!tool.input.safeParse(input).success)
-          return { ok: false, durationMs: 1, error: new ToolError("invalid_input", "Correct the arguments.") };
-        return await fixture.work({ input, signal, files, note });
-      },
+      callTool: call,
+      endWith: async (tool, input) => await call(tool, input, new AbortController().signal),
     };
   }
 
   protected override childRun({ userId }: Caller, runId: string): ChildRun {
     return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
   }
+}
+
+/** The person stands as the suite says: with a code of `ToolError`, or well. */
+async function checkStanding({ GRANTS }: Env): Promise<void> {
+  const said = await (await GRANTS.get("standing"))?.text();
+  if (said === "forbidden" || said === "limit_reached" || said === "unavailable") throw new ToolError(said, "As told.");
 }
 
 async function scopesNow({ GRANTS }: Env, { userId }: Caller): Promise<readonly Scope[] | undefined> {
@@ -193,6 +203,7 @@ async function callDelegateTool(
     files,
     artifacts: createArtifacts(files, () => new Date()),
     sandbox: absent,
+    previews: { expose: absent, share: absent, withdraw: absent, list: absent },
     browsers: { named: absent },
     shareLinks: ABSENT_LINKS,
     reportProgress: () => undefined,
@@ -224,6 +235,7 @@ const order = z.object({
   answer: z.string().optional(),
   cancel: z.boolean().default(false),
   list: z.boolean().default(false),
+  usage: z.boolean().default(false),
   budget: budgetInput.prefault({}),
   waitMs: z.int(),
   /** Plays a client that goes away when the test says so. */
@@ -276,6 +288,12 @@ export default {
     if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, client));
     const { waitMs } = asked;
     const watch = { waitMs, signal: client.signal, onProgress: (activity: string) => void progress.push(activity) };
+    if (asked.usage) {
+      const [days, things] = [{ fromDay: "2000-01-01", toDay: "2999-12-31" }, await accountOf(env, caller).things()];
+      const models = await accountOf(env, caller).usage({ ...days, by: "model" });
+      const clients = await accountOf(env, caller).usage({ ...days, by: "client" });
+      return Response.json({ ok: true, answer: { models, clients, runs: things.runs }, progress });
+    }
     try {
       return Response.json({ ok: true, answer: await follow(runs, asked, watch), progress });
     } catch (failure) {

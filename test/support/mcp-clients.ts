@@ -102,6 +102,9 @@ export interface InspectorRun {
   readonly stderr: string;
 }
 
+const INSPECTOR = packageFile("@modelcontextprotocol/inspector", "clients/launcher/build/index.js");
+const INSPECTOR_LIMITS = { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 };
+
 /** The Inspector's command line, for one method. */
 export async function runInspector(
   mcpUrl: URL,
@@ -109,16 +112,47 @@ export async function runInspector(
   configDir: string,
   args: readonly string[],
 ): Promise<InspectorRun> {
-  const inspector = packageFile("@modelcontextprotocol/inspector", "clients/launcher/build/index.js");
   const given = ["--cli", mcpUrl.href, "--header", `Authorization: Bearer ${token}`, ...args];
   const env = { PATH: process.env["PATH"] ?? "", HOME: configDir };
-  try {
-    const ended = await promisify(execFile)(process.execPath, [inspector, ...given], {
-      env,
-      timeout: 60_000,
-      maxBuffer: 16 * 1024 * 1024,
+  return await endOf(promisify(execFile)(process.execPath, [INSPECTOR, ...given], { env, ...INSPECTOR_LIMITS }));
+}
+
+/** The same without a token: it signs in by OAuth, and listens for the answer at a port of its own. */
+export async function runInspectorSigningIn(
+  mcpUrl: URL,
+  { configDir, callbackPort, onAuthorizationUrl }: InspectorSignIn,
+  args: readonly string[],
+): Promise<InspectorRun> {
+  const callback = `http://127.0.0.1:${callbackPort}/oauth/callback`;
+  const given = ["--cli", mcpUrl.href, "--callback-url", callback, ...args];
+  // Without the flag it signs in at a terminal alone.
+  const env = { PATH: process.env["PATH"] ?? "", HOME: configDir, DISPLAY: "", MCP_AUTO_OPEN_ENABLED: "true" };
+  const running = promisify(execFile)(process.execPath, [INSPECTOR, ...given], { env, ...INSPECTOR_LIMITS });
+  const ended = endOf(running);
+  let said = "";
+  const authorizationUrl = new Promise<URL>((resolve) => {
+    running.child.stderr?.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      const [, url] = /navigate to: (https?:\/\/\S+\/authorize\?\S+)\s/.exec(said) ?? [];
+      if (url !== undefined) resolve(new URL(url));
     });
-    return { exitCode: 0, ...ended };
+  });
+  const first = await Promise.race([authorizationUrl, ended]);
+  if (first instanceof URL) await onAuthorizationUrl(first);
+  return await ended;
+}
+
+export interface InspectorSignIn {
+  /** Where it keeps what it knows. */
+  readonly configDir: string;
+  readonly callbackPort: number;
+  /** Stands for the browser that its person opens. */
+  readonly onAuthorizationUrl: (url: URL) => Promise<void>;
+}
+
+async function endOf(running: Promise<{ readonly stdout: string; readonly stderr: string }>): Promise<InspectorRun> {
+  try {
+    return { exitCode: 0, ...(await running) };
   } catch (failure) {
     return { ...endSchema.parse(failure) };
   }

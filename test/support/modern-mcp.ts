@@ -23,7 +23,7 @@ export async function sendModern(
   params: Readonly<Record<string, unknown>>,
   init: RequestInit = {},
 ): Promise<Response> {
-  const name = params["name"] ?? params["taskId"];
+  const name = params["name"] ?? params["taskId"] ?? params["uri"];
   const _meta = {
     "io.modelcontextprotocol/protocolVersion": REVISION,
     "io.modelcontextprotocol/clientCapabilities": capabilities,

@@ -18,6 +18,10 @@ export function createDriverWithoutSnapshots(settings: LocalRuntimeSettings, fet
       await workspaceOf(id).reset();
       return undefined;
     },
+    sleep: async () => {
+      await workspaceOf(id).end();
+      return undefined;
+    },
     fork: async () => await Promise.resolve({ code: "unavailable", message: "Nobody keeps snapshots here." }),
     discard: async () => {
       await workspaceOf(id).remove();

@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
-import { type MountedFiles, createFileStore } from "../../servers/files/store.ts";
+import { type FileStore, type MountedFiles, createFileStore } from "../../servers/files/store.ts";
 import type { Sandbox, SandboxDriver } from "../../servers/sandbox/driver.ts";
 import type { SandboxSnapshotsObject } from "../../servers/sandbox/snapshots.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
@@ -14,19 +14,18 @@ export interface FilesBindings {
 /** Test-only: a driver in workerd behind plain HTTP, so that the contract's cases run in Node against every driver. */
 export async function serveSandbox(
   request: Request,
-  { FILES, ACCOUNT }: FilesBindings,
+  bindings: FilesBindings,
   driver: SandboxDriver,
   ctx: ExecutionContext,
   snapshots?: DurableObjectNamespace<SandboxSnapshotsObject>,
 ): Promise<Response> {
+  const ported = await servePort(request, bindings, driver, ctx);
+  if (ported !== undefined) return ported;
   const form = await request.formData();
   const [json, field] = [form.get("call"), form.get("bytes")];
   const call = callSchema.parse(JSON.parse(typeof json === "string" ? json : ""));
   const bytes = field instanceof File ? await field.bytes() : new Uint8Array();
-  const files = createFileStore(FILES, call.userId, {
-    account: ACCOUNT.get(ACCOUNT.idFromName(call.userId)),
-    waitUntil: (work) => ctx.waitUntil(work),
-  });
+  const files = storeOf(bindings, call.userId, ctx);
   const sandbox = driver.open(call.sandboxId, files);
   if (call.do === "readOutput" || call.do === "readFile" || call.do === "storeRead") {
     return await readBytes(call, sandbox, files).catch((error: unknown) =>
@@ -69,6 +68,8 @@ export async function serveSandbox(
         return await sandbox.status();
       case "reset":
         return await sandbox.reset();
+      case "sleep":
+        return await sandbox.sleep();
       case "fork":
         return await sandbox.fork(call.intoId);
       case "discard":
@@ -92,6 +93,45 @@ export async function serveSandbox(
     .finally(() => clearInterval(pulse));
   ctx.waitUntil(answered);
   return new Response(readable, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+export function storeOf({ FILES, ACCOUNT }: FilesBindings, userId: string, ctx: ExecutionContext): FileStore {
+  return createFileStore(FILES, userId, {
+    account: ACCOUNT.get(ACCOUNT.idFromName(userId)),
+    waitUntil: (work) => ctx.waitUntil(work),
+  });
+}
+
+/** `/port/<user>/<sandbox>/<port>/{look,close,fetch/…}`. */
+async function servePort(
+  request: Request,
+  bindings: FilesBindings,
+  driver: SandboxDriver,
+  ctx: ExecutionContext,
+): Promise<Response | undefined> {
+  const { pathname, search } = new URL(request.url);
+  const [, userId, id, number, what, path] =
+    /^\/port\/(\w+)\/([\w-]+)\/(\d+)\/(look|close|fetch)(.*)$/.exec(pathname) ?? [];
+  if (userId === undefined || id === undefined) return undefined;
+  try {
+    const files = storeOf(bindings, userId, ctx);
+    const port = driver.open(id, files).port(Number(number));
+    if (what === "look") return Response.json(await port.look());
+    if (what === "close") return Response.json((await port.close()) ?? null);
+    const inner = new Request(`http://localhost${path === "" ? "/" : path}${search}`, request);
+    const untilMs = Number(inner.headers.get("x-test-until") ?? Date.now() + 60_000);
+    inner.headers.delete("x-test-until");
+    const answer = await port.fetch(inner, untilMs);
+    if (answer.state !== "answered") {
+      return new Response(null, { status: 502, headers: { "x-test-state": answer.state } });
+    }
+    const { status, webSocket, body } = answer.response;
+    const headers = new Headers(answer.response.headers);
+    headers.set("x-test-state", "answered");
+    return new Response(body, { status, headers, webSocket, encodeBody: "manual" });
+  } catch (error) {
+    return Response.json(describeError(error), { status: 400 });
+  }
 }
 
 async function readBytes(

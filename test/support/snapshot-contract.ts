@@ -135,6 +135,17 @@ export function describeSnapshots(name: string, subject: SnapshotSubject): void 
       expect(text(await run(sandbox, "ls -A"))).toBe("files\nnew\n");
     });
 
+    test("a sandbox that is put to sleep has ended all that ran in it, and has everything else when it wakes", async () => {
+      const { sandbox } = await subject.open();
+      await sandbox.sleep();
+      await run(sandbox, "echo kept > kept; echo late > late; exec sleep 314.1", { waitMs: 500 });
+      await sandbox.sleep();
+      expect((await sandbox.status()).state).toBe("asleep");
+      await sandbox.sleep();
+      expect(text(await run(sandbox, "cat kept late"))).toBe("kept\nlate\n");
+      expect((await sandbox.listProcesses()).filter(({ isRunning }) => isRunning)).toEqual([]);
+    });
+
     test("a sandbox that nobody has used has no snapshot, and a lost one says how old its own is", async () => {
       const { sandbox, lose, saveSnapshot } = await subject.open();
       expect((await sandbox.status()).snapshot).toBeUndefined();

@@ -1,14 +1,15 @@
 import { expect, test } from "vitest";
-import { Html, html, plainName } from "../../auth/html.ts";
+import { html, ownMarkup, plainName } from "../../auth/html.ts";
 
 test("inserts are escaped in text and in attributes, once", () => {
   const hostile = `<b a="1" b='2'>&amp;`;
   expect(html`<p title="${hostile}">${hostile}</p>`.toString()).toBe(
-    '<p title="&#60;b a=&#34;1&#34; b=&#39;2&#39;&#62;&#38;amp;">&#60;b a=&#34;1&#34; b=&#39;2&#39;&#62;&#38;amp;</p>',
+    '<p title="&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;amp;">&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;amp;</p>',
   );
-  expect(html`${html`<i>${"&"}</i>`}`.toString()).toBe("<i>&#38;</i>");
+  expect(html`${html`<i>${"&"}</i>`}`.toString()).toBe("<i>&amp;</i>");
   expect(html`[${["a", "b"].map((name) => html`<li>${name}`)}]${undefined}`.toString()).toBe("[<li>a<li>b]");
-  expect(new Html("<p>").toString()).toBe("<p>");
+  expect(html`${0}`.toString()).toBe("0");
+  expect(ownMarkup("<p>").toString()).toBe("<p>");
 });
 
 test("a stranger's name becomes one short line without tricks", () => {

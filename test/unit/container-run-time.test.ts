@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { noteRunning, readRunTime } from "../../container/run-time.ts";
+import { ContainerTime, noteRunning, readRunTime } from "../../container/run-time.ts";
 import { containerNanoUsd } from "../../servers/account/prices.ts";
 
 function memoryStorage(kept: ReadonlyMap<string, unknown> = new Map()): Parameters<typeof readRunTime>[0] {
@@ -38,4 +38,27 @@ test("a standard-1 around the clock costs what the price list says", () => {
   // $25.92 for 4 GiB, $1.45 for 8 GB, and $2.59 for a tenth of half a processor.
   expect(containerNanoUsd("standard-1", monthMs) / 1e9).toBeCloseTo(29.96, 2);
   expect(containerNanoUsd("standard-1", 0)).toBe(0);
+});
+
+test("what a container ran before it is known whose it is goes to that person's books, once", async () => {
+  const kept: unknown[] = [];
+  const time = new ContainerTime(memoryStorage(), "standard-1", (userId) => ({
+    keepCosts: async (costs) => {
+      await Promise.resolve(kept.push({ userId, costs }));
+    },
+  }));
+  time.noteRunning("c1", true, 1_000);
+  await time.settle(2_000);
+  expect(kept).toEqual([]);
+  time.noteOwner("ada-main");
+  await time.settle(3_600_000 + 1_000);
+  time.noteRunning("c1", false, 3_600_000 + 1_000);
+  await time.settle(9_999_999);
+  const row = {
+    callId: "sandbox/c1/1000",
+    atMs: 3_601_000,
+    nanoUsd: 41_616_000,
+    use: { kind: "sandbox", ms: 3_600_000 },
+  };
+  expect(kept).toEqual([{ userId: "ada", costs: [row] }]);
 });

@@ -117,6 +117,9 @@ test("prices of one's own go before the listed ones, at every endpoint", () => {
   });
   const local = endpoint({ MODEL_BASE_URL: "http://127.0.0.1:1234/v1", MODEL_PRICES });
   expect(local.priceOf("mine")).toMatchObject({ inputUsdPerMillion: 3, outputUsdPerMillion: 4 });
+  // A gateway says whose model answered.
+  expect(local.priceOf("openai/mine")).toMatchObject({ inputUsdPerMillion: 3, outputUsdPerMillion: 4 });
+  expect(local.priceOf("openai/mine-too")).toBeUndefined();
 });
 
 test.each([

@@ -117,6 +117,62 @@ test("a stream that takes its time is waited for", async () => {
   expect(await askOnce({ kind: "text", text: "slow but sure", pauseMs: 30 })).toMatchObject({ text: "slow but sure" });
 });
 
+test("a stream says the same in many events as in one, whatever its texts hold", async () => {
+  const text = 'a\u2028data: {"error":{}}\u2029\ndata: b';
+  const call = (index: number, rest: object, id?: string): object => ({
+    tool_calls: [{ index, ...(id === undefined ? {} : { id, type: "function" }), function: rest }],
+  });
+  const many = [
+    { id: "", model: "", choices: [] },
+    { ...chunk({ role: "assistant", content: "", refusal: null }), model: "served", usage: null },
+    { ...chunk({ role: "assistant", reasoning_content: "First " }), model: "other" },
+    chunk({ reasoning_content: "this." }),
+    ...text.split("").map((content) => chunk({ content })),
+    chunk(call(0, { name: "greet", arguments: "" }, "a")),
+    chunk(call(1, { name: "greet", arguments: '{"name":' }, "b")),
+    chunk(call(0, { arguments: "{}" })),
+    chunk(call(1, { arguments: '"two"}' })),
+    chunk({}, "tool_calls"),
+    { choices: [], usage: { prompt_tokens: 12, completion_tokens: 3 } },
+    "[DONE]",
+  ];
+  const reply = await askOnce({ kind: "events", data: many });
+  expect(reply).toMatchObject({
+    text,
+    finishReason: "tool-calls",
+    servedBy: "served",
+    usage: { inputTokens: 12, outputTokens: 3 },
+    messages: [
+      {
+        role: "assistant",
+        content: [
+          { type: "reasoning", text: "First this." },
+          { type: "text", text },
+          { type: "tool-call", toolCallId: "a", toolName: "greet", input: {} },
+          { type: "tool-call", toolCallId: "b", toolName: "greet", input: { name: "two" } },
+        ],
+      },
+    ],
+  });
+  const delta = {
+    reasoning_content: "First this.",
+    content: text,
+    tool_calls: [
+      { index: 0, id: "a", type: "function", function: { name: "greet", arguments: "{}" } },
+      { index: 1, id: "b", type: "function", function: { name: "greet", arguments: '{"name":"two"}' } },
+    ],
+  };
+  const one = { ...chunk(delta, "tool_calls"), model: "served", usage: { prompt_tokens: 12, completion_tokens: 3 } };
+  expect(await askOnce({ kind: "events", data: [one] })).toEqual(reply);
+});
+
+test("a stream with its own line ends, notes and names of events is understood", async () => {
+  const event = (data: object): string => `: waiting\r\nevent: chunk\r\ndata:${JSON.stringify(data)}\r\n\r\n`;
+  const body = event(chunk({ content: "hel" })) + event(chunk({ content: "lo" }, "stop"));
+  const reply = await askOnce({ kind: "raw", body, contentType: "text/event-stream; charset=utf-8" });
+  expect(reply).toMatchObject({ text: "hello", finishReason: "stop" });
+});
+
 test("Workers AI's last event, which tells the usage and has no choices, is understood", async () => {
   const usage = { prompt_tokens: 23, completion_tokens: 15 };
   const data = [
@@ -157,6 +213,10 @@ test.each<[name: string, reply: ScriptedReply]>([
   [
     "a stream with an error in it",
     { kind: "events", data: [chunk({ content: "hel" }), { error: { message: "oops" } }, chunk({}, "stop")] },
+  ],
+  [
+    "a stream whose parts do not go together",
+    { kind: "events", data: [chunk({ content: "hi" }), chunk({ content: [1] }, "stop")] },
   ],
   [
     "a stream with an event of another shape",

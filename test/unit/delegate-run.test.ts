@@ -25,6 +25,7 @@ test("a task is worked on with the suite's tools and its answer comes back", asy
       isStructured: false,
       turns: 2,
       modelsUsed: ["openai/m"],
+      budget: { tokens: 200_000, turns: 20, seconds: 600 },
       ledger: {
         charged: { tokens: 220, nanoUsd: 2_000_000 },
         inputTokens: 200,

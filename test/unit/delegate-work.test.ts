@@ -248,6 +248,30 @@ test("a run that loses its grant ends before its next step; one that loses a sco
   expect(gateway.requests).toHaveLength(4);
 });
 
+test("a run of somebody who is paused, or out of dollars, ends before its next step, and waits where nobody can say", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  for (const [standing, status] of [
+    ["forbidden", "cancelled"],
+    ["limit_reached", "budget_exhausted"],
+  ] as const) {
+    await suite.setStanding("well");
+    gateway.script(wait(1_000));
+    const begun = (await suite.effects()).length;
+    const run = await suite.report({ task: "Work.", waitMs: 0 });
+    await until(async () => (await suite.effects()).length > begun);
+    await suite.setStanding(standing);
+    expect(await suite.report({ runId: run.runId })).toMatchObject({ status, error: `${standing}: As told.` });
+  }
+  await suite.setStanding("unavailable");
+  const waiting = await suite.report({ task: "Work.", waitMs: 0 });
+  expect(await suite.report({ runId: waiting.runId, waitMs: 3_000 })).toMatchObject({ status: "running" });
+  expect(gateway.requests).toHaveLength(2);
+  gateway.script(say("Done."));
+  await suite.setStanding("well");
+  expect(await suite.report({ runId: waiting.runId })).toMatchObject({ status: "completed", result: "Done." });
+});
+
 test("the next model goes on where one fails, and the report says so", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
@@ -485,6 +509,31 @@ test("a sub-agent finds its own runs and nobody else's", async () => {
   gateway.script(call("delegate_status", { run_id: runId }), call("delegate_list"), say("Nothing."));
   await suite.report({ task: "Look around." });
   expect(toldByTools(gateway)).toEqual([marked("not_found: .*"), marked('\\{"runs":\\[\\]\\}')]);
+});
+
+test("what a run's models used is in its person's books, by model and client, and what it cost is told apart", async () => {
+  await using both = await startBoth({ MODEL_PRICES: '{"openai/cheap":{"input":2,"output":4}}' });
+  const { gateway, suite } = both;
+  gateway.script(
+    { kind: "calls", calls: [{ name: "note", input: { text: "one" } }], usage: { ...USAGE, cost: 0.25 } },
+    { kind: "text", text: "Done.", usage: { ...USAGE, cost: 0.25 } },
+    { kind: "text", text: "Cheap.", usage: USAGE },
+  );
+  await suite.report({ task: "Measured." });
+  await suite.report({ task: "Listed.", model: "openai/cheap" });
+  const { prompt_tokens: input, completion_tokens: output } = USAGE;
+  const listedNanoUsd = input * 2_000 + output * 4_000;
+  await until(async () => JSON.stringify(await suite.usage()).includes("cheap"));
+  expect(await suite.usage()).toMatchObject({
+    models: [
+      { key: "openai/cheap", calls: 0, modelCalls: 1, inputTokens: input, nanoUsd: 0, estimatedNanoUsd: listedNanoUsd },
+      { key: "openai/m", modelCalls: 2, inputTokens: 2 * input, outputTokens: 2 * output, nanoUsd: NANO_USD / 2 },
+    ],
+    clients: [{ key: "client-1", modelCalls: 3, nanoUsd: NANO_USD / 2, estimatedNanoUsd: listedNanoUsd }],
+    runs: expect.arrayContaining([
+      expect.objectContaining({ title: "Measured.", spentNanoUsd: NANO_USD / 2, spentTokens: 2 * (input + output) }),
+    ]),
+  });
 });
 
 test("a run is told of in dollars where the endpoint tells them", async () => {

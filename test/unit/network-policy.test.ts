@@ -423,6 +423,10 @@ describe("the suite itself", () => {
         "u/abc",
         "s/../u/abc",
         ".well-known/x",
+        "admin",
+        "admin/limits",
+        "account/limits",
+        "s/../admin/limits",
       ]) {
         expect.soft(checkUrl(`http://${host}:8717/${path}`, policyOf()).allowed, `${host} ${path}`).toBe(false);
       }

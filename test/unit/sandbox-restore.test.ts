@@ -12,6 +12,7 @@ function keeperThat(...reports: readonly RestoreReport[]): SnapshotKeeper & { re
       return await Promise.resolve(reports[waits.length - 1] ?? { state: "restored" });
     },
     reset: async () => await Promise.resolve(undefined),
+    sleep: async () => await Promise.resolve(undefined),
     fork: async () => await Promise.resolve(undefined),
     discard: async () => await Promise.resolve(undefined),
     describe: async () => await Promise.resolve({ notes: [] }),

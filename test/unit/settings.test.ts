@@ -47,6 +47,21 @@ test("a slash at the end of an address is dropped and host lists are split", () 
   expect(settings.ALLOWED_HOSTS).toEqual(["a.example", "b:80"]);
 });
 
+test("previews have a host of their own, by which none can pass for the suite", () => {
+  expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: "previews.example.com" })).toEqual([]);
+  expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: "previews.pincer.example.com" })).toEqual([]);
+  for (const host of ["pincer.example.com", "example.com"]) {
+    expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: host })).toEqual([
+      "PREVIEW_HOST is PUBLIC_URL's own host or a parent of it, and a preview could pass for Pincer; choose another.",
+    ]);
+  }
+  for (const host of ["localhost", "*.example.com", "https://a.example", "a.example:8443", "A.example", ".a.example"]) {
+    expect(problemsOf({ ...DEPLOYED, PREVIEW_HOST: host })).toEqual([
+      "PREVIEW_HOST: give the host alone, in lower case, such as previews.example.com.",
+    ]);
+  }
+});
+
 test("a public URL is the origin as requests spell it, and nothing more", () => {
   const publicUrl = (url: string): string => parseSettings({ ...DEPLOYED, PUBLIC_URL: url }).PUBLIC_URL;
   expect(publicUrl("https://Pincer.Example.com:443/")).toBe("https://pincer.example.com");
@@ -117,18 +132,22 @@ describe("Access as an OpenID provider", () => {
     expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://team.example/oidc" })).toEqual([
       "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
     ]);
+    expect(problemsOf({ ...DEPLOYED, ACCESS_TEAM_DOMAIN: "http://team.cloudflareaccess.com" })).toEqual([
+      "ACCESS_OIDC_ISSUER and ACCESS_TEAM_DOMAIN decide who gets in; give https:// addresses.",
+    ]);
     expect(problemsOf({ ...OIDC, ACCESS_OIDC_ISSUER: "http://127.0.0.1:4000/oidc" })).toEqual([]);
   });
 
-  test("knows groups, and the application in front of /authorize knows addresses", () => {
+  test("knows groups, and the application in front of /authorize addresses as well", () => {
     expect(problemsOf({ ...OIDC, ADMIN_GROUPS: "ops", MEMBER_GROUPS: "staff, makers", READER_GROUPS: "all" })).toEqual(
       [],
     );
     expect(problemsOf({ ...OIDC, ADMIN_EMAILS: "ann@example.com" })).toEqual([
       "ADMIN_EMAILS is set while IDENTITY is access-oidc; it belongs to access-edge: choose that, or remove it.",
     ]);
-    expect(problemsOf({ ...DEPLOYED, MEMBER_GROUPS: "staff" })).toEqual([
-      "MEMBER_GROUPS is set while IDENTITY is access-edge; it belongs to access-oidc: choose that, or remove it.",
+    expect(problemsOf({ ...DEPLOYED, ADMIN_EMAILS: "ann@example.com", MEMBER_GROUPS: "staff" })).toEqual([]);
+    expect(problemsOf({ ...LOCAL, MEMBER_GROUPS: "staff" })).toEqual([
+      "MEMBER_GROUPS is set while IDENTITY is local; it belongs to access-oidc or access-edge: choose that, or remove it.",
     ]);
     expect(problemsOf({ ...LOCAL, ACCESS_OIDC_CLIENT_ID: "abc" })).toEqual([
       "ACCESS_OIDC_CLIENT_ID is set while IDENTITY is local; it belongs to access-oidc: choose that, or remove it.",
@@ -344,6 +363,28 @@ test("quota and age of artifacts are whole numbers, and artifacts stay where not
       expect.stringMatching(/^ARTIFACTS_KEEP_DAYS: /),
     ]);
   }
+});
+
+test("limits are built in, and the setting changes them by role or takes them away", () => {
+  const builtIn = { callsPerMinute: 3_000, concurrentCalls: 256 };
+  expect(parseSettings(DEPLOYED).LIMITS).toEqual({ admin: builtIn, member: builtIn, reader: builtIn });
+  const given = { member: { calls_per_minute: 600, usd_per_day: 2.5 }, reader: { concurrent_calls: null } };
+  expect(parseSettings({ ...DEPLOYED, LIMITS: JSON.stringify(given) }).LIMITS).toEqual({
+    admin: builtIn,
+    member: { callsPerMinute: 600, concurrentCalls: 256, usdPerDay: 2.5 },
+    reader: { callsPerMinute: 3_000 },
+  });
+});
+
+test.each([
+  ["no JSON", "{", "LIMITS: give JSON such as"],
+  ["an unknown role", '{"guest": {}}', "LIMITS"],
+  ["an unknown limit", '{"member": {"calls": 1}}', "LIMITS.member"],
+  ["less than nothing", '{"member": {"usd_per_day": -1}}', "LIMITS.member.usd_per_day"],
+  ["half a call", '{"member": {"calls_per_minute": 0.5}}', "LIMITS.member.calls_per_minute"],
+  ["a text", '{"member": {"usd_per_day": "5"}}', "LIMITS.member.usd_per_day"],
+])("limits with %s are refused", (_what, limits, problem) => {
+  expect(problemsOf({ ...DEPLOYED, LIMITS: limits })).toEqual([expect.stringContaining(problem)]);
 });
 
 test("clients' addresses and clients that are registered by hand are read, and what is dangerous is named", () => {

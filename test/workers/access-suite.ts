@@ -3,6 +3,7 @@ import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { LOCAL_SETTINGS, type Suite, startSuite } from "./auth-suite.ts";
 
 export const TEAM = "https://team.cloudflareaccess.com";
+export const IDENTITY_URL = `${TEAM}/cdn-cgi/access/get-identity`;
 export const AUDIENCE = "the-audience-tag";
 export const EDGE_SETTINGS = {
   ...LOCAL_SETTINGS,
@@ -15,20 +16,34 @@ export const CLAIMS = { email: "ann@example.com", type: "app", identity_nonce: "
 
 export type Keys = Awaited<ReturnType<typeof generateKeyPair>>;
 
-/** Access's side: a key pair, its certificate endpoint, and assertions signed with it. */
+interface Access {
+  readonly suite: Suite;
+  readonly keys: Keys;
+  readonly fetched: string[];
+}
+
+/** Access's side: a key pair, its certificate endpoint, and assertions signed with it. Its identity endpoint is a test's. */
 export async function startAccess(
   settings: Readonly<Record<string, string>> = {},
-): Promise<{ suite: Suite; keys: Keys; fetched: string[] }> {
+  identity: (request: Request) => Response | Promise<Response> = () => new Response(null, { status: 599 }),
+): Promise<Access> {
   const keys = await generateKeyPair("RS256", { extractable: true });
   const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "RS256", use: "sig" }] };
   const fetched: string[] = [];
+  const answer = async (request: Request): Promise<Response> => {
+    fetched.push(request.url);
+    if (request.url === `${TEAM}/cdn-cgi/access/certs`) return Response.json(jwks);
+    return request.url === IDENTITY_URL ? await identity(request) : new Response(null, { status: 599 });
+  };
   const suite = startSuite({
     bindings: env,
     settings: { ...EDGE_SETTINGS, ...settings },
-    fetch: async (input) => {
-      const url = input instanceof Request ? input.url : input.toString();
-      fetched.push(url);
-      return url === `${TEAM}/cdn-cgi/access/certs` ? Response.json(jwks) : new Response(null, { status: 599 });
+    fetch: async (input, init) => {
+      const request = new Request(input, init);
+      const response = await answer(request);
+      const location = response.headers.get("Location");
+      if (location === null || request.redirect === "manual") return response;
+      return await answer(new Request(location, request));
     },
   });
   return { suite, keys, fetched };

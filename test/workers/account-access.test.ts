@@ -1,7 +1,7 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
-import { Visit } from "./account-suite.ts";
+import { Visit, comeBack } from "./account-suite.ts";
 import { type Suite, callerOf, signIn } from "./auth-suite.ts";
 import { assertion, startAccess, withAssertion } from "./access-suite.ts";
 import { signInUpstream, startOidcSuite } from "./oidc-suite.ts";
@@ -27,14 +27,6 @@ async function startEdge(): Promise<{ suite: Suite; ann: Visit; boss: Visit; hea
   const ann = new Visit(suite, await headersOf("ann"));
   const boss = new Visit(suite, await headersOf("boss"));
   return { suite, ann, boss, headersOf };
-}
-
-/** Goes to the provider from the sign-in page and comes back. */
-async function comeBack(visit: Visit, page = "/account"): Promise<Response> {
-  const away = await visit.signIn(page);
-  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
-  const cookie = away.headers.getSetCookie().map((line) => line.split(";")[0] ?? "");
-  return await visit.get(`/authorize/callback?code=upstream-code&state=${state}`, cookie.join("; "));
 }
 
 test("behind Access a person presses a button, and makes tokens of at most a day", async () => {
@@ -78,7 +70,7 @@ test("another person's grant or token is not revoked by its id", async () => {
   for (const kind of ["grant", "token"]) {
     for (const id of [...ids, ...ids.map((id) => `${bossId}:${id}`)]) {
       expect((await ann.post("/account/revoke", { key, kind, id, user: bossId })).status).toBe(404);
-      expect((await ann.post("/admin/revoke", { key, kind, id, user: bossId })).status).toBe(403);
+      expect((await ann.post(`/admin/people/${bossId}/revoke`, { key, kind, id })).status).toBe(403);
     }
   }
   expect(await callerOf(suite, "/mcp", token)).toBeDefined();
@@ -95,25 +87,30 @@ test("an admin sees everybody and revokes what is theirs; nobody else is shown t
   expect(refusedPage.text).not.toContain("@example.com");
   expect((await ann.read()).text).not.toContain("/admin");
   await boss.signIn("/admin");
-  const { text, key, ids } = await boss.read("/admin");
-  for (const words of ["ann@example.com", "boss@example.com", "Test client"]) expect(text).toContain(words);
-  const form = { key, kind: "grant", id: ids[0] ?? "", user: granted.split(":")[0] ?? "" };
-  expect((await boss.post("/admin/revoke", { ...form, user: "nobody" })).status).toBe(404);
-  expect((await boss.post("/admin/revoke", form)).status).toBe(303);
+  const { text } = await boss.read("/admin/people");
+  for (const words of ["ann@example.com", "boss@example.com"]) expect(text).toContain(words);
+  const base = `/admin/people/${granted.split(":")[0] ?? ""}`;
+  const apps = await boss.read(`${base}/apps`);
+  expect(apps.text).toContain("Test client");
+  const form = { key: apps.key, kind: "grant", id: apps.ids[0] ?? "" };
+  expect((await boss.post(`/admin/people/${"0".repeat(32)}/revoke`, form)).status).toBe(404);
+  const revoked = await boss.post(`${base}/revoke`, form);
+  expect([revoked.status, revoked.headers.get("Location")]).toEqual([303, `${base}/apps?done=revoked`]);
   expect(await callerOf(suite, "/mcp", granted)).toBeUndefined();
 });
 
 test("an admin pages through many people", async () => {
   const { boss } = await startEdge();
-  for (let index = 0; index < 30; index += 1) {
-    const name = `person:${`${index}`.padStart(32, "0")}`;
-    await env.OAUTH_KV.put(name, "", { metadata: { displayName: `person-${index}.` } });
+  const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName("directory"));
+  for (let index = 0; index < 60; index += 1) {
+    const userId = `${index}`.padStart(32, "0");
+    await directory.notePerson({ userId, displayName: `person-${index}.`, role: "member" }, index);
   }
   await boss.signIn("/admin");
-  const first = (await boss.read("/admin")).text;
-  const next = /href="(\/admin\?after=[^"]+)"/.exec(first)?.[1] ?? "";
+  const first = (await boss.read("/admin/people")).text;
+  const next = /href="(\/admin\/people\?cursor=[^"]+)"/.exec(first)?.[1] ?? "";
   const second = (await boss.read(next)).text;
-  for (let index = 0; index < 30; index += 1) expect(`${first}${second}`).toContain(`person-${index}.`);
+  for (let index = 0; index < 60; index += 1) expect(`${first}${second}`).toContain(`person-${index}.`);
 });
 
 test("a person signs in at the provider and is back at the page; the way back works in their browser alone", async () => {
@@ -130,14 +127,30 @@ test("a person signs in at the provider and is back at the page; the way back wo
   expect((await visit.read()).text).toContain("Signed in as somebody without an e-mail address (ann)");
 });
 
+test("who was sent by a preview goes on to it from the provider, and to no other address", async () => {
+  const { suite } = await startOidcSuite();
+  const preview = `/account/preview?label=${"a".repeat(32)}-${"0".repeat(30)}&to=%2Fapp%3Fx%3D1`;
+  const back = await comeBack(new Visit(suite), preview);
+  expect([back.status, back.headers.get("Location")]).toEqual([302, preview]);
+  for (const page of [
+    "https://evil.example/",
+    "//evil.example/",
+    `${preview}\r\nX: y`,
+    "/account/preview?label=a&to=//b",
+  ]) {
+    expect((await comeBack(new Visit(suite), page)).headers.get("Location")).toBe("/account");
+  }
+});
+
 test("the page names a person by the e-mail address that the provider gives", async () => {
   const { suite, script } = await startOidcSuite({ ADMIN_GROUPS: "it" });
   script.claims = { groups: ["it"], email: "ann@example.com" };
   await signInUpstream(suite);
   const visit = new Visit(suite);
   await comeBack(visit, "/admin");
-  const { text, ids } = await visit.read("/admin");
-  expect(text.match(/ann@example\.com/g)).toHaveLength(2);
+  expect((await visit.read("/admin/people")).text).toContain("ann@example.com</a>");
+  const { text, ids } = await visit.read();
+  expect(text).toContain("Signed in as ann@example.com");
   expect(ids).toHaveLength(1);
 });
 

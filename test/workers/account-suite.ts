@@ -45,7 +45,7 @@ export class Visit {
   }
 
   /** What a page of this session says, with the key of its forms. */
-  async read(path = "/account"): Promise<{ status: number; text: string; key: string; ids: string[] }> {
+  async read(path = "/account/apps"): Promise<{ status: number; text: string; key: string; ids: string[] }> {
     const response = await this.get(path);
     const text = await response.text();
     return {
@@ -70,4 +70,12 @@ export class Visit {
     }
     return response;
   }
+}
+
+/** Goes to the provider from the sign-in page and comes back. */
+export async function comeBack(visit: Visit, page = "/account"): Promise<Response> {
+  const away = await visit.signIn(page);
+  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
+  const cookie = away.headers.getSetCookie().map((line) => line.split(";")[0] ?? "");
+  return await visit.get(`/authorize/callback?code=upstream-code&state=${state}`, cookie.join("; "));
 }

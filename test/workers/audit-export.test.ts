@@ -58,9 +58,11 @@ test("a day's audit rows go to R2 ninety days after it is over, and leave the ac
 
 test("the first row sets the alarm for the day on which it is due", async () => {
   await accountOf("young").record("young", [entry("a", daysAgo(0))]);
+  // The directory hears of it first.
+  await scheduler.wait(5_100);
+  await ring("young");
   const atMs = await runInDurableObject(accountOf("young"), async (_, { storage }) => await storage.getAlarm());
   expect(atMs).toBe(daysAgo(-91) - 60_000);
-  await ring("young");
   expect(await kept("young")).toEqual(["a"]);
 });
 
@@ -119,7 +121,7 @@ test("a row that comes while its day is being exported goes with the next export
   await accountOf("late").record("late", [entry("b", daysAgo(92) + 1)]);
   await runInDurableObject(accountOf("late"), async (_, { storage }) => {
     const books = new BookTable(storage.sql);
-    const bucket = watchBucket(() => books.write("late", [entry("a", daysAgo(92))]));
+    const bucket = watchBucket(() => void books.write("late", [entry("a", daysAgo(92))]));
     await new AuditExport(books, bucket, () => 90).run();
   });
   expect(await kept("late")).toEqual(["a"]);

@@ -9,11 +9,15 @@ import {
   openConsent,
   press,
   register,
+  revoke,
   signIn,
   startSuite,
   tokenAnswer,
 } from "./auth-suite.ts";
+import { Visit } from "./account-suite.ts";
 import { AUDIENCE, CLAIMS, EDGE_SETTINGS, TEAM, assertion, startAccess, withAssertion } from "./access-suite.ts";
+
+const HOUR_MS = 60 * 60 * 1000;
 
 afterEach(async () => {
   await reset();
@@ -173,7 +177,7 @@ test("where the team's keys cannot be fetched nobody gets in", async () => {
   ];
   for (const fetch of outages) {
     const suite = startSuite({ bindings: env, settings: EDGE_SETTINGS, fetch });
-    expect((await openConsent(suite, await register(suite), {}, withAssertion(jwt))).status).toBe(403);
+    expect((await openConsent(suite, await register(suite), {}, withAssertion(jwt))).status).toBe(503);
   }
 });
 
@@ -183,4 +187,33 @@ test("a person taken off ADMIN_EMAILS is no admin at the next call", async () =>
   const { access_token: token } = await signIn(suite, {}, boss);
   const demoted = startSuite({ bindings: env, settings: { ...EDGE_SETTINGS, ADMIN_EMAILS: "" } });
   expect((await callerOf(demoted, "/mcp", token))?.role).toBe("member");
+});
+
+test("a share link holds while its person has a grant, a token or an open page, and a day after sign-in not at all", async () => {
+  const { suite, keys } = await startAccess();
+  const headers = withAssertion(await assertion().setExpirationTime("3d").sign(keys.privateKey));
+  const lets = async (userId: string): Promise<boolean> => await suite.isLetIn(userId, ["files:read"]);
+  const { access_token: token, refresh_token: refreshToken, client } = await signIn(suite, {}, headers);
+  const { userId = "" } = (await callerOf(suite, "/mcp", token)) ?? {};
+  expect([await lets(userId), await lets("nobody")]).toEqual([true, false]);
+  expect(await revoke(suite, client, refreshToken)).toBe(200);
+  expect(await lets(userId)).toBe(false);
+
+  await signIn(suite, {}, headers);
+  expect(await lets(userId)).toBe(true);
+  suite.clock.nowMs += 25 * HOUR_MS;
+  expect(await lets(userId)).toBe(false);
+
+  const visit = new Visit(suite, headers);
+  await visit.signIn();
+  expect(await lets(userId)).toBe(true);
+  suite.clock.nowMs += 16 * 60_000;
+  expect(await lets(userId)).toBe(false);
+
+  await visit.signIn();
+  await visit.makeToken({ scopes: ["browser:read"] });
+  suite.clock.nowMs += 23 * HOUR_MS;
+  expect(await lets(userId)).toBe(true);
+  suite.clock.nowMs += 2 * HOUR_MS;
+  expect(await lets(userId)).toBe(false);
 });

@@ -1,4 +1,4 @@
-import { reset } from "cloudflare:test";
+import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { createClientDocuments } from "../../auth/client-documents.ts";
@@ -68,7 +68,7 @@ test("a document is asked for again after an hour, and what it says then holds",
   expect(asked).toHaveLength(2);
 });
 
-test("a client goes on for a day while the host of its document is down, and not once the document is gone", async () => {
+test("a client goes on for a day while the host of its document is down or busy, and not once the document is gone", async () => {
   let answer = (): Response => Response.json(DOCUMENT);
   const { suite } = startOnline(() => answer());
   const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
@@ -77,6 +77,9 @@ test("a client goes on for a day while the host of its document is down, and not
   suite.clock.nowMs += 2 * HOUR_MS;
   const refreshed = await refresh(suite, CLIENT, first.refresh_token);
   const second = tokenAnswer.parse(await refreshed.json());
+  answer = () => new Response(null, { status: 429 });
+  expect((await openConsent(suite, CLIENT)).status).toBe(200);
+  answer = () => new Response(null, { status: 503 });
   suite.clock.nowMs += 23 * HOUR_MS;
   expect((await refresh(suite, CLIENT, second.refresh_token)).status).toBe(401);
   answer = () => Response.json(DOCUMENT);
@@ -188,12 +191,55 @@ test.each(["that says nothing", "that stops in the middle"])("a host %s is not w
   await expect(documents.open(URL_OF_CLIENT)).rejects.toThrow("Pincer could not fetch");
 });
 
-test("without a network the page says what was to be fetched, and what to do", async () => {
+test("on a machine without the internet an app on it signs in, and nobody vouches for it", async () => {
+  const client = { ...CLIENT, redirectUri: "http://localhost:49152/callback" };
   const suite = startSuite({ bindings: env });
+  const form = await openConsent(suite, client);
+  expect(form.markup).toContain("Allow “An app that names apps.example.com” to use Pincer for you?");
+  expect(form.markup).toContain("nobody has verified it");
+  expect(form.markup).not.toContain("It is an app of");
+  const answer = await exchange(suite, client, codeOf(await press(suite, form)));
+  const { refresh_token: token } = tokenAnswer.parse(await answer.json());
+  suite.clock.nowMs += 48 * HOUR_MS;
+  expect((await refresh(suite, client, token)).status).toBe(200);
+});
+
+test.each(["https://claude.ai/api/mcp/auth_callback", "cursor://anysphere.cursor-mcp/oauth/callback"])(
+  "without the internet nothing is sent to %s for a client whose document cannot be fetched",
+  async (redirectUri) => {
+    const page = await openConsent(startSuite({ bindings: env }), { ...CLIENT, redirectUri });
+    expect(page.status).toBe(400);
+    expect(page.handle).toBe("");
+  },
+);
+
+test("a document goes before what was assumed without it", async () => {
+  let answer = async (): Promise<Response> => await Promise.reject(new Error("offline"));
+  const { suite } = startOnline(() => answer());
+  const client = { ...CLIENT, redirectUri: "http://localhost:49152/callback" };
+  expect((await openConsent(suite, client)).status).toBe(200);
+  answer = async () => await Promise.resolve(Response.json(DOCUMENT));
+  suite.clock.nowMs += 60_000;
+  const form = await openConsent(suite, CLIENT);
+  expect(form.markup).toContain("It is an app of <strong>apps.example.com</strong>");
+});
+
+test("where its host answers that something is wrong, the page says what was to be fetched, and what to do", async () => {
+  const { suite } = startOnline(() => new Response(null, { status: 503 }));
   const page = await openConsent(suite, CLIENT);
   expect(page.status).toBe(400);
   expect(page.markup).toContain(`Pincer could not fetch ${URL_OF_CLIENT}, which describes the app.`);
   expect(page.markup).toContain("use an app that registers itself");
+});
+
+test("a deployed suite takes no client whose document cannot be fetched", async () => {
+  const documents = createClientDocuments({
+    publicUrl: "https://pincer.example.com",
+    store: () => env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients")),
+    fetch: async () => await Promise.reject(new Error("offline")),
+    now: () => new Date(),
+  });
+  await expect(documents.open(URL_OF_CLIENT)).rejects.toThrow("Pincer could not fetch");
 });
 
 test("the token endpoint, where anybody may ask, fetches no document that no person has opened", async () => {
@@ -201,6 +247,22 @@ test("the token endpoint, where anybody may ask, fetches no document that no per
   expect((await exchange(suite, CLIENT, "x")).status).toBe(401);
   expect((await refresh(suite, CLIENT, "x")).status).toBe(401);
   expect(asked).toEqual([]);
+});
+
+test("however many documents strangers have opened, those of clients that people have allowed are kept", async () => {
+  const { suite } = startOnline(() => Response.json(DOCUMENT));
+  const code = codeOf(await press(suite, await openConsent(suite, CLIENT)));
+  const first = tokenAnswer.parse(await (await exchange(suite, CLIENT, code)).json());
+  const registry = env.CLIENT_REGISTRY.get(env.CLIENT_REGISTRY.idFromName("clients"));
+  await runInDurableObject(registry, (object) => {
+    for (let stranger = 0; stranger < 1_001; stranger += 1) {
+      const fetchedAtMs = suite.clock.nowMs + 1_000 + stranger;
+      object.keepDocument(`https://strangers.example/${stranger}.json`, { body: "{}", fetchedAtMs });
+    }
+  });
+  expect((await refresh(suite, CLIENT, first.refresh_token)).status).toBe(200);
+  expect(await registry.findDocument("https://strangers.example/0.json")).toBeUndefined();
+  expect(await registry.findDocument("https://strangers.example/1.json")).toBeDefined();
 });
 
 test("a document does not open addresses that nobody has listed, though it comes from their host", async () => {
@@ -215,6 +277,6 @@ test("script in a document arrives as text", async () => {
   const name = `<script>alert(1)</script>"onmouseover='x'\u202Eevil`;
   const { suite } = startOnline(() => Response.json({ ...DOCUMENT, client_name: name, client_uri: "javascript:x" }));
   const { markup } = await openConsent(suite, CLIENT);
-  expect(markup).toContain("&#60;script&#62;alert(1)");
+  expect(markup).toContain("&lt;script&gt;alert(1)");
   expect(markup).not.toMatch(/<script|"onmouse|'x'|javascript:|\u202E/);
 });

@@ -2,8 +2,29 @@ import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { UnsecuredJWT, exportJWK, exportSPKI, generateKeyPair, importJWK } from "jose";
 import { afterEach, expect, test } from "vitest";
-import { callerOf, codeOf, exchange, openConsent, press, register, tokenAnswer } from "./auth-suite.ts";
-import { CLIENT_ID, CLIENT_SECRET, ISSUER, type Keys, comeBack, idToken, startOidcSuite } from "./oidc-suite.ts";
+import {
+  authorizeUrl,
+  callerOf,
+  codeOf,
+  exchange,
+  press,
+  readForm,
+  refresh,
+  register,
+  tokenAnswer,
+} from "./auth-suite.ts";
+import {
+  CLIENT_ID,
+  CLIENT_SECRET,
+  ISSUER,
+  type Keys,
+  comeBack,
+  idToken,
+  leave,
+  openUpstream,
+  signInUpstream,
+  startOidcSuite,
+} from "./oidc-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -13,6 +34,7 @@ type Claims = Readonly<Record<string, unknown>>;
 type Forge = (claims: Claims, keys: Keys, stranger: Keys) => Promise<string>;
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const countGrants = async (): Promise<number> => (await env.OAUTH_KV.list({ prefix: "grant:" })).keys.length;
 const nowSeconds = (): number => Math.floor(Date.now() / 1_000);
 
 const FORGERIES: readonly (readonly [what: string, forge: Forge])[] = [
@@ -88,9 +110,8 @@ test.each(FORGERIES)("an id token with %s lets nobody in", async (_what, forge) 
 
 test("an id token with neither of these lets its person in", async () => {
   const { suite } = await startOidcSuite();
-  const client = await register(suite);
-  const redirect = await comeBack(suite, client);
-  const answer = tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json());
+  const { client, code } = await signInUpstream(suite);
+  const answer = tokenAnswer.parse(await (await exchange(suite, client, code)).json());
   expect(await callerOf(suite, "/mcp", answer.access_token)).toMatchObject({ role: "member" });
 });
 
@@ -116,7 +137,15 @@ test("an answer of another issuer, an error or no code at all lead to no token r
     expect(page.headers.get("Location")).toBeNull();
   }
   expect(script.asked).toEqual([]);
-  expect((await comeBack(suite, await register(suite), { iss: ISSUER })).status).toBe(302);
+  expect((await comeBack(suite, await register(suite), { iss: ISSUER })).status).toBe(200);
+});
+
+test("a provider that does not answer lets nobody in for now", async () => {
+  const { suite, script } = await startOidcSuite();
+  script.refusal = () => new Response(null, { status: 502 });
+  const page = await comeBack(suite, await register(suite));
+  expect(page.status).toBe(503);
+  expect(await page.text()).toContain("try again in a minute");
 });
 
 test("what the provider says of an error is shown to nobody", async () => {
@@ -129,12 +158,8 @@ test("what the provider says of an error is shown to nobody", async () => {
 
 test("a state without the cookie of its browser, a made-up state and a used one are refused", async () => {
   const { suite, script } = await startOidcSuite();
-  const away = await press(suite, await openConsent(suite, await register(suite)));
-  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
-  const cookie = (await press(suite, await openConsent(suite, await register(suite)))).headers
-    .getSetCookie()
-    .map((line) => line.split(";")[0] ?? "")
-    .join("; ");
+  const { state } = await leave(suite, await register(suite));
+  const { state: own, cookie } = await leave(suite, await register(suite));
   const back = `/authorize/callback?code=upstream-code&state=${state}`;
   expect((await suite.fetch(back)).status).toBe(400);
   expect((await suite.fetch(back, { headers: { Cookie: cookie } })).status).toBe(400);
@@ -143,14 +168,16 @@ test("a state without the cookie of its browser, a made-up state and a used one 
   );
   expect((await suite.fetch("/authorize/callback?code=c")).status).toBe(400);
   expect(script.asked).toEqual([]);
+  const ownBack = `/authorize/callback?code=upstream-code&state=${own}`;
+  expect((await suite.fetch(ownBack, { headers: { Cookie: cookie } })).status).toBe(200);
+  expect((await suite.fetch(ownBack, { headers: { Cookie: cookie } })).status).toBe(400);
+  expect(script.asked).toHaveLength(1);
 });
 
 test("PKCE and nonce go to the provider with each sign-in, and are new each time", async () => {
   const { suite, script } = await startOidcSuite();
-  const away = await press(suite, await openConsent(suite, await register(suite)));
-  const first = new URL(away.headers.get("Location") ?? "").searchParams;
-  const again = await press(suite, await openConsent(suite, await register(suite)));
-  const second = new URL(again.headers.get("Location") ?? "").searchParams;
+  const { searchParams: first } = (await leave(suite, await register(suite))).url;
+  const { searchParams: second } = (await leave(suite, await register(suite))).url;
   expect(Object.fromEntries(first)).toMatchObject({
     response_type: "code",
     client_id: CLIENT_ID,
@@ -163,26 +190,78 @@ test("PKCE and nonce go to the provider with each sign-in, and are new each time
   expect(script.asked[0]?.get("code_verifier")).toMatch(/^[0-9a-f]{64}$/);
 });
 
+test("a client that may not sign in does not even send anybody to the provider", async () => {
+  const { suite } = await startOidcSuite();
+  const client = await register(suite);
+  const requests = [
+    await authorizeUrl({ ...client, clientId: "made-up" }),
+    await authorizeUrl({ ...client, redirectUri: "https://evil.example/" }),
+    (await authorizeUrl(client)).replace("code_challenge", "no_challenge"),
+  ];
+  for (const request of requests) {
+    const page = await suite.fetch(request);
+    expect([page.status, page.headers.get("Location")]).toEqual([400, null]);
+  }
+});
+
+test("whom the provider lets in without a word has still allowed nothing", async () => {
+  const { suite } = await startOidcSuite();
+  const client = await register(suite);
+  await signInUpstream(suite, client);
+  const grants = await countGrants();
+  const again = await comeBack(suite, client);
+  expect([again.status, again.headers.get("Location")]).toEqual([200, null]);
+  expect(again.headers.get("Content-Security-Policy")).toContain("frame-ancestors 'none'");
+  expect((await readForm(again)).handle).not.toBe("");
+  expect(await countGrants()).toBe(grants);
+});
+
+test("a consent form is good for the person that it was shown to alone", async () => {
+  const { suite, script } = await startOidcSuite();
+  const client = await register(suite);
+  const anns = await openUpstream(suite, client);
+  const annsOther = await openUpstream(suite, client);
+  script.idToken = async (claims) => await idToken(claims).setSubject("bob").sign(script.keys.privateKey);
+  const bobs = await openUpstream(suite, client);
+  const bob = bobs.person ?? "";
+  const forged = [
+    anns.person ?? "",
+    annsOther.person ?? "",
+    bob.replace('"staff"', '"admin"'),
+    `${"0".repeat(32)}${bob.slice(32)}`,
+    bob.slice(32),
+    "{}",
+    "",
+  ];
+  expect(new Set([...forged, bob]).size).toBe(8);
+  for (const person of forged) {
+    const page = await press(suite, { ...bobs, person });
+    expect([person.slice(0, 50), page.status]).toEqual([person.slice(0, 50), 403]);
+  }
+  // Nor does it say whom a page is shown to that another browser has open.
+  expect((await press(suite, { ...anns, cookie: bobs.cookie })).status).toBe(400);
+  expect(await countGrants()).toBe(0);
+  expect((await press(suite, bobs)).status).toBe(302);
+  expect(await countGrants()).toBe(1);
+});
+
 test("a scope that the person's role does not have is not granted, nor kept for a better role", async () => {
   const { suite, script } = await startOidcSuite();
   script.claims = { groups: ["guests"] };
   const client = await register(suite);
-  const redirect = await comeBack(suite, client);
+  const form = await openUpstream(suite, client);
+  const redirect = await press(suite, form, { scopes: [...form.ticked, "sandbox:exec", "admin"] });
   const answer = tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json());
   expect(answer.scope).toBe("files:read browser:read");
   script.claims = { groups: ["staff"] };
-  const form = { grant_type: "refresh_token", client_id: client.clientId, refresh_token: answer.refresh_token };
-  const later = await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+  const later = await refresh(suite, client, answer.refresh_token);
   expect(tokenAnswer.parse(await later.json()).scope).toBe("files:read browser:read");
 });
 
 test("a refresh that names another person gives them nothing", async () => {
   const { suite, script } = await startOidcSuite();
-  const client = await register(suite);
-  const redirect = await comeBack(suite, client);
-  const answer = tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json());
+  const { client, code } = await signInUpstream(suite);
+  const answer = tokenAnswer.parse(await (await exchange(suite, client, code)).json());
   script.idToken = async (claims) => await idToken(claims).setSubject("bob").sign(script.keys.privateKey);
-  const form = { grant_type: "refresh_token", client_id: client.clientId, refresh_token: answer.refresh_token };
-  const response = await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
-  expect(response.status).toBe(503);
+  expect((await refresh(suite, client, answer.refresh_token)).status).toBe(503);
 });

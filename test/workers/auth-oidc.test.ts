@@ -1,9 +1,29 @@
-import { reset } from "cloudflare:test";
+import { listDurableObjectIds, reset, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import type { Caller } from "../../auth/caller.ts";
-import { type Client, type Suite, callerOf, exchange, openConsent, register, tokenAnswer } from "./auth-suite.ts";
-import { CLIENT_SECRET, type Script, comeBack, signInUpstream, startOidcSuite } from "./oidc-suite.ts";
+import {
+  type Client,
+  type Suite,
+  callerOf,
+  codeOf,
+  exchange,
+  press,
+  readForm,
+  register,
+  tokenAnswer,
+} from "./auth-suite.ts";
+import { Visit, comeBack as signInAtPage } from "./account-suite.ts";
+import {
+  CLIENT_SECRET,
+  type Script,
+  comeBack,
+  idToken,
+  openUpstream,
+  sessionsKept,
+  signInUpstream,
+  startOidcSuite,
+} from "./oidc-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -30,14 +50,110 @@ async function refresh(suite: Suite, { clientId }: Client, refreshToken: string)
   return await suite.fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
 }
 
+/** Lets the time come that each session has set. */
+async function runAlarms(): Promise<void> {
+  for (const id of await listDurableObjectIds(env.UPSTREAM_SESSION)) {
+    await runDurableObjectAlarm(env.UPSTREAM_SESSION.get(id));
+  }
+}
+
+async function daysUntilAlarms(): Promise<number[]> {
+  const ids = await listDurableObjectIds(env.UPSTREAM_SESSION);
+  const times = ids.map(async (id) => {
+    return await runInDurableObject(
+      env.UPSTREAM_SESSION.get(id),
+      async (_object, { storage }) => await storage.getAlarm(),
+    );
+  });
+  // Objects of earlier tests are listed too.
+  return (await Promise.all(times)).flatMap((atMs) => (atMs === null ? [] : [(atMs - Date.now()) / 86_400_000]));
+}
+
 const countGrants = async (): Promise<number> => (await env.OAUTH_KV.list({ prefix: "grant:" })).keys.length;
 
-test("before Access says who it is, all that anybody may have is offered, and admin where it is asked for", async () => {
+test("a deployed suite says that clients need not register where they have a document", async () => {
   const { suite } = await startOidcSuite();
-  const form = await openConsent(suite, await register(suite), { scope: "admin files:read" });
-  expect(form.offered).toEqual(["files:read", "admin"]);
-  expect(form.ticked).toEqual(["files:read"]);
-  expect(form.markup).not.toContain("Sign-in code");
+  const response = await suite.fetch("/.well-known/oauth-authorization-server");
+  expect(await response.json()).toMatchObject({ client_id_metadata_document_supported: true });
+});
+
+test("Access says who it is before anything is asked, and a role is offered what it may have", async () => {
+  const { suite, script } = await startOidcSuite({ ADMIN_GROUPS: "ops" });
+  const client = await register(suite);
+  script.claims = { groups: ["guests"], email: "ann@example.com" };
+  const reader = await openUpstream(suite, client, { scope: "admin files:read files:write" });
+  expect(reader.offered).toEqual(["files:read"]);
+  expect(reader.markup).toContain("<dd>ann@example.com</dd>");
+  expect(reader.markup).not.toContain("Sign-in code");
+  script.claims = { groups: ["ops"] };
+  const admin = await openUpstream(suite, client, { scope: "admin files:read" });
+  expect(admin.offered).toEqual(["files:read", "admin"]);
+  expect(admin.ticked).toEqual(["files:read"]);
+});
+
+test("what a person left out last time is left unticked for that client, and for nobody else", async () => {
+  const { suite, script } = await startOidcSuite();
+  const client = await register(suite);
+  const first = await openUpstream(suite, client);
+  expect(first.ticked).toContain("sandbox:exec");
+  await press(suite, first, { scopes: ["files:read"] });
+  const again = await openUpstream(suite, client);
+  expect(again.ticked).toEqual(["files:read"]);
+  expect(again.markup).toContain("You left this out last time.");
+  expect((await openUpstream(suite, await register(suite))).ticked).toEqual(first.ticked);
+  script.idToken = async (claims) => await idToken(claims).setSubject("bob").sign(script.keys.privateKey);
+  expect((await openUpstream(suite, client)).ticked).toEqual(first.ticked);
+});
+
+test("a slip on the consent page shows it again, and nobody has to go to Access once more", async () => {
+  const { suite, script } = await startOidcSuite();
+  const client = await register(suite);
+  const slip = await press(suite, await openUpstream(suite, client), { scopes: [] });
+  expect(slip.status).toBe(400);
+  const code = codeOf(await press(suite, await readForm(slip), { scopes: ["files:read"] }));
+  const { scope } = tokenAnswer.parse(await (await exchange(suite, client, code)).json());
+  expect(scope).toBe("files:read");
+  expect(script.asked).toHaveLength(1);
+});
+
+test("where nothing is allowed, nothing is kept of the person's session at Access", async () => {
+  const { suite, script } = await startOidcSuite();
+  const client = await register(suite);
+  const denied = await press(suite, await openUpstream(suite, client), { decision: "deny" });
+  expect(denied.headers.get("Location")).toContain("error=access_denied");
+  const left = await openUpstream(suite, client);
+  expect(await sessionsKept()).toBe(1);
+  script.claims = { groups: ["guests"] };
+  expect((await openUpstream(suite, client, { scope: "delegate:run" })).status).toBe(403);
+  expect(await sessionsKept()).toBe(1);
+  await runAlarms();
+  expect(await sessionsKept()).toBe(0);
+  const late = await press(suite, left);
+  expect(late.status).toBe(403);
+  expect(await late.text()).toContain("Too much time has gone by");
+  expect(await countGrants()).toBe(0);
+});
+
+test("the person's session at Access is kept for an hour until the code is exchanged, then for as long as a grant", async () => {
+  const { suite } = await startOidcSuite();
+  const { client, code } = await signInUpstream(suite);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
+  expect((await exchange(suite, client, code)).status).toBe(200);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
+  const { client: other, code: late } = await signInUpstream(suite);
+  await runAlarms();
+  expect((await exchange(suite, other, late)).status).toBe(400);
+  expect(await sessionsKept()).toBe(0);
+});
+
+test("the session at Access of an own page is kept for an hour, and longer only for a token that is made there", async () => {
+  const { suite } = await startOidcSuite();
+  const visit = new Visit(suite);
+  await signInAtPage(visit);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
+  const token = await visit.makeToken({ scopes: ["files:read"] });
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
+  expect(await callerOf(suite, "/mcp", token)).toBeDefined();
 });
 
 test("a person keeps their id when the application at Access is another, or stands in front of /authorize", async () => {

@@ -1,6 +1,7 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
+import * as z from "zod";
 import {
   callerOf,
   codeOf,
@@ -186,4 +187,29 @@ test("a replayed code ends the grant that it had given, at once", async () => {
   expect((await exchange(suite, client, code)).status).toBe(400);
   expect(await callerOf(suite, "/mcp", tokens.access_token)).toBeUndefined();
   expect((await refresh(suite, client, tokens.refresh_token)).status).toBe(400);
+});
+
+test("a person is known for 400 days from their last sign-in on, and while a client refreshes for them", async () => {
+  const suite = startSuite({ bindings: env });
+  const { client, ...first } = await signIn(suite);
+  const kept = async (): Promise<{ days: number; seenAtMs: number }> => {
+    const [person] = (await env.OAUTH_KV.list({ prefix: "person:" })).keys;
+    const { seenAtMs } = z.object({ seenAtMs: z.number() }).parse(person?.metadata);
+    return { days: ((person?.expiration ?? Infinity) - Date.now() / 1_000) / 86_400, seenAtMs };
+  };
+  const { days, seenAtMs } = await kept();
+  expect(days).toBeCloseTo(400, 1);
+  expect(seenAtMs).toBe(suite.clock.nowMs);
+  suite.clock.nowMs += 29 * 86_400_000;
+  const second = tokenAnswer.parse(await (await refresh(suite, client, first.refresh_token)).json());
+  expect((await kept()).seenAtMs).toBe(seenAtMs);
+  suite.clock.nowMs += 2 * 86_400_000;
+  expect((await refresh(suite, client, second.refresh_token)).status).toBe(200);
+  expect((await kept()).seenAtMs).toBe(suite.clock.nowMs);
+  // A made-up person does not come to be known by that.
+  await refresh(suite, client, `${"0".repeat(32)}:${"a".repeat(16)}:${"b".repeat(32)}`);
+  expect((await env.OAUTH_KV.list({ prefix: "person:" })).keys).toHaveLength(1);
+  suite.clock.nowMs += 86_400_000;
+  await signIn(suite);
+  expect((await kept()).seenAtMs).toBe(suite.clock.nowMs);
 });

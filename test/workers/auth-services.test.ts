@@ -76,6 +76,22 @@ test("what a service token may do ends for what goes on, too, once the settings 
   expect(await (await startAccess()).suite.scopesNow(caller)).toBeUndefined();
 });
 
+test("a service's share links hold while the settings name it with what they are for", async () => {
+  const { suite, keys } = await startAccess(SETTINGS);
+  const headers = withAssertion(await vouched(TOKEN_ID).sign(keys.privateKey));
+  const { userId } = answer.parse(await (await call(suite, headers)).json()).caller;
+  expect(await suite.isLetIn(userId, ["files:write"])).toBe(true);
+  const withReader = async (scopes: readonly string[]): Promise<Suite> => {
+    const tokens = { [TOKEN_ID]: { name: "CI", role: "member", scopes } };
+    return (await startAccess({ ...SETTINGS, SERVICE_TOKENS: JSON.stringify(tokens) })).suite;
+  };
+  const reading = await withReader(["files:read"]);
+  expect(await reading.isLetIn(userId, ["files:read"])).toBe(true);
+  expect(await reading.isLetIn(userId, ["files:write"])).toBe(false);
+  const { suite: unnamed } = await startAccess();
+  expect(await unnamed.isLetIn(userId, ["files:read"])).toBe(false);
+});
+
 test("forged assertions, those of people and those of unnamed tokens are answered with the challenge", async () => {
   const { suite, keys } = await startAccess(SETTINGS);
   const stranger = await generateKeyPair("RS256");

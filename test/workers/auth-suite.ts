@@ -1,14 +1,18 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
+import type { AuthEnv } from "../../auth/authorization-server.ts";
 import type { Caller } from "../../auth/caller.ts";
-import type { ClientRegistry } from "../../auth/client-registry.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
-import type { UpstreamSession } from "../../auth/upstream-session.ts";
-import type { Account } from "../../servers/account/account.ts";
+import type { Desk } from "../../servers/admin/desk.ts";
+import type { HealthBindings } from "../../servers/admin/health.ts";
+import { createPages } from "../../servers/admin/pages.ts";
 import type { LogFields } from "../../servers/core/log.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
+import { createDesk } from "../../servers/suite-desk.ts";
+import type { Bindings } from "../../servers/suite.ts";
+import { textOfMarkup } from "../support/markup.ts";
 import { SecretWatch } from "../support/secret-watch.ts";
 
 export const ORIGIN = "http://localhost:8717";
@@ -16,6 +20,9 @@ export const CODE = "WXYZ-2345";
 export const ADMIN_SECRET = "a".repeat(40);
 export const REDIRECT = "http://localhost:4999/callback";
 export const ENDPOINTS = ["/mcp", "/mcp/sandbox", "/mcp/interpreter", "/mcp/files", "/mcp/browser", "/mcp/delegate"];
+
+/** Guarded for programs of admins: its handler answers with who asked, as JSON. */
+export const ADMIN_PROGRAMS = "/health";
 
 export const LOCAL_SETTINGS = {
   PUBLIC_URL: ORIGIN,
@@ -28,13 +35,8 @@ export const LOCAL_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-/** The bindings that sign-in uses, from the tests' Worker. */
-export interface TestBindings {
-  readonly OAUTH_KV: KVNamespace;
-  readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
-  readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
-}
+/** The bindings that sign-in and the pages behind it use, from the tests' Worker. */
+export type TestBindings = Bindings & AuthEnv;
 
 export interface Suite {
   readonly clock: { nowMs: number };
@@ -53,6 +55,8 @@ interface SuiteOptions {
   readonly bindings: TestBindings;
   readonly fetch?: AuthOptions["fetch"];
   readonly upstreamSessions?: AuthOptions["upstreamSessions"];
+  /** What the pages look at in the place of what there is. */
+  readonly desk?: (desk: Desk) => Desk;
   /** What the guarded handler needs; a caller without it gets the 403. */
   readonly needs?: readonly Scope[];
 }
@@ -66,14 +70,20 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   const watch = new SecretWatch();
   const logged: string[] = [];
   const keep = (event: string, fields?: LogFields): void => void logged.push(JSON.stringify({ event, ...fields }));
+  const parsed = parseSettings(settings);
+  // Asked for a Chrome, the tests' own browser binding would fetch one from the internet.
+  const { BROWSER: _none, ...others }: TestBindings & HealthBindings = bindings;
+  const desk = createDesk(others, parsed, () => new Date(clock.nowMs));
   const auth = createAuth({
-    settings: parseSettings(settings),
+    settings: parsed,
     endpoints: ENDPOINTS,
     accounts: (userId) => bindings.ACCOUNT.get(bindings.ACCOUNT.idFromName(userId)),
     upstreamSessions:
       options.upstreamSessions ??
       ((userId, id) => bindings.UPSTREAM_SESSION.get(bindings.UPSTREAM_SESSION.idFromName(`${userId}/${id}`))),
     clients: () => bindings.CLIENT_REGISTRY.get(bindings.CLIENT_REGISTRY.idFromName("clients")),
+    pages: createPages(options.desk?.(desk) ?? desk),
+    noteSignIn: async (person) => await desk.directory().notePerson(person, clock.nowMs),
     log: { info: keep, error: keep },
     now: () => new Date(clock.nowMs),
     fetch: options.fetch ?? (async () => await Promise.reject(new Error("Nothing is fetched in this test."))),
@@ -97,6 +107,11 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
   async function answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const ctx = createExecutionContext();
+    if (pathname === ADMIN_PROGRAMS) {
+      const guarded = await auth.guardAdmin(request, ctx, async (userId) => Response.json({ userId }));
+      await waitOnExecutionContext(ctx);
+      return guarded;
+    }
     if (!ENDPOINTS.includes(pathname)) {
       return (await auth.routes(request, bindings, ctx)) ?? new Response("not mine", { status: 404 });
     }
@@ -180,6 +195,8 @@ export interface ConsentForm {
   readonly status: number;
   readonly markup: string;
   readonly handle: string;
+  /** Where the form says whom its page was shown to. */
+  readonly person?: string;
   readonly offered: readonly string[];
   readonly ticked: readonly string[];
   readonly cookie: string;
@@ -189,10 +206,12 @@ export interface ConsentForm {
 export async function readForm(response: Response): Promise<ConsentForm> {
   const markup = await response.text();
   const boxes = [...markup.matchAll(/name="scope" value="([^"]+)"\s*(checked)?/g)];
+  const person = /name="person" value="([^"]+)"/.exec(markup)?.[1];
   return {
     status: response.status,
     markup,
     handle: /name="handle" value="([^"]+)"/.exec(markup)?.[1] ?? "",
+    ...(person === undefined ? {} : { person: textOfMarkup(person) }),
     offered: boxes.map(([, scope = ""]) => scope),
     ticked: boxes.filter(([, , checked]) => checked !== undefined).map(([, scope = ""]) => scope),
     cookie: response.headers
@@ -231,6 +250,7 @@ export async function press(
     ["code", code],
     ["decision", decision],
   ]);
+  if (form.person !== undefined) body.append("person", form.person);
   for (const scope of scopes) body.append("scope", scope);
   return await suite.fetch("/authorize", {
     method: "POST",

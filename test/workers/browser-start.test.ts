@@ -2,6 +2,7 @@ import type { BrowserWorker } from "@cloudflare/puppeteer";
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { SessionTime } from "../../servers/account/session-time.ts";
 import { acquireChrome } from "../../servers/browser/chrome/chrome.ts";
 import { Keeper } from "../../servers/browser/chrome/keeper.ts";
 
@@ -100,7 +101,11 @@ describe("a browser that is open", () => {
     const stub = env.BROWSER_SESSION.get(env.BROWSER_SESSION.idFromName(name));
     return await runInDurableObject(stub, async (_session, { storage }) => {
       await storage.put("session", { sessionId: "abc", usedAtMs: 0, tabs: [], refs: [] });
-      const keeper = new Keeper(storage, binding, { allowedHosts: [], suiteOrigin: "http://localhost:8717" });
+      const policy = { allowedHosts: [], suiteOrigin: "http://localhost:8717" };
+      const time = new SessionTime({ kind: "browser", key: "time", nanoUsdOf: () => 0 }, storage.kv, async () => {
+        await Promise.reject(new Error("Nothing is settled here."));
+      });
+      const keeper = new Keeper(storage, binding, policy, time);
       const signal = AbortSignal.timeout(20_000);
       const failure = await keeper[how](signal).catch((cause: unknown) => cause);
       return { failure, asked, isKnown: (await storage.get("session")) !== undefined };

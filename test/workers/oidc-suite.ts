@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import type { UpstreamSessions } from "../../auth/access-oidc.ts";
@@ -6,11 +6,13 @@ import { type UpstreamProvider, createUpstreamProvider } from "../../auth/upstre
 import { UpstreamSession } from "../../auth/upstream-session.ts";
 import {
   type Client,
+  type ConsentForm,
   LOCAL_SETTINGS,
   ORIGIN,
   type Suite,
-  openConsent,
+  authorizeUrl,
   press,
+  readForm,
   register,
   startSuite,
 } from "./auth-suite.ts";
@@ -164,6 +166,7 @@ function scriptedSessions(fetcher: typeof fetch): UpstreamSessions {
         return await use(session);
       });
     return {
+      keep: async (nowMs) => await within(async (object) => await object.keep(nowMs)),
       begin: async (session, nowMs) => await within(async (object) => await object.begin(session, nowMs)),
       standing: async (question) => await within(async (object) => await object.standing(question)),
       end: async () => await within(async (object) => await object.end()),
@@ -171,29 +174,64 @@ function scriptedSessions(fetcher: typeof fetch): UpstreamSessions {
   };
 }
 
-/** Consents, and comes back from the provider with a code; `answer` is what the provider adds to it or changes. */
-export async function comeBack(
+/** The browser is sent to the provider: with which state, and which cookies it holds. */
+export async function leave(
   suite: Suite,
   client: Client,
-  answer: Readonly<Record<string, string>> = {},
-): Promise<Response> {
-  const form = await openConsent(suite, client);
-  const away = await press(suite, form);
-  const state = new URL(away.headers.get("Location") ?? "").searchParams.get("state") ?? "";
+  extra: Readonly<Record<string, string>> = {},
+): Promise<{ readonly url: URL; readonly state: string; readonly cookie: string }> {
+  const away = await suite.fetch(await authorizeUrl(client, extra));
+  const url = new URL(away.headers.get("Location") ?? "");
   const cookie = away.headers
     .getSetCookie()
     .map((line) => line.split(";")[0] ?? "")
     .join("; ");
+  return { url, state: url.searchParams.get("state") ?? "", cookie };
+}
+
+/** Comes back from the provider with a code; `answer` is what the provider adds to it or changes. */
+export async function comeBack(
+  suite: Suite,
+  client: Client,
+  answer: Readonly<Record<string, string>> = {},
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Response> {
+  const { state, cookie } = await leave(suite, client, extra);
   const query = new URLSearchParams({ code: "upstream-code", state, ...answer });
   for (const [name, value] of [...query]) if (value === "") query.delete(name);
   return await suite.fetch(`/authorize/callback?${query.toString()}`, { headers: { Cookie: cookie } });
 }
 
+/** The consent page of somebody whom the provider lets in. */
+export async function openUpstream(
+  suite: Suite,
+  client: Client,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<ConsentForm> {
+  return await readForm(await comeBack(suite, client, {}, extra));
+}
+
 /** A client of somebody whom the provider lets in. */
-export async function signInUpstream(suite: Suite): Promise<{ readonly client: Client; readonly code: string }> {
-  const client = await register(suite);
-  const response = await comeBack(suite, client);
+export async function signInUpstream(
+  suite: Suite,
+  client?: Client,
+): Promise<{ readonly client: Client; readonly code: string }> {
+  const signedIn = client ?? (await register(suite));
+  const form = await openUpstream(suite, signedIn);
+  const response = await press(suite, form);
   const location = response.headers.get("Location");
-  if (location === null) throw new Error(`Sign-in ended with ${response.status}: ${await response.text()}`);
-  return { client, code: new URL(location).searchParams.get("code") ?? "" };
+  if (location === null) throw new Error(`Sign-in ended with ${response.status}, after ${form.status}: ${form.markup}`);
+  return { client: signedIn, code: new URL(location).searchParams.get("code") ?? "" };
+}
+
+/** How many sessions at the provider something is kept of. */
+export async function sessionsKept(): Promise<number> {
+  const ids = await listDurableObjectIds(env.UPSTREAM_SESSION);
+  const kept = await Promise.all(
+    ids.map(async (id) => {
+      const stub = env.UPSTREAM_SESSION.get(id);
+      return await runInDurableObject(stub, (_object, state) => state.storage.kv.get("session") !== undefined);
+    }),
+  );
+  return kept.filter(Boolean).length;
 }

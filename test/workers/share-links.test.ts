@@ -2,12 +2,29 @@ import { describe, expect, test } from "vitest";
 import { MAX_LINKS } from "../../servers/account/share-links.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { type LinkSuite, linkSuite } from "../support/link-suite.ts";
+import { rules } from "./gate-suite.ts";
 
 /** Of a file with that content, shared. */
 async function share(suite: LinkSuite, path: string, content: string, mimeType?: string) {
   await suite.files.write(path, content, mimeType === undefined ? {} : { mimeType });
   return await suite.link(path, "download");
 }
+
+describe("links of somebody who is paused", () => {
+  test("are refused with the reason, however they are asked for, and work again afterwards", async () => {
+    const suite = linkSuite("paused-linker");
+    const { url } = await share(suite, "a.txt", "a");
+    const { url: inbox } = await suite.link("inbox/", "upload");
+    await rules.pausePerson("paused-linker", "Leaked");
+    for (const method of ["GET", "HEAD"]) expect((await suite.open(url, { method })).status).toBe(403);
+    expect(await (await suite.open(url)).text()).toMatch(/^paused: An admin paused you at .* \(Leaked\); /);
+    expect((await suite.open(`${inbox}b.txt`, { method: "PUT", body: "b" })).status).toBe(403);
+    await expect(suite.files.stat("inbox/b.txt")).rejects.toMatchObject({ code: "not_found" });
+    await rules.resumePerson("paused-linker");
+    // As an isolate that has not heard of the pause.
+    expect((await linkSuite("paused-linker").open(url)).status).toBe(200);
+  });
+});
 
 describe("links", () => {
   test("are listed without their URL, newest first, until they expire or are revoked", async () => {

@@ -358,7 +358,7 @@ describe("the page of an upload link", () => {
     const page = await suite.open(url);
     const markup = await textOf(page);
     expect(page.status).toBe(200);
-    expect(markup).toContain("inbox/&#60;img src=x onerror=alert(1)&#62;/");
+    expect(markup).toContain("inbox/&lt;img src=x onerror=alert(1)&gt;/");
     expect(markup).not.toContain("<img");
     expect(markup).toContain(`curl -T FILE '${url}'`);
     const policy = page.headers.get("Content-Security-Policy") ?? "";

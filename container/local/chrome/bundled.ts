@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
-import { access, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
@@ -14,6 +14,9 @@ export interface BundledChrome {
   readonly librariesEnv: Readonly<Record<string, string>>;
   readonly fontsEnv: Readonly<Record<string, string>>;
 }
+
+/** In the data folder. */
+export const CHROME_FOLDER = "chrome";
 
 const ARCHIVES = ["al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br"];
 
@@ -46,12 +49,22 @@ export async function unpackBundledChrome(
       await rm(unfinished, { recursive: true, force: true });
     }
   }
+  // For the sandbox's user, to whom it is shown; whoever may not pass the folder above does not come here.
+  await chmod(folder, 0o755);
   return {
     executable,
     folder,
     librariesEnv: { LD_LIBRARY_PATH: join(folder, "lib") },
     fontsEnv: { FONTCONFIG_FILE: join(folder, "fonts.conf") },
   };
+}
+
+/** The folder of what `unpackBundledChrome` has put below `parent`; nothing where it has not. */
+export async function unpackedChrome(parent: string): Promise<string | undefined> {
+  const home = packageFolder();
+  if (home === undefined) return undefined;
+  const folder = join(parent, await versionIn(home));
+  return (await exists(join(folder, "chromium"))) ? folder : undefined;
 }
 
 async function unpack(archives: string, target: string, report: (line: string) => void): Promise<void> {
@@ -66,6 +79,13 @@ async function unpack(archives: string, target: string, report: (line: string) =
   const packed = createReadStream(source);
   reportProgress(packed, (await stat(source)).size, report);
   await pipeline(packed, createBrotliDecompress(), createWriteStream(join(target, "chromium"), { mode: 0o755 }));
+}
+
+/** Whether the package is there, for this machine, and what it carries below `parent` already. */
+export async function bundledState(parent: string): Promise<"missing" | "packed" | "unpacked"> {
+  const home = packageFolder();
+  if (process.arch !== "x64" || home === undefined) return "missing";
+  return (await exists(join(parent, await versionIn(home), "chromium"))) ? "unpacked" : "packed";
 }
 
 function reportProgress(packed: Readable, totalBytes: number, report: (line: string) => void): void {

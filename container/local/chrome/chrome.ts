@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { open, realpath } from "node:fs/promises";
 import { basename, delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { unpackBundledChrome } from "./bundled.ts";
+import { CHROME_FOLDER, unpackBundledChrome } from "./bundled.ts";
 
 /** A Chrome that has answered `--version`. */
 export interface Chrome {
@@ -51,7 +51,7 @@ export async function findChrome({ dataDir, report, path, origin }: FindOptions)
   }
   const system = origin === "bundled" ? undefined : await findSystemChrome(path);
   if (system !== undefined) return { found: true, chrome: system };
-  const folder = join(dataDir, "chrome");
+  const folder = join(dataDir, CHROME_FOLDER);
   try {
     const bundled = origin === "system" ? undefined : await findBundledChrome(folder, report);
     if (bundled !== undefined) return { found: true, chrome: bundled };

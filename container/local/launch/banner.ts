@@ -15,6 +15,7 @@ Pincer serves ${endpoint}
   sub-agents    ${model}
   data          ${dataDir}
   log           ${logFile}
+  your pages    ${url}/account
 
 Claude Code:
   claude mcp add --transport http pincer ${endpoint}

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { access, chmod, constants, mkdir, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
@@ -9,6 +9,7 @@ import { SUITE_FILE, type SuiteFile, readSuiteFile } from "../running-suite.ts";
 /** What the Worker keeps, in Miniflare's hands. */
 export const STATE_FOLDER = "state";
 const LOCK_FILE = "suite.lock";
+const SECRETS_FILE = "secrets.json";
 const SQLITE_MAGIC = "SQLite format 3\0";
 const SQLITE_BUSY = 5;
 
@@ -37,7 +38,7 @@ export async function openDataFolder(folder: string): Promise<DataFolder> {
   const suiteFile = path.join(folder, SUITE_FILE);
   try {
     await rm(suiteFile, { force: true });
-    const secrets = await readSecrets(path.join(folder, "secrets.json"));
+    const secrets = await readSecrets(path.join(folder, SECRETS_FILE));
     await checkDatabases(path.join(folder, STATE_FOLDER));
     return {
       path: folder,
@@ -54,6 +55,31 @@ export async function openDataFolder(folder: string): Promise<DataFolder> {
   }
 }
 
+/** Throws what `openDataFolder` would, but changes nothing; whether there is such a folder already. */
+export async function inspectDataFolder(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch((cause: unknown) => {
+    if (isMissing(cause)) return undefined;
+    throw unusable(folder, cause);
+  });
+  await access(names === undefined ? await nearestFolder(folder) : folder, constants.W_OK).catch((cause: unknown) => {
+    throw unusable(folder, cause);
+  });
+  if (names === undefined) return false;
+  refuseOthers(folder, names);
+  await findSecrets(path.join(folder, SECRETS_FILE));
+  await checkDatabases(path.join(folder, STATE_FOLDER));
+  return true;
+}
+
+/** The folder itself, or what it would be made in. */
+export async function nearestFolder(folder: string): Promise<string> {
+  const isThere = await access(folder).then(
+    () => true,
+    () => false,
+  );
+  return isThere || path.dirname(folder) === folder ? folder : await nearestFolder(path.dirname(folder));
+}
+
 /** Makes the folder private to its owner. A folder that holds something else is left as it is. */
 async function makePrivateFolder(folder: string): Promise<void> {
   let names: string[];
@@ -63,12 +89,15 @@ async function makePrivateFolder(folder: string): Promise<void> {
   } catch (cause) {
     throw unusable(folder, cause);
   }
-  if (names.length > 0 && !names.includes(LOCK_FILE)) {
-    throw new LaunchProblem(`${folder} holds something else than a suite's data; choose a new folder with --data DIR.`);
-  }
+  refuseOthers(folder, names);
   await chmod(folder, 0o700).catch((cause: unknown) => {
     throw unusable(folder, cause);
   });
+}
+
+function refuseOthers(folder: string, names: readonly string[]): void {
+  if (names.length === 0 || names.includes(LOCK_FILE)) return;
+  throw new LaunchProblem(`${folder} holds something else than a suite's data; choose a new folder with --data DIR.`);
 }
 
 function unusable(folder: string, cause: unknown): LaunchProblem {
@@ -100,20 +129,24 @@ async function lock(folder: string): Promise<() => void> {
 }
 
 async function readSecrets(file: string): Promise<Secrets> {
-  let text: string;
+  const found = await findSecrets(file);
+  if (found !== undefined) return found;
+  const secrets = { signingSecret: newSecret() };
+  await writePrivately(file, secrets);
+  return secrets;
+}
+
+async function findSecrets(file: string): Promise<Secrets | undefined> {
   try {
-    text = await readFile(file, "utf8");
+    return secretsSchema.parse(JSON.parse(await readFile(file, "utf8")));
   } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw damaged(file, cause);
-    const secrets = { signingSecret: newSecret() };
-    await writePrivately(file, secrets);
-    return secrets;
-  }
-  try {
-    return secretsSchema.parse(JSON.parse(text));
-  } catch (cause) {
+    if (isMissing(cause)) return undefined;
     throw damaged(file, cause);
   }
+}
+
+function isMissing(failure: unknown): boolean {
+  return failure instanceof Error && "code" in failure && failure.code === "ENOENT";
 }
 
 /** workerd starts on a damaged database as well, and then every call fails. */

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { LaunchProblem } from "./problem.ts";
 
 /** 8787 and 8976 are where Cursor and wrangler wait for sign-ins. */
-const DEFAULT_PORT = 8717;
+export const DEFAULT_PORT = 8717;
 
 export const USAGE = `Usage: npm start -- [options]
 
@@ -72,7 +72,7 @@ function parseDriver(name: string): SandboxDriverName {
   throw new LaunchProblem(`There is no ${name} driver; ${known}`);
 }
 
-function parsePort(text: string): number {
+export function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) {
     throw new LaunchProblem(`--port ${text} is no port; give a number from 0 to 65535.`);
@@ -80,7 +80,7 @@ function parsePort(text: string): number {
   return port;
 }
 
-function parseHost(text: string): string {
+export function parseHost(text: string): string {
   const isHost = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.test(text) && URL.canParse(`http://${text}`);
   if (!isHost)
     throw new LaunchProblem(`--allow-host ${text} is no host; give HOST or HOST:PORT, such as api.example.com:443.`);

@@ -12,6 +12,7 @@ const PYTHON_MODULES = {
   matplotlib: "python3-matplotlib",
   numpy: "python3-numpy",
   pandas: "python3-pandas",
+  plotly: "python3-plotly",
 } as const;
 
 export interface ProvisionOptions {
@@ -44,6 +45,16 @@ export async function provision(options: ProvisionOptions): Promise<void> {
   if (!done && !signal.aborted) {
     report(`apt could not install everything; when it can, run: ${await aptCommand(missing)}`);
   }
+}
+
+/** What this machine lacks, by Debian's names, and how to have it. */
+export async function findLacking(): Promise<{ readonly packages: readonly string[]; readonly remedy: string }> {
+  const packages = await missingPackages();
+  const hasApt = await isExecutable("/usr/bin/apt-get");
+  return {
+    packages,
+    remedy: hasApt ? await aptCommand(packages) : "Install them with this machine's package manager.",
+  };
 }
 
 /** The one command that brings the packages on a Debian-like system, whose package lists may never have been read. */

@@ -10,9 +10,12 @@ const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
 const USERS_OWN =
-  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
+  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|LIMITS$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
 /** Those of them that the egress proxy needs, and nobody else. */
 const EGRESS_OWN = /^(SECRET_|SANDBOX_SECRETS$)/;
+
+/** Nobody else waits on the person's own machine, and a script of theirs is as quick as it likes. */
+const NO_CALL_LIMITS = JSON.stringify({ admin: { calls_per_minute: null, concurrent_calls: null } });
 
 interface Facts {
   /** Settings of the user go before those of `.dev.vars`. */
@@ -26,6 +29,7 @@ interface Facts {
 export async function makeSettings({ environment, url, allowedHosts, signingSecret }: Facts) {
   const own: Readonly<Record<string, string>> = await readUserSettings(environment);
   return {
+    LIMITS: NO_CALL_LIMITS,
     ...own,
     PUBLIC_URL: url,
     IDENTITY: "local",

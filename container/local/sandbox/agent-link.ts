@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import * as z from "zod";
 import { type Bytes, decode, encode } from "./bytes.ts";
 import { jailEnvironment } from "./jail.ts";
-import { frame, frameReader, FROM_AGENT, MAX_FRAME_BYTES, TO_AGENT } from "./inside/frames.mjs";
+import { frame, frameReader, FROM_AGENT, MAX_FRAME_BYTES, TO_AGENT, writeFrame } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
 
 /** What the agent says about one call. Its content is hostile: it is parsed, and bounded by the frame's length. */
@@ -108,10 +108,10 @@ export class AgentLink {
     return call;
   }
 
-  /** Sends bytes, or nothing as their end; resolves when there is room for more. Rejects as `open` throws. */
+  /** Sends bytes, which may not change any more, or nothing as their end; resolves when there is room for more. Rejects as `open` throws. */
   async send(kind: number, call: number, content: Uint8Array): Promise<void> {
     if (content.length > MAX_FRAME_BYTES) throw new Problem("too_large", TOO_LARGE);
-    if (this.#isOpen && !this.#input.write(frame(kind, call, content))) {
+    if (this.#isOpen && !writeFrame(this.#input, kind, call, content)) {
       // An agent that no longer listens has ended or will be ended: whoever waits hears of that, not of the pipe.
       await Promise.race([once(this.#input, "drain").catch(async () => await this.ended), this.ended]);
     }

@@ -14,6 +14,7 @@ import type { Sandboxes } from "./sandboxes.ts";
 
 const codeCallSchema = z.object({ code: codeSchema, files: filesSchema });
 const MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 * 1024;
+const portSchema = z.coerce.number().int().min(1).max(65_535);
 const hashSchema = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
@@ -25,6 +26,10 @@ const ROUTES: Readonly<Record<string, Route>> = {
   "POST code": runCode,
   "GET file": readFile,
   "PUT file": writeFile,
+  "POST port/close": async ({ response, query, sandbox }) => {
+    sandbox.hangUp(portSchema.parse(query.get("port")));
+    sendJson(response, {});
+  },
   "POST reset": async ({ response, sandbox }) => {
     await sandbox.reset();
     sendJson(response, {});
@@ -36,6 +41,8 @@ const LOOKS: Readonly<Record<string, Route>> = {
   "GET processes": async ({ response, sandbox }) => sendJson(response, { processes: await sandbox.processes.list() }),
   "GET contexts": async ({ response, sandbox }) => sendJson(response, { contexts: sandbox.listContexts() }),
   "GET status": async ({ response, sandbox }) => sendJson(response, await sandbox.status()),
+  "GET port": async ({ response, query, sandbox }) =>
+    sendJson(response, { state: await sandbox.lookAtPort(portSchema.parse(query.get("port"))) }),
 };
 
 /** As little use of it as those, but they may take their time, and it has to stay awake for so long. */
@@ -63,8 +70,8 @@ export async function answer(request: IncomingMessage, response: ServerResponse,
     }
     const [, id, name] = /^\/sandboxes\/([a-z0-9][\w-]{0,127})\/([a-z/-]+)$/.exec(url.pathname) ?? [];
     const asked = `${request.method} ${name}`;
-    if (id !== undefined && asked === "POST remove") {
-      await sandboxes.remove(id);
+    if (id !== undefined && (asked === "POST remove" || asked === "POST end")) {
+      await (asked === "POST end" ? sandboxes.end(id) : sandboxes.remove(id));
       return sendJson(response, {});
     }
     const [look, snapshot, route] = [LOOKS[asked], SNAPSHOT_ROUTES[asked], ROUTES[asked]];

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { unpackedChrome } from "../chrome/bundled.ts";
 import { AgentLink } from "./agent-link.ts";
 import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
@@ -15,6 +16,8 @@ export interface BubblewrapOptions {
   readonly id: string;
   readonly dir: string;
   readonly etcDir: string;
+  /** Where the bundled Chrome is, once it is unpacked. */
+  readonly chromeParent: string;
   readonly limits: Limits;
   readonly hasCgroups: boolean;
   /** Whether a new sandbox gets a disk of its own. */
@@ -55,6 +58,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
       {
         ...(image !== undefined && { diskImage: image }),
         ...{ workspaceDir, filesDir, etcDir, limits },
+        chromeDir: await unpackedChrome(options.chromeParent),
         cgroupProcsFiles: cgroup?.procsFiles ?? [],
         isNice: cgroup?.limits.cpu !== true,
         ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),

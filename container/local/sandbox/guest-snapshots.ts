@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { type AgentLink, AgentRefusal, parseJson, refusal } from "./agent-link.ts";
-import { type Bytes, copyBytes, NO_BYTES } from "./bytes.ts";
+import { type Bytes, NO_BYTES } from "./bytes.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
 
@@ -94,7 +94,7 @@ class Talk {
           else if (kind === FROM_AGENT.failed) end({ error: refusal(content) });
           else if ((this.#queuedBytes += content.length) > MAX_QUEUED_BYTES) link.kill(DISTURBED);
           else {
-            this.#queue.push(copyBytes(content));
+            this.#queue.push(content);
             this.#wake();
           }
         },

@@ -32,16 +32,17 @@ export interface JailOptions {
   readonly isNice: boolean;
   /** The egress proxy's socket; without one there is no way out. */
   readonly egressSocket?: string;
+  /** A Chrome that draws figures, for where `/usr` has none. */
+  readonly chromeDir?: string | undefined;
 }
 
 /** The program that starts a jail with `program` in it, and its arguments. */
 export async function jailCommand(options: JailOptions, program: readonly string[]): Promise<readonly string[]> {
-  const { limits, workspaceDir, filesDir, etcDir, egressSocket } = options;
+  const { limits, workspaceDir, filesDir, etcDir, egressSocket, chromeDir } = options;
   const insideDir = join(HERE, "inside");
   const npmDir = await npmOfUser();
-  const sources = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, egressSocket, npmDir].filter(
-    (path) => path !== undefined,
-  );
+  const all = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, egressSocket, npmDir, chromeDir];
+  const sources = all.filter((path) => path !== undefined);
   const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
   const etc = place(etcDir);
   const hasCaBundle = await isFile(join(options.etcDir, CA_BUNDLE));
@@ -82,6 +83,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ],
     ...["--ro-bind", place(process.execPath), "/opt/node/bin/node", "--ro-bind", place(insideDir), "/opt/pincer"],
     ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
+    ...(chromeDir === undefined ? [] : ["--ro-bind", place(chromeDir), "/opt/chrome"]),
     ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
     ...["--bind", place(workspaceDir), "/workspace", "--bind", place(filesDir), "/workspace/files"],
     ...["--remount-ro", "/"],

@@ -1,10 +1,12 @@
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import * as z from "zod";
 import type { CodeContextInfo } from "../../../servers/sandbox/driver.ts";
 import { type AgentLink, SILENT } from "./agent-link.ts";
 import type { CodeRunResult } from "./code-result.ts";
 import type { CodeRequest } from "./context.ts";
 import { Contexts } from "./contexts.ts";
+import { Connections } from "./dial.ts";
 import { doOnce } from "./do-once.ts";
 import type { Agent, Enclosure } from "./enclosure.ts";
 import { type Guest, guestFiles } from "./guest-files.ts";
@@ -66,6 +68,7 @@ export class LocalSandbox {
   #gone = Promise.resolve();
   #mustEmpty = false;
   #isRemoved = false;
+  readonly #connections = new Connections();
   #calls = 0;
   #lastUsedMs = performance.now();
 
@@ -139,6 +142,28 @@ export class LocalSandbox {
   async isListening(port: number): Promise<boolean> {
     const answer = await this.#current?.link.ask(TO_AGENT.port, { port }, PORT_MS).catch(() => undefined);
     return z.object({ isListening: z.literal(true) }).safeParse(answer).success;
+  }
+
+  /**
+   * Connects to what listens on that port inside; nothing where the sandbox is asleep, which it stays. Rejects with
+   * `AgentRefusal` where nothing listens.
+   */
+  async dial(port: number): Promise<Duplex | undefined> {
+    this.#refuseWhereSimulated("Ports are");
+    const link = this.#current?.link;
+    return link?.isOpen === true ? await this.#connections.dial(link, port) : undefined;
+  }
+
+  /** Ends all that is connected to that port from outside. */
+  hangUp(port: number): void {
+    this.#connections.hangUp(port);
+  }
+
+  /** What is to be found at that port. */
+  async lookAtPort(port: number): Promise<"asleep" | "listening" | "closed"> {
+    this.#refuseWhereSimulated("Ports are");
+    if (this.#current === undefined) return "asleep";
+    return (await this.isListening(port)) ? "listening" : "closed";
   }
 
   async status(): Promise<LocalStatus> {

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { CHROME_FOLDER } from "../chrome/bundled.ts";
 import { removeStaleCgroups } from "./cgroups.ts";
 import { bubblewrapEnclosure } from "./bubblewrap.ts";
 import { canMountImages } from "./disk.ts";
@@ -34,6 +35,7 @@ const IDLE_MS = 15 * 60_000;
 const MAX_STARTED = 32;
 const ETC_FOLDER = "sandbox-etc";
 const TRASH_FOLDER = "sandbox-trash";
+const IDLE = "The sandbox was ended because nothing was asked of it for a while.";
 const ASKED_FOR = "It was asked for by --driver simulated; leave that out for real sandboxes.";
 const NO_LINUX =
   "bubblewrap, which makes real sandboxes, needs Linux: for those, run Pincer in a Linux virtual machine.";
@@ -76,7 +78,9 @@ export class Sandboxes {
     const limits = { ...defaultLimits(), ...options.limits };
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     if (driver === "simulated") return new Sandboxes(options, limits, simulatedBecause);
-    const problem = process.platform === "linux" ? await problemOfJails(options, limits) : NO_LINUX;
+    // Of a runtime that was killed.
+    if (process.platform === "linux") removeStaleCgroups();
+    const problem = await whyNoJails(options, limits);
     if (driver === "local" && problem !== undefined) throw new Problem("unavailable", problem);
     return new Sandboxes(options, limits, problem);
   }
@@ -103,6 +107,13 @@ export class Sandboxes {
     return won;
   }
 
+  /** Ends everything in a sandbox; its folders stay. */
+  async end(id: string): Promise<void> {
+    const sandbox = this.#sandboxes.get(id);
+    if (sandbox?.isStarted === true)
+      await this.#stop(id, sandbox, "The sandbox was put to sleep, which ended everything in it.");
+  }
+
   /** Ends a sandbox and takes its folders away: what has that id afterwards is another one. */
   async remove(id: string): Promise<void> {
     const sandbox = await this.get(id);
@@ -125,6 +136,7 @@ export class Sandboxes {
     return bubblewrapEnclosure({
       ...{ id, dir, limits, hasCgroups, log },
       etcDir: join(dataDir, ETC_FOLDER),
+      chromeParent: join(dataDir, CHROME_FOLDER),
       hasDiskImages: async () => await this.#canMountImages,
       ...(egressSocket !== undefined && { egressSocket }),
     });
@@ -145,10 +157,10 @@ export class Sandboxes {
     await this.#stop(...oldest);
   }
 
-  async #stop(id: string, sandbox: LocalSandbox): Promise<void> {
+  async #stop(id: string, sandbox: LocalSandbox, reason = IDLE): Promise<void> {
     if (this.#sandboxes.get(id) === sandbox) this.#sandboxes.delete(id);
-    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ended, nothing was asked of it for a while`);
-    await this.#ended(id, sandbox.stop("The sandbox was ended because nothing was asked of it for a while."));
+    if (sandbox.isStarted) this.#options.log(`sandbox ${id}: ${reason}`);
+    await this.#ended(id, sandbox.stop(reason));
   }
 
   /** Whoever asks for that sandbox meanwhile waits. */
@@ -163,9 +175,12 @@ export class Sandboxes {
   }
 }
 
-/** Why no real sandbox can be started here. Leftovers of a runtime that was killed are removed. */
-async function problemOfJails({ dataDir, caBundle }: SandboxesOptions, limits: Limits): Promise<string | undefined> {
-  removeStaleCgroups();
+/** Why no real sandbox can be started here, tried with what is made in `dataDir` for it. */
+export async function whyNoJails(
+  { dataDir, caBundle }: Pick<SandboxesOptions, "dataDir" | "caBundle">,
+  limits: Limits = defaultLimits(),
+): Promise<string | undefined> {
+  if (process.platform !== "linux") return NO_LINUX;
   if (!hasSeccompFilter(process.arch)) return `There is no seccomp filter for ${process.arch} processors yet.`;
   const etcDir = join(dataDir, ETC_FOLDER);
   await prepareEtc(etcDir, caBundle);

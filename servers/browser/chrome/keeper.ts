@@ -1,9 +1,10 @@
 import type { BrowserWorker } from "@cloudflare/puppeteer";
 import * as z from "zod";
+import type { SessionTime } from "../../account/session-time.ts";
 import { ToolError } from "../../shared/errors.ts";
 import type { NetworkPolicy } from "../../shared/network-policy.ts";
 import { orAborted, within } from "./abort.ts";
-import type { BrowserTime } from "./browser-time.ts";
+import type { BrowserLook } from "../session.ts";
 import { Chrome, KEEP_ALIVE_MS, acquireChrome, discardChrome } from "./chrome.ts";
 import type { LivePage } from "./live-page.ts";
 import { PlatformRefusal, isNotNow, notNow } from "./platform-refusal.ts";
@@ -33,16 +34,15 @@ export class Keeper {
   readonly #storage: DurableObjectStorage;
   readonly #binding: BrowserWorker | undefined;
   readonly #policy: NetworkPolicy;
-  readonly #time: BrowserTime | undefined;
+  readonly #time: SessionTime;
   #chrome: Chrome | undefined;
   #acquiring: Promise<void> | undefined;
 
-  /** `time` is kept where somebody pays for it. */
   constructor(
     storage: DurableObjectStorage,
     binding: BrowserWorker | undefined,
     policy: NetworkPolicy,
-    time?: BrowserTime,
+    time: SessionTime,
   ) {
     this.#storage = storage;
     this.#binding = binding;
@@ -132,7 +132,7 @@ export class Keeper {
     this.#chrome = undefined;
     if (record === undefined || this.#binding === undefined) return;
     await discardChrome(this.#binding, record.sessionId);
-    this.#time?.end(record.sessionId, Date.now());
+    this.#time.end(record.sessionId, Date.now());
   }
 
   /** Ends Chrome at a person's wish: the next call finds nothing open. */
@@ -147,6 +147,21 @@ export class Keeper {
   /** When a call last used the browser, as far as that was stored; 0 where none is open. */
   async usedAtMs(): Promise<number> {
     return (await this.#record())?.usedAtMs ?? 0;
+  }
+
+  /** How the browser is, as far as that is known without speaking to Chrome; nothing where none is open. */
+  async look(nowMs: number): Promise<BrowserLook | undefined> {
+    const record = await this.#record();
+    if (record === undefined) return undefined;
+    const { usedAtMs, targetId, tabs } = record;
+    const alive = this.#alive;
+    if (alive !== undefined) return { usedAtMs, tabs: alive.tabs.list() };
+    // One that was unused for that long has ended, and is remembered so that the next call can say it.
+    if (nowMs - usedAtMs >= KEEP_ALIVE_MS) return undefined;
+    return {
+      usedAtMs,
+      tabs: tabs.map((tab) => ({ number: tab.number, url: "", isCurrent: tab.targetId === targetId })),
+    };
   }
 
   /** Forgets that Chrome; another one may have taken its place meanwhile. */
@@ -195,7 +210,7 @@ export class Keeper {
       tabs: [],
       refs: [],
     };
-    this.#time?.begin(record.sessionId, Date.now());
+    this.#time.begin(record.sessionId, Date.now());
     await Promise.all([this.#storage.put(RECORD, record), this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS)]);
   }
 
@@ -208,7 +223,7 @@ export class Keeper {
     try {
       chrome = await Chrome.connect(this.#binding, record, this.#policy, limited);
       await orAborted(chrome.tabs.resume(record.targetId), limited);
-      this.#time?.begin(record.sessionId, Date.now());
+      this.#time.begin(record.sessionId, Date.now());
       if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(Date.now() + KEEP_ALIVE_MS);
       this.#chrome = chrome;
       return chrome;
@@ -225,7 +240,7 @@ export class Keeper {
   }
 
   async #forget(binding: BrowserWorker, sessionId: string): Promise<void> {
-    this.#time?.end(sessionId, Date.now());
+    this.#time.end(sessionId, Date.now());
     await Promise.all([this.#drop(sessionId), discardChrome(binding, sessionId)]);
   }
 

@@ -4,62 +4,45 @@ import * as z from "zod";
 const MAX_STREAM_BYTES = 16 * 1024 * 1024;
 
 /**
- * A model's answer as the stream of events that was asked for, broken off where it is too long. A server that knows
- * no streams answers with JSON instead, which becomes a stream of one event.
+ * A model's answer as a stream of one event that says what all of its events say: the library takes longer over an
+ * event than over a long text. Only a whole answer is of use, so that it is read to its end first, and rejected where
+ * it breaks off or is too long. A server that knows no streams answers with JSON instead.
  */
 export async function asEventStream(response: Response): Promise<Response> {
-  const answer: ReadableStream<Uint8Array> | null = response.body;
-  if (answer === null) return response;
+  const body: ReadableStream<Uint8Array> | null = response.body;
+  if (body === null) return response;
+  const text = await readText(body);
+  if (!response.ok) return new Response(text, response);
   const isPlain = /\bjson\b/i.test(response.headers.get("content-type") ?? "");
-  if (response.ok && !isPlain) {
-    return new Response(limited(answer, mendLine), EVENT_STREAM);
-  }
-  const body = limited(answer, (line) => line);
-  if (!response.ok) return new Response(body, response);
-  const chunk = asChunk(await new Response(body).json());
-  return new Response(`data: ${JSON.stringify(chunk)}\n\n`, EVENT_STREAM);
+  const chunk = isPlain ? asChunk(JSON.parse(text)) : joinChunks(text);
+  // What is no stream of chunks is left to whoever reads it, who knows why it is wrong.
+  return new Response(chunk === undefined ? text : `data: ${JSON.stringify(chunk)}\n\n`, EVENT_STREAM);
 }
 
 const EVENT_STREAM = { headers: { "content-type": "text/event-stream" } };
 
-/** Line by line, each as `mend` leaves it, up to the longest answer. */
-function limited(body: ReadableStream<Uint8Array>, mend: (line: string) => string): ReadableStream<Uint8Array> {
+async function readText(body: ReadableStream<Uint8Array>): Promise<string> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  const encoder = new TextEncoder();
   let bytes = 0;
-  let rest = "";
-  return new ReadableStream({
-    pull: async (controller) => {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) {
-          controller.enqueue(encoder.encode(mend(rest + decoder.decode())));
-          return controller.close();
-        }
-        bytes += value.length;
-        if (bytes > MAX_STREAM_BYTES) {
-          const failure = new Error("The answer is too long.");
-          controller.error(failure);
-          return await reader.cancel(failure);
-        }
-        rest += decoder.decode(value, { stream: true });
-        const end = rest.lastIndexOf("\n");
-        if (end < 0) continue;
-        controller.enqueue(encoder.encode(`${rest.slice(0, end).split("\n").map(mend).join("\n")}\n`));
-        rest = rest.slice(end + 1);
-        return;
-      }
-    },
-    cancel: async (reason) => await reader.cancel(reason),
-  });
+  let text = "";
+  // Not by `for await`, which takes longer over a piece than all else.
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    bytes += piece.value.length;
+    if (bytes > MAX_STREAM_BYTES) {
+      const failure = new Error("The answer is too long.");
+      await reader.cancel(failure);
+      throw failure;
+    }
+    text += decoder.decode(piece.value, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 const completion = z.looseObject({
   choices: z.array(z.object({ message: z.unknown(), finish_reason: z.string().nullish() })),
 });
 
-/** What is no completion is left to whoever reads the stream, who knows why it is wrong. */
 function asChunk(body: unknown): unknown {
   const parsed = completion.safeParse(body);
   if (!parsed.success) return body;
@@ -71,8 +54,58 @@ function asChunk(body: unknown): unknown {
   return { ...parsed.data, choices };
 }
 
-/** Workers AI tells the usage of the whole at the end, in an event without the choices that a chunk must have. */
-function mendLine(line: string): string {
-  const isChunk = line.startsWith("data: {") && !/"(?:choices|error)":/.test(line);
-  return isChunk ? line.replace("{", '{"choices":[],') : line;
+const chunkSchema = z.object({
+  model: z.string().nullish(),
+  usage: z.unknown().optional(),
+  // Workers AI tells the usage of the whole at the end, in an event without choices.
+  choices: z
+    .array(z.object({ delta: z.record(z.string(), z.unknown()).nullish(), finish_reason: z.string().nullish() }))
+    .default([]),
+  error: z.never().optional(),
+});
+
+/** What the chunks of a stream say together; `undefined` where they are not all chunks that can be put together. */
+function joinChunks(stream: string): unknown {
+  const delta = new Map<string, unknown>();
+  let model: string | undefined;
+  let usage: unknown;
+  let finishReason: string | undefined;
+  // Not by a pattern: what a model writes may hold line ends that are none of the stream's.
+  for (const line of stream.split(/\r\n|\n|\r/)) {
+    if (!line.startsWith("data:") || line === "data: [DONE]") continue;
+    const chunk = chunkSchema.safeParse(parseJson(line.slice("data:".length))).data;
+    if (chunk === undefined) return undefined;
+    const [choice] = chunk.choices;
+    if (!append(delta, choice?.delta ?? {})) return undefined;
+    // Some begin with an event that is empty but for its form.
+    model ||= chunk.model ?? undefined;
+    usage = chunk.usage ?? usage;
+    finishReason = choice?.finish_reason ?? finishReason;
+  }
+  return { model, usage, choices: [{ delta: Object.fromEntries(delta), finish_reason: finishReason }] };
+}
+
+/** Texts are lengthened, and so are lists, as calls of tools are. `false`: the two do not go together. */
+function append(whole: Map<string, unknown>, delta: Readonly<Record<string, unknown>>): boolean {
+  for (const [field, value] of Object.entries(delta)) {
+    if (value === null) continue;
+    const begun = whole.get(field);
+    if (begun === undefined || field === "role") whole.set(field, value);
+    else if (typeof begun === "string" && typeof value === "string") whole.set(field, begun + value);
+    else if (isList(begun) && isList(value)) begun.push(...value);
+    else return false;
+  }
+  return true;
+}
+
+function isList(value: unknown): value is unknown[] {
+  return Array.isArray(value);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

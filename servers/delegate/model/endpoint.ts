@@ -33,10 +33,11 @@ const LISTED_HOSTS = new Map([
 export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelEndpoint | undefined {
   const { MODEL_BASE_URL: baseUrl, MODEL_PRICES: own } = settings;
   if (baseUrl !== undefined) {
+    const { hostname } = new URL(baseUrl);
     return {
       baseUrl,
       headers: bearer(settings.MODEL_API_KEY),
-      priceOf: (model) => priceOfOwn(own, model) ?? priceAt(new URL(baseUrl).hostname, model),
+      priceOf: (model) => priceOfOwn(own, model) ?? priceAt(hostname, model),
       zeroRetention: "not asked",
       attempts: 1,
     };

@@ -161,5 +161,5 @@ function withCost(
   if (usage === undefined) return undefined;
   if (isCached) return { ...usage, costUsd: 0 };
   const price = usage.costUsd === undefined ? priceOf(servedBy) : undefined;
-  return price === undefined ? usage : { ...usage, costUsd: costUsd(price, usage) };
+  return price === undefined ? usage : { ...usage, costUsd: costUsd(price, usage), isCostListed: true };
 }

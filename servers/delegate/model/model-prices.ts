@@ -30,10 +30,18 @@ export function priceOf(model: string): ModelPrice | undefined {
   return LISTED_PRICES.get(canonicalName(model));
 }
 
-/** The price that MODEL_PRICES gives a model, under whichever of its names. */
+/**
+ * The price that MODEL_PRICES gives a model, under whichever of its names; one that is given without a provider holds for
+ * the model of any.
+ */
 export function priceOfOwn(own: Settings["MODEL_PRICES"], model: string): ModelPrice | undefined {
   const name = canonicalName(model);
-  const given = Object.entries(own).find(([key]) => key === model || canonicalName(key) === name)?.[1];
+  const bare = model.slice(model.indexOf("/") + 1);
+  const priceFor = (isName: (key: string) => boolean) => Object.entries(own).find(([key]) => isName(key))?.[1];
+  const given =
+    priceFor((key) => key === model) ??
+    priceFor((key) => canonicalName(key) === name) ??
+    priceFor((key) => key === bare);
   if (given === undefined) return undefined;
   return {
     inputUsdPerMillion: given.input,

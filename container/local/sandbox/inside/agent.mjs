@@ -1,4 +1,5 @@
 import { converse, outbox, whileWriting } from "./conversation.mjs";
+import { creditThere, dial, hangUp, sendThere } from "./dial.mjs";
 import { openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
@@ -27,6 +28,7 @@ async function answer(kind, call, content) {
     case TO_AGENT.forget:
       forgetFile(call);
       forgetSnapshot(call);
+      hangUp(call);
       return command.forget(call);
     case TO_AGENT.file: {
       const request = JSON.parse(content.toString());
@@ -38,6 +40,12 @@ async function answer(kind, call, content) {
       return outbox.send(FROM_AGENT.done, call, command.input(JSON.parse(content.toString())));
     case TO_AGENT.port:
       return outbox.send(FROM_AGENT.done, call, { isListening: isListening(JSON.parse(content.toString()).port) });
+    case TO_AGENT.dial:
+      return dial(call, JSON.parse(content.toString()), outbox);
+    case TO_AGENT.there:
+      return sendThere(call, content, outbox);
+    case TO_AGENT.taken:
+      return creditThere(call);
   }
 }
 

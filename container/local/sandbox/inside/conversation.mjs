@@ -1,5 +1,5 @@
 import { Socket } from "node:net";
-import { frame, frameReader, FROM_AGENT } from "./frames.mjs";
+import { frame, frameReader, FROM_AGENT, writeFrame } from "./frames.mjs";
 
 /** An agent's side of the wire, on its standard input and output. */
 
@@ -27,6 +27,15 @@ export const outbox = {
    */
   send(kind, call, content) {
     toRuntime.write(frame(kind, call, content instanceof Uint8Array ? content : JSON.stringify(content)));
+  },
+  /**
+   * The same of bytes that nobody writes over any more.
+   * @param {number} kind
+   * @param {number} call
+   * @param {Uint8Array} content
+   */
+  pass(kind, call, content) {
+    writeFrame(toRuntime, kind, call, content);
   },
   isCongested: () => toRuntime.writableLength > CONGESTED_BYTES,
   /** @param {() => void} resume */

@@ -22,6 +22,12 @@ export const TO_AGENT = /** @type {const} */ ({
   input: 8,
   /** JSON: whether something listens on a port. */
   port: 9,
+  /** JSON: connect to a port of the sandbox's own. */
+  dial: 10,
+  /** Bytes for such a connection; none ends them. */
+  there: 11,
+  /** One more piece of such a connection was taken. */
+  taken: 12,
 });
 
 export const FROM_AGENT = /** @type {const} */ ({
@@ -36,11 +42,18 @@ export const FROM_AGENT = /** @type {const} */ ({
   done: 21,
   /** JSON: why a call failed. */
   failed: 22,
-  /** Bytes of a file that is being read. */
+  /** Bytes of a file that is being read, or of a connection; none ends a connection's. */
   bytes: 23,
   /** A process is there. */
   started: 24,
+  /** A connection is there. */
+  connected: 25,
+  /** One more piece of it was taken. */
+  taken: 26,
 });
+
+/** How many pieces of a connection may be under way before the other side has taken one. */
+export const PIECES_AHEAD = 16;
 
 const HEADER_BYTES = 9;
 /** A whole frame. Whoever sends more is broken or hostile. */
@@ -54,12 +67,37 @@ export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 export function frame(kind, call, content = "") {
   const size = typeof content === "string" ? Buffer.byteLength(content) : content.length;
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + size);
-  bytes.writeUInt32BE(size, 0);
-  bytes.writeUInt8(kind, 4);
-  bytes.writeUInt32BE(call, 5);
+  writeHeader(bytes, kind, call, size);
   if (typeof content === "string") bytes.write(content, HEADER_BYTES);
   else bytes.set(content, HEADER_BYTES);
   return bytes;
+}
+
+/** @param {Buffer} bytes @param {number} kind @param {number} call @param {number} size */
+function writeHeader(bytes, kind, call, size) {
+  bytes.writeUInt32BE(size, 0);
+  bytes.writeUInt8(kind, 4);
+  bytes.writeUInt32BE(call, 5);
+}
+
+/**
+ * Writes a frame whose content is not copied, and so may not change any more. As a stream's `write`, false where it has
+ * had enough.
+ * @param {import("node:stream").Writable} stream
+ * @param {number} kind
+ * @param {number} call
+ * @param {Uint8Array} content
+ */
+export function writeFrame(stream, kind, call, content) {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  writeHeader(header, kind, call, content.length);
+  if (content.length === 0) return stream.write(header);
+  // Both leave together.
+  stream.cork();
+  stream.write(header);
+  const hasRoom = stream.write(content);
+  stream.uncork();
+  return hasRoom;
 }
 
 /**

@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import warnings
@@ -39,6 +40,10 @@ MAX_FORM_CHARS = {"png": 8_000_000, "jpeg": 8_000_000}
 MAX_TEXT_CHARS = 1_000_000
 MAX_RESULTS = 100
 MAX_TRACEBACK_CHARS = 4_000
+#: How plotly hands over a figure that others are to draw.
+FIGURE = "application/vnd.plotly.v1+json"
+DRAW = ["node", "/opt/pincer/plotly-picture.mjs"]
+DRAW_SECONDS = 20
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -75,6 +80,8 @@ class Run:
         self.channel, self.count, self.error = channel, 0, None
 
     def show(self, data):
+        if FIGURE in data:
+            data = draw(data[FIGURE])
         forms = {}
         for mime, value in data.items():
             form = FORMS.get(mime)
@@ -151,9 +158,24 @@ def leave(code=None):
 
 
 def choose_plotly_renderer():
-    """As pictures where something can draw them, else as pages, which are kept as files."""
-    can_draw = importlib.util.find_spec("kaleido") is not None
-    os.environ.setdefault("PLOTLY_RENDERER", "png" if can_draw else "notebook_connected")
+    """A kaleido before 1 has a browser of its own; without one, figures come as `FIGURE` and are drawn here."""
+    kaleido = importlib.util.find_spec("kaleido")
+    folders = kaleido.submodule_search_locations if kaleido else None
+    can_draw = any(os.path.isdir(os.path.join(folder, "executable")) for folder in folders or [])
+    os.environ.setdefault("PLOTLY_RENDERER", "png" if can_draw else "plotly_mimetype")
+
+
+def draw(figure):
+    """A picture where there is a Chrome to draw it, else a page, which is kept as a file."""
+    import plotly.io
+    import plotly.offline
+
+    given = f"{json.dumps(figure)}\n{plotly.offline.get_plotlyjs()}".encode()
+    try:
+        picture = subprocess.run(DRAW, input=given, capture_output=True, timeout=DRAW_SECONDS, check=True).stdout
+        return {"image/png": picture}
+    except (OSError, subprocess.SubprocessError):
+        return {"text/html": plotly.io.to_html(figure, include_plotlyjs="cdn", validate=False)}
 
 
 def make_shell():

@@ -85,7 +85,7 @@ async function sendAll(call, output, stop, outbox) {
   });
   for await (const chunk of output) {
     if (!packers.has(call)) return;
-    outbox.send(FROM_AGENT.bytes, call, chunk);
+    outbox.pass(FROM_AGENT.bytes, call, chunk);
     for (credit -= 1; credit <= 0;) await new Promise((resolve) => (wake = () => resolve(undefined)));
   }
 }
@@ -97,6 +97,6 @@ function taker(input) {
   return async (/** @type {Buffer} */ bytes) => {
     if (input === null || !input.writable) return;
     if (bytes.length === 0) input.end();
-    else await new Promise((resolve) => input.write(Buffer.from(bytes), () => resolve(undefined)));
+    else await new Promise((resolve) => input.write(bytes, () => resolve(undefined)));
   };
 }

@@ -6,7 +6,7 @@ import { FROM_AGENT } from "./frames.mjs";
 import { childOf, giveMark, killTree, markFor, send } from "./tree.mjs";
 
 /**
- * @typedef {{ send(kind: number, call: number, content: Uint8Array | object): void, isCongested(): boolean, whenClear(resume: () => void): void }} Outbox
+ * @typedef {{ send(kind: number, call: number, content: Uint8Array | object): void, pass(kind: number, call: number, content: Uint8Array): void, isCongested(): boolean, whenClear(resume: () => void): void }} Outbox
  * @typedef {{ command: string, cwd: string, env: Record<string, string>, input: "none" | "pipe" | "terminal", hasControl: boolean }} Spawn
  * @typedef {{ pid: number | undefined, hasExited: boolean, isTerminal: boolean, stdin?: Socket, control?: import("node:stream").Duplex, isWanted: boolean }} Running
  */

@@ -1,0 +1,51 @@
+import { waitUntil } from "cloudflare:workers";
+import type { Desk, PersonsThings } from "./admin/desk.ts";
+import { type HealthBindings, checkHealth } from "./admin/health.ts";
+import { sessionNameOf } from "./browser/session-name.ts";
+import { consoleLog } from "./core/log.ts";
+import { runName } from "./delegate/runs.ts";
+import { whyNoAdmins } from "./shared/identity-settings.ts";
+import type { Settings } from "./shared/settings.ts";
+import { createActs, createRules } from "./suite-acts.ts";
+import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
+
+/** What the pages behind the sign-in look at and act on. */
+export function createDesk(bindings: Bindings & HealthBindings, settings: Settings, now = () => new Date()): Desk {
+  const { ACCOUNT } = bindings;
+  // The person alone decides what is found: pages may look at all that is theirs.
+  const capabilitiesOf = (userId: string) => {
+    const caller = { userId, role: "reader", scopes: [], clientId: "page" } as const;
+    return createPipeline(bindings, settings, caller, { waitUntil }).capabilities;
+  };
+  return {
+    publicUrl: settings.PUBLIC_URL,
+    isBilled: settings.SANDBOX_DRIVER === "container",
+    whyNoAdmins: whyNoAdmins(settings),
+    instanceType: settings.SANDBOX_INSTANCE_TYPE,
+    now,
+    account: (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId)),
+    directory: () => directoryOf(bindings),
+    filesOf: (userId) => capabilitiesOf(userId).files,
+    thingsOf: (userId) => thingsOf(bindings, userId, capabilitiesOf(userId).sandbox),
+    actsOn: (userId) => createActs(bindings, settings, userId, waitUntil),
+    rules: () => createRules(bindings),
+    health: async (userId, origin) =>
+      await checkHealth({
+        ...{ bindings, settings, userId, origin, now, waitUntil },
+        fetch: async (input, init) => await fetch(input, init),
+        log: consoleLog,
+      }),
+  };
+}
+
+function thingsOf(
+  { BROWSER_SESSION, DELEGATE_RUN }: Bindings,
+  userId: string,
+  sandbox: PersonsThings["sandbox"],
+): PersonsThings {
+  return {
+    sandbox,
+    browser: async (name) => await BROWSER_SESSION.get(BROWSER_SESSION.idFromName(sessionNameOf(userId, name))).look(),
+    run: async (id) => await DELEGATE_RUN.get(DELEGATE_RUN.idFromName(runName(userId, id))).report(0, 0),
+  };
+}
