@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { inParts } from "../shared/in-parts.ts";
+import { within } from "../shared/within.ts";
 import type { Chore } from "./chores.ts";
 import { ADD_FIGURES, FIGURE_COLUMNS, FIGURE_SCHEMA, FIGURES_FROM_JSON, readFigures } from "./figures.ts";
 import { USAGE_KEY, USAGE_KEY_FROM_JSON, USAGE_KEY_SCHEMA, type UsageDelta } from "./usage-table.ts";
@@ -119,7 +120,7 @@ export class Outbox implements Chore {
     // What is added while a batch is on its way waits until something has gathered again.
     const sequence = this.#oldest();
     if (sequence === undefined) return this.#setDue(null);
-    await within(this.#directory().tell(userId, this.#seal(sequence)), TIMEOUT_MS);
+    await within(TIMEOUT_MS, this.#directory().tell(userId, this.#seal(sequence)));
     this.#drop(sequence);
     this.#setDue(this.#oldest() === undefined ? null : Date.now() + TELL_AFTER_MS);
   }
@@ -162,14 +163,4 @@ export class Outbox implements Chore {
 function readDelta(row: unknown): UsageDelta {
   const { client_id: clientId, ...key } = keyRecord.parse(row);
   return { ...key, clientId, ...readFigures(row) };
-}
-
-async function within(work: Promise<void>, limitMs: number): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("The directory does not answer.")), limitMs);
-  try {
-    await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

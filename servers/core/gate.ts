@@ -1,6 +1,7 @@
 import type { StandingNow } from "../account/standing.ts";
 import { ToolError } from "../shared/errors.ts";
 import { type Limits, type Pause, type Policy, type Role, limitsOf } from "../shared/limits.ts";
+import { within } from "../shared/within.ts";
 import { type Used, refuseWhereUsedUp, takesPlace } from "./limit-check.ts";
 
 /** What an isolate knows of a person or the policy is asked anew in the background after so long. */
@@ -234,10 +235,4 @@ function personIn({ people }: GateMemory, userId: string): PersonAtGate {
 /** What is dated ahead by that much is as old: a clock may be set back, and each request has a moment of its own. */
 function isWithin(spanMs: number, atMs: number | undefined, nowMs: number): boolean {
   return atMs !== undefined && Math.abs(nowMs - atMs) < spanMs;
-}
-
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`There was no answer within ${limitMs} ms.`)), limitMs);
-  return await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -2,6 +2,7 @@ import { MAY_BE_AT_WORK_MS } from "../account/handle-table.ts";
 import { consoleLog, describeFailure } from "../core/log.ts";
 import type { Limits, Policy, Role } from "../shared/limits.ts";
 import { parseSettings } from "../shared/settings.ts";
+import { within } from "../shared/within.ts";
 import { Directory } from "./directory.ts";
 import type { KnownPerson } from "./people-table.ts";
 import { PolicyTable } from "./policy-table.ts";
@@ -86,7 +87,7 @@ export abstract class DirectoryObject<Env extends object = object> extends Direc
   async #stop(stop: Stop): Promise<void> {
     try {
       const isEverybodyPaused = this.policy().pausedAll !== undefined;
-      await within(this.endWork(stop.userId, isEverybodyPaused), STOP_TIMEOUT_MS);
+      await within(STOP_TIMEOUT_MS, this.endWork(stop.userId, isEverybodyPaused));
       this.#stops.succeed(stop);
     } catch (failure) {
       consoleLog.error("work not ended", { userId: stop.userId, failure: describeFailure(failure) });
@@ -98,10 +99,4 @@ export abstract class DirectoryObject<Env extends object = object> extends Direc
     const due = Math.min(this.#stops.dueAtMs() ?? Infinity, this.#latecomersAtMs ?? Infinity);
     if (due !== Infinity) await this.ctx.storage.setAlarm(due);
   }
-}
-
-async function within(work: Promise<void>, limitMs: number): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("It took too long.")), limitMs);
-  await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
