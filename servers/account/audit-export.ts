@@ -1,6 +1,7 @@
 import { auditPrefix } from "../shared/paths.ts";
 import type { AuditRecord, BookTable } from "./book-table.ts";
 import type { Chore } from "./chores.ts";
+import { dayOf } from "./figures.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 /** What one alarm takes from the table: two megabytes or so. */
@@ -44,10 +45,6 @@ export class AuditExport implements Chore {
 function lineOf({ at_ms: atMs, parent_run_id: runId, ...row }: AuditRecord): string {
   const run = runId === null ? {} : { parent_run_id: runId };
   return `${JSON.stringify({ at: new Date(atMs).toISOString(), ...row, ...run })}\n`;
-}
-
-function dayOf(atMs: number): string {
-  return new Date(atMs).toISOString().slice(0, 10);
 }
 
 function endOfDayMs(atMs: number): number {

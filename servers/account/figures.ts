@@ -85,6 +85,7 @@ export function sumOf(a: Figures, b: Figures): Figures {
   };
 }
 
+/** `2026-11-28`, UTC. */
 export function dayOf(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 10);
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { dayOf } from "./figures.ts";
 import type { ModelCall } from "./book-table.ts";
 
 const SCHEMA = `
@@ -80,8 +81,4 @@ export class ModelSpendTable {
   settle(id: string, { tokens, nanoUsd }: ModelSpend): void {
     for (const { day } of this.#sql.exec(TAKE_OPEN, id).toArray()) this.#sql.exec(ADD, day, day, tokens, nanoUsd);
   }
-}
-
-function dayOf(nowMs: number): string {
-  return new Date(nowMs).toISOString().slice(0, 10);
 }

@@ -1,9 +1,9 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import type { Things } from "../account/account-books.ts";
-import { NO_FIGURES } from "../account/figures.ts";
+import { NO_FIGURES, dayOf } from "../account/figures.ts";
 import type { KnownPerson } from "../directory/people-table.ts";
 import { type Fact, card } from "./card.ts";
-import { ago, count, dayOf, duration, usd } from "./format.ts";
+import { ago, count, duration, usd } from "./format.ts";
 import { pauseNote } from "./limits-page.ts";
 import { liveNote } from "./live-note.ts";
 import { type Look, lookAt } from "./look.ts";

@@ -1,7 +1,7 @@
 import { type Html, html } from "../../auth/html.ts";
-import { type Figures, NO_FIGURES } from "../account/figures.ts";
+import { type Figures, NO_FIGURES, dayOf } from "../account/figures.ts";
 import type { StorageUsage } from "../files/store.ts";
-import { bytes, count, dayOf, duration, usd } from "./format.ts";
+import { bytes, count, duration, usd } from "./format.ts";
 import { type Look, type Thing, lookAt, lookAtThing } from "./look.ts";
 import { newsNote, problemNote } from "./news.ts";
 import { pauseNote } from "./limits-page.ts";

@@ -1,4 +1,5 @@
-import { DAY_MS, dayOf } from "./format.ts";
+import { dayOf } from "../account/figures.ts";
+import { DAY_MS } from "./format.ts";
 
 export const PERIODS = [7, 30, 90] as const;
 export type PeriodDays = (typeof PERIODS)[number];

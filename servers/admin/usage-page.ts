@@ -1,5 +1,5 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
-import { type Figures, NO_FIGURES } from "../account/figures.ts";
+import { type Figures, NO_FIGURES, sumOf } from "../account/figures.ts";
 import { PRICES } from "../account/prices.ts";
 import type { UsageRow } from "../account/usage-table.ts";
 import type { EverybodysQuery } from "../directory/rollup-table.ts";
@@ -92,7 +92,7 @@ function keysOf(rows: readonly UsageRow[]): string[] {
 
 function usageBody(view: UsageView): Html {
   const { period, by, byDay, base, isBilled } = view;
-  const total = sum(byDay);
+  const total = byDay.reduce<Figures>(sumOf, NO_FIGURES);
   const everyDay = daysIn(period).map((day) => byDay.find(({ key }) => key === day) ?? { key: day, ...NO_FIGURES });
   const query = (days: number, dimension: Dimension): string => `${base}/usage?days=${days}&by=${dimension}`;
   const costs = isBilled || total.nanoUsd + total.estimatedNanoUsd > 0;
@@ -231,23 +231,6 @@ function costOf({ nanoUsd, estimatedNanoUsd }: Figures): number {
 function dearest(days: readonly UsageRow[]): string {
   const most = days.reduce((one, other) => (costOf(other) > costOf(one) ? other : one));
   return costOf(most) === 0 ? "nothing on any day" : `the most on ${most.key} with ${usd(costOf(most))}`;
-}
-
-function sum(rows: readonly UsageRow[]): Figures {
-  const add = (name: keyof Figures): number => rows.reduce((total, row) => total + row[name], 0);
-  return {
-    calls: add("calls"),
-    failed: add("failed"),
-    durationMs: add("durationMs"),
-    outputBytes: add("outputBytes"),
-    nanoUsd: add("nanoUsd"),
-    estimatedNanoUsd: add("estimatedNanoUsd"),
-    inputTokens: add("inputTokens"),
-    outputTokens: add("outputTokens"),
-    modelCalls: add("modelCalls"),
-    sandboxMs: add("sandboxMs"),
-    browserMs: add("browserMs"),
-  };
 }
 
 function usageCsv({ by, period, rows, names }: UsageView): Response {
