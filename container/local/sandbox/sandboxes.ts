@@ -27,6 +27,7 @@ export interface SandboxesOptions {
   /** Off where a test must see what holds without them. */
   readonly hasCgroups?: boolean;
   readonly hasDiskImages?: boolean;
+  readonly hasLowPorts?: boolean;
   readonly idleMs?: number;
   readonly log: (line: string) => void;
 }
@@ -68,7 +69,7 @@ export class Sandboxes {
       ? canMountImages(join(options.dataDir, "sandbox-probe"))
       : Promise.resolve(false);
     this.#hasLowPorts =
-      simulatedBecause === undefined && options.egressSocket !== undefined
+      simulatedBecause === undefined && options.egressSocket !== undefined && options.hasLowPorts !== false
         ? mayOpenLowPorts(probeJail(options.dataDir, limits))
         : Promise.resolve(false);
     this.#trashDir = join(options.dataDir, TRASH_FOLDER);
