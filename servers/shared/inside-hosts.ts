@@ -18,3 +18,9 @@ export function insideHost(hostname: string, port: number): InsideHost | undefin
   const host = normalizeHost(hostname);
   return INSIDE_HOSTS.find((name) => name === host);
 }
+
+/** Which of them a request is for, by its URL. */
+export function hostInside({ url }: Pick<Request, "url">): InsideHost | undefined {
+  const { protocol, hostname, port } = new URL(url);
+  return protocol === "http:" ? insideHost(hostname, port === "" ? 80 : Number(port)) : undefined;
+}
