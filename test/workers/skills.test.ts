@@ -62,7 +62,7 @@ function visit(userId: string, { scopes = FILES, endpoint = "/mcp" }: Visit = {}
     prompts: async () => namedSchema.parse((await ask("prompts/list")).result?.["prompts"]),
     resources: async () => {
       const listed = z
-        .array(z.looseObject({ uri: z.string() }))
+        .array(z.looseObject({ uri: z.string(), name: z.string() }))
         .parse((await ask("resources/list")).result?.["resources"]);
       return listed.filter(({ uri }) => uri.startsWith("skill://"));
     },
