@@ -62,9 +62,10 @@ async function* eventsIn(response: Response, signal: AbortSignal): AsyncGenerato
   if (rest.startsWith("data:")) yield rest.slice("data:".length).trim();
 }
 
-async function* textIn({ body }: Response, signal: AbortSignal): AsyncGenerator<string> {
+async function* textIn(response: Response, signal: AbortSignal): AsyncGenerator<string> {
+  const body: ReadableStream<Uint8Array> | null = response.body;
   if (body === null) return;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const reader = body.getReader();
   signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
   const decoder = new TextDecoder();
   let bytes = 0;
