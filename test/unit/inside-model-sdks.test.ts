@@ -264,7 +264,7 @@ test("OpenAI's SDK is told a response as it comes, and the same whole", async ()
 });
 
 test("a response's tools keep their groups and kinds, and what came of them reaches the model", async () => {
-  const calls: ScriptedReply = {
+  const reply: ScriptedReply = {
     kind: "calls",
     calls: [
       { name: "mcp__look", input: { at: "the sky" }, id: "call_1" },
@@ -272,57 +272,57 @@ test("a response's tools keep their groups and kinds, and what came of them reac
     ],
     usage: USAGE,
   };
-  gateway.script(calls, calls, HELLO);
-  const look = { type: "function", name: "look", parameters: { type: "object", properties: {} }, strict: false };
-  const ask = {
-    model: "house-model",
-    input: "Hi",
-    tools: [
-      { type: "namespace", name: "mcp", description: "Tools", tools: [look] },
-      { type: "custom", name: "apply_patch", description: "Patches" },
-      { type: "web_search" },
-    ],
-  } as const;
-  const stream = openai.responses.stream(JSON.parse(JSON.stringify(ask)));
-  const streamed = await stream.finalResponse();
-  const output = [
+  gateway.script(reply, reply, HELLO);
+  const tools: OpenAI.Responses.Tool[] = [
+    {
+      ...{ type: "namespace", name: "mcp", description: "Tools" },
+      tools: [{ type: "function", name: "look", parameters: { type: "object", properties: {} } }],
+    },
+    { type: "custom", name: "apply_patch", description: "Patches" },
+    { type: "web_search" },
+  ];
+  const ask = { model: "house-model", input: "Hi", tools };
+  const streamed = await openai.responses.stream(ask).finalResponse();
+  const calls: OpenAI.Responses.ResponseInputItem[] = [
     { type: "function_call", call_id: "call_1", name: "look", namespace: "mcp", arguments: '{"at":"the sky"}' },
     { type: "custom_tool_call", call_id: "call_2", name: "apply_patch", input: "*** Begin" },
   ];
-  expect(streamed.output).toMatchObject(output);
-  const whole = await openai.responses.create(JSON.parse(JSON.stringify(ask)));
-  expect(whole.output).toMatchObject(output);
+  expect(streamed.output).toMatchObject(calls);
+  const whole = await openai.responses.create(ask);
+  expect(whole.output).toMatchObject(calls);
   expect(lastBody()["tools"]).toMatchObject([
     { type: "function", function: { name: "mcp__look" } },
     { type: "function", function: { name: "apply_patch", parameters: { required: ["input"] } } },
   ]);
   const picture = `data:image/png;base64,${PICTURE}`;
-  await openai.responses.create(
-    JSON.parse(
-      JSON.stringify({
-        ...ask,
-        input: [
-          { type: "message", role: "developer", content: [{ type: "input_text", text: "Be brief." }] },
-          {
-            role: "user",
-            content: [
-              { type: "input_text", text: "Hi" },
-              { type: "input_image", image_url: picture },
-            ],
-          },
-          { type: "reasoning", id: "rs_1", summary: [] },
-          ...whole.output,
-          { type: "function_call_output", call_id: "call_1", output: [{ type: "input_image", image_url: picture }] },
-          { type: "custom_tool_call_output", call_id: "call_2", output: "patched" },
-          { role: "user", content: "Go on." },
+  await openai.responses.create({
+    ...ask,
+    input: [
+      { type: "message", role: "developer", content: [{ type: "input_text", text: "Be brief." }] },
+      {
+        role: "user",
+        content: [
+          { type: "input_text", text: "Hi" },
+          { type: "input_image", image_url: picture, detail: "low" },
         ],
-      }),
-    ),
-  );
+      },
+      { type: "reasoning", id: "rs_1", summary: [] },
+      ...calls,
+      { type: "function_call_output", call_id: "call_1", output: [{ type: "input_image", image_url: picture }] },
+      { type: "custom_tool_call_output", call_id: "call_2", output: "patched" },
+      { role: "user", content: "Go on." },
+    ],
+  });
   const shown = { type: "image_url", image_url: { url: picture } };
   expect(lastBody()["messages"]).toEqual([
     { role: "system", content: "Be brief." },
-    { role: "user", content: [{ type: "text", text: "Hi" }, shown] },
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "Hi" },
+        { type: "image_url", image_url: { url: picture, detail: "low" } },
+      ],
+    },
     {
       role: "assistant",
       content: null,

@@ -67,10 +67,14 @@ async function* textIn(response: Response, signal: AbortSignal): AsyncGenerator<
   if (body === null) return;
   const reader = body.getReader();
   signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+  const read = async (): ReturnType<typeof reader.read> =>
+    await reader.read().catch(() => {
+      throw new ModelFailed(UNREADABLE);
+    });
   const decoder = new TextDecoder();
   let bytes = 0;
   try {
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    for (let piece = await read(); !piece.done; piece = await read()) {
       bytes += piece.value.length;
       if (bytes > MAX_STREAM_BYTES) throw new ModelFailed(UNREADABLE);
       yield decoder.decode(piece.value, { stream: true });
