@@ -29,6 +29,8 @@ export async function serveInsideBrowser(
     pipeline,
     () => 0,
     async () => {
+      // As Chrome has it: a page that a program in the sandbox shows is not that program.
+      if (request.headers.has("Origin")) throw new ToolError("forbidden", "Web pages may not drive the browser.");
       if (!isHandleName(browser)) throw new ToolError("invalid_input", `No browser has such a name: ${HANDLE_RULE}.`);
       const limits = await limitsOf(pipeline);
       return await pipeline.capabilities.browsers.named(browser).devTools(new Request(asked, request), limits);

@@ -53,8 +53,8 @@ export interface Person extends AsyncDisposable {
   readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
   /** Does to the session of the browser `main` what the platform does to a Durable Object that is idle. */
   readonly evict: () => Promise<void>;
-  /** Lets that session's alarm go off. */
-  readonly ring: () => Promise<void>;
+  /** Lets that session's alarm go off, now or later. */
+  readonly ring: (when?: { readonly afterMs: number }) => Promise<void>;
   /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
   readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Where a program in the sandbox finds the browser; ends with the person. */
@@ -143,7 +143,7 @@ export async function startBrowserSuite(
     const order = async (tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
       JSON.parse(await ask({ userId, tool, input }));
     const evict = async (): Promise<void> => void (await order("evict"));
-    const ring = async (): Promise<void> => void (await order("ring"));
+    const ring: Person["ring"] = async (when = { afterMs: 0 }) => void (await order("ring", when));
     const doors = new AsyncDisposableStack();
     return {
       call,

@@ -35,7 +35,9 @@ export async function openSocket(url: string): Promise<DevToolsSocket> {
     heard.push(message);
     asked.get(message.id ?? 0)?.(message);
   });
-  await once(socket, "open");
+  const failed = once(socket, "error").then(() => Promise.reject(new Error("The door does not open.")));
+  await Promise.race([once(socket, "open"), failed]);
+  failed.catch(() => undefined);
   let lastId = 0;
   return {
     ask: async (method, params = {}, sessionId) => {

@@ -166,13 +166,8 @@ describe("Playwright is refused", () => {
     await moved.route("**/moved", async (route) => await route.fulfill(elsewhere));
     await expect(moved.goto(`${site.origin}/moved`)).rejects.toThrow("ERR_BLOCKED_BY_CLIENT");
     const changed = await context.newPage();
-    const refusals: unknown[] = [];
-    await changed.route("**/changed", async (route) => {
-      await route.continue({ url: `${closed.origin}/data` }).catch((failure: unknown) => refusals.push(failure));
-      await route.abort();
-    });
-    await expect(changed.goto(`${site.origin}/changed`)).rejects.toThrow("ERR_FAILED");
-    expect(String(refusals)).toContain("127.0.0.1 is a loopback address");
+    await changed.route("**/changed", async (route) => await route.continue({ url: `${closed.origin}/data` }));
+    await expect(changed.goto(`${site.origin}/changed`)).rejects.toThrow("ERR_BLOCKED_BY_CLIENT");
     await browser.close();
     expect(closed.asked).toEqual([]);
   });

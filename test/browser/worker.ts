@@ -40,8 +40,14 @@ export class BrowserSession extends ProductSession {
     this.ctx.abort("evicted by the test");
   }
 
-  /** The alarm; what is stored of the last use is old. */
-  async ring(): Promise<void> {
+  /** The alarm, so much later; what is stored of the last use is old. */
+  async ring(afterMs: number): Promise<void> {
+    const { now } = Date;
+    Date.now = () => now() + afterMs;
+    await this.#ringNow().finally(() => (Date.now = now));
+  }
+
+  async #ringNow(): Promise<void> {
     const { storage } = this.ctx;
     const record = z.looseObject({ usedAtMs: z.number() }).safeParse(await storage.get("session"));
     if (record.success) await storage.put("session", { ...record.data, usedAtMs: 0 });
@@ -67,6 +73,8 @@ const order = z.object({
   cancelAfterMs: z.int().optional(),
 });
 
+const ring = z.object({ afterMs: z.number().default(0) });
+
 const file = z.object({ path: z.string(), base64: z.string().default("") });
 
 export default {
@@ -88,7 +96,7 @@ export default {
       const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
       return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).usage(query));
     }
-    if (name === "ring") return Response.json((await session.ring()) ?? "rung");
+    if (name === "ring") return Response.json((await session.ring(ring.parse(input).afterMs)) ?? "rung");
     if (name === "stop") {
       await createBrowserSessions(env.BROWSER_SESSION, userId).named("main").stop();
       return Response.json("stopped");

@@ -174,14 +174,6 @@ export class Keeper {
     };
   }
 
-  /** The description of Chrome's own protocol, as Chrome gives it. */
-  async protocol(sessionId: string): Promise<Response> {
-    const url = `https://browser.invalid/v1/devtools/browser/${sessionId}/json/protocol`;
-    const answer = await this.#binding?.fetch(url);
-    if (answer?.ok === true) return new Response(answer.body, { headers: { "Content-Type": "application/json" } });
-    throw new ToolError("unavailable", "The platform does not give Chrome's protocol; use your client's own copy.");
-  }
-
   /** Forgets that Chrome; another one may have taken its place meanwhile. */
   async #drop(sessionId: string): Promise<void> {
     if ((await this.#record())?.sessionId === sessionId) await this.#storage.delete(RECORD);

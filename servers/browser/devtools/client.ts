@@ -180,7 +180,8 @@ export class DevToolsClient implements SessionOwner {
     const waiting = this.#belongings.prepare(method, params, sessionId);
     if (typeof waiting === "string") return this.#refuse(command, waiting);
     this.#waiting.set(keyOf(sessionId, id), waiting);
-    this.#parts.chrome.connection.send(JSON.stringify({ id, method, params, sessionId }));
+    const passed = "instead" in verdict ? verdict.instead : method;
+    this.#parts.chrome.connection.send(JSON.stringify({ id, method: passed, params, sessionId }));
   }
 
   #owns(sessionId: string): boolean {

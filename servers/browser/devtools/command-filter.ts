@@ -5,6 +5,8 @@ import { type NetworkPolicy, checkUrl } from "../../shared/network-policy.ts";
 export type Verdict =
   | { readonly pass: Params }
   | { readonly answer: Params }
+  /** Another command takes its place. */
+  | { readonly instead: string; readonly pass: Params }
   /** One sentence, for the client. */
   | { readonly refuse: string };
 
@@ -75,8 +77,8 @@ const REFUSED = new Map([
   ["Network.takeResponseBodyForInterceptionAsStream", OLD_INTERCEPTION],
 ]);
 
-/** Has no network behind it. */
-const INSIDE_CHROME = /^(about|data|blob):/i;
+/** Has no network behind it. Other pages of `about:` are Chrome's own, or crash it. */
+const INSIDE_CHROME = /^(about:blank([?#]|$)|data:|blob:)/i;
 
 const urlSchema = z.object({ url: z.string().default("") });
 const createTargetSchema = z.object({
@@ -101,8 +103,14 @@ export function judge(method: string, params: Params, policy: NetworkPolicy): Ve
   }
   switch (method) {
     case "Page.navigate":
-    case "Fetch.continueRequest":
       return withUrl(params, urlSchema, policy, () => params);
+    case "Fetch.continueRequest": {
+      const verdict = withUrl(params, urlSchema, policy, () => params);
+      if ("pass" in verdict) return verdict;
+      // Clients take no notice of a refusal, and the page would wait for ever.
+      const { requestId } = params;
+      return { instead: "Fetch.failRequest", pass: { requestId, errorReason: "BlockedByClient" } };
+    }
     case "Target.createTarget":
       return withUrl(params, createTargetSchema, policy, (known) => known);
     case "Target.attachToTarget":

@@ -67,8 +67,6 @@ export class DevToolsDoor {
       case "activate":
       case "close":
         return await this.#do(what, id);
-      case "protocol":
-        return await this.#parts.keeper.protocol((await this.#chrome()).sessionId);
       default:
         throw new ToolError("not_found", "Ask for /json/version, /json/list or /json/new.");
     }
