@@ -25,6 +25,7 @@ const CANNOT = {
   "bytes that are no text are replaced, and characters are never cut in two": "just-bash's printf writes text",
   "output is told while the command runs": AT_THE_END,
   "after waitMs it goes on as a process, and what it writes later is kept": AT_THE_END,
+  "a reader who wants output at once does not wait for a pause, and no character comes in two parts": AT_THE_END,
   "at timeoutMs the whole tree is killed, daemons too": NO_PROC,
   "timeoutMs holds after waitMs too": NO_PROC,
   "a cancelled call kills the tree": NO_PROC,

@@ -291,6 +291,26 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       expect((await read(sandbox, processId, {})).stdout.text).toBe("one\ntwo\n");
     });
 
+    test("a reader who wants output at once does not wait for a pause, and no character comes in two parts", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(
+        sandbox,
+        `printf 'a\\xf0\\x9f'; ${waitFor("rest")}; printf '\\x98\\x80'; while sleep 0.05; do printf .; done`,
+        { waitMs: 0 },
+      );
+      const half = await read(sandbox, processId, { until: "output", waitMs: 20_000 });
+      expect(half).toMatchObject({ isReached: true, stdout: { text: "a", totalBytes: 3 } });
+      await run(sandbox, "touch rest");
+      const startedMs = performance.now();
+      const whole = await read(sandbox, processId, {
+        after: { stdout: 3, stderr: 0 },
+        until: "output",
+        waitMs: 20_000,
+      });
+      expect(whole.stdout.text).toMatch(/^😀/);
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
+    });
+
     test("a reader waits for a pattern over pieces of output, and not longer than the process lives", async () => {
       const { sandbox } = await subject.open();
       const { processId } = await run(
