@@ -146,6 +146,7 @@ class Terminal {
   }
 
   #hear(data: unknown): void {
+    if (this.#closed.signal.aborted) return;
     const message = readSaid(data);
     if (message === undefined) return this.#end("The page said something that is not understood; load it again.");
     if ("seen" in message) {
@@ -254,6 +255,7 @@ class Terminal {
   #close(code: number): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
+    this.#typed = "";
     this.#socket.close(code);
   }
 }
