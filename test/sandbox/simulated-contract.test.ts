@@ -43,6 +43,7 @@ const CANNOT = {
   "python3 is driven through a terminal": NO_INPUT,
   "node -i is driven through a terminal": NO_INPUT,
   "bash --norc -i is driven through a terminal": NO_INPUT,
+  "a person's shell has the size of their page, also when that changes, and is found again": NO_INPUT,
   "a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it": NO_INPUT,
   "a signal reaches the process, which may answer it": NO_SIGNALS,
   "SIGKILL takes the whole tree along, daemons too": NO_PROC,
