@@ -20,6 +20,8 @@ main { padding-bottom: 0.5rem; }
 #terminal { height: max(18rem, calc(100dvh - 15rem)); background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden; }
 /* What the number of rows and columns goes by. */
 #terminal .xterm { height: 100%; padding: 0.5rem; }
+/* It has a scroll bar of its own, and the page's colours. */
+#terminal .xterm-viewport { overflow: hidden; background: none; }
 #terminal:focus-within { border-color: var(--accent); }
 .terminal-foot { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 1.25rem; }
 .terminal-foot button { margin-inline-start: auto; }
