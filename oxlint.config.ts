@@ -114,7 +114,7 @@ const LAYERS = [
       "!../account/**",
       "!../directory/**",
       "!../files/store.ts",
-      "!../sandbox/{driver,process,previews}.ts",
+      "!../sandbox/{driver,process,previews,terminal-wire}.ts",
       "!../browser/session.ts",
       "!../delegate/run-report.ts",
       "!../../auth/**",
