@@ -9,7 +9,7 @@ import { checkUrl, isSuite, type NetworkPolicy } from "../../../servers/shared/n
 import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
-import { insideHeaders, insideTarget, readSandbox } from "./inside.ts";
+import { type Sender, insideTarget, readSandbox } from "./inside.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
 import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
@@ -78,8 +78,8 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       : undefined;
   /** What has come out of a tunnel to a host with secrets, and which host that is. */
   const tunnels = new WeakMap<Duplex, SecretHost>();
-  /** What tells the Worker which sandbox a connection comes from. */
-  const whose = new WeakMap<Duplex, Readonly<Record<string, string>>>();
+  /** Which sandbox a connection comes from. */
+  const senders = new WeakMap<Duplex, Sender>();
   const open = new Set<Duplex>();
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -95,9 +95,9 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   const welcome = async (socket: Socket): Promise<void> => {
     track(socket);
     socket.on("error", () => socket.destroy());
-    const sandbox = await readSandbox(socket, timeouts.headersMs);
-    if (sandbox === undefined) return void socket.destroy();
-    if (insideSecret !== undefined) whose.set(socket, insideHeaders(insideSecret, sandbox));
+    const sender = await readSandbox(socket, timeouts.headersMs);
+    if (sender === undefined) return void socket.destroy();
+    senders.set(socket, sender);
     server.emit("connection", socket);
   };
   const door = mode === "sandbox" ? createNetServer({ allowHalfOpen: true }, (socket) => void welcome(socket)) : server;
@@ -113,10 +113,11 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     if (secretHosts !== undefined && secretHost !== undefined) {
       return await routeInTunnel(request, secretHost, secretHosts, rules);
     }
-    const added = whose.get(request.socket);
-    const target = added === undefined ? undefined : insideTarget(request);
-    if (added === undefined || target === undefined) return await routeOf(request, rules);
-    return { ...target, target: target.host, added, connection: await connectToSuite(rules) };
+    const sender = senders.get(request.socket);
+    const inside =
+      sender === undefined || insideSecret === undefined ? undefined : insideTarget(request, sender, insideSecret);
+    if (inside === undefined) return await routeOf(request, rules);
+    return { ...inside, target: inside.host, connection: await connectToSuite(rules) };
   };
 
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
@@ -137,7 +138,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       return;
     }
     const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
-    if (whose.has(client) && insideHost(host, Number(port)) !== undefined) {
+    if (insideSecret !== undefined && senders.has(client) && insideHost(host, Number(port)) !== undefined) {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       client.unshift(head);
       // What comes out of the tunnel may ask for no more than what comes without one.
