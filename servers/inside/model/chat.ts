@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
 import type { Chunk } from "./chunks.ts";
 import { assembledCompletion } from "./completion.ts";
 import { openAiError } from "./openai-error.ts";
@@ -27,7 +27,7 @@ const tool = z.looseObject({ type: z.string() });
  * provider keep or fetch something.
  */
 const chatRequest = z.object({
-  model: z.string().max(200).nullish(),
+  model: modelName,
   messages: z.array(message).min(1),
   n: z.literal(1, "only one answer is given; leave n out").nullish(),
   stream: z.boolean().nullish(),
