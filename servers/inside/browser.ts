@@ -1,9 +1,7 @@
-import { statusOf } from "../browser/devtools/crossing.ts";
-import type { DayLimits } from "../browser/devtools/crossing.ts";
-import { callRecorded } from "../core/call.ts";
-import type { CallPipeline } from "../core/call.ts";
+import { type DayLimits, browserIn, statusOf } from "../browser/devtools/crossing.ts";
+import { type CallPipeline, callRecorded } from "../core/call.ts";
 import { ToolError } from "../shared/errors.ts";
-import { DEFAULT_HANDLE, HANDLE_RULE, isHandleName } from "../shared/handles.ts";
+import { HANDLE_RULE, isHandleName } from "../shared/handles.ts";
 import { LIMIT_NAMES } from "../shared/limits.ts";
 import type { InsideVisit } from "./visit.ts";
 
@@ -20,9 +18,8 @@ export async function serveInsideBrowser(
   socketPort = SOCKET_PORT,
 ): Promise<Response> {
   const asked = new URL(request.url);
-  const browser = browserOf(asked);
+  const browser = browserIn(asked);
   if (asked.port === "") asked.port = String(socketPort);
-  asked.searchParams.set("browser", browser);
   const end = await callRecorded(
     CONNECT,
     { browser },
@@ -38,11 +35,6 @@ export async function serveInsideBrowser(
   );
   // Chrome's own answers to what it refuses are texts, and its clients show them.
   return end.ok ? end.outcome : new Response(`${end.error.message}\n`, { status: statusOf(end.error.code) });
-}
-
-function browserOf({ pathname, searchParams }: URL): string {
-  const [, inPath] = /^\/devtools\/browser\/([^/]+)/.exec(pathname) ?? [];
-  return searchParams.get("browser") ?? inPath ?? DEFAULT_HANDLE;
 }
 
 /** What goes on without calls is held to the day's limits by who serves it. */

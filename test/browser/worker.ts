@@ -1,3 +1,4 @@
+import puppeteer from "@cloudflare/puppeteer";
 import * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
 import {
@@ -73,6 +74,8 @@ const order = z.object({
   cancelAfterMs: z.int().optional(),
 });
 
+const trips = z.object({ url: z.string(), count: z.number() });
+
 const ring = z.object({ afterMs: z.number().default(0) });
 
 const file = z.object({ path: z.string(), base64: z.string().default("") });
@@ -97,6 +100,7 @@ export default {
       return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).usage(query));
     }
     if (name === "ring") return Response.json((await session.ring(ring.parse(input).afterMs)) ?? "rung");
+    if (name === "round trips") return Response.json(await timeRoundTrips(env, trips.parse(input)));
     if (name === "stop") {
       await createBrowserSessions(env.BROWSER_SESSION, userId).named("main").stop();
       return Response.json("stopped");
@@ -177,3 +181,18 @@ const NO_USAGE: UsageReport = {
   refused: {},
   who_can_raise: "",
 };
+
+async function timeRoundTrips({ BROWSER }: Env, { url, count }: z.output<typeof trips>): Promise<number> {
+  if (BROWSER === undefined) throw new Error("There is no Chrome.");
+  const browser = await puppeteer.launch(BROWSER);
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    const session = await page.createCDPSession();
+    const startedMs = Date.now();
+    for (let trip = 0; trip < count; trip += 1) await session.send("Runtime.evaluate", { expression: "1 + 1" });
+    return Date.now() - startedMs;
+  } finally {
+    await browser.close();
+  }
+}
