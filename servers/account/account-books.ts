@@ -7,7 +7,13 @@ import { type AuditRow, BookTable, type BooksEntry, type SessionCost } from "./b
 import { type Chore, armAlarm } from "./chores.ts";
 import { earlierUsage } from "./earlier-usage.ts";
 import { type Handle, HandleTable } from "./handle-table.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable, type SettledModelCall } from "./model-spend.ts";
+import {
+  type DayAnswer,
+  type ModelSpend,
+  ModelSpendTable,
+  type SettledModelCall,
+  type ToldModelCall,
+} from "./model-spend.ts";
 import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
 import { SignInAccount } from "./sign-in-account.ts";
@@ -178,26 +184,33 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
   /**
    * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
    * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
-   * are passed.
+   * are passed. `last` is what the run's last call came to, if that is still to be told.
    */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
+  async reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend, last?: ToldModelCall): Promise<DayAnswer> {
+    const isNews = last !== undefined && this.#settleModelCall(last.callId, last);
     const nowMs = Date.now();
     const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
     const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
+    if (isNews) await armAlarm(this.ctx.storage, this.bookChores);
     return { isAdmitted, left: now, leftAtBest: atBest };
   }
 
   /** What a model call has used after all, and what of it is a cost of the deployment. */
-  async settleModelCall(id: string, { of, ...used }: SettledModelCall): Promise<void> {
+  async settleModelCall(id: string, used: SettledModelCall): Promise<void> {
+    if (this.#settleModelCall(id, used)) await armAlarm(this.ctx.storage, this.bookChores);
+  }
+
+  /** Whether that is news to the books. */
+  #settleModelCall(id: string, { of, ...used }: SettledModelCall): boolean {
     this.#modelSpend.settle(id, used);
-    if (of === undefined) return;
+    if (of === undefined) return false;
     const cost = { callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd };
     const [isNew] = this.#keep([{ ...cost, use: { kind: "model", ...of } }]);
-    if (isNew === undefined) return;
+    if (isNew === undefined) return false;
     this.#runs.noteSpent(id.split("/")[0] ?? id, used);
     this.#revision += 1;
-    await armAlarm(this.ctx.storage, this.bookChores);
+    return true;
   }
 }
 

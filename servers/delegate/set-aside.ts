@@ -41,7 +41,7 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   };
   let reservation = planned(room);
   if (reservation === undefined) throw noRoom(run, room, requestBytes);
-  let day = await host.account.reserveModelCall(callId, reservation, limit);
+  let day = await host.account.reserveModelCall(callId, reservation, limit, run.unsettled);
   if (!day.isAdmitted) {
     reservation = planned(narrower(room, scaled(day.left, 1 / attempts)));
     if (reservation !== undefined) day = await host.account.reserveModelCall(callId, reservation, limit);
@@ -57,8 +57,19 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   }
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
   const ledger = charge(transcript.read().ledger, reservation);
-  transcript.update({ inFlight: "model", activity, ledger, reserved: aside });
+  transcript.update({ inFlight: "model", activity, ledger, reserved: aside, unsettled: undefined });
   return aside;
+}
+
+/** Most runs ask again before that, and tell what a call came to as they do. */
+const SETTLE_AFTER_MS = 250;
+
+/** Has the account told of a call before long. What is told twice is counted once. */
+export function settleSoon(context: StepContext, callId: string): void {
+  setTimeout(() => {
+    const unsettled = context.transcript.find()?.unsettled;
+    if (unsettled?.callId === callId) context.inBackground(settleDay(context, unsettled, unsettled));
+  }, SETTLE_AFTER_MS);
 }
 
 /** What answers says its own name. */
@@ -67,7 +78,7 @@ const MAX_MODEL_CHARS = 128;
 /** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
 export async function settleDay(
   { host, log }: Pick<StepContext, "host" | "log">,
-  { callId }: SetAside,
+  { callId }: Pick<SetAside, "callId">,
   used: SettledModelCall,
 ): Promise<void> {
   try {
