@@ -14,7 +14,7 @@ import {
   type SettledModelCall,
   type ToldModelCall,
 } from "./model-spend.ts";
-import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
+import { type BrokenCall, Outbox, TELL_AFTER_MS, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
 import { SignInAccount } from "./sign-in-account.ts";
 import { StandingTable } from "./standing.ts";
@@ -91,13 +91,13 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     });
     this.#revision += 1;
     // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, this.bookChores);
+    await this.#arm();
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
   async keepCosts(costs: readonly SessionCost[]): Promise<void> {
     this.#keep(costs);
-    await armAlarm(this.ctx.storage, this.bookChores);
+    await this.#arm();
   }
 
   /** Those that are new. */
@@ -109,6 +109,13 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
       this.#add(added.map(usageOfSession), []);
       return added;
     });
+  }
+
+  async #arm(): Promise<void> {
+    const armedAtMs = await this.ctx.storage.getAlarm();
+    // What was written just now is due after that time, and for all else the alarm is set already: to look for what is
+    // due with each call would cost as much as to write it down.
+    if (armedAtMs === null || armedAtMs > Date.now() + TELL_AFTER_MS) await armAlarm(this.ctx.storage, this.bookChores);
   }
 
   #add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[]): void {
@@ -192,13 +199,13 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
     const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
-    if (isNews) await armAlarm(this.ctx.storage, this.bookChores);
+    if (isNews) await this.#arm();
     return { isAdmitted, left: now, leftAtBest: atBest };
   }
 
   /** What a model call has used after all, and what of it is a cost of the deployment. */
   async settleModelCall(id: string, used: SettledModelCall): Promise<void> {
-    if (this.#settleModelCall(id, used)) await armAlarm(this.ctx.storage, this.bookChores);
+    if (this.#settleModelCall(id, used)) await this.#arm();
   }
 
   /** Whether that is news to the books. */
