@@ -22,7 +22,7 @@ const LOCAL: Wall = {
   message: "The Worker knows nothing of the launcher or the tests.",
 };
 const UPWARDS: Wall = {
-  group: ["../catalog.ts", "../suite.ts", "../suite-acts.ts", "../end-work.ts", "../worker.ts"],
+  group: ["../catalog.ts", "../suite.ts", "../suite-*.ts", "../end-work.ts", "../worker.ts"],
   message: "Imports point one way: entry, auth, server, tool, capability, binding (DESIGN.md).",
 };
 
@@ -73,6 +73,31 @@ const LAYERS = [
     ],
     message: "A server may import files/store, account/ and the leaves, and no other server.",
   }),
+  layer(["servers/inside/*.ts"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: [
+      "../*/**",
+      "!../shared/**",
+      "!../core/{call,http,log}.ts",
+      "!../sandbox/driver.ts",
+      "!../browser/**",
+      "!../delegate/model/**",
+      "!../account/**",
+      "!../../auth/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
+  }),
+  layer(["servers/inside/*/**"], SDK, SANDBOX_SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: [
+      "../../*/**",
+      "!../../shared/**",
+      "!../../core/{call,gate,limit-check}.ts",
+      "!../../../auth/caller.ts",
+      "!../../delegate/{budget,day-room,host,run-begin,set-aside}.ts",
+      "!../../delegate/model/**",
+      "!../../account/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
+  }),
   layer(["servers/browser/*/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
     group: ["../../*/**", "!../../shared/**", "!../../core/log.ts", "!../../account/**"],
     message: "What is inside of the browser knows account/ and the leaves, and no other server.",
@@ -80,6 +105,17 @@ const LAYERS = [
   layer(["servers/delegate/model/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
     group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
     message: "What asks models knows the leaves, and no server.",
+  }),
+  layer(["servers/inside/model/**"], SDK, SANDBOX_SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: [
+      "../../*/**",
+      "!../../shared/**",
+      "!../../core/{call,gate,limit-check}.ts",
+      "!../../account/**",
+      "!../../delegate/**",
+      "!../../../auth/**",
+    ],
+    message: "What gives models to sandboxes knows what asks them, and no tool.",
   }),
   layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
     group: [
@@ -89,7 +125,7 @@ const LAYERS = [
       "!../account/**",
       "!../directory/**",
       "!../files/store.ts",
-      "!../sandbox/{driver,process}.ts",
+      "!../sandbox/{driver,process,previews,terminal-wire}.ts",
       "!../browser/session.ts",
       "!../delegate/run-report.ts",
       "!../../auth/**",
