@@ -13,7 +13,7 @@ const PARAMS = { expression: "1 + 1" };
 
 /**
  * What a program that speaks Chrome's own protocol waits for an answer, by way of a proxy as that of a sandbox, the
- * Worker and the session, beside what the Worker itself waits on a connection to a Chrome of its own.
+ * Worker and the session, beside what the Worker itself waits on a connection of its own to the same Chrome.
  */
 export async function measureInside(): Promise<Row[]> {
   await using site = await serveBenchPage();
@@ -26,7 +26,7 @@ export async function measureInside(): Promise<Row[]> {
   const own: number[] = [];
   const worker: number[] = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
-    const workerMs = await person.roundTrips(site.origin, TRIPS);
+    const workerMs = await person.roundTrips(TRIPS);
     const startedMs = performance.now();
     for (let trip = 0; trip < TRIPS; trip += 1) {
       const { error } = await program.ask(COMMAND, PARAMS);

@@ -341,11 +341,6 @@ describe("over HTTP", () => {
   });
 });
 
-test("a web page in the sandbox may not drive the browser", async () => {
-  const answer = await fetch(`${door}/json/list`, { headers: { Origin: "http://localhost:3000" } });
-  expect([answer.status, await answer.text()]).toEqual([403, "Web pages may not drive the browser.\n"]);
-});
-
 test("a program that says nothing for ten minutes is let go", async () => {
   await using other = suite.person();
   const origin = await other.openDoor();
