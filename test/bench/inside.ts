@@ -38,7 +38,7 @@ export async function measureInside(dataDir: string): Promise<Row[]> {
   await using worker = await startBrowserSuite([site.host]);
   await using person = worker.person();
   await person.read("browser_open", { url: site.origin });
-  await using client = await connectOfficial(suite.door.mcpUrl, suite.door.token, "modern");
+  await using client = await connectOfficial(suite.door.mcpUrl, suite.door.token ?? "", "modern");
   await client.callTool("sandbox_write", { path: "/workspace/trips.mjs", content: PROGRAM });
   const inside: number[] = [];
   const own: number[] = [];
