@@ -106,17 +106,6 @@ const LAYERS = [
     group: ["../../*/**", "!../../shared/**", "!../../core/artifacts.ts"],
     message: "What asks models knows the leaves, and no server.",
   }),
-  layer(["servers/inside/model/**"], SDK, SANDBOX_SDK, NODE, LOCAL, DEEP_UPWARDS, {
-    group: [
-      "../../*/**",
-      "!../../shared/**",
-      "!../../core/{call,gate,limit-check}.ts",
-      "!../../account/**",
-      "!../../delegate/**",
-      "!../../../auth/**",
-    ],
-    message: "What gives models to sandboxes knows what asks them, and no tool.",
-  }),
   layer(["servers/admin/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
     group: [
       "../*/**",

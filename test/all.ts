@@ -24,14 +24,22 @@ async function main(args: readonly string[]): Promise<Sum> {
   const mayInstall = !args.includes("--no-install");
   const { signal } = new AbortController();
   await provision({ mayInstall, report: (line) => console.error(line), signal });
-  const checks = [];
-  for (const check of CHECKS) checks.push(await runCheck(check));
-  const tests = await runTests(args.filter((argument) => argument !== "--no-install"));
+  const [checks, tests] = await Promise.all([
+    runChecks(),
+    runTests(args.filter((argument) => argument !== "--no-install")),
+  ]);
   return {
     passed: tests.passed + checks.filter(Boolean).length,
     failed: tests.failed + checks.filter((isGood) => !isGood).length,
     skipped: tests.skipped,
   };
+}
+
+/** One after the other, beside the tests, which wait for a good part of their time. */
+async function runChecks(): Promise<boolean[]> {
+  const checks: boolean[] = [];
+  for (const check of CHECKS) checks.push(await runCheck(check));
+  return checks;
 }
 
 async function runTests(args: readonly string[]): Promise<Sum> {

@@ -116,7 +116,7 @@ function socketUrl() {
 
 function connect() {
   const mine = new WebSocket(location.origin.replace(/^http/, "ws") + socketUrl());
-  socket = mine;
+  [socket, isTalking] = [mine, false];
   mine.onmessage = ({ data }) => mine === socket && hear(JSON.parse(data));
   mine.onclose = () => mine === socket && !isOver && comeBack();
 }
@@ -151,10 +151,13 @@ function over(words) {
 
 /** Asks why the WebSocket is closed, and opens another where there is no reason. */
 async function comeBack() {
+  const lost = socket;
   isTalking = false;
   say("Reconnecting…");
   await pause(Math.min(5_000, 200 * 2 ** tries++));
   const answer = await fetch(socketUrl()).catch(() => undefined);
+  // A new shell was asked for meanwhile.
+  if (socket !== lost) return;
   if (answer === undefined || answer.status >= 500) return comeBack();
   if (answer.status === 426) return connect();
   if (answer.ok) return over("Your session has ended: load the page again to sign in. The shell goes on.");

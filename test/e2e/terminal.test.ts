@@ -122,12 +122,39 @@ test("a page that is loaded again, and another beside it, show the same shell wi
   page.close();
 });
 
+test("of thousands of keys that are pressed one by one none is lost, over more than one connection", async () => {
+  const page = await openTerminal();
+  await page.evaluate(`(() => {
+    const { send } = WebSocket.prototype;
+    window.sockets = new Set();
+    WebSocket.prototype.send = function (text) {
+      window.sockets.add(this);
+      return send.call(this, text);
+    };
+    return "";
+  })()`);
+  await type(page, "tr -cd k | wc -c");
+  const sockets = async (): Promise<number> => Number(await page.evaluate("window.sockets.size"));
+  let pressed = 0;
+  for (let isLast = false; !isLast;) {
+    isLast = (await sockets()) > 1;
+    for (let key = 0; key < 100; key += 1) await page.send("Input.insertText", { text: "k" });
+    await press(page, "Enter", "Enter", 0, "\r");
+    pressed += 100;
+  }
+  await press(page, "d", "KeyD", 2);
+  await shows(page, SCREEN, new RegExp(`^${pressed}\\b`, "m"));
+  page.close();
+}, 180_000);
+
 test("the wheel leads back through what was written", async () => {
   const page = await openTerminal();
   await type(page, "clear; seq 1 300");
   await shows(page, SCREEN, /^300\s*\n/m);
-  await page.send("Input.dispatchMouseEvent", { type: "mouseWheel", x: 200, y: 300, deltaX: 0, deltaY: -2_000 });
-  expect(await shows(page, SCREEN, /^250\s*\n/m)).not.toMatch(/^300\b/m);
+  for (let turns = 0; turns < 20; turns += 1) {
+    await page.send("Input.dispatchMouseEvent", { type: "mouseWheel", x: 200, y: 300, deltaX: 0, deltaY: -120 });
+  }
+  expect(await shows(page, SCREEN, /^2[0-5]\d\b/m)).not.toMatch(/^300\b/m);
   page.close();
 });
 

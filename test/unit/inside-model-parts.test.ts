@@ -62,6 +62,14 @@ test("calls that an endpoint all gives the same index are told apart by their id
   for (const chunks of [same, none]) expect(told(chunks).calls).toEqual(["look({})", "hear({})"]);
 });
 
+test("a call each of whose pieces has another id is one", () => {
+  const chunks = [
+    says({ tool_calls: [call(0, '{"a"', { id: "a", name: "look" })] }),
+    says({ tool_calls: [call(0, ":1}", { id: "b" })] }, "tool_calls"),
+  ];
+  expect(told(chunks).calls).toEqual(['look({"a":1})']);
+});
+
 test("an answer that is cut off has no later calls that were cut off with it", () => {
   const chunks = [
     says({
