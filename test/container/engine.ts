@@ -1,8 +1,9 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -21,12 +22,17 @@ export interface EngineWorker extends AsyncDisposable {
 
 /** Why no container can be run on this machine, or nothing. */
 export function whyNoEngine(): string | undefined {
+  let securityOptions: string;
   try {
-    execFileSync(DOCKER, ["info"], { stdio: "pipe", timeout: 10_000 });
-    return undefined;
+    const info = ["info", "--format={{json .SecurityOptions}}"];
+    securityOptions = execFileSync(DOCKER, info, { stdio: "pipe", timeout: 10_000, encoding: "utf8" });
   } catch {
     return `no container engine answers \`${DOCKER} info\``;
   }
+  // Where Miniflare gives a container /dev/fuse: nothing runs in one whose files are not mounted.
+  const isOutside = process.platform === "darwin" || /microsoft/i.test(release());
+  const mayMount = isOutside || (existsSync("/dev/fuse") && securityOptions.includes("rootless"));
+  return mayMount ? undefined : "on Linux only a rootless engine's containers may mount files, and this one is not";
 }
 
 /** `wrangler dev` on the test Worker. It builds the image, which may take minutes and a gigabyte. */
