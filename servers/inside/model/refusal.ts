@@ -48,7 +48,11 @@ export function refusalOf(error: ToolError, nowMs: number): Refusal {
 function byEndpoint({ failure, isTooLong }: ModelFailed): Partial<Refusal> {
   const { status = 0, code, isRetryable, retryAfterMs } = failure;
   return {
-    status: CLIENTS_FAULT.has(status) ? status : code === "limit_reached" || code === "timeout" ? HTTP_STATUS[code] : 502,
+    status: CLIENTS_FAULT.has(status)
+      ? status
+      : code === "limit_reached" || code === "timeout"
+        ? HTTP_STATUS[code]
+        : 502,
     isRetryable,
     isTooLong,
     ...(retryAfterMs === undefined ? {} : { retryAfterSeconds: Math.ceil(retryAfterMs / 1_000) }),
