@@ -145,6 +145,19 @@ describe("a preview", { timeout: 180_000 }, () => {
     expect(JSON.stringify(await call("sandbox_expose", {}))).not.toContain("4000");
   });
 
+  test("is opened by its share link in the suite's own browser, its WebSocket too, and leads to nothing else", async () => {
+    const { share_url: shareUrl = "", url } = await expose(4000, { share_for: 60 });
+    const open = async (address: string): Promise<string> =>
+      textOf(await client.callTool("browser_open", { url: address }));
+    expect(await open(shareUrl)).toContain("Chat");
+    await client.callTool("browser_evaluate", { script: `say("from the suite")` });
+    await client.callTool("browser_wait", { text: "said: from the suite" });
+    expect(textOf(await client.callTool("browser_snapshot", {}))).toContain("said: from the suite");
+    expect(await open(new URL("/account", suite.url).href)).toContain("only share links can be opened");
+    await call("sandbox_expose", { port: 4000, withdraw: true });
+    expect(await open(url)).toContain("There is no such preview");
+  });
+
   test("is opened by its share link in a browser that never signed in, until the link ends", async () => {
     await start("sh -c 'node chat.cjs || sleep 600'", 4000);
     const { share_url: shareUrl = "", url } = await expose(4000, { share_for: 6 });
