@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -155,7 +154,7 @@ describe("a preview", { timeout: 180_000 }, () => {
     expect(textOf(await client.callTool("browser_snapshot", {}))).toContain("said: from the suite");
     expect(await open(new URL("/account", suite.url).href)).toContain("only share links can be opened");
     await call("sandbox_expose", { port: 4000, withdraw: true });
-    expect(await open(url)).toContain("There is no such preview");
+    await expect.poll(async () => await open(url)).toContain("There is no such preview");
   });
 
   test("is opened by its share link in a browser that never signed in, until the link ends", async () => {
