@@ -89,7 +89,7 @@ const LAYERS = [
       "!../account/**",
       "!../directory/**",
       "!../files/store.ts",
-      "!../sandbox/{driver,process}.ts",
+      "!../sandbox/{driver,process,previews}.ts",
       "!../browser/session.ts",
       "!../delegate/run-report.ts",
       "!../../auth/**",

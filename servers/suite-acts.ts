@@ -20,7 +20,7 @@ export function createActs(
   waitUntil: (work: Promise<unknown>) => void,
 ): Acts {
   const nobody = { userId, role: "reader", scopes: [], clientId: "page" } as const;
-  const { sandbox, browsers } = createPipeline(bindings, settings, nobody, { waitUntil }).capabilities;
+  const { sandbox, browsers, previews } = createPipeline(bindings, settings, nobody, { waitUntil }).capabilities;
   return {
     snapshot: async (name) => {
       const id = sandboxId(userId, checked(name));
@@ -36,6 +36,7 @@ export function createActs(
     sleep: async (name) => await sandbox(checked(name)).sleep(),
     reset: async (name) => await sandbox(checked(name)).reset(),
     killProcess: async (name, processId) => void (await sandbox(checked(name)).signalProcess(processId, "SIGKILL")),
+    withdraw: async (name, port) => void (await previews.withdraw(checked(name), port)),
     closeBrowser: async (name) => await reached(async () => await browsers.named(checked(name)).stop()),
     cancelRun: async (runId) => {
       const { DELEGATE_RUN: runs } = bindings;

@@ -3,8 +3,10 @@ import type { Desk, PersonsThings } from "./admin/desk.ts";
 import { type HealthBindings, checkHealth } from "./admin/health.ts";
 import { sessionNameOf } from "./browser/session-name.ts";
 import { consoleLog } from "./core/log.ts";
+import type { Capabilities } from "./core/tool.ts";
 import { runName } from "./delegate/runs.ts";
 import { whyNoAdmins } from "./shared/identity-settings.ts";
+import { previewSite } from "./shared/preview-site.ts";
 import type { Settings } from "./shared/settings.ts";
 import { createActs, createRules } from "./suite-acts.ts";
 import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
@@ -26,7 +28,7 @@ export function createDesk(bindings: Bindings & HealthBindings, settings: Settin
     account: (userId) => ACCOUNT.get(ACCOUNT.idFromName(userId)),
     directory: () => directoryOf(bindings),
     filesOf: (userId) => capabilitiesOf(userId).files,
-    thingsOf: (userId) => thingsOf(bindings, userId, capabilitiesOf(userId).sandbox),
+    thingsOf: (userId) => thingsOf(bindings, settings, userId, capabilitiesOf(userId)),
     actsOn: (userId) => createActs(bindings, settings, userId, waitUntil),
     rules: () => createRules(bindings),
     health: async (userId, origin) =>
@@ -40,11 +42,14 @@ export function createDesk(bindings: Bindings & HealthBindings, settings: Settin
 
 function thingsOf(
   { BROWSER_SESSION, DELEGATE_RUN }: Bindings,
+  settings: Settings,
   userId: string,
-  sandbox: PersonsThings["sandbox"],
+  { sandbox, previews }: Capabilities,
 ): PersonsThings {
   return {
     sandbox,
+    previews: async (name) =>
+      previewSite(settings) === undefined ? [] : (await previews.list()).filter((each) => each.sandbox === name),
     browser: async (name) => await BROWSER_SESSION.get(BROWSER_SESSION.idFromName(sessionNameOf(userId, name))).look(),
     run: async (id) => await DELEGATE_RUN.get(DELEGATE_RUN.idFromName(runName(userId, id))).report(0, 0),
   };

@@ -13,6 +13,8 @@ export interface Acts {
   /** Ends and empties it, with its snapshots, but for the person's files. */
   reset(sandbox: string): Promise<void>;
   killProcess(sandbox: string, processId: string): Promise<void>;
+  /** From then on nobody gets in by that preview, and who is in is out. */
+  withdraw(sandbox: string, port: number): Promise<void>;
   closeBrowser(name: string): Promise<void>;
   cancelRun(runId: string): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { RunReport } from "../delegate/run-report.ts";
 import type { DirectoryObject } from "../directory/directory-object.ts";
 import type { FileStore } from "../files/store.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
+import type { Preview } from "../sandbox/previews.ts";
 import type { Acts, Rules } from "./acts.ts";
 import type { HealthReport } from "./health-report.ts";
 
@@ -31,6 +32,8 @@ export interface Desk {
 /** To be looked at: nothing of it wakes a sandbox, starts Chrome or counts as a use. */
 export interface PersonsThings {
   sandbox(name: string): Pick<Sandbox, "status" | "listProcesses">;
+  /** Its exposed ports; none where this deployment has no place for previews. */
+  previews(sandbox: string): Promise<readonly Preview[]>;
   /** Nothing where no Chrome is open. */
   browser(name: string): Promise<BrowserLook | undefined>;
   /** Nothing where the run is forgotten. */

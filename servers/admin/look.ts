@@ -3,6 +3,7 @@ import type { SpentRun } from "../account/run-table.ts";
 import type { BrowserLook } from "../browser/session.ts";
 import type { RunReport } from "../delegate/run-report.ts";
 import type { SandboxStatus } from "../sandbox/driver.ts";
+import type { Preview } from "../sandbox/previews.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import type { PersonsThings } from "./desk.ts";
 
@@ -15,6 +16,7 @@ export type Look<Seen> = { readonly kind: "seen"; readonly seen: Seen } | { read
 export interface SandboxSeen {
   readonly status: SandboxStatus;
   readonly processes: readonly ProcessInfo[];
+  readonly previews: readonly Preview[];
 }
 
 export interface SandboxThing {
@@ -61,8 +63,12 @@ export async function lookAtThing(thing: Thing, things: PersonsThings): Promise<
     case "sandbox": {
       const sandbox = things.sandbox(thing.handle.name);
       const look = await lookAt(async () => {
-        const [status, processes] = await Promise.all([sandbox.status(), sandbox.listProcesses()]);
-        return { status, processes };
+        const [status, processes, previews] = await Promise.all([
+          sandbox.status(),
+          sandbox.listProcesses(),
+          things.previews(thing.handle.name),
+        ]);
+        return { status, processes, previews };
       });
       return { ...thing, look };
     }

@@ -8,6 +8,7 @@ const NEWS: Readonly<Record<string, string>> = {
   sleep: "The sandbox was put to sleep; the next call wakes it.",
   reset: "The sandbox was reset.",
   kill: "The process was ended.",
+  withdraw: "The preview was withdrawn: nobody gets in by it any more.",
   close: "The browser was closed.",
   cancel: "The run was cancelled.",
   kept: "The calls are kept in your files, below audit-exports/.",

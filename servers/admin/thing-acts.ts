@@ -17,6 +17,12 @@ const orderSchema = z.union([
     name: handle,
     process: z.string().regex(/^[\w.:-]{1,80}$/),
   }),
+  z.object({
+    act: z.literal("withdraw"),
+    kind: z.literal("sandbox"),
+    name: handle,
+    port: z.coerce.number().pipe(z.int().min(1).max(65_535)),
+  }),
   z.object({ act: z.literal("close"), kind: z.literal("browser"), name: handle }),
   z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().regex(/^run-[0-9a-f]{16}$/) }),
 ]);
@@ -45,6 +51,8 @@ async function perform(order: Order, acts: Acts): Promise<void> {
       return await acts.reset(order.name);
     case "kill":
       return await acts.killProcess(order.name, order.process);
+    case "withdraw":
+      return await acts.withdraw(order.name, order.port);
     case "close":
       return await acts.closeBrowser(order.name);
     case "cancel":

@@ -1,10 +1,11 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import type { RunReport } from "../delegate/run-report.ts";
+import type { Preview } from "../sandbox/previews.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import { type ActForm, actButton, confirmLink } from "./act-form.ts";
 import { type Fact, card } from "./card.ts";
 import { meter } from "./chart.ts";
-import { ago, bytes, count, duration, plural, usd } from "./format.ts";
+import { ago, bytes, count, duration, moment, plural, usd } from "./format.ts";
 import type { BrowserThing, Look, RunThing, SandboxThing, Thing } from "./look.ts";
 import { table } from "./table.ts";
 import { isUnderWay, thingId } from "./thing-list.ts";
@@ -48,7 +49,11 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
       ["Last used", ago(handle.lastUsedMs, nowMs)],
       ...(seen === undefined ? [] : sandboxFacts(seen.status, nowMs)),
     ],
-    more: seen === undefined ? undefined : processList(id, handle.name, seen.processes, context),
+    more:
+      seen === undefined
+        ? undefined
+        : html`${previewList(id, handle.name, seen.previews, context)}
+          ${processList(id, handle.name, seen.processes, context)}`,
   });
 }
 
@@ -71,6 +76,33 @@ type SandboxLookStatus = Extract<NonNullable<SandboxThing["look"]>, { kind: "see
 
 function usage({ usedBytes, limitBytes }: { readonly usedBytes: number; readonly limitBytes?: number }): string {
   return limitBytes === undefined ? bytes(usedBytes) : `${bytes(usedBytes)} of ${bytes(limitBytes)}`;
+}
+
+function previewList(id: string, sandbox: string, all: readonly Preview[], context: PartContext): Html | undefined {
+  if (all.length === 0) return undefined;
+  return html`<details id="${id}-previews" open>
+    <summary id="${id}-previews-head">${plural(all.length, "preview")}</summary>
+    ${table({
+      caption: `Previews of the sandbox ${sandbox}`,
+      hasHiddenCaption: true,
+      columns: [{ head: "Port", isNumber: true }, { head: "Opens for" }, { head: "Act" }],
+      rows: all.map(({ port, url, sharedUntil }) => ({
+        cells: [
+          html`<a id="${id}-preview-${port}" href="${url}" rel="noreferrer"
+            >${port}<span class="unseen"> preview</span></a
+          >`,
+          sharedUntil === undefined ? "its person" : html`whoever has the link, until ${moment(sharedUntil.getTime())}`,
+          actButton(context, {
+            act: "withdraw",
+            of: { kind: "sandbox", name: sandbox, port },
+            words: "Withdraw",
+            id: `${id}-withdraw-${port}`,
+          }),
+        ],
+      })),
+      empty: "",
+    })}
+  </details>`;
 }
 
 function processList(id: string, sandbox: string, all: readonly ProcessInfo[], context: PartContext): Html {

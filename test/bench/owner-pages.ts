@@ -28,6 +28,7 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
         status: async () => ({ driver: "container", state: "asleep", costUsd: 0 }),
         listProcesses: async () => [],
       }),
+      previews: async () => [],
       browser: async () => undefined,
       run: async () => undefined,
     }),

@@ -163,6 +163,18 @@ describe("a preview", { timeout: 180_000 }, () => {
     expect(await page.open(url)).toContain("There is no such preview");
   });
 
+  test("is on its person's overview, which opens and withdraws it", async () => {
+    const { url } = await expose(4000);
+    const { page } = chrome;
+    await openAsPerson(page, new URL("/account", suite.url).href, "Opens for");
+    const link = "#sandbox-main-preview-4000";
+    expect(await page.evaluate(`document.querySelector("${link}").href`)).toBe(url);
+    await page.evaluate(`document.querySelector("#sandbox-main-withdraw-4000").click() ?? ""`);
+    await shows(page, TEXT, "The preview was withdrawn");
+    expect(await page.evaluate(`document.querySelector("${link}")`)).toBeNull();
+    expect(JSON.stringify(await call("sandbox_expose", {}))).not.toContain("4000");
+  });
+
   test("is opened by its share link in a browser that never signed in, until the link ends", async () => {
     await start("sh -c 'node chat.cjs || sleep 600'", 4000);
     const { share_url: shareUrl = "", url } = await expose(4000, { share_for: 6 });

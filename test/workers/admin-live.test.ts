@@ -87,6 +87,7 @@ function asleep(): PersonsThings {
       status: async () => ({ driver: "local", state: "asleep", costUsd: 0 }),
       listProcesses: async () => [],
     }),
+    previews: async () => [],
     browser: async () => undefined,
     run: async () => undefined,
   };

@@ -35,6 +35,9 @@ function hostileThings(): PersonsThings {
         },
       ],
     }),
+    previews: async (sandbox) => [
+      { sandbox, port: 3000, url: `http://label.localhost:1/${SCRIPT}">`, sharedUntil: new Date() },
+    ],
     browser: async () => ({
       usedAtMs: Date.now(),
       tabs: [{ number: 1, url: `https://evil.example/${SCRIPT}" onmouseover="alert(1)`, isCurrent: true }],
@@ -93,11 +96,20 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
   const run = { id: "run-0123456789abcdef", title: "Sum up", startedAtMs: Date.now(), endsByMs: Date.now() + 60_000 };
   await account.beginRun(run, 4);
   const { text } = await visit.read("/account");
-  for (const words of ["1 process running", "1 min", ", 10 B", "1 tab", "Sum up", "0 tokens"]) {
+  for (const words of [
+    "1 process running",
+    "1 preview",
+    "whoever has the link",
+    "1 min",
+    ", 10 B",
+    "1 tab",
+    "Sum up",
+    "0 tokens",
+  ]) {
     expect(text).toContain(words);
   }
   const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act]) => act);
-  expect(acts).toEqual(["snapshot", "restart", "sleep", "kill", "close", "cancel"]);
+  expect(acts).toEqual(["snapshot", "restart", "sleep", "withdraw", "kill", "close", "cancel"]);
   expect(text).toContain('href="/account/confirm?act=reset&amp;kind=sandbox&amp;name=main"');
   const { text: asked } = await visit.read("/account/confirm?act=reset&kind=sandbox&name=main");
   expect(asked).toContain("This cannot be taken back.");
@@ -107,6 +119,7 @@ test("what does not answer within two seconds is said not to, and the page comes
   const silent = async (): Promise<never> => await new Promise<never>(() => undefined);
   const things = (): PersonsThings => ({
     sandbox: () => ({ status: silent, listProcesses: silent }),
+    previews: silent,
     browser: async () => await Promise.reject(new Error("Gone.")),
     run: silent,
   });

@@ -65,7 +65,7 @@ export function entry(audit: Partial<BooksEntry["audit"]> = {}, rest: Partial<Bo
 export function scriptedActs(done: string[]): (userId: string) => Acts {
   const note =
     (act: string, userId: string) =>
-    async (...input: readonly string[]): Promise<void> =>
+    async (...input: readonly (string | number)[]): Promise<void> =>
       void done.push([act, userId, ...input].join(" "));
   return (userId) => ({
     snapshot: note("snapshot", userId),
@@ -73,6 +73,7 @@ export function scriptedActs(done: string[]): (userId: string) => Acts {
     sleep: note("sleep", userId),
     reset: note("reset", userId),
     killProcess: note("kill", userId),
+    withdraw: note("withdraw", userId),
     closeBrowser: note("close", userId),
     cancelRun: note("cancel", userId),
   });
@@ -85,6 +86,7 @@ export const THING_FORMS = [
   { act: "sleep", kind: "sandbox", name: "main" },
   { act: "reset", kind: "sandbox", name: "main" },
   { act: "kill", kind: "sandbox", name: "main", process: "0123abcd" },
+  { act: "withdraw", kind: "sandbox", name: "main", port: "3000" },
   { act: "close", kind: "browser", name: "desk" },
   { act: "cancel", kind: "run", name: "run-0123456789abcdef" },
 ] as const;
