@@ -52,8 +52,8 @@ function keysOf(env, left) {
         return !isOld;
       }),
     );
-  const vars = isSettings(env["vars"]) ? { vars: sort(env["vars"]) } : {};
-  return { env: { ...sort(env), ...vars } };
+  const { vars, ...others } = env;
+  return { env: { ...sort(others), ...(isSettings(vars) ? { vars: sort(vars) } : {}) } };
 }
 
 /** The same with what was at `/root` where it is here. @template T @param {T} value @param {string} state @returns {T} */

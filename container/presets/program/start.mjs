@@ -67,7 +67,12 @@ async function launch(preset, url, say) {
   mkdirSync(dirname(log), { recursive: true });
   const file = openSync(log, "w");
   const command = Object.hasOwn(preset.programs, program) ? programPath(preset, program) : program;
-  const child = spawn(command, args, { cwd: HOME, detached: true, stdio: ["ignore", file, file] });
+  const child = spawn(command, args, {
+    cwd: HOME,
+    env: { ...process.env, NO_COLOR: "1" },
+    detached: true,
+    stdio: ["ignore", file, file],
+  });
   closeSync(file);
   const running = await begun(child, preset);
   const giveUp = () => void end(running, ENDS_WITHIN_MS).finally(() => process.exit(130));
