@@ -4,14 +4,13 @@ import { consoleLog, describeFailure } from "./core/log.ts";
 import { runName } from "./delegate/runs.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import { ToolError } from "./shared/errors.ts";
-import { HANDLE_RULE, isHandleName } from "./shared/handles.ts";
+import { HANDLE_RULE, isHandleName, isRunId } from "./shared/handles.ts";
 import { limitsSchema } from "./shared/limits.ts";
 import type { Settings } from "./shared/settings.ts";
 import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
 
 const START_LIMIT_MS = 40_000;
 const MAX_REASON_CHARS = 300;
-const RUN_ID = /^run-[0-9a-f]{16}$/;
 
 export function createActs(
   bindings: Bindings,
@@ -40,7 +39,7 @@ export function createActs(
     closeBrowser: async (name) => await reached(async () => await browsers.named(checked(name)).stop()),
     cancelRun: async (runId) => {
       const { DELEGATE_RUN: runs } = bindings;
-      const run = RUN_ID.test(runId) ? runs.get(runs.idFromName(runName(userId, runId))) : undefined;
+      const run = isRunId(runId) ? runs.get(runs.idFromName(runName(userId, runId))) : undefined;
       const report = await reached(async () => await run?.cancel(undefined, "The run was cancelled on a page."));
       if (report === undefined) throw new ToolError("not_found", "There is no such run any more.");
     },

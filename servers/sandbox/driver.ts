@@ -281,3 +281,8 @@ export function personOfSandbox(id: string): string {
   const [userId = id] = id.split("-");
   return userId;
 }
+
+/** What its person calls it. */
+export function nameOfSandbox(id: string): string {
+  return id.slice(personOfSandbox(id).length + 1);
+}

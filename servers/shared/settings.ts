@@ -41,6 +41,10 @@ const settingsSchema = z.object({
   /** Local mode: where the sandbox runtime listens, and the secret it asks for. */
   LOCAL_RUNTIME_URL: baseUrl.optional(),
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
+  /** Local mode: what the egress proxy shows with requests from sandboxes for the names that exist only inside. */
+  LOCAL_INSIDE_SECRET: z.string().min(32).optional(),
+  /** Scopes, comma-separated, that what runs in a sandbox never has of its owner's; `admin` is always one of them. */
+  INSIDE_WITHHOLDS: commaSeparated,
   /** Hosts, `HOST[:PORT]`, comma-separated, that sandbox and browser may reach beyond the network policy. */
   ALLOWED_HOSTS: commaSeparated,
   /** JSON: host, header, name of a secret (`SECRET_*`) that the sandbox's requests carry without its seeing it. */

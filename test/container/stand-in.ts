@@ -17,6 +17,7 @@ import type { Duplex } from "node:stream";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
+import { INSIDE_HOSTS } from "../../servers/shared/inside-hosts.ts";
 import { type Limits, defaultLimits } from "../../container/local/sandbox/limits.ts";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
@@ -195,7 +196,7 @@ interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
 async function startJail(folder: string, { guest, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
   for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
-  await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
+  await writeFile(join(folder, "hosts"), `127.0.0.1 localhost r2.internal ${INSIDE_HOSTS.join(" ")} outside.test\n`);
   // s3fs sends an Expect header that only Node minds.
   const outside = createServer(leave).on("checkExpectation", leave);
   await once(outside.listen(join(relay, "outside")), "listening");
