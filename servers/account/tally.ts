@@ -19,6 +19,7 @@ const METHOD_SERVERS: Readonly<Record<string, string>> = {
   resources: "files",
   completion: "files",
   prompts: "files",
+  skills: "files",
   tasks: "delegate",
 };
 

@@ -89,11 +89,11 @@ export async function startStandIn(
   { isMounted = false, limits, diskBytes }: StandInOptions = {},
 ): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
-  const guest = await assembleGuest(join(folder, "guest"));
+  const opt = await assembleOpt(join(folder, "opt"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const plan = { guest, isMounted, limits, diskBytes, leave: leaveFrom(id) };
+    const plan = { opt, isMounted, limits, diskBytes, leave: leaveFrom(id) };
     const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), plan);
     containers.set(id, jail);
     return await jail;
@@ -160,14 +160,17 @@ export async function startStandIn(
   };
 }
 
-/** What the Dockerfile copies to /opt/pincer, so that a file which it forgets is missed here too. */
-async function assembleGuest(target: string): Promise<string> {
+/** What the Dockerfile copies to `/opt/pincer/` and `/opt/skills/`, so that what it forgets is missed here too. */
+async function assembleOpt(target: string): Promise<string> {
   const dockerfile = (await readFile(join(CONTAINER, "Dockerfile"), "utf8")).replaceAll(/\\\n\s*/g, "");
-  const sources = /^COPY (.+) \/opt\/pincer\/$/m.exec(dockerfile)?.[1]?.split(" ") ?? [];
-  await mkdir(target);
-  for (const source of sources) {
-    if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), target, { recursive: true });
-    else await cp(join(CONTAINER, source), join(target, basename(source)));
+  for (const [, sources = "", folder = ""] of dockerfile.matchAll(/^COPY (.+) \/opt\/(pincer|skills)\/$/gm)) {
+    const copied = join(target, folder);
+    await mkdir(copied, { recursive: true });
+    for (const source of sources.split(" ")) {
+      if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), copied, { recursive: true });
+      else if (source === "skills") await cp(join(CONTAINER, source), copied, { recursive: true });
+      else await cp(join(CONTAINER, source), join(copied, basename(source)));
+    }
   }
   return target;
 }
@@ -187,13 +190,14 @@ const JAIL = [
 const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS_ADMIN"];
 
 interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
-  readonly guest: string;
+  /** What comes to `/opt`. */
+  readonly opt: string;
   readonly limits: StandInLimits | undefined;
   readonly diskBytes: number | undefined;
   readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-async function startJail(folder: string, { guest, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
+async function startJail(folder: string, { opt, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
   for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
   await writeFile(join(folder, "hosts"), `127.0.0.1 localhost r2.internal ${INSIDE_HOSTS.join(" ")} outside.test\n`);
@@ -215,7 +219,8 @@ async function startJail(folder: string, { guest, isMounted, limits, diskBytes, 
     // A file system of its own, as the mount is one.
     ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
     ...["--bind", relay, "/relay"],
-    ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["pincer", "skills"].flatMap((name) => ["--ro-bind", join(opt, name), `/opt/${name}`]),
+    ...["--ro-bind", process.execPath, "/opt/node/bin/node"],
     ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
     ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
     ...["/opt/node/bin/node", "/opt/server.mjs"],

@@ -43,8 +43,9 @@ export interface JailOptions {
 export async function jailCommand(options: JailOptions, program: readonly string[]): Promise<readonly string[]> {
   const { limits, workspaceDir, filesDir, etcDir, egressSocket, chromeDir } = options;
   const insideDir = join(HERE, "inside");
+  const skillsDir = join(HERE, "../../skills");
   const npmDir = await npmOfUser();
-  const all = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, egressSocket, npmDir, chromeDir];
+  const all = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, skillsDir, egressSocket, npmDir, chromeDir];
   const sources = all.filter((path) => path !== undefined);
   const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
   const etc = place(etcDir);
@@ -86,6 +87,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
       "/var/tmp",
     ],
     ...["--ro-bind", place(process.execPath), "/opt/node/bin/node", "--ro-bind", place(insideDir), "/opt/pincer"],
+    ...["--ro-bind", place(skillsDir), "/opt/skills"],
     ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
     ...(chromeDir === undefined ? [] : ["--ro-bind", place(chromeDir), "/opt/chrome"]),
     ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
