@@ -26,7 +26,7 @@ const TITLE_CHARS = 80;
 /** They are one message, which is one row. */
 const MAX_TASK_BYTES = 1024 * 1024;
 
-const NO_ENDPOINT =
+export const NO_ENDPOINT =
   "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.";
 
 /**

@@ -4,7 +4,8 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./model/failure.ts";
 import type { Question, Reply } from "./model/gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { DAY_TAKEN, NOTHING_USED, type SetAside, modelCallOf, setAside, settleDay, unreported } from "./set-aside.ts";
+import { DAY_TAKEN, type SetAside, modelCallOf } from "./day-room.ts";
+import { NOTHING_USED, askedOf, setAside, settleDay, unreported } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -161,7 +162,7 @@ function takeReply(
   const used =
     usage === undefined
       ? unreported(run, reservation)
-      : { ...spentBy(usage, reservation), of: modelCallOf(run, usage, servedBy) };
+      : { ...spentBy(usage, reservation), of: modelCallOf(askedOf(run), usage, servedBy) };
   context.inBackground(settleDay(context, reservation, used));
   if (transcript.read().status !== "running") return undefined;
   if (usage !== undefined && isExcess(usage, reservation))

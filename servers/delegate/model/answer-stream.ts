@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /** Each token comes in an event of its own, a hundred times as long. */
-const MAX_STREAM_BYTES = 16 * 1024 * 1024;
+export const MAX_STREAM_BYTES = 16 * 1024 * 1024;
 
 /**
  * A model's answer as a stream of one event that says what all of its events say: the library takes longer over an
@@ -43,7 +43,8 @@ const completion = z.looseObject({
   choices: z.array(z.object({ message: z.unknown(), finish_reason: z.string().nullish() })),
 });
 
-function asChunk(body: unknown): unknown {
+/** A whole answer as the one chunk of a stream; what is none as it is. */
+export function asChunk(body: unknown): unknown {
   const parsed = completion.safeParse(body);
   if (!parsed.success) return body;
   const choices = parsed.data.choices.map(({ message, finish_reason }) => ({

@@ -20,7 +20,7 @@ export type ZeroRetention = "not asked" | "asked" | "asked with own key";
 export type RequestLabels = Readonly<Record<"user" | "run" | "depth" | "server" | "client", string>>;
 
 /** Hosts whose prices are the listed ones, with what their names of models lack. */
-const LISTED_HOSTS = new Map([
+export const LISTED_HOSTS: ReadonlyMap<string, string> = new Map([
   ["gateway.ai.cloudflare.com", ""],
   ["api.cloudflare.com", ""],
   ["api.openai.com", "openai/"],

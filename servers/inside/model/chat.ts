@@ -1,0 +1,115 @@
+import * as z from "zod";
+import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import type { Chunk } from "./chunks.ts";
+import { assembledCompletion } from "./completion.ts";
+import { openAiError } from "./openai-error.ts";
+import type { AnswerWriter, Asked, Dialect, StreamEvent } from "./dialect.ts";
+
+const part = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("text"), text: z.string() }),
+  z.looseObject({ type: z.literal("refusal"), refusal: z.string() }),
+  z.looseObject({
+    type: z.literal("image_url"),
+    image_url: z.object({ url: pictureUrl, detail: z.string().optional() }),
+  }),
+]);
+
+const message = z.looseObject({
+  role: z.string(),
+  content: z.union([z.string(), z.array(part)]).nullish(),
+});
+
+const limit = z.int().min(1).nullish();
+const tool = z.looseObject({ type: z.string() });
+
+/**
+ * What is passed on. The rest is left out: it is billed otherwise than by tokens (tiers, searches, audio), or makes the
+ * provider keep or fetch something.
+ */
+const chatRequest = z.object({
+  model: z.string().max(200).nullish(),
+  messages: z.array(message).min(1),
+  n: z.literal(1, "only one answer is given; leave n out").nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  max_tokens: limit,
+  max_completion_tokens: limit,
+  tools: z.array(tool).nullish(),
+  tool_choice: z.unknown().optional(),
+  parallel_tool_calls: z.boolean().nullish(),
+  temperature: z.number().nullish(),
+  top_p: z.number().nullish(),
+  top_k: z.number().nullish(),
+  min_p: z.number().nullish(),
+  stop: z.union([z.string(), z.array(z.string())]).nullish(),
+  seed: z.int().nullish(),
+  presence_penalty: z.number().nullish(),
+  frequency_penalty: z.number().nullish(),
+  logit_bias: z.record(z.string(), z.number()).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().nullish(),
+  response_format: z.looseObject({ type: z.string() }).nullish(),
+  reasoning_effort: z.string().nullish(),
+  verbosity: z.string().nullish(),
+  prompt_cache_key: z.string().nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+});
+
+/** OpenAI's chat completions: requests and answers pass nearly as they are. */
+export const CHAT: Dialect = {
+  name: "model/chat",
+  read: (body) => {
+    const {
+      model,
+      stream,
+      stream_options,
+      n: _,
+      max_tokens,
+      max_completion_tokens,
+      ...rest
+    } = readAsked(chatRequest, body);
+    const maxTokens = Math.min(max_tokens ?? Infinity, max_completion_tokens ?? Infinity);
+    return {
+      ...(model ? { model } : {}),
+      isStream: stream === true,
+      wantsUsage: stream_options?.include_usage === true,
+      ...(maxTokens === Infinity ? {} : { maxTokens }),
+      ...(max_completion_tokens ? { limitField: "max_completion_tokens" } : {}),
+      chat: { ...withOwnTools(present(rest)), messages: rest.messages },
+    };
+  },
+  write: writeChat,
+  refuse: (refusal) => ({ error: openAiError(refusal) }),
+};
+
+/** Tools that the client runs itself; those that a provider runs search the web, or cost something of their own. */
+function withOwnTools({
+  tools = [],
+  tool_choice,
+  ...rest
+}: Record<string, unknown> & { tools?: z.output<typeof tool>[] }) {
+  const own = tools.filter(({ type }) => type === "function");
+  if (own.length === 0) return rest;
+  return { ...rest, tools: own, ...(tool_choice === undefined ? {} : { tool_choice }) };
+}
+
+const DONE: StreamEvent = { data: "[DONE]" };
+
+function writeChat({ wantsUsage }: Asked, model: string): AnswerWriter {
+  const chunks: Chunk[] = [];
+  let last: Chunk | undefined;
+  return {
+    take: (chunk) => {
+      last = chunk;
+      chunks.push(chunk);
+      const { usage: _, ...said } = chunk;
+      return chunk.choices.length === 0 ? [] : [{ data: said }];
+    },
+    end: () => {
+      const { usage } = chunks.findLast((chunk) => (chunk.usage ?? undefined) !== undefined) ?? {};
+      return [...(wantsUsage && usage !== undefined ? [{ data: { ...last, choices: [], usage } }] : []), DONE];
+    },
+    fail: (refusal) => [{ data: { error: openAiError(refusal) } }],
+    whole: () => assembledCompletion(chunks, model),
+  };
+}
