@@ -1,13 +1,14 @@
 import { Problem } from "./presets.mjs";
 
-const SUITE = "http://pincer.internal/mcp";
+const SUITE = "http://pincer.internal/";
 const REVISION = "2026-07-28";
 const ANSWERS_WITHIN_MS = 60_000;
 
 /** Gives a port of this sandbox a URL that its person alone may open, or says why there is none. @param {number} port */
 export async function exposePort(port) {
   try {
-    const { url } = await callTool("sandbox_expose", { port });
+    const { sandbox } = parse(await ask(SUITE));
+    const { url } = await callTool("sandbox_expose", { sandbox, port });
     return { url: String(url) };
   } catch (failure) {
     if (failure instanceof Problem) return { problem: failure.message };
@@ -26,7 +27,7 @@ async function callTool(name, input) {
     "io.modelcontextprotocol/protocolVersion": REVISION,
     "io.modelcontextprotocol/clientCapabilities": {},
   };
-  const text = await fetch(SUITE, {
+  const text = await ask(`${SUITE}mcp`, {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
@@ -36,11 +37,7 @@ async function callTool(name, input) {
       "Mcp-Name": name,
     },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: input, _meta } }),
-    signal: AbortSignal.timeout(ANSWERS_WITHIN_MS),
-  }).then(
-    async (response) => await response.text(),
-    () => "",
-  );
+  });
   // A JSON answer, or the last event of a stream.
   const message = parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
   const { result, error } = message;
@@ -48,6 +45,14 @@ async function callTool(name, input) {
     return result.structuredContent ?? {};
   }
   throw new Problem(result?.content?.[0]?.text ?? error?.message ?? "the suite does not answer in this sandbox.");
+}
+
+/** Its words; none where it does not answer. @param {string} url @param {RequestInit} init */
+async function ask(url, init = {}) {
+  return await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) }).then(
+    async (response) => await response.text(),
+    () => "",
+  );
 }
 
 /** @param {string} text */
