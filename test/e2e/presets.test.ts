@@ -69,8 +69,8 @@ test("every sandbox has the presets, and one that cannot be installed says which
   );
   expect(code).toBe(1);
   expect(stderr).toMatch(/^npm could not install @anthropic-ai\/claude-code@[\d.]+:\n/);
-  expect(stderr).toContain("The npm registry registry.example.com cannot be reached from this sandbox");
-  expect(stderr).toContain("locally npm start -- --allow-host registry.example.com");
+  expect(stderr).toContain("The npm registry registry.example.com:443 cannot be reached from this sandbox");
+  expect(stderr).toContain("locally npm start -- --allow-host registry.example.com:443");
   expect((await exec("preset status; echo on")).stdout).toMatch(/^claude-code\tnot installed\n.*\non\n$/s);
   expect((await exec("touch /opt/presets/x; command -v preset")).stdout).toBe("/opt/node/bin/preset\n");
 });

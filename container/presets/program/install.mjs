@@ -103,14 +103,20 @@ async function installPackages(preset, say) {
  * @param {string} name
  */
 async function whyUnreachable(registry, name) {
-  const { host } = new URL(registry);
+  const { protocol, hostname, port } = new URL(registry);
+  const host = `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
   const url = new URL(name.replace("/", "%2f"), registry.endsWith("/") ? registry : `${registry}/`);
   const reason = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(PROBE_MS) }).then(
     ({ status }) => (status === 403 || status >= 500 ? `it answered ${status}` : undefined),
-    (failure) => String(failure.cause?.message ?? failure.message).split("\n")[0],
+    (failure) => deepestMessage(failure).split("\n")[0],
   );
   if (reason === undefined) return undefined;
   return `The npm registry ${host} cannot be reached from this sandbox (${reason}). Whoever runs Pincer opens the way: locally npm start -- --allow-host ${host}, deployed ALLOWED_HOSTS with ${host}. Then start this again.`;
+}
+
+/** @param {Error} failure @returns {string} */
+function deepestMessage({ cause, message }) {
+  return cause instanceof Error ? deepestMessage(cause) : message;
 }
 
 /** @param {readonly string[]} args @param {string} folder @returns {Promise<{ code: number | null, said: string }>} */

@@ -5,11 +5,11 @@ import { dirname, join } from "node:path";
 /**
  * What `preset.json` says. `node` is the least version; `install` has packages with exact versions, `programs` where
  * each program lies below their `node_modules`, with `{platform}` as in linux-x64. What has no `start` is a command line
- * for a person or another agent. `kept` says which folders of HOME hold what lasts: snapshots have them, and neither
+ * for a person or another agent; `env` is what its start has beside the environment, with `{folder}` for the preset's. `kept` says which folders of HOME hold what lasts: snapshots have them, and neither
  * programs nor logs, which lie in `.cache`.
  * @typedef {{
  *   title: string, description: string, node: string, install: Record<string, string>, programs: Record<string, string>,
- *   start?: string[], port?: number, ready?: string, kept: string[], expose?: boolean, hint: string,
+ *   start?: string[], env?: Record<string, string>, port?: number, ready?: string, kept: string[], expose?: boolean, hint: string,
  * }} Description
  * @typedef {Description & { name: string, folder: string }} Preset
  */

@@ -14,7 +14,7 @@ import { exposePort } from "./suite.mjs";
 /** @typedef {import("./running.mjs").Running} Running */
 /** @typedef {(line: string) => void} Say */
 
-const READY_WITHIN_MS = 180_000;
+const READY_WITHIN_MS = 300_000;
 const LOOK_AGAIN_MS = 250;
 const ENDS_WITHIN_MS = 5_000;
 
@@ -69,7 +69,7 @@ async function launch(preset, url, say) {
   const command = Object.hasOwn(preset.programs, program) ? programPath(preset, program) : program;
   const child = spawn(command, args, {
     cwd: HOME,
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", ...envOf(preset) },
     detached: true,
     stdio: ["ignore", file, file],
   });
@@ -85,6 +85,11 @@ async function launch(preset, url, say) {
   }
   await end(running, ENDS_WITHIN_MS, family);
   throw new Problem(`${preset.title} ${problem}. The end of ${log}:\n${lastLines(readFileSync(log, "utf8"))}`);
+}
+
+/** @param {Preset} preset */
+function envOf({ env = {}, folder }) {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value.replaceAll("{folder}", folder)]));
 }
 
 /** @param {import("node:child_process").ChildProcess} child @param {Preset} preset */
