@@ -11,7 +11,7 @@ const PROGRAMS = {
   "a CommonJS module": `const { Worker } = require("worker_threads"); RUN`,
 };
 const RUN = `
-  const WORK = "require('node:worker_threads').parentPort.postMessage([...'12'].length)";
+  const WORK = "process.getBuiltinModule('node:worker_threads').parentPort.postMessage([...'12'].length)";
   const workers = Array.from({ length: 12 }, () => new Worker(WORK, { eval: true, resourceLimits: { stackSizeMb: 2 } }));
   const { stackSizeMb } = workers[0].resourceLimits;
   Promise.all(workers.map((worker) => new Promise((done) => worker.once("message", done)))).then((all) => {
