@@ -22,7 +22,7 @@ const LOCAL: Wall = {
   message: "The Worker knows nothing of the launcher or the tests.",
 };
 const UPWARDS: Wall = {
-  group: ["../catalog.ts", "../suite.ts", "../suite-acts.ts", "../end-work.ts", "../worker.ts"],
+  group: ["../catalog.ts", "../suite.ts", "../suite-*.ts", "../end-work.ts", "../worker.ts"],
   message: "Imports point one way: entry, auth, server, tool, capability, binding (DESIGN.md).",
 };
 
@@ -72,6 +72,19 @@ const LAYERS = [
       "!../../container/sandbox.ts",
     ],
     message: "A server may import files/store, account/ and the leaves, and no other server.",
+  }),
+  layer(["servers/inside/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: [
+      "../*/**",
+      "!../shared/**",
+      "!../core/{call,http,log}.ts",
+      "!../sandbox/driver.ts",
+      "!../browser/**",
+      "!../delegate/model/**",
+      "!../account/**",
+      "!../../auth/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
   }),
   layer(["servers/browser/*/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
     group: ["../../*/**", "!../../shared/**", "!../../core/log.ts", "!../../account/**"],

@@ -124,7 +124,10 @@ async function* rolesOf(
   options: GrantCheckOptions,
 ): AsyncGenerator<Caller["role"] | "unknown"> {
   const { identity } = options;
-  if (identity.roleForGood !== undefined) return yield identity.roleForGood;
+  if (identity.roleForGood !== undefined) {
+    yield identity.roleForGood;
+    return;
+  }
   for await (const grant of grantsOf(userId, oauth, options)) {
     const role = await roleBehind(grant, undefined, oauth, options);
     if (role !== undefined) yield role;

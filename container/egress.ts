@@ -15,8 +15,8 @@ const NOT_READY = "The sandbox is not restored yet; try again in a moment.";
  * Every request that leaves a container comes through here; the platform finds this class by its name on the Worker.
  * The SDK's own answers to s3fs would overwrite and remove whatever is there.
  */
-export abstract class ContainerEgress<Env extends MountBindings = MountBindings> extends SdkContainerProxy {
-  declare protected env: Cloudflare.Env & Env;
+export abstract class ContainerEgress extends SdkContainerProxy {
+  declare protected env: Cloudflare.Env & MountBindings;
 
   /** Answers what the sandbox asks of a name that exists only inside. */
   protected abstract answerInside(arrival: Arrival): Promise<Response>;

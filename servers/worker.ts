@@ -149,7 +149,9 @@ export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
 }
 
 /** What leaves a container for the suite itself comes back as its owner's. The platform finds it by this name. */
-export class ContainerProxy extends ContainerEgress<Env> {
+export class ContainerProxy extends ContainerEgress {
+  declare protected env: Cloudflare.Env & Env;
+
   protected override async answerInside(arrival: Arrival): Promise<Response> {
     const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
     return await answerInside(arrival, this.env, { ...suiteOf(this.env), waitUntil });

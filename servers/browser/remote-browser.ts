@@ -1,5 +1,6 @@
 import { ToolError } from "../shared/errors.ts";
 import type { BrowserSession } from "./browser-session.ts";
+import { unrefused, withLimits } from "./devtools/crossing.ts";
 import { explainInterruption } from "./interruption.ts";
 import { sessionNameOf } from "./session-name.ts";
 import {
@@ -74,6 +75,14 @@ class RemoteBrowser implements Browser {
   close: Browser["close"] = async (tab, signal) => await this.#call(signal, (id) => this.#session.close(id, tab));
 
   stop: Browser["stop"] = async () => await this.#session.stop();
+
+  devTools: Browser["devTools"] = async (request, limits) => {
+    try {
+      return await unrefused(await this.#session.fetch(withLimits(request, limits)));
+    } catch (failure) {
+      throw explainInterruption(failure);
+    }
+  };
 
   handOff: Browser["handOff"] = async (request, onLink, signal) =>
     await this.#call(signal, (id) => this.#session.handOff(id, request, onLink));

@@ -7,6 +7,7 @@ import type { Dialect } from "./model/dialect.ts";
 import { countTokens, listModels } from "./model/lists.ts";
 import { MESSAGES } from "./model/messages.ts";
 import { openAiError } from "./model/openai-error.ts";
+import { RESPONSES } from "./model/responses.ts";
 import { type ModelVisit, refusalResponse } from "./model/recorded.ts";
 
 type Answering = (visit: ModelVisit, models: InsideModels) => Promise<Response>;
@@ -18,6 +19,7 @@ const asking =
 
 const ROUTES: Readonly<Record<string, Answering>> = {
   "POST /chat/completions": asking(CHAT),
+  "POST /responses": asking(RESPONSES),
   "POST /messages": asking(MESSAGES),
   "POST /messages/count_tokens": countTokens,
   "GET /models": listModels,

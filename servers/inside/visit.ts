@@ -1,10 +1,15 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { CallPipeline } from "../core/call.ts";
 
+/** One request that came out of a sandbox. */
 export interface InsideVisit {
-  readonly request: Request; // URL as asked for: http://browser.internal/json/version
-  readonly caller: Caller; // owner of the sandbox; clientId `sandbox:<name>`; scopes: the owner's, less what a setting withholds
-  readonly sandbox: string; // its name, "main"
-  readonly pipeline: CallPipeline; // servers/core/call.ts, of that caller: gate, capabilities, record
+  /** Its URL as it was asked for: `http://browser.internal/json/version`. */
+  readonly request: Request;
+  /** The sandbox's owner, with their scopes less what the settings withhold; the client is `sandbox:<name>`. */
+  readonly caller: Caller;
+  /** The sandbox's name, `main`. */
+  readonly sandbox: string;
+  /** The caller's: gate, capabilities, books. */
+  readonly pipeline: CallPipeline;
   readonly waitUntil: (work: Promise<unknown>) => void;
 }

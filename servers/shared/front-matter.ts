@@ -153,7 +153,8 @@ class Block {
     if (isUneven || (isFolded && texts.some((text) => text.startsWith(" ")))) throw this.#unreadable(first);
     if (trimmed(first) === "")
       throw new FrontMatterProblem("Its front matter has a text that begins with an empty line.");
-    const kept = texts.join("\n").replace(/\n+$/, "");
+    while (texts.at(-1) === "") texts.pop();
+    const kept = texts.join("\n");
     const text = isFolded ? kept.replaceAll(/\n+/g, (breaks) => (breaks === "\n" ? " " : breaks.slice(1))) : kept;
     return isStripped ? text : `${text}\n`;
   }
@@ -173,7 +174,9 @@ function withoutComment(text: string): string {
 
 /** Without the spaces that YAML knows; one that does not break is a letter to it. */
 function trimmed(text: string): string {
-  return text.replaceAll(/^ +| +$/g, "");
+  let end = text.length;
+  while (text[end - 1] === " ") end -= 1;
+  return text.slice(Math.min(indentOf(text), end), end);
 }
 
 /** YAML 1.2, 10.3.2: what a string without quotes stands for. */

@@ -1,12 +1,21 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { INSIDE_SANDBOX, INSIDE_SECRET } from "../../servers/shared/inside-hosts.ts";
 import type { RuntimeOptions } from "../../container/local/runtime.ts";
 import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import { serve, startTestProxy } from "../egress/loopback.ts";
+import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
+import { mapFiles } from "./map-files.ts";
+import { machineProcesses, startRuntimeChild } from "./runtime-child.ts";
 import { run, startLocalSandboxes } from "./local-sandboxes.ts";
 
 const SECRET = "secret-that-nobody-inside-may-see";
+/** Nothing else of the machine sleeps for just as long. */
+const NAP = "123457.25";
 /** Finds the secret without being it. */
 const PATTERN = "secret-that-n[o]body";
 
@@ -169,6 +178,28 @@ test("where the machine gives no port below 1024, programs that know no proxy fi
   expect(await said(sandbox, "curl -sS http://browser.internal/json/version")).toBe(
     "owner-main GET browser.internal/json/version\n",
   );
+});
+
+test("a sandbox that has ended leaves neither its socket nor, where the runtime is killed, a process", async () => {
+  await using egress = await startTestProxy({ mode: "sandbox", insideSecret: SECRET });
+  const folder = dirname(egress.proxy.socketPath);
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const secret = "s".repeat(40);
+  const { child, url } = await startRuntimeChild({ dataDir, secret, egressSocket: egress.proxy.socketPath });
+  try {
+    const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());
+    await run(sandbox, "true");
+    expect(await readdir(folder)).toHaveLength(2);
+    await sandbox.sleep();
+    await expect.poll(async () => await readdir(folder)).toEqual(["egress.sock"]);
+    await run(sandbox, `nohup sleep ${NAP} > /dev/null 2>&1 &`);
+    expect(await machineProcesses(`sleep\0${NAP}`)).toHaveLength(1);
+  } finally {
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  await expect.poll(async () => await machineProcesses(`sleep\0${NAP}`)).toEqual([]);
+  await expect.poll(async () => await rm(dataDir, { recursive: true, force: true }).then(() => "gone")).toBe("gone");
 });
 
 test("a preview of port 80 leads to no name that exists only inside", async () => {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
@@ -18,11 +19,14 @@ const books = z.object({
 export interface InsideModelSuite extends AsyncDisposable {
   /** Without a slash at its end. */
   readonly url: string;
-  /** What the books have once nothing is under way any more. */
-  books(userId?: string): Promise<z.output<typeof books>>;
-  pause(): Promise<void>;
+  /** What a person's books have once so many calls are in them and nothing is under way any more. */
+  books(calls: number, userId?: string): Promise<z.output<typeof books>>;
+  pause(userId: string): Promise<void>;
   logs(): string;
 }
+
+/** Whose sandbox asks where nobody else is named. */
+const DEFAULT_USER = "u".repeat(32);
 
 let bundle: Promise<string> | undefined;
 
@@ -57,19 +61,18 @@ export async function startInsideModel(settings: Readonly<Record<string, string>
     }),
   );
   const url = (await miniflare.ready).origin;
-  const ask = async (path: string, userId: string | undefined): Promise<Response> =>
-    await fetch(`${url}${path}`, { headers: userId === undefined ? {} : { "x-test-user": userId } });
+  const ask = async (path: string, userId: string): Promise<Response> =>
+    await fetch(`${url}${path}`, { headers: { "x-test-user": userId } });
   return {
     url,
-    books: async (userId) => {
-      for (let tries = 0; ; tries += 1) {
+    books: async (calls, userId = DEFAULT_USER) => {
+      for (;;) {
         const read = books.parse(await (await ask("/test/books", userId)).json());
-        const isSettled = read.left.tokens === read.leftAtBest.tokens && read.audit.length > 0;
-        if (isSettled || tries > 200) return read;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        if (read.audit.length >= calls && read.left.tokens === read.leftAtBest.tokens) return read;
+        await sleep(50);
       }
     },
-    pause: async () => void (await ask("/test/pause", undefined)),
+    pause: async (userId) => void (await ask("/test/pause", userId)),
     logs: () => logged.join("\n"),
     [Symbol.asyncDispose]: async () => await miniflare.dispose(),
   };

@@ -53,6 +53,9 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       receivedMs,
     };
     requests.push(request);
+    response.once("close", () => {
+      if (!response.writableFinished) request.isAbandoned = true;
+    });
     const scripted = models.get(request.body.model.split("-")[0] ?? "");
     scripted?.requests.push(request);
     const next: ScriptStep = (scripted?.script ?? script).shift() ?? { kind: "status", status: 501 };

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { readPacked, readSkills, unversionedChange } from "../../container/pack-skills.ts";
 import { CATALOG } from "../../servers/catalog.ts";
@@ -117,9 +118,50 @@ test.each(["My-skill", "my_skill", "-my", "my--skill", "x".repeat(65), "", "../u
   "%j is no name of a skill",
   (name) => {
     expect(parseSkill(name, `---\nname: "${name}"\ndescription: a\n---\n`)).toMatchObject({ ok: false });
-    expect(skillFileOf(skillUri(name, "SKILL.md"))?.name).not.toBe(name === "skill/part" ? undefined : name);
   },
 );
+
+test("whatever a file holds, it is a skill or is told why not, and soon", () => {
+  const pieces = [
+    ": ",
+    "- ",
+    "#",
+    "'",
+    '"',
+    "[",
+    "]",
+    "{",
+    "}",
+    "|",
+    ">",
+    "\n",
+    "  ",
+    "a",
+    "1",
+    "&",
+    "*",
+    "~",
+    "\t",
+    "name: a\n",
+  ];
+  const text = fc
+    .array(fc.oneof(fc.constantFrom(...pieces), fc.string({ unit: "binary" })))
+    .map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(text, (head) => {
+      const parsed = parseSkill("a", `---\n${head}\n---\n`);
+      expect(parsed.ok ? parsed.skill.name : parsed.problem).not.toBe("");
+    }),
+  );
+  const startedMs = performance.now();
+  for (const long of [" ", "\n", "'", "''", ", ", "- ", "[", "a: ", " #", "\n  ", "|\n ", "-"].map((piece) =>
+    piece.repeat(7_000),
+  )) {
+    expect(parseSkill("a", `---\ndescription: ${long}x\n---\n`).ok).toBe(false);
+    expect(parseSkill("a", `---\ndescription: |\n  x${long}x\n---\n`).ok).toBe(false);
+  }
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+});
 
 test("a skill whose name is not its folder's is refused", () => {
   expect(parseSkill("one", "---\nname: two\ndescription: a\n---\n")).toMatchObject({

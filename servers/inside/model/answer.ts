@@ -25,7 +25,7 @@ export async function answerModelCall(dialect: Dialect, visit: ModelVisit, model
     const silence = startSilence(stop, models.silenceMs ?? SILENCE_MS);
     const context = { ...models, caller: pipeline.caller, pipeline, signal: stop.signal };
     return await askModel(asked, context, async ({ model, chunks, usage }) => {
-      const writer = dialect.write(asked, model);
+      const writer = asked.answer(model);
       const heard = silence.brokenBy(chunks);
       if (asked.isStream) return await streamAnswer({ model, usage, chunks: heard }, writer, stop, begun.resolve);
       for await (const chunk of heard) writer.take(chunk);

@@ -3,7 +3,7 @@ import { pictureUrl, present, readAsked } from "./ask-schema.ts";
 import type { Chunk } from "./chunks.ts";
 import { assembledCompletion } from "./completion.ts";
 import { openAiError } from "./openai-error.ts";
-import type { AnswerWriter, Asked, Dialect, StreamEvent } from "./dialect.ts";
+import type { AnswerWriter, Dialect, StreamEvent } from "./dialect.ts";
 
 const part = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("text"), text: z.string() }),
@@ -72,13 +72,12 @@ export const CHAT: Dialect = {
     return {
       ...(model ? { model } : {}),
       isStream: stream === true,
-      wantsUsage: stream_options?.include_usage === true,
       ...(maxTokens === Infinity ? {} : { maxTokens }),
       ...(max_completion_tokens ? { limitField: "max_completion_tokens" } : {}),
+      answer: (named) => writeChat(named, stream_options?.include_usage === true),
       chat: { ...withOwnTools(present(rest)), messages: rest.messages },
     };
   },
-  write: writeChat,
   refuse: (refusal) => ({ error: openAiError(refusal) }),
 };
 
@@ -95,7 +94,7 @@ function withOwnTools({
 
 const DONE: StreamEvent = { data: "[DONE]" };
 
-function writeChat({ wantsUsage }: Asked, model: string): AnswerWriter {
+function writeChat(model: string, wantsUsage: boolean): AnswerWriter {
   const chunks: Chunk[] = [];
   let last: Chunk | undefined;
   return {

@@ -62,14 +62,19 @@ async function* eventsIn(response: Response, signal: AbortSignal): AsyncGenerato
   if (rest.startsWith("data:")) yield rest.slice("data:".length).trim();
 }
 
-async function* textIn({ body }: Response, signal: AbortSignal): AsyncGenerator<string> {
+async function* textIn(response: Response, signal: AbortSignal): AsyncGenerator<string> {
+  const body: ReadableStream<Uint8Array> | null = response.body;
   if (body === null) return;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const reader = body.getReader();
   signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+  const read = async (): ReturnType<typeof reader.read> =>
+    await reader.read().catch(() => {
+      throw new ModelFailed(UNREADABLE);
+    });
   const decoder = new TextDecoder();
   let bytes = 0;
   try {
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    for (let piece = await read(); !piece.done; piece = await read()) {
       bytes += piece.value.length;
       if (bytes > MAX_STREAM_BYTES) throw new ModelFailed(UNREADABLE);
       yield decoder.decode(piece.value, { stream: true });

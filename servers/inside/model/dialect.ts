@@ -8,13 +8,13 @@ export interface Asked {
   /** By the name that the client has for it; absent where it leaves the choice to us. */
   readonly model?: string;
   readonly isStream: boolean;
-  /** Whether a stream is to end with what was used. */
-  readonly wantsUsage: boolean;
   readonly maxTokens?: number;
   /** What the client calls the limit on an answer. */
   readonly limitField?: LimitField;
   /** All but the model, the limit and how it is answered. */
   readonly chat: ChatBody;
+  /** Makes of that model's answer what the client expects. */
+  readonly answer: (model: string) => AnswerWriter;
 }
 
 export interface ChatBody {
@@ -58,7 +58,6 @@ export interface Dialect {
   readonly name: string;
   /** Throws `invalid_input` with what to correct. */
   read(body: unknown): Asked;
-  write(asked: Asked, model: string): AnswerWriter;
   /** An error as the body of an answer. */
   refuse(refusal: Refusal): unknown;
 }

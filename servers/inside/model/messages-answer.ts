@@ -1,94 +1,104 @@
 import type { Usage } from "../../delegate/budget.ts";
-import { CallList, type WrittenCall } from "./completion.ts";
 import { anthropicError } from "./anthropic-error.ts";
-import type { AnswerWriter, Asked, StreamEvent } from "./dialect.ts";
+import { type Block, Blocks, type Piece } from "./blocks.ts";
+import type { Chunk } from "./chunks.ts";
+import type { AnswerWriter, StreamEvent } from "./dialect.ts";
+import type { Refusal } from "./refusal.ts";
 
-type Block =
-  | { readonly type: "text"; text: string }
-  | { readonly type: "tool_use"; readonly id: string; readonly name: string; input: unknown };
+/** Chunks as Anthropic's message, and as the events of its stream. */
+export class MessageWriter implements AnswerWriter {
+  readonly #blocks = new Blocks();
+  readonly #id = `msg_${crypto.randomUUID().replaceAll("-", "")}`;
+  readonly #model: string;
+  #hasBegun = false;
+  #used = usageOf(undefined);
 
-/** OpenAI's chunks as Anthropic's events. Blocks follow each other: calls that come side by side wait for their turn. */
-export function writeMessages(_asked: Asked, model: string): AnswerWriter {
-  const id = `msg_${crypto.randomUUID().replaceAll("-", "")}`;
-  const calls = new CallList();
-  const content: Block[] = [];
-  let open: { readonly call?: WrittenCall } | undefined;
-  const begun = new Set<WrittenCall>();
-  let lateText = "";
-  let finishReason: string | undefined;
-  let hasBegun = false;
-  let used = usageOf(undefined);
+  constructor(model: string) {
+    this.#model = model;
+  }
 
-  const event = (name: string, data: object): StreamEvent => ({ name, data: { type: name, ...data } });
-  const delta = (data: object): StreamEvent => event("content_block_delta", { index: content.length - 1, delta: data });
-  const message = (): object => ({
-    ...{ id, type: "message", role: "assistant", model, content: hasBegun ? content : [] },
-    stop_reason: hasBegun ? stopReason(finishReason, begun.size > 0) : null,
-    ...{ stop_sequence: null, usage: used },
-  });
-  const begin = (): StreamEvent[] => {
-    if (hasBegun) return [];
-    const started = event("message_start", { message: message() });
-    hasBegun = true;
-    return [started];
-  };
-  const close = (): StreamEvent[] => {
-    if (open === undefined) return [];
-    const block = content.at(-1);
-    if (block?.type === "tool_use" && open.call !== undefined) block.input = readInput(open.call.arguments);
-    open = undefined;
-    return [event("content_block_stop", { index: content.length - 1 })];
-  };
-  const openBlock = (block: Block, call?: WrittenCall): StreamEvent[] => {
-    const closed = close();
-    open = call === undefined ? {} : { call };
-    content.push(block);
-    return [...closed, event("content_block_start", { index: content.length - 1, content_block: { ...block } })];
-  };
-  const say = (text: string): StreamEvent[] => {
-    const started = open === undefined || open.call !== undefined ? openBlock({ type: "text", text: "" }) : [];
-    const block = content.at(-1);
-    if (block?.type === "text") block.text += text;
-    return [...started, delta({ type: "text_delta", text })];
-  };
-  const beginCall = (call: WrittenCall): StreamEvent[] => {
-    begun.add(call);
-    const started = openBlock({ type: "tool_use", id: call.id, name: call.name, input: {} }, call);
-    return call.arguments === "" ? started : [...started, inputDelta(call.arguments)];
-  };
-  const inputDelta = (json: string): StreamEvent => delta({ type: "input_json_delta", partial_json: json });
-  const takeCall = (call: WrittenCall, more: string): StreamEvent[] => {
-    if (open?.call === call) return more === "" ? [] : [inputDelta(more)];
-    return open?.call === undefined && call.name !== "" ? beginCall(call) : [];
-  };
+  take(chunk: Chunk): StreamEvent[] {
+    return [...this.#begin(), ...this.#blocks.take(chunk).map(pieceEvent)];
+  }
 
-  return {
-    take: ({ choices: [choice] }) => {
-      const events = begin();
-      finishReason = choice?.finish_reason ?? finishReason;
-      const text = choice?.delta?.content ?? "";
-      if (text !== "" && open?.call !== undefined) lateText += text;
-      else if (text !== "") events.push(...say(text));
-      choice?.delta?.tool_calls?.forEach((piece, position) => {
-        events.push(...takeCall(calls.take(piece, position), piece.function?.arguments ?? ""));
-      });
-      return events;
-    },
-    end: (usage) => {
-      used = usageOf(usage);
-      const late = calls.all.filter((call) => !begun.has(call) && call.name !== "");
-      // An answer that was cut off for its length has no calls that were cut off with it.
-      const whole = finishReason === "length" ? late.filter((call) => isJson(call.arguments)) : late;
-      const events = [...begin(), ...whole.flatMap(beginCall), ...(lateText === "" ? [] : say(lateText)), ...close()];
-      const stop = { stop_reason: stopReason(finishReason, begun.size > 0), stop_sequence: null };
-      return [...events, event("message_delta", { delta: stop, usage: used }), event("message_stop", {})];
-    },
-    fail: (refusal) => [{ name: "error", data: anthropicError(refusal) }],
-    whole: message,
-  };
+  end(usage: Usage | undefined): StreamEvent[] {
+    const pieces = this.#blocks.end();
+    this.#used = usageOf(usage);
+    return [
+      ...this.#begin(),
+      ...pieces.map(pieceEvent),
+      event("message_delta", {
+        delta: { stop_reason: stopReason(this.#blocks), stop_sequence: null },
+        usage: this.#used,
+      }),
+      event("message_stop", {}),
+    ];
+  }
+
+  fail(refusal: Refusal): StreamEvent[] {
+    return [{ name: "error", data: anthropicError(refusal) }];
+  }
+
+  whole(): unknown {
+    return this.#message(this.#blocks.all.map(wholeBlock), stopReason(this.#blocks));
+  }
+
+  #begin(): StreamEvent[] {
+    if (this.#hasBegun) return [];
+    this.#hasBegun = true;
+    return [event("message_start", { message: this.#message([], null) })];
+  }
+
+  #message(content: readonly unknown[], reason: string | null): object {
+    return {
+      ...{ id: this.#id, type: "message", role: "assistant", model: this.#model, content },
+      ...{ stop_reason: reason, stop_sequence: null, usage: this.#used },
+    };
+  }
 }
 
-function stopReason(finishReason: string | undefined, hasCalls: boolean): string {
+function event(name: string, data: object): StreamEvent {
+  return { name, data: { type: name, ...data } };
+}
+
+function pieceEvent(piece: Piece): StreamEvent {
+  const { index, type } = piece.block;
+  switch (piece.kind) {
+    case "begin":
+      return event("content_block_start", { index, content_block: emptyBlock(piece.block) });
+    case "more":
+      return event("content_block_delta", {
+        index,
+        delta:
+          type === "text"
+            ? { type: "text_delta", text: piece.text }
+            : { type: "input_json_delta", partial_json: piece.text },
+      });
+    case "end":
+      return event("content_block_stop", { index });
+  }
+}
+
+function emptyBlock(block: Block): object {
+  if (block.type === "text") return { type: "text", text: "" };
+  return { type: "tool_use", id: block.call.id, name: block.call.name, input: {} };
+}
+
+function wholeBlock(block: Block): object {
+  if (block.type === "text") return { type: "text", text: block.text };
+  return { type: "tool_use", id: block.call.id, name: block.call.name, input: readInput(block.call.arguments) };
+}
+
+/** What a model wrote as the arguments of a call; nothing where that is no JSON. */
+function readInput(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+function stopReason({ finishReason, hasCalls }: Blocks): string {
   if (finishReason === "length") return "max_tokens";
   if (finishReason === "content_filter") return "refusal";
   return hasCalls ? "tool_use" : "end_turn";
@@ -103,22 +113,4 @@ function usageOf(usage: Usage | undefined): Record<string, number> {
     cache_read_input_tokens: cachedTokens,
     output_tokens: outputTokens,
   };
-}
-
-/** What a model wrote as the arguments of a call; nothing where that is no JSON. */
-function readInput(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { pictureUrl, present, readAsked, temperature } from "./ask-schema.ts";
+import { MessageWriter } from "./messages-answer.ts";
 import type { Asked, ChatMessage, ChatPart } from "./dialect.ts";
 
 /** Thoughts, tools that Anthropic has run, what it has yet to think of: no model but its own would know them. */
@@ -35,7 +36,12 @@ const toolResult = z.object({
     .nullish(),
   is_error: z.boolean().nullish(),
 });
-const toolUse = z.object({ type: z.literal("tool_use"), id: z.string(), name: z.string(), input: z.unknown().optional() });
+const toolUse = z.object({
+  type: z.literal("tool_use"),
+  id: z.string(),
+  name: z.string(),
+  input: z.unknown().optional(),
+});
 
 const block = z.preprocess(
   renameOthers,
@@ -70,7 +76,9 @@ export const messagesRequest = z.object({
   top_p: z.number().nullish(),
   stream: z.boolean().nullish(),
   output_config: z
-    .object({ format: z.object({ type: z.literal("json_schema"), schema: z.record(z.string(), z.unknown()) }).nullish() })
+    .object({
+      format: z.object({ type: z.literal("json_schema"), schema: z.record(z.string(), z.unknown()) }).nullish(),
+    })
     .nullish(),
 });
 type MessagesRequest = z.output<typeof messagesRequest>;
@@ -83,8 +91,8 @@ export function readMessages(body: unknown): Asked {
   return {
     ...(model ? { model } : {}),
     isStream: asked.stream === true,
-    wantsUsage: true,
     ...(maxTokens === undefined || maxTokens === null ? {} : { maxTokens }),
+    answer: (named) => new MessageWriter(named),
     chat: {
       messages: [...systemMessage(system), ...messages.flatMap(chatMessages)],
       ...present({ temperature, top_p, stop }),

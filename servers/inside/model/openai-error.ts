@@ -1,7 +1,14 @@
 import type { Refusal } from "./refusal.ts";
 
+interface OpenAiError {
+  readonly message: string;
+  readonly type: string;
+  readonly param: null;
+  readonly code: string;
+}
+
 /** An error in OpenAI's shape. */
-export function openAiError(refusal: Refusal): unknown {
+export function openAiError(refusal: Refusal): OpenAiError {
   const { status, message } = refusal;
   return { message, type: typeOf(status), param: null, code: codeOf(refusal) };
 }

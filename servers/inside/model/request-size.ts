@@ -10,11 +10,8 @@ const LIMIT_BYTES = 64;
  * its size in pixels counts.
  */
 export function mostInputTokens(request: string, { messages }: ChatBody): number {
-  const pictures = messages.flatMap(({ content }) =>
-    Array.isArray(content)
-      ? content.flatMap((part) => (part.type === "image_url" ? [part.image_url.url.length] : []))
-      : [],
-  );
+  const parts = messages.flatMap(({ content }) => (typeof content === "string" || !content ? [] : content));
+  const pictures = parts.flatMap((part) => (part.type === "image_url" ? [part.image_url.url.length] : []));
   const pictureBytes = pictures.reduce((sum, bytes) => sum + bytes, 0);
   const bytes = new TextEncoder().encode(request).length;
   return bytes - pictureBytes + pictures.length * MOST_PICTURE_TOKENS + LIMIT_BYTES;
