@@ -1,10 +1,14 @@
 import { waitUntil } from "cloudflare:workers";
+import { withinRole } from "../auth/policy.ts";
+import { ALL_SCOPES } from "../auth/scopes.ts";
 import type { Desk, PersonsThings } from "./admin/desk.ts";
 import { type HealthBindings, checkHealth } from "./admin/health.ts";
 import { sessionNameOf } from "./browser/session-name.ts";
+import { newGateMemory } from "./core/gate.ts";
 import { consoleLog } from "./core/log.ts";
 import type { Capabilities } from "./core/tool.ts";
 import { runName } from "./delegate/runs.ts";
+import { openTerminal } from "./sandbox/terminal.ts";
 import { whyNoAdmins } from "./shared/identity-settings.ts";
 import { previewSite } from "./shared/preview-site.ts";
 import type { Settings } from "./shared/settings.ts";
@@ -13,7 +17,8 @@ import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
 
 /** What the pages behind the sign-in look at and act on. */
 export function createDesk(bindings: Bindings & HealthBindings, settings: Settings, now = () => new Date()): Desk {
-  const { ACCOUNT } = bindings;
+  const { ACCOUNT, ASSETS } = bindings;
+  const gates = newGateMemory();
   // The person alone decides what is found: pages may look at all that is theirs.
   const capabilitiesOf = (userId: string) => {
     const caller = { userId, role: "reader", scopes: [], clientId: "page" } as const;
@@ -31,6 +36,13 @@ export function createDesk(bindings: Bindings & HealthBindings, settings: Settin
     thingsOf: (userId) => thingsOf(bindings, settings, userId, capabilitiesOf(userId)),
     actsOn: (userId) => createActs(bindings, settings, userId, waitUntil),
     rules: () => createRules(bindings),
+    openTerminal: ({ person: { userId }, role }, order, isStillIn) => {
+      const caller = { userId, role, scopes: withinRole(ALL_SCOPES, role), clientId: "page" };
+      const pipeline = createPipeline(bindings, settings, caller, { waitUntil, gates });
+      const sandbox = pipeline.capabilities.sandbox(order.sandbox);
+      return openTerminal({ order, sandbox, pipeline, isStillIn, waitUntil });
+    },
+    asset: async (path) => await ASSETS.fetch(new URL(path, settings.PUBLIC_URL)),
     health: async (userId, origin) =>
       await checkHealth({
         ...{ bindings, settings, userId, origin, now, waitUntil },

@@ -43,6 +43,8 @@ import { type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
+  /** The static assets of the deployment. */
+  readonly ASSETS: Fetcher;
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;

@@ -16,6 +16,8 @@ const SHOWN_COMMAND_CHARS = 160;
 
 interface PartContext extends ActForm {
   readonly nowMs: number;
+  /** Whether whoever looks may type into the person's sandboxes. */
+  readonly hasTerminal: boolean;
 }
 
 /** One thing of a person, as a part of a page that can be replaced by itself. */
@@ -43,7 +45,8 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
     id,
     name: handle.name,
     state: stateOf(look, seen?.status.state ?? "", isUp),
-    acts: html`${isUp ? [button("snapshot", "Snapshot now"), button("restart", "Restart"), button("sleep", "Put to sleep")] : undefined}
+    acts: html`${context.hasTerminal ? terminalLink(context, handle.name, id) : undefined}
+    ${isUp ? [button("snapshot", "Snapshot now"), button("restart", "Restart"), button("sleep", "Put to sleep")] : undefined}
     ${confirmLink(context, { act: "reset", of, words: "Reset…", id: `${id}-reset` })}`,
     facts: [
       ["Last used", ago(handle.lastUsedMs, nowMs)],
@@ -55,6 +58,12 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
         : html`${previewList(id, handle.name, seen.previews, context)}
           ${processList(id, handle.name, seen.processes, context)}`,
   });
+}
+
+function terminalLink({ base }: PartContext, name: string, id: string): Html {
+  return html`<a class="button" id="${id}-terminal" href="${base}/terminal?sandbox=${name}"
+    >Terminal<span class="unseen"> ${name}</span></a
+  >`;
 }
 
 function sandboxFacts(status: SandboxLookStatus, nowMs: number): Fact[] {

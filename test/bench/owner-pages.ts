@@ -36,6 +36,8 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
     health: unused,
     actsOn: unused,
     rules: unused,
+    openTerminal: unused,
+    asset: unused,
   };
   const visitor: Visit["visitor"] = {
     person: { userId: name, displayName: name, owner: { identity: "local" } },
