@@ -40,7 +40,7 @@ function stateOf({ preset, isListening, start, problem }: PresetSeen, { id, prev
   if (problem !== undefined)
     return html`did not start
       <pre>${problem}</pre>`;
-  if (preset.port === undefined) return start === undefined ? "not looked for" : "installed";
+  if (preset.port === undefined) return start === undefined ? "not known" : "installed";
   return "does not run";
 }
 

@@ -346,4 +346,8 @@ test("the cost page reckons with what is asked, and within what there is", async
   expect(await total(`${alone}&hours=999&type=standard-1`)).toBe(twice);
   expect(await total(`${alone}&hours=24&type=nonsense`)).toBe(twice);
   expect(Number(twice)).toBeGreaterThan(30);
+  const { text } = await visit.read("/admin/cost?hours=1&people=7&type=standard-1");
+  expect(text.replaceAll(/\s+/g, " ")).toContain(
+    `A live socket prevents sleep: while an agent’s page, a terminal or any other WebSocket is open and in use, its sandbox runs and is paid for. One standard-1 that is never let asleep comes to $${twice} a month, the plan included.`,
+  );
 });

@@ -77,7 +77,7 @@ test("a sandbox's agents are shown with how they are and what can be done, wheth
   const still = [
     ["OpenClaw", "does not run", "Start"],
     ["opencode", "does not run", "Start"],
-    ["Claude Code", "not looked for", "Install"],
+    ["Claude Code", "not known", "Install"],
   ];
   expect(await rows({})).toEqual(still);
   expect(await rows({ state: "asleep" })).toEqual(still);
