@@ -73,7 +73,7 @@ const LAYERS = [
     ],
     message: "A server may import files/store, account/ and the leaves, and no other server.",
   }),
-  layer(["servers/inside/**"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+  layer(["servers/inside/*.ts"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
     group: [
       "../*/**",
       "!../shared/**",
@@ -83,6 +83,18 @@ const LAYERS = [
       "!../delegate/model/**",
       "!../account/**",
       "!../../auth/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
+  }),
+  layer(["servers/inside/*/**"], SDK, SANDBOX_SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: [
+      "../../*/**",
+      "!../../shared/**",
+      "!../../core/{call,gate,limit-check}.ts",
+      "!../../../auth/caller.ts",
+      "!../../delegate/{budget,day-room,host,run-begin,set-aside}.ts",
+      "!../../delegate/model/**",
+      "!../../account/**",
     ],
     message: "What answers inside knows capabilities and the leaves, and no tool.",
   }),

@@ -3,7 +3,9 @@ import type { AuthEnv } from "../auth/authorization-server.ts";
 import { ENDPOINTS } from "./catalog.ts";
 import { problem } from "./core/http.ts";
 import type { Arrival } from "./inside/arrival.ts";
+import { serveInsideBrowser } from "./inside/browser.ts";
 import { type InsideDoors, serveInside } from "./inside/inside.ts";
+import { serveInsideModel } from "./inside/model.ts";
 import { type KnownOwners, callerInside } from "./inside/owners.ts";
 import type { InsideVisit } from "./inside/visit.ts";
 import { nameOfSandbox } from "./sandbox/driver.ts";
@@ -19,12 +21,6 @@ export interface InsideSuite extends RequestWatch {
   readonly owners: KnownOwners;
 }
 
-const DOORS: InsideDoors = {
-  "pincer.internal": serveMcpInside,
-  "browser.internal": notThere,
-  "model.internal": notThere,
-};
-
 /** Answers what a sandbox asks, as its owner. */
 export async function answerInside(
   { request, sandboxId }: Arrival,
@@ -38,7 +34,17 @@ export async function answerInside(
   if (caller === undefined) return problem(403, "The owner of this sandbox may use no sandbox any more.");
   const { waitUntil } = watch;
   const pipeline = createPipeline(env, settings, caller, watch);
-  return await serveInside({ request, caller, sandbox, pipeline, waitUntil }, DOORS);
+  const doors: InsideDoors = {
+    "pincer.internal": serveMcpInside,
+    "browser.internal": serveInsideBrowser,
+    "model.internal": async (visit) =>
+      await serveInsideModel(visit, {
+        settings,
+        account: env.ACCOUNT.get(env.ACCOUNT.idFromName(caller.userId)),
+        fetcher: async (input, init) => await fetch(input, init),
+      }),
+  };
+  return await serveInside({ request, caller, sandbox, pipeline, waitUntil }, doors);
 }
 
 /** Nobody could have a scope granted here: tools that need what is withheld are not there. */
@@ -48,8 +54,4 @@ async function serveMcpInside({ request, sandbox, pipeline }: InsideVisit): Prom
   if (pathname === "/") return Response.json({ sandbox });
   if (ENDPOINTS.includes(pathname)) return await answerMcp(request, pathname, pipeline);
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to http://pincer.internal/mcp.`);
-}
-
-async function notThere({ request }: InsideVisit): Promise<Response> {
-  return problem(404, `There is no ${new URL(request.url).hostname} yet.`);
 }

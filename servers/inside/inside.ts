@@ -1,26 +1,16 @@
 import { problem } from "../core/http.ts";
-import { ToolError } from "../shared/errors.ts";
 import { type InsideHost, hostInside } from "../shared/inside-hosts.ts";
 import type { InsideVisit } from "./visit.ts";
 
 /** What answers at each name. */
 export type InsideDoors = Readonly<Record<InsideHost, (visit: InsideVisit) => Promise<Response>>>;
 
-const STATUSES: Readonly<Partial<Record<ToolError["code"], number>>> = { forbidden: 403, limit_reached: 429 };
-
-/** Answers what a sandbox asks of a name that exists only inside. */
+/** Answers what a sandbox asks of a name that exists only inside. Each door lets its calls in one by one. */
 export async function serveInside(visit: InsideVisit, doors: InsideDoors): Promise<Response> {
   const host = hostInside(visit.request);
   if (host === undefined) throw new Error("A request for another host came in from a sandbox.");
   if (isFromPage(visit.request, host)) return problem(403, `Pages may not call ${host}; programs may.`);
-  try {
-    // Calls of tools are let in one by one, and some of them end what goes on.
-    if (host !== "pincer.internal") await visit.pipeline.gate.check();
-    return await doors[host](visit);
-  } catch (failure) {
-    if (failure instanceof ToolError) return problem(STATUSES[failure.code] ?? 503, failure.message);
-    throw failure;
-  }
+  return await doors[host](visit);
 }
 
 /** A page that a browser in the sandbox has open may be anybody's. */
