@@ -102,5 +102,5 @@ async function shows(page: Page, wanted: string): Promise<void> {
 
 async function keepPicture(page: Page, file: string): Promise<void> {
   const { data } = await page.send("Page.captureScreenshot", { format: "png" });
-  await writeFile(file, Buffer.from(String(data), "base64"));
+  await writeFile(file, String(data), "base64");
 }

@@ -224,7 +224,7 @@ test("what is no backup changes nothing, and is told what is missing", async () 
   await writeTree(path.join(it.home, "empty"), { "readme.txt": "nothing" });
   await writeTree(path.join(it.home, "broken"), { "openclaw/openclaw.json": "{not json" });
   await writeFile(path.join(it.home, "text.tar"), "no tar at all".repeat(100));
-  await writeFile(path.join(it.home, "cut.tar.gz"), Buffer.from("1f8b0800000000", "hex"));
+  await writeFile(path.join(it.home, "cut.tar.gz"), new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0]));
   for (const [given, words] of [
     ["empty", "no openclaw/openclaw.json"],
     ["broken", "holds no settings that can be read"],

@@ -46,7 +46,7 @@ test("of two that start the same one, the second is told so", async () => {
   const [port, mark] = [await freePort(), newMark()];
   await using it = await place({ tiny: server(port, mark) });
   const both = await Promise.all([it.run("start", "tiny"), it.run("start", "tiny")]);
-  expect(both.map(({ code }) => code).toSorted()).toEqual([0, 1]);
+  expect(both.map(({ code }) => code).toSorted((one, other) => one - other)).toEqual([0, 1]);
   expect(both.find(({ code }) => code === 1)?.stderr).toBe("tiny is being started already.\n");
   expect(await it.alive(mark)).toBe(2);
 });

@@ -1,7 +1,10 @@
 import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
+import * as z from "zod";
 import { PRESETS } from "../../servers/admin/presets.ts";
+
+const presetSchema = z.object({ install: z.record(z.string(), z.string()), kept: z.array(z.string()) });
 
 const FOLDER = path.resolve(import.meta.dirname, "../../container/presets");
 
@@ -15,7 +18,7 @@ test("the pages offer every preset that there is, as it describes itself", async
 });
 
 test.each(PRESETS)("the versions of $name are exact, and what lasts lies where snapshots hold it", async ({ name }) => {
-  const preset = JSON.parse(await readFile(path.join(FOLDER, name, "preset.json"), "utf8"));
+  const preset = presetSchema.parse(JSON.parse(await readFile(path.join(FOLDER, name, "preset.json"), "utf8")));
   for (const version of Object.values(preset.install)) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   expect(preset.kept.length).toBeGreaterThan(0);
   for (const folder of preset.kept) expect(folder).not.toMatch(/^(?:\.cache|files|\/)|\.\./);

@@ -18,7 +18,8 @@ const OLD_KEYS =
  * @returns {{ mapped: Settings, left: string[], workspace: "beside" | "within" }}
  */
 export function fromMoltworker(old, state) {
-  const { gateway, models, auth, browser, env, meta, wizard, ...others } = old;
+  const { gateway, models, auth, browser, env } = old;
+  const others = without(old, ["gateway", "models", "auth", "browser", "env", "meta", "wizard"]);
   const left = [
     ...(gateway === undefined ? [] : ["gateway (its token, and from where it was reached)"]),
     ...(models === undefined ? [] : ["models (endpoints and their keys)"]),
@@ -36,9 +37,12 @@ export function fromMoltworker(old, state) {
 
 /** An agent's settings without what names models that are here no longer. @param {any} agent @returns {Settings} */
 function withoutModels(agent) {
-  if (!isSettings(agent)) return agent;
-  const { model, models, imageModel, ...others } = agent;
-  return others;
+  return isSettings(agent) ? without(agent, ["model", "models", "imageModel"]) : agent;
+}
+
+/** @param {Settings} settings @param {readonly string[]} names @returns {Settings} */
+function without(settings, names) {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !names.includes(name)));
 }
 
 /** @param {unknown} env @param {string[]} left @returns {Settings} */
@@ -56,7 +60,7 @@ function keysOf(env, left) {
   return { env: { ...sort(others), ...(isSettings(vars) ? { vars: sort(vars) } : {}) } };
 }
 
-/** The same with what was at `/root` where it is here. @template T @param {T} value @param {string} state @returns {T} */
+/** The same with what was at `/root` where it is here. @param {Settings} value @param {string} state @returns {Settings} */
 export function moved(value, state) {
   /** @param {unknown} part @returns {unknown} */
   const move = (part) => {
@@ -64,5 +68,5 @@ export function moved(value, state) {
     if (Array.isArray(part)) return part.map(move);
     return isSettings(part) ? Object.fromEntries(Object.entries(part).map(([name, its]) => [name, move(its)])) : part;
   };
-  return /** @type {T} */ (move(value));
+  return Object.fromEntries(Object.entries(value).map(([name, its]) => [name, move(its)]));
 }

@@ -74,7 +74,7 @@ function findBackup(root) {
     if (name !== undefined) return { root, state, settings: join(state, name) };
   }
   const [only, ...others] = readdirSync(root, { withFileTypes: true });
-  return only?.isDirectory() === true && others.length === 0 ? findBackup(join(root, only.name)) : undefined;
+  return only?.isDirectory() && others.length === 0 ? findBackup(join(root, only.name)) : undefined;
 }
 
 /** @param {Backup} backup @param {string} fresh @param {string} modules @param {Say} say */
