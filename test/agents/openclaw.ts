@@ -51,6 +51,7 @@ export async function tryOpenClaw(dataDir: string): Promise<string> {
   await shows(strangersPage, "Proxy authentication required");
   await keepPicture(strangersPage, path.join(dataDir, "openclaw-shared.png"));
   strangersPage.close();
+  await suite.call("sandbox_expose", { port: 18_789, share_for: 0 });
 
   await page.open(`${suite.url}/account`);
   await page.evaluate(`document.querySelector("#sandbox-main-sleep").click() ?? ""`);
@@ -60,7 +61,7 @@ export async function tryOpenClaw(dataDir: string): Promise<string> {
   if ((await suite.startPreset("openclaw")) !== url) throw new Error("Its page is elsewhere after the sandbox slept.");
   await openSignedIn(page, url, suite.signInCode);
   await say(page, "What is my cat called?");
-  await shows(page, `What is my cat called? .*Your cat is called ${name}, I remember\\.`);
+  await shows(page, `What is my cat called\\? .*Your cat is called ${name}, I remember\\.`);
   await keepPicture(page, path.join(dataDir, "openclaw-again.png"));
   page.close();
   await suite.run("preset stop openclaw");
