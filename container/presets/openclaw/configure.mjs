@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import {
   ANY_KEY,
+  BROWSER_URL,
   MODEL,
   MODEL_URL,
   SKILLS,
@@ -27,6 +28,7 @@ export function configure({ home, modules, port, url }) {
   const { parse } = createRequire(join(modules, "openclaw", "package.json"))("json5");
   const settings = filled(readSettings(path, parse), {
     agents: { defaults: { model: { primary: `pincer/${MODEL}` }, heartbeat: { every: "0m" } } },
+    browser: { defaultProfile: "pincer", profiles: { pincer: { cdpUrl: BROWSER_URL, color: "#2f6f4f" } } },
     discovery: { mdns: { mode: "off" } },
     update: { checkOnStart: false },
     skills: { load: { extraDirs: [SKILLS] } },

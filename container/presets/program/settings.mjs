@@ -5,6 +5,7 @@ import { Problem } from "./presets.mjs";
 /** Names that exist only in a sandbox. They need no key, and most programs want one. */
 export const SUITE_URL = "http://pincer.internal/mcp";
 export const MODEL_URL = "http://model.internal";
+export const BROWSER_URL = "http://browser.internal";
 export const ANY_KEY = "sandbox";
 /** Which the suite's own model is asked for by. */
 export const MODEL = "default";
