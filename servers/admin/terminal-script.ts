@@ -20,6 +20,8 @@ main { padding-bottom: 0.5rem; }
 #terminal { height: max(18rem, calc(100dvh - 15rem)); background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden; }
 /* What the number of rows and columns goes by. */
 #terminal .xterm { height: 100%; padding: 0.5rem; }
+/* It has a scroll bar of its own, and the page's colours. */
+#terminal .xterm-viewport { overflow: hidden; background: none; }
 #terminal:focus-within { border-color: var(--accent); }
 .terminal-foot { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 1.25rem; }
 .terminal-foot button { margin-inline-start: auto; }
@@ -114,7 +116,7 @@ function socketUrl() {
 
 function connect() {
   const mine = new WebSocket(location.origin.replace(/^http/, "ws") + socketUrl());
-  socket = mine;
+  [socket, isTalking] = [mine, false];
   mine.onmessage = ({ data }) => mine === socket && hear(JSON.parse(data));
   mine.onclose = () => mine === socket && !isOver && comeBack();
 }
@@ -149,10 +151,13 @@ function over(words) {
 
 /** Asks why the WebSocket is closed, and opens another where there is no reason. */
 async function comeBack() {
+  const lost = socket;
   isTalking = false;
   say("Reconnecting…");
   await pause(Math.min(5_000, 200 * 2 ** tries++));
   const answer = await fetch(socketUrl()).catch(() => undefined);
+  // A new shell was asked for meanwhile.
+  if (socket !== lost) return;
   if (answer === undefined || answer.status >= 500) return comeBack();
   if (answer.status === 426) return connect();
   if (answer.ok) return over("Your session has ended: load the page again to sign in. The shell goes on.");

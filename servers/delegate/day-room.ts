@@ -1,4 +1,5 @@
 import type { ModelCall } from "../account/book-table.ts";
+import type { ToldModelCall } from "../account/model-spend.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import { NANO_USD, type Reservation, type Room, type Usage, plan } from "./budget.ts";
@@ -27,6 +28,8 @@ export interface PlannedCall {
   /** What it may use beside what its person's day allows. */
   readonly room: Room;
   readonly longestAnswer?: number;
+  /** What the call before came to, which the account is told along with this one. */
+  readonly last?: ToldModelCall | undefined;
 }
 
 /**
@@ -36,7 +39,7 @@ export interface PlannedCall {
  */
 export async function reserveOfDay(
   { account, settings, endpoint: { priceOf, attempts } }: DayBooks,
-  { callId, model, requestBytes, room, longestAnswer }: PlannedCall,
+  { callId, model, requestBytes, room, longestAnswer, last }: PlannedCall,
 ): Promise<SetAside | undefined> {
   const price = reservedRates(priceOf(model), requestBytes);
   // The gateway may try again by itself, and each try may cost.
@@ -50,7 +53,7 @@ export async function reserveOfDay(
   };
   let reservation = planned(room);
   if (reservation === undefined) return undefined;
-  let day = await account.reserveModelCall(callId, reservation, limit);
+  let day = await account.reserveModelCall(callId, reservation, limit, last);
   if (!day.isAdmitted) {
     reservation = planned(narrower(room, day.left));
     if (reservation !== undefined) day = await account.reserveModelCall(callId, reservation, limit);

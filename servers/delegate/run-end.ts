@@ -34,7 +34,8 @@ const CHORES: Readonly<Record<string, (closing: Closing) => Promise<void>>> = {
   },
   reservation: async ({ host, transcript, log }) => {
     const run = transcript.read();
-    const { reserved, ledger } = run;
+    const { unsettled, reserved, ledger } = run;
+    if (unsettled !== undefined) await host.account.settleModelCall(unsettled.callId, unsettled);
     if (reserved === undefined) return;
     transcript.update({ ledger: settle(ledger, reserved, undefined), reserved: undefined });
     await settleDay({ host, log }, reserved, unreported(run, reserved));

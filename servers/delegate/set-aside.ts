@@ -25,7 +25,7 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   const callId = `${run.runId}/${run.version}`;
   const aside = await reserveOfDay(
     { account: host.account, settings, endpoint },
-    { callId, model, requestBytes, room },
+    { callId, model, requestBytes, room, last: run.unsettled },
   );
   if (aside === undefined) throw noRoom(run, scaled(room, 1 / endpoint.attempts), requestBytes);
   if (transcript.read().status !== "running") {
@@ -34,14 +34,25 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   }
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
   const ledger = charge(transcript.read().ledger, aside);
-  transcript.update({ inFlight: "model", activity, ledger, reserved: aside });
+  transcript.update({ inFlight: "model", activity, ledger, reserved: aside, unsettled: undefined });
   return aside;
+}
+
+/** Most runs ask again before that, and tell what a call came to as they do. */
+const SETTLE_AFTER_MS = 250;
+
+/** Has the account told of a call before long. What is told twice is counted once. */
+export function settleSoon(context: StepContext, callId: string): void {
+  setTimeout(() => {
+    const unsettled = context.transcript.find()?.unsettled;
+    if (unsettled?.callId === callId) context.inBackground(settleDay(context, unsettled, unsettled));
+  }, SETTLE_AFTER_MS);
 }
 
 /** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
 export async function settleDay(
   { host, log }: { readonly host: { readonly account: Pick<RunAccount, "settleModelCall"> }; readonly log: Log },
-  { callId }: SetAside,
+  { callId }: Pick<SetAside, "callId">,
   used: SettledModelCall,
 ): Promise<void> {
   try {

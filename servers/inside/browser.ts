@@ -1,48 +1,34 @@
-import { statusOf } from "../browser/devtools/crossing.ts";
-import type { DayLimits } from "../browser/devtools/crossing.ts";
-import { callRecorded } from "../core/call.ts";
-import type { CallPipeline } from "../core/call.ts";
+import { type DayLimits, browserIn, statusOf } from "../browser/devtools/crossing.ts";
+import { type CallPipeline, callRecorded } from "../core/call.ts";
 import { ToolError } from "../shared/errors.ts";
-import { DEFAULT_HANDLE, HANDLE_RULE, isHandleName } from "../shared/handles.ts";
+import { HANDLE_RULE, isHandleName } from "../shared/handles.ts";
 import { LIMIT_NAMES } from "../shared/limits.ts";
 import type { InsideVisit } from "./visit.ts";
 
-/** Where WebSockets find the way to this door that know of no proxy. */
-const SOCKET_PORT = 9222;
 const CONNECT = { name: "browser_connect", scopes: ["browser:read", "browser:act"] } as const;
 
 /**
  * `http://browser.internal`: the person's browser as Chrome serves it at its debugging port, for programs in a sandbox
  * that speak its protocol. `?browser=NAME` picks another than the default one.
  */
-export async function serveInsideBrowser(
-  { request, pipeline }: Pick<InsideVisit, "request" | "pipeline">,
-  socketPort = SOCKET_PORT,
-): Promise<Response> {
-  const asked = new URL(request.url);
-  const browser = browserOf(asked);
-  if (asked.port === "") asked.port = String(socketPort);
-  asked.searchParams.set("browser", browser);
+export async function serveInsideBrowser({
+  request,
+  pipeline,
+}: Pick<InsideVisit, "request" | "pipeline">): Promise<Response> {
+  const browser = browserIn(new URL(request.url));
   const end = await callRecorded(
     CONNECT,
     { browser },
     pipeline,
     () => 0,
     async () => {
-      // As Chrome has it: a page that a program in the sandbox shows is not that program.
-      if (request.headers.has("Origin")) throw new ToolError("forbidden", "Web pages may not drive the browser.");
       if (!isHandleName(browser)) throw new ToolError("invalid_input", `No browser has such a name: ${HANDLE_RULE}.`);
       const limits = await limitsOf(pipeline);
-      return await pipeline.capabilities.browsers.named(browser).devTools(new Request(asked, request), limits);
+      return await pipeline.capabilities.browsers.named(browser).devTools(request, limits);
     },
   );
   // Chrome's own answers to what it refuses are texts, and its clients show them.
   return end.ok ? end.outcome : new Response(`${end.error.message}\n`, { status: statusOf(end.error.code) });
-}
-
-function browserOf({ pathname, searchParams }: URL): string {
-  const [, inPath] = /^\/devtools\/browser\/([^/]+)/.exec(pathname) ?? [];
-  return searchParams.get("browser") ?? inPath ?? DEFAULT_HANDLE;
 }
 
 /** What goes on without calls is held to the day's limits by who serves it. */

@@ -9,8 +9,9 @@ export type InsideHost = (typeof INSIDE_HOSTS)[number];
 export const INSIDE_SECRET = "x-pincer-inside-secret";
 export const INSIDE_SANDBOX = "x-pincer-inside-sandbox";
 
-/** Programs that know no proxy find the second one where a local sandbox has no right to the first. */
-const PORTS = [80, 9222];
+/** Where they are, for programs that know no proxy in a local sandbox that may not listen at port 80. */
+export const UNPRIVILEGED_PORT = 9222;
+const PORTS = [80, UNPRIVILEGED_PORT];
 
 /** Which of them that host is; nothing for any other, and at a port where none of them is. */
 export function insideHost(hostname: string, port: number): InsideHost | undefined {

@@ -60,7 +60,7 @@ const settingsSchema = z.object({
   MODEL_PRICES: modelPrices,
   /** How many delegated runs of one person may be under way at once, those that runs start among them. */
   DELEGATE_RUNS_AT_ONCE: z.coerce.number().int().min(1).max(1_000).default(4),
-  /** What one person's runs may use of models in a day (UTC). Tokens bound what has no known price. */
+  /** What one person's runs and sandboxes may use of models in a day (UTC). Tokens bound what has no known price. */
   DELEGATE_DAILY_USD: z.coerce.number().min(0).max(1_000_000).default(10),
   DELEGATE_DAILY_TOKENS: z.coerce.number().int().min(0).default(20_000_000),
   /** Instead of MODEL_BASE_URL: Cloudflare AI Gateway by account, gateway and token. */

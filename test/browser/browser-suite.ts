@@ -59,6 +59,8 @@ export interface Person extends AsyncDisposable {
   readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Where a program in the sandbox finds the browser; ends with the person. */
   readonly openDoor: () => Promise<string>;
+  /** In how many milliseconds the Worker itself asks the open page something so often. */
+  readonly roundTrips: (count: number) => Promise<number>;
   /** Ends the browser as a pause does. */
   readonly stop: () => Promise<void>;
   /** Allows no browser for the day, from now on. */
@@ -163,6 +165,7 @@ export async function startBrowserSuite(
       evict,
       ring,
       openDoor: async () => doors.use(await serveInsideDoor(workerUrl, userId)).origin,
+      roundTrips: async (count) => z.number().parse(await order("round trips", { count })),
       stop: async () => void (await order("stop")),
       limit: async () => void (await order("limit")),
       finish: async (end) => void (await order("finish", end)),

@@ -122,6 +122,18 @@ describe("Playwright", () => {
     await browser.close();
   });
 
+  test("does not see the page with which the tools save what the browser keeps", async () => {
+    await using person = suite.person();
+    await person.read("browser_open", { url: `${site.origin}/cookie` });
+    const { browser, page } = await drive(person);
+    const seen: string[] = [];
+    page.context().on("page", (other) => seen.push(other.url()));
+    const ended = new Promise((resolve) => browser.on("disconnected", resolve));
+    expect(await person.read("browser_close", { save_storage: "state.json" })).toContain("1 cookie");
+    await ended;
+    expect(seen).toEqual([]);
+  });
+
   test("has what it downloads put into files by the next tool call, also in a context of its own", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });

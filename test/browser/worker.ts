@@ -1,3 +1,4 @@
+import puppeteer from "@cloudflare/puppeteer";
 import * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
 import {
@@ -34,6 +35,24 @@ export class BrowserSession extends ProductSession {
 
   isHandedOver(): boolean {
     return this.#liveView?.isHandedOver ?? false;
+  }
+
+  /** How long so many questions to a page take, one after the other, on a connection to the same Chrome. */
+  async timeRoundTrips(count: number): Promise<number> {
+    const { sessionId } = z.looseObject({ sessionId: z.string() }).parse(await this.ctx.storage.get("session"));
+    if (this.env.BROWSER === undefined) throw new Error("There is no Chrome.");
+    const browser = await puppeteer.connect(this.env.BROWSER, sessionId);
+    try {
+      const [page] = await browser.pages();
+      const session = await page?.createCDPSession();
+      const ask = async (): Promise<unknown> => await session?.send("Runtime.evaluate", { expression: "1 + 1" });
+      for (let trip = 0; trip < count; trip += 1) await ask();
+      const startedMs = Date.now();
+      for (let trip = 0; trip < count; trip += 1) await ask();
+      return Date.now() - startedMs;
+    } finally {
+      await browser.disconnect();
+    }
   }
 
   evict(): void {
@@ -73,6 +92,8 @@ const order = z.object({
   cancelAfterMs: z.int().optional(),
 });
 
+const trips = z.object({ count: z.number() });
+
 const ring = z.object({ afterMs: z.number().default(0) });
 
 const file = z.object({ path: z.string(), base64: z.string().default("") });
@@ -97,6 +118,7 @@ export default {
       return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(userId)).usage(query));
     }
     if (name === "ring") return Response.json((await session.ring(ring.parse(input).afterMs)) ?? "rung");
+    if (name === "round trips") return Response.json(await session.timeRoundTrips(trips.parse(input).count));
     if (name === "stop") {
       await createBrowserSessions(env.BROWSER_SESSION, userId).named("main").stop();
       return Response.json("stopped");

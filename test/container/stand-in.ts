@@ -307,6 +307,8 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
         SIGNING_SECRET: "s".repeat(40),
         SANDBOX_DRIVER: "container",
         SANDBOX_LOG_LEVEL: "error",
+        // Only where it is told otherwise: to pack what nobody asks for again takes longer than most tests.
+        SNAPSHOT_AFTER: "1h",
         ...bindings,
       },
       r2Buckets: ["FILES", "SNAPSHOTS"],

@@ -57,6 +57,11 @@ export default {
       const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
       return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(person)).usage(query));
     }
+    const prefix = /^\/snapshots\/(.+)$/.exec(pathname)?.[1];
+    if (prefix !== undefined) {
+      const { objects } = await env.SNAPSHOTS.list({ prefix });
+      return Response.json(objects.map(({ key }) => key));
+    }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,
       windowMs: durationMs(parseSettings(env).SNAPSHOT_AFTER),

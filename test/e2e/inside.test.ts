@@ -3,6 +3,7 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { readSuite } from "../../container/local/running-suite.ts";
+import { readBooks } from "../support/books.ts";
 import { sendRaw } from "../support/raw-mcp.ts";
 import { sharedSuite } from "../support/suite.ts";
 
@@ -58,6 +59,13 @@ test("the official MCP client in a sandbox uses the suite's tools without a toke
   });
   const { content } = await client.callTool({ name: "files_read", arguments: { path: "from-inside.txt" } });
   expect(JSON.stringify(content)).toContain("written from inside");
+  const rows = () => readBooks(suite.dataDir).filter((row) => row.client_id === `sandbox:${SANDBOX}`);
+  await expect.poll(rows).toEqual(
+    ["files_write", "files_read"].map((tool) => ({
+      ...{ client_id: `sandbox:${SANDBOX}`, tool },
+      ...{ outcome: "ok", costs: 1 },
+    })),
+  );
 });
 
 const CALL = JSON.stringify({

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import axe from "axe-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import * as z from "zod";
 import { type Page, openPage } from "../egress/devtools.ts";
 import { launchChrome } from "../support/chrome.ts";
 import { connectOfficial, textOf } from "../support/mcp-clients.ts";
@@ -121,6 +122,42 @@ test("a page that is loaded again, and another beside it, show the same shell wi
   page.close();
 });
 
+test("of thousands of keys that are pressed one by one none is lost, over more than one connection", async () => {
+  const page = await openTerminal();
+  await page.evaluate(`(() => {
+    const { send } = WebSocket.prototype;
+    window.sockets = new Set();
+    WebSocket.prototype.send = function (text) {
+      window.sockets.add(this);
+      return send.call(this, text);
+    };
+    return "";
+  })()`);
+  await type(page, "tr -cd k | wc -c");
+  const sockets = async (): Promise<number> => Number(await page.evaluate("window.sockets.size"));
+  let pressed = 0;
+  for (let isLast = false; !isLast;) {
+    isLast = (await sockets()) > 1;
+    for (let key = 0; key < 100; key += 1) await page.send("Input.insertText", { text: "k" });
+    await press(page, "Enter", "Enter", 0, "\r");
+    pressed += 100;
+  }
+  await press(page, "d", "KeyD", 2);
+  await shows(page, SCREEN, new RegExp(`^${pressed}\\b`, "m"));
+  page.close();
+}, 180_000);
+
+test("the wheel leads back through what was written", async () => {
+  const page = await openTerminal();
+  await type(page, "clear; seq 1 300");
+  await shows(page, SCREEN, /^300\s*\n/m);
+  for (let turns = 0; turns < 20; turns += 1) {
+    await page.send("Input.dispatchMouseEvent", { type: "mouseWheel", x: 200, y: 300, deltaX: 0, deltaY: -120 });
+  }
+  expect(await shows(page, SCREEN, /^2[0-5]\d\b/m)).not.toMatch(/^300\b/m);
+  page.close();
+});
+
 test("when the Worker is killed the page comes back to the same shell, and what it wrote meanwhile is there", async () => {
   const page = await openTerminal();
   await answer(page, "colour=plum");
@@ -129,8 +166,9 @@ test("when the Worker is killed the page comes back to the same shell, and what 
   if (workerd === undefined) throw new Error("No workerd runs.");
   process.kill(workerd, "SIGKILL");
   await shows(page, STATE, /^Reconnecting/);
+  await type(page, "echo typed meanwhile");
   await shows(page, STATE, /^Connected/);
-  await shows(page, SCREEN, /^1,2,3,4,5,6,7,8,9/m);
+  await shows(page, SCREEN, /^1,2,3,4,5,6,7,8,9[^]*^typed meanwhile/m);
   expect(await answer(page, "echo $colour")).toBe("plum");
   page.close();
 });
@@ -139,22 +177,21 @@ test("what is selected is copied, and what is pasted waits for Enter", async () 
   const page = await openTerminal();
   await page.send("Browser.grantPermissions", { permissions: ["clipboardReadWrite", "clipboardSanitizedWrite"] });
   await answer(page, "echo selected");
-  const [x, y, right] = Object.values(
-    Object(
-      await page.evaluate(`(() => {
-        const row = [...document.querySelectorAll(".xterm-rows > div")].find((div) => div.innerText.startsWith("selected"));
-        const whole = document.createRange();
-        whole.selectNodeContents(row);
-        const { left, top, right } = whole.getBoundingClientRect();
-        return [left + 1, top + 5, right];
-      })()`),
-    ),
-  ).map(Number);
-  const mouse = async (kind: string, at: number | undefined): Promise<unknown> =>
+  const place = z.tuple([z.number(), z.number(), z.number()]);
+  const [x, y, right] = place.parse(
+    await page.evaluate(`(() => {
+      const row = [...document.querySelectorAll(".xterm-rows > div")].find((div) => div.innerText.startsWith("selected"));
+      const whole = document.createRange();
+      whole.selectNodeContents(row);
+      const { left, top, right } = whole.getBoundingClientRect();
+      return [left + 1, top + 5, right];
+    })()`),
+  );
+  const mouse = async (kind: string, at: number): Promise<unknown> =>
     await page.send("Input.dispatchMouseEvent", { type: kind, x: at, y, button: "left", buttons: 1, clickCount: 1 });
   await mouse("mousePressed", x);
-  await mouse("mouseMoved", (right ?? 0) - 2);
-  await mouse("mouseReleased", (right ?? 0) - 2);
+  await mouse("mouseMoved", right - 2);
+  await mouse("mouseReleased", right - 2);
   await press(page, "C", "KeyC", 2 | 8);
   await expect.poll(async () => await page.evaluate("navigator.clipboard.readText()")).toBe("selected");
   await page.evaluate(`navigator.clipboard.writeText("echo pas\\necho ted\\n").then(() => "")`);

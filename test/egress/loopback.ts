@@ -102,7 +102,7 @@ export async function startTestProxy(
     ...given,
   });
   return {
-    proxy: { ...proxy, beginning: given.mode === "sandbox" ? `${TESTED_SANDBOX}\n` : "" },
+    proxy: { ...proxy, beginning: given.mode === "sandbox" ? `${TESTED_SANDBOX} 80\n` : "" },
     resolved,
     dialled,
     logged,
@@ -120,7 +120,7 @@ export interface ProxyAnswer {
 }
 
 /** The sandbox that connections are said to come from. */
-export const TESTED_SANDBOX = "owner-main";
+const TESTED_SANDBOX = "owner-main";
 
 /** As the runtime connects to it where it is for sandboxes. */
 export function connectToProxy({ socketPath, beginning }: TestedProxy): Socket {

@@ -115,7 +115,7 @@ test("a sandbox cannot speak as another one", async () => {
   expect(await said(other, "curl -sS http://pincer.internal/mcp")).toBe("other-main GET pincer.internal/mcp\n");
   // The line that the runtime writes means nothing once it has been written.
   await mine.writeFile("unix.py", new TextEncoder().encode(UNIX));
-  const line = "other-main\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\nHost: pincer.internal\\r\\n\\r\\n";
+  const line = "other-main 80\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\nHost: pincer.internal\\r\\n\\r\\n";
   expect(await said(mine, `python3 unix.py - 0 '${line}'`)).toMatch(/^HTTP\/1\.1 400 /);
   // Neither do there lie any sockets of others.
   expect(await said(mine, "find /run /tmp /dev /etc -exec test -S {} \\; -print")).toBe("/run/egress.sock\n");
@@ -175,9 +175,12 @@ test("where the machine gives no port below 1024, programs that know no proxy fi
   expect(await said(sandbox, "curl -sS --noproxy '*' http://browser.internal:9222/json/version")).toBe(
     "owner-main GET browser.internal:9222/json/version\n",
   );
-  expect(await said(sandbox, "curl -sS http://browser.internal/json/version")).toBe(
-    "owner-main GET browser.internal/json/version\n",
-  );
+  // Whoever asks through the proxy is told where those go on.
+  for (const way of ["", "--proxytunnel"]) {
+    expect(await said(sandbox, `curl -sS ${way} http://browser.internal/json/version`), way).toBe(
+      "owner-main GET browser.internal:9222/json/version\n",
+    );
+  }
 });
 
 test("a sandbox that has ended leaves neither its socket nor, where the runtime is killed, a process", async () => {

@@ -134,6 +134,15 @@ test("a stream that breaks off ends with an error that clients know", async () =
   }
 });
 
+test("a client that takes nothing of its answer is not waited for", async () => {
+  gateway.script({ kind: "text", text: "word ".repeat(2_000_000) });
+  const answer = await send("stalled", CHAT, hello(CHAT, { stream: true }));
+  expect(answer.status).toBe(200);
+  const { audit } = await suite.books(1, "stalled");
+  expect(audit).toMatchObject([{ outcome: "timeout" }]);
+  await answer.body?.cancel();
+});
+
 test("a conversation that is too long for the model is said to be so in the words that agents shorten it on", async () => {
   const body = {
     error: { message: "This model's maximum context length is 8192 tokens.", code: "context_length_exceeded" },

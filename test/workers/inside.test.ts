@@ -188,8 +188,8 @@ test("a paused person is paused in their sandbox too", async () => {
   const { result } = await callTool("files_list", {});
   expect(result).toMatchObject({ isError: true });
   expect(JSON.stringify(result)).toContain("An admin paused you");
-  for (const host of ["browser.internal", "model.internal"]) {
-    const answer = await ask(`http://${host}/`, { sandbox: `${OWNER}-main` });
+  for (const url of ["http://browser.internal/json/version", "http://model.internal/v1/models"]) {
+    const answer = await ask(url, { sandbox: `${OWNER}-main` });
     expect(answer.status).toBe(403);
     expect(await answer.text()).toContain("An admin paused you");
   }

@@ -64,7 +64,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
         chromeDir: await unpackedChrome(options.chromeParent),
         cgroupProcsFiles: cgroup?.procsFiles ?? [],
         isNice: cgroup?.limits.cpu !== true,
-        ...(wayOut !== undefined && { egressSocket: wayOut.socket, hasLowPorts: await options.hasLowPorts() }),
+        ...(wayOut !== undefined && { egressSocket: wayOut.socket, hasLowPorts: wayOut.hasLowPorts }),
       },
       PROGRAM,
     );
@@ -82,7 +82,8 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
 
   const start = async (): Promise<Agent> => {
     const { hasCgroups, egressSocket } = options;
-    const wayOut = egressSocket === undefined ? undefined : await openWayOut(egressSocket, id);
+    const wayOut =
+      egressSocket === undefined ? undefined : await openWayOut(egressSocket, id, await options.hasLowPorts());
     const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
     const clear = async (): Promise<void> => void (await Promise.all([cgroup?.remove(), wayOut?.close()]));
     try {

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { type ErrorCode, ToolError } from "../../shared/errors.ts";
+import { DEFAULT_HANDLE } from "../../shared/handles.ts";
 
 /** How requests and refusals cross to the Durable Object, whose `fetch` takes no other arguments. */
 
@@ -42,6 +43,12 @@ const refusalSchema = z.object({
   ]),
   message: z.string(),
 });
+
+/** Which of the person's browsers is asked for: `?browser=NAME`, or the one that a socket's path names. */
+export function browserIn({ pathname, searchParams }: URL): string {
+  const [, inPath] = /^\/devtools\/browser\/([^/]+)/.exec(pathname) ?? [];
+  return searchParams.get("browser") ?? inPath ?? DEFAULT_HANDLE;
+}
 
 export function withLimits(request: Request, limits: DayLimits): Request {
   const crossing = new Request(request);

@@ -1,4 +1,3 @@
-import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
 import { DEFAULT_HANDLE } from "../../shared/handles.ts";
 import type { NetworkPolicy } from "../../shared/network-policy.ts";
@@ -7,7 +6,7 @@ import type { Keeper } from "../chrome/keeper.ts";
 import { type Outcome, valueOf } from "../session.ts";
 import { DevToolsClient } from "./client.ts";
 import { judge } from "./command-filter.ts";
-import { type DayLimits, limitsOf, refusal } from "./crossing.ts";
+import { type DayLimits, browserIn, limitsOf, refusal } from "./crossing.ts";
 
 const MAX_CLIENTS = 16;
 /** How often it is looked whether clients may go on. */
@@ -177,16 +176,15 @@ function noTarget(cause?: unknown): ToolError {
   return new ToolError("not_found", "No such target; ask for /json/list.", { cause });
 }
 
-/** Chrome takes all of the query for the URL; what drives it for people takes `url`. */
+/** Chrome takes all of the query for the URL; others spell it `url=`. */
 function urlToOpen({ search, searchParams }: URL): string {
   const given = searchParams.get("url");
   if (given !== null) return given;
-  const [first = ""] = search.slice(1).split(/&?browser=/);
-  return z.string().parse(decodeURIComponent(first));
-}
-
-function browserIn({ searchParams }: URL): string {
-  return searchParams.get("browser") ?? DEFAULT_HANDLE;
+  try {
+    return decodeURIComponent(search.slice(1).replace(/(^|&)browser=[^&]*$/, ""));
+  } catch {
+    throw new ToolError("invalid_input", "That is not a URL; give one such as https://example.com/.");
+  }
 }
 
 interface Target {

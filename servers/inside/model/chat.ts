@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
 import type { Chunk } from "./chunks.ts";
 import { assembledCompletion } from "./completion.ts";
 import { openAiError } from "./openai-error.ts";
@@ -27,7 +27,7 @@ const tool = z.looseObject({ type: z.string() });
  * provider keep or fetch something.
  */
 const chatRequest = z.object({
-  model: z.string().max(200).nullish(),
+  model: modelName,
   messages: z.array(message).min(1),
   n: z.literal(1, "only one answer is given; leave n out").nullish(),
   stream: z.boolean().nullish(),
@@ -74,7 +74,7 @@ export const CHAT: Dialect = {
       isStream: stream === true,
       ...(maxTokens === Infinity ? {} : { maxTokens }),
       ...(max_completion_tokens ? { limitField: "max_completion_tokens" } : {}),
-      answer: (named) => writeChat(named, stream_options?.include_usage === true),
+      answer: (named) => writeChat(named, stream === true, stream_options?.include_usage === true),
       chat: { ...withOwnTools(present(rest)), messages: rest.messages },
     };
   },
@@ -82,33 +82,28 @@ export const CHAT: Dialect = {
 };
 
 /** Tools that the client runs itself; those that a provider runs search the web, or cost something of their own. */
-function withOwnTools({
-  tools = [],
-  tool_choice,
-  ...rest
-}: Record<string, unknown> & { tools?: z.output<typeof tool>[] }) {
+function withOwnTools(asked: Record<string, unknown> & { tools?: z.output<typeof tool>[] }): Record<string, unknown> {
+  const { tools = [], tool_choice, parallel_tool_calls, ...rest } = asked;
   const own = tools.filter(({ type }) => type === "function");
-  if (own.length === 0) return rest;
-  return { ...rest, tools: own, ...(tool_choice === undefined ? {} : { tool_choice }) };
+  return own.length === 0 ? rest : { ...rest, tools: own, ...present({ tool_choice, parallel_tool_calls }) };
 }
 
 const DONE: StreamEvent = { data: "[DONE]" };
 
-function writeChat(model: string, wantsUsage: boolean): AnswerWriter {
+function writeChat(model: string, isStream: boolean, wantsUsage: boolean): AnswerWriter {
   const chunks: Chunk[] = [];
   let last: Chunk | undefined;
+  let usage: unknown;
   return {
     take: (chunk) => {
+      if (!isStream) chunks.push(chunk);
+      const { usage: told, ...said } = chunk;
+      usage = told ?? usage;
       last = chunk;
-      chunks.push(chunk);
-      const { usage: _, ...said } = chunk;
       return chunk.choices.length === 0 ? [] : [{ data: said }];
     },
-    end: () => {
-      const { usage } = chunks.findLast((chunk) => (chunk.usage ?? undefined) !== undefined) ?? {};
-      return [...(wantsUsage && usage !== undefined ? [{ data: { ...last, choices: [], usage } }] : []), DONE];
-    },
+    end: () => [...(wantsUsage && usage !== undefined ? [{ data: { ...last, choices: [], usage } }] : []), DONE],
     fail: (refusal) => [{ data: { error: openAiError(refusal) } }],
-    whole: () => assembledCompletion(chunks, model),
+    whole: () => assembledCompletion(chunks, usage, model),
   };
 }

@@ -10,8 +10,8 @@ export interface WrittenCall {
 }
 
 /**
- * The calls in a stream, in the order in which they begin. One is told from the next by its index, and by its id where
- * an endpoint gives all of them the same index.
+ * The calls in a stream, in the order in which they begin. One is told from the next by its index, and by its id and name
+ * where an endpoint gives all of them the same index; some give each piece of a call another id.
  */
 export class CallList {
   readonly all: WrittenCall[] = [];
@@ -22,7 +22,7 @@ export class CallList {
     const { index, id, type: _, function: said, ...extra } = delta;
     const at = index ?? position;
     let call = this.#byIndex.get(at);
-    if (call === undefined || (id && call.id !== id)) {
+    if (call === undefined || (id && said?.name && call.id !== id)) {
       call = { id: id || `call_${crypto.randomUUID()}`, name: "", arguments: "", extra: {} };
       this.#byIndex.set(at, call);
       this.all.push(call);
@@ -35,7 +35,7 @@ export class CallList {
 }
 
 /** The answer that the chunks of a stream say together, as OpenAI's `chat.completion`. */
-export function assembledCompletion(chunks: readonly Chunk[], model: string): unknown {
+export function assembledCompletion(chunks: readonly Chunk[], usage: unknown, model: string): unknown {
   const calls = new CallList();
   const message: Record<string, unknown> = { role: "assistant", content: null };
   const logprobs: unknown[] = [];
@@ -54,7 +54,6 @@ export function assembledCompletion(chunks: readonly Chunk[], model: string): un
     finishReason = choice?.finish_reason ?? finishReason;
   }
   const [first] = chunks;
-  const usage = chunks.findLast((chunk) => (chunk.usage ?? undefined) !== undefined)?.usage;
   return {
     id: first?.["id"] ?? `chatcmpl-${crypto.randomUUID()}`,
     object: "chat.completion",

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { pictureUrl, present, readAsked, temperature } from "./ask-schema.ts";
+import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
 import { MessageWriter } from "./messages-answer.ts";
 import type { Asked, ChatMessage, ChatPart } from "./dialect.ts";
 
@@ -63,7 +63,7 @@ const toolChoice = z.object({
 });
 
 export const messagesRequest = z.object({
-  model: z.string().max(200).nullish(),
+  model: modelName,
   max_tokens: z.int().min(1).nullish(),
   system: z.union([z.string(), z.array(text)]).nullish(),
   messages: z
@@ -72,7 +72,7 @@ export const messagesRequest = z.object({
   tools: z.array(tool).nullish(),
   tool_choice: toolChoice.nullish(),
   stop_sequences: z.array(z.string()).nullish(),
-  temperature,
+  temperature: z.number().nullish(),
   top_p: z.number().nullish(),
   stream: z.boolean().nullish(),
   output_config: z

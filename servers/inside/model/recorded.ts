@@ -2,14 +2,13 @@ import { type CallPipeline, callRecorded } from "../../core/call.ts";
 import type { OnPause } from "../../core/gate.ts";
 import { ToolError } from "../../shared/errors.ts";
 import { readText } from "../../shared/read-text.ts";
+import type { InsideVisit } from "../visit.ts";
 import type { Dialect } from "./dialect.ts";
 import { refusalOf } from "./refusal.ts";
 
 /** As much of an `InsideVisit` as models need. */
-export interface ModelVisit {
-  readonly request: Request;
+export interface ModelVisit extends Pick<InsideVisit, "request" | "waitUntil"> {
   readonly pipeline: Pick<CallPipeline, "caller" | "log" | "gate" | "record" | "readUsage">;
-  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;

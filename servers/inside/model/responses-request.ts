@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
 import type { Asked, ChatMessage, ChatPart } from "./dialect.ts";
 import { ResponseWriter } from "./responses-answer.ts";
 import { type ToolNames, chatTools, toolNames } from "./responses-tools.ts";
@@ -46,7 +46,7 @@ const item = z.preprocess(
 type Item = z.output<typeof item>;
 
 const responsesRequest = z.object({
-  model: z.string().max(200).nullish(),
+  model: modelName,
   instructions: z.string().nullish(),
   input: z.union([z.string(), z.array(item)]),
   previous_response_id: z.null(NOTHING_KEPT).optional(),

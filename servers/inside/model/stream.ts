@@ -1,5 +1,4 @@
 import { ToolError } from "../../shared/errors.ts";
-import { within } from "../../shared/within.ts";
 import type { Answer } from "./ask.ts";
 import type { AnswerWriter, StreamEvent } from "./dialect.ts";
 import { refusalOf } from "./refusal.ts";
@@ -25,7 +24,9 @@ export async function streamAnswer(
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const out = writable.getWriter();
   out.closed.catch(() => stop.abort(GONE));
-  const givenUp = aborted(stop.signal);
+  // A client that takes nothing must not be waited for.
+  const hangUp = (): unknown => setTimeout(() => void out.abort().catch(() => undefined), LAST_WORDS_MS);
+  stop.signal.addEventListener("abort", hangUp, { once: true });
   const encoder = new TextEncoder();
   let bytes = 0;
   const send = async (text: string): Promise<void> => {
@@ -36,32 +37,25 @@ export async function streamAnswer(
   const sendAll = async (events: readonly StreamEvent[]): Promise<void> => {
     if (events.length > 0) await send(events.map(eventText).join(""));
   };
-  // A failed write ends the stream, which is noticed above.
+  // A write that fails ends the stream, which is noticed above.
   const beat = setInterval(() => void send(": keepalive\n\n").catch(() => undefined), HEARTBEAT_MS);
   begin(new Response(readable, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } }));
   try {
-    for await (const chunk of chunks) await Promise.race([sendAll(writer.take(chunk)), givenUp]);
-    await Promise.race([sendAll(writer.end(usage())), givenUp]);
+    for await (const chunk of chunks) await sendAll(writer.take(chunk));
+    await sendAll(writer.end(usage()));
     return bytes;
   } catch (failure) {
     const reason: unknown = stop.signal.aborted ? stop.signal.reason : failure;
     const refusal = refusalOf(reason instanceof ToolError ? reason : BROKEN, Date.now());
-    if (reason !== GONE) await within(LAST_WORDS_MS, sendAll(writer.fail(refusal))).catch(() => undefined);
+    await sendAll(writer.fail(refusal)).catch(() => undefined);
     throw failure;
   } finally {
     clearInterval(beat);
-    await within(LAST_WORDS_MS, out.close()).catch(async () => await out.abort().catch(() => undefined));
+    await out.close().catch(() => undefined);
   }
 }
 
 function eventText({ name, data }: StreamEvent): string {
   const text = typeof data === "string" ? data : JSON.stringify(data);
   return `${name === undefined ? "" : `event: ${name}\n`}data: ${text}\n\n`;
-}
-
-/** Rejects as soon as the signal aborts. */
-async function aborted(signal: AbortSignal): Promise<never> {
-  return await new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
