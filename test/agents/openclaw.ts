@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Page, openPage } from "../egress/devtools.ts";
 import { launchChrome } from "../support/chrome.ts";
 import { textOf } from "../support/mcp-clients.ts";
-import { startInsideSuite } from "./inside-suite.ts";
+import { type InsideSuite, startInsideSuite } from "./inside-suite.ts";
 import { startRememberingModel } from "./remembering-model.ts";
 
 const WINDOW = "1280,900";
@@ -43,6 +43,7 @@ export async function tryOpenClaw(dataDir: string): Promise<string> {
   await shows(page, `Your cat is called ${name}, I remember.`);
   await keepPicture(page, path.join(dataDir, "openclaw.png"));
 
+  await useBrowser(suite, url);
   const shared = textOf(await suite.call("sandbox_expose", { port: 18_789, share_for: 600 }));
   const [shareUrl = ""] = /http:[^"\s]*\/\.pincer\/share\/\w+/.exec(shared) ?? [];
   await using strangers = await launchChrome(WINDOW);
@@ -66,6 +67,17 @@ export async function tryOpenClaw(dataDir: string): Promise<string> {
   page.close();
   await suite.run("preset stop openclaw");
   return "started as a preset, its page opened through the preview, a message answered, remembered after its sandbox slept";
+}
+
+/** OpenClaw's browser is the suite's: its own tool opens a tab there. */
+async function useBrowser(suite: InsideSuite, url: string): Promise<void> {
+  const person = new URL(url).hostname.split("-")[0] ?? "";
+  const asProxy = { "x-pincer-user": person, "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http" };
+  const headers = { ...asProxy, "x-forwarded-host": new URL(url).host, "content-type": "application/json" };
+  const flags = Object.entries(headers).map(([name, value]) => `-H '${name}: ${value}'`);
+  const order = JSON.stringify({ tool: "browser", args: { action: "open", url: "about:blank" } });
+  const { said } = await suite.run(`curl -sS ${flags.join(" ")} -d '${order}' http://127.0.0.1:18789/tools/invoke`);
+  if (!/"ok":true.*"profile":"pincer"/s.test(said)) throw new Error(`Its browser opened nothing: ${said}`);
 }
 
 async function openSignedIn(page: Page, url: string, signInCode: string): Promise<void> {

@@ -28,7 +28,12 @@ export function configure({ home, modules, port, url }) {
   const { parse } = createRequire(join(modules, "openclaw", "package.json"))("json5");
   const settings = filled(readSettings(path, parse), {
     agents: { defaults: { model: { primary: `pincer/${MODEL}` }, heartbeat: { every: "0m" } } },
-    browser: { defaultProfile: "pincer", profiles: { pincer: { cdpUrl: BROWSER_URL, color: "#2f6f4f" } } },
+    browser: {
+      defaultProfile: "pincer",
+      profiles: { pincer: { cdpUrl: BROWSER_URL } },
+      // The name is one of the sandbox's own network. What that browser may open is the suite's to say.
+      ssrfPolicy: { dangerouslyAllowPrivateNetwork: true },
+    },
     discovery: { mdns: { mode: "off" } },
     update: { checkOnStart: false },
     skills: { load: { extraDirs: [SKILLS] } },
