@@ -9,7 +9,7 @@ const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 const URL_OF_PAGE = "https://0123abcd-0123456789.previews.example.net/";
 
 /** Has a preset write its agent's settings, as `preset start` does once it is installed. */
-async function configure({ home }: Place, preset: string, url: string | "none" = URL_OF_PAGE): Promise<void> {
+async function configure({ home }: Place, preset: string, url = URL_OF_PAGE): Promise<void> {
   const script = path.join(REPOSITORY, "container/presets", preset, "configure.mjs");
   const modules = path.join(home, "node_modules");
   // In place of the one that OpenClaw brings: whatever is JSON5 is an expression of JavaScript.
