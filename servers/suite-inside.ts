@@ -44,7 +44,7 @@ export async function answerInside(
         fetcher: async (input, init) => await fetch(input, init),
       }),
   };
-  return await serveInside({ request, caller, sandbox, pipeline, waitUntil }, doors);
+  return await serveInside({ request, sandbox, pipeline, waitUntil }, doors);
 }
 
 /** Nobody could have a scope granted here: tools that need what is withheld are not there. */

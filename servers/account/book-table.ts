@@ -40,7 +40,7 @@ export type SessionUse =
 /** One call of a model, as far as it is known what it used. */
 export const modelCall = z.object({
   model: z.string(),
-  /** Of the run's caller. */
+  /** Who asked: the run's caller, or a sandbox. */
   clientId: z.string(),
   inputTokens: z.number(),
   outputTokens: z.number(),

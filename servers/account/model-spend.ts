@@ -58,9 +58,9 @@ export interface DayAnswer {
 }
 
 /**
- * What one person's sub-agents use of models: the reservation of each call before it is sent, and the sum of what the
- * others of its day really used, so that a day's room is not found by reading all of its calls. Days are UTC's, and
- * yesterday's rows are forgotten: what calls cost is in the books.
+ * What one person's sub-agents and sandboxes use of models: the reservation of each call before it is sent, and the sum
+ * of what the others of its day really used, so that a day's room is not found by reading all of its calls. Days are
+ * UTC's, and yesterday's rows are forgotten: what calls cost is in the books.
  */
 export class ModelSpendTable {
   readonly #sql: SqlStorage;

@@ -1,6 +1,6 @@
 import type { Pages, Visit } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
-import { type ErrorCode, ToolError } from "../shared/errors.ts";
+import { HTTP_STATUS, ToolError } from "../shared/errors.ts";
 import { makeToken, revokeHeld } from "./app-acts.ts";
 import { appsPage } from "./apps-page.ts";
 import { auditDownload, exportAudit } from "./audit-files.ts";
@@ -88,23 +88,10 @@ export function createPages(desk: Desk): Pages {
       return await route(visit, desk);
     } catch (failure) {
       if (!(failure instanceof ToolError)) throw failure;
-      return problemPage(STATUS[failure.code], "It was not done", failure.message);
+      return problemPage(HTTP_STATUS[failure.code], "It was not done", failure.message);
     }
   };
 }
-
-const STATUS: Readonly<Record<ErrorCode, number>> = {
-  invalid_input: 400,
-  forbidden: 403,
-  not_found: 404,
-  conflict: 409,
-  too_large: 413,
-  limit_reached: 429,
-  timeout: 503,
-  cancelled: 503,
-  unavailable: 503,
-  internal: 500,
-};
 
 async function route(visit: Visit, desk: Desk): Promise<Response> {
   const url = new URL(visit.request.url);

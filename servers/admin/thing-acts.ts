@@ -3,7 +3,7 @@ import { seeOther } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
 import { html } from "../../auth/html.ts";
 import { ToolError } from "../shared/errors.ts";
-import { isHandleName } from "../shared/handles.ts";
+import { isHandleName, isRunId } from "../shared/handles.ts";
 import { type ActedOn, type ThingAct, actButton } from "./act-form.ts";
 import type { Acts } from "./acts.ts";
 import { type PersonContext, personPage } from "./page-context.ts";
@@ -33,7 +33,7 @@ const orderSchema = z.union([
     preset: z.string().refine((name) => PRESETS.some((preset) => preset.name === name)),
   }),
   z.object({ act: z.literal("close"), kind: z.literal("browser"), name: handle }),
-  z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().regex(/^run-[0-9a-f]{16}$/) }),
+  z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().refine(isRunId) }),
 ]);
 type Order = z.output<typeof orderSchema>;
 

@@ -1,5 +1,6 @@
 import type { ModelCall } from "../account/book-table.ts";
-import type { ToldModelCall } from "../account/model-spend.ts";
+import type { SettledModelCall, ToldModelCall } from "../account/model-spend.ts";
+import { type Log, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import { NANO_USD, type Reservation, type Room, type Usage, plan } from "./budget.ts";
@@ -33,9 +34,9 @@ export interface PlannedCall {
 }
 
 /**
- * Sets the most that a call can use aside from its person's day. Where the day has less room than `room` a shorter answer is
- * asked for. `undefined` where `room` itself has none; throws `limit_reached` where the day has none for an answer worth
- * having.
+ * Sets the most that a call can use aside from its person's day. Where the day has less room than `room` a shorter
+ * answer is asked for. `undefined` where `room` itself has none; throws `limit_reached` where the day has none for an
+ * answer worth having.
  */
 export async function reserveOfDay(
   { account, settings, endpoint: { priceOf, attempts } }: DayBooks,
@@ -64,15 +65,36 @@ export async function reserveOfDay(
   return { ...reservation, callId };
 }
 
+/** Who is told what a call came to. */
+export interface SettledBooks {
+  readonly account: Pick<RunAccount, "settleModelCall">;
+  readonly log: Log;
+}
+
+/** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
+export async function settleDay({ account, log }: SettledBooks, callId: string, used: SettledModelCall): Promise<void> {
+  try {
+    await account.settleModelCall(callId, used);
+  } catch (failure) {
+    log.error("model call not settled", { call: callId, failure: describeFailure(failure) });
+  }
+}
+
+export const NOTHING_USED: SettledModelCall = { tokens: 0, nanoUsd: 0 };
+
+/** What a call of which nobody knows how far it came counts for: all that was set aside. */
+export function unreported(asked: AskedModel, { tokens, nanoUsd }: SetAside): SettledModelCall {
+  return { tokens, nanoUsd, of: modelCallOf(asked, undefined) };
+}
+
+/** The model that is asked, and for whom. */
+export type AskedModel = Pick<ModelCall, "model" | "clientId">;
+
 /** What answers says its own name. */
 const MAX_MODEL_CHARS = 128;
 
 /** A call as the books have it: of the model that answered, or else of the one that was asked. */
-export function modelCallOf(
-  asked: { readonly model: string; readonly clientId: string },
-  usage: Usage | undefined,
-  servedBy = asked.model,
-): ModelCall {
+export function modelCallOf(asked: AskedModel, usage: Usage | undefined, servedBy = asked.model): ModelCall {
   return {
     model: servedBy.slice(0, MAX_MODEL_CHARS),
     clientId: asked.clientId,

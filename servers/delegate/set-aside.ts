@@ -1,9 +1,14 @@
-import type { SettledModelCall } from "../account/model-spend.ts";
-import { type Log, describeFailure } from "../core/log.ts";
 import { ToolError } from "../shared/errors.ts";
 import { NANO_USD, type Room, charge, roomIn } from "./budget.ts";
-import { type SetAside, modelCallOf, reserveOfDay, scaled } from "./day-room.ts";
-import type { RunAccount } from "./host.ts";
+import {
+  type AskedModel,
+  NOTHING_USED,
+  type SetAside,
+  reserveOfDay,
+  scaled,
+  settleDay,
+  type SettledBooks,
+} from "./day-room.ts";
 import type { StepContext } from "./step-context.ts";
 import type { RunRecord } from "./transcript.ts";
 
@@ -29,7 +34,7 @@ export async function setAside(context: StepContext, run: RunRecord, requestByte
   );
   if (aside === undefined) throw noRoom(run, scaled(room, 1 / endpoint.attempts), requestBytes);
   if (transcript.read().status !== "running") {
-    context.inBackground(settleDay(context, aside, NOTHING_USED));
+    context.inBackground(settleDay(booksOf(context), aside.callId, NOTHING_USED));
     throw new ToolError("cancelled", "The run ended before the call was sent.");
   }
   const activity = `turn ${run.turns + 1}: ${model} is thinking`;
@@ -45,34 +50,18 @@ const SETTLE_AFTER_MS = 250;
 export function settleSoon(context: StepContext, callId: string): void {
   setTimeout(() => {
     const unsettled = context.transcript.find()?.unsettled;
-    if (unsettled?.callId === callId) context.inBackground(settleDay(context, unsettled, unsettled));
+    if (unsettled?.callId === callId) context.inBackground(settleDay(booksOf(context), callId, unsettled));
   }, SETTLE_AFTER_MS);
 }
 
-/** Tells the person's account what a call has really used. A day that cannot be told keeps the reservation. */
-export async function settleDay(
-  { host, log }: { readonly host: { readonly account: Pick<RunAccount, "settleModelCall"> }; readonly log: Log },
-  { callId }: Pick<SetAside, "callId">,
-  used: SettledModelCall,
-): Promise<void> {
-  try {
-    await host.account.settleModelCall(callId, used);
-  } catch (failure) {
-    log.error("model call not settled", { call: callId, failure: describeFailure(failure) });
-  }
-}
-
-/** What a call of which nobody knows how far it came counts for: all that was set aside. */
-export function unreported(run: RunRecord, { tokens, nanoUsd }: SetAside): SettledModelCall {
-  return { tokens, nanoUsd, of: modelCallOf(askedOf(run), undefined) };
-}
-
 /** The model that a run asks now, and for whom. */
-export function askedOf(run: RunRecord): { readonly model: string; readonly clientId: string } {
+export function askedOf(run: RunRecord): AskedModel {
   return { model: run.models[run.modelIndex] ?? "", clientId: run.caller.clientId };
 }
 
-export const NOTHING_USED = { tokens: 0, nanoUsd: 0 };
+function booksOf({ host, log }: StepContext): SettledBooks {
+  return { account: host.account, log };
+}
 
 function noRoom(run: RunRecord, room: Room, requestBytes: number): ToolError {
   const money = room.nanoUsd === undefined ? "" : ` and $${(room.nanoUsd / NANO_USD).toFixed(4)} of budget.usd`;

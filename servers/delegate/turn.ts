@@ -4,8 +4,8 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./model/failure.ts";
 import type { Question, Reply } from "./model/gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { DAY_TAKEN, type SetAside, modelCallOf } from "./day-room.ts";
-import { NOTHING_USED, askedOf, setAside, settleSoon, unreported } from "./set-aside.ts";
+import { DAY_TAKEN, NOTHING_USED, type SetAside, modelCallOf, unreported } from "./day-room.ts";
+import { askedOf, setAside, settleSoon } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -79,7 +79,7 @@ export async function askModel(
 }
 
 function waitForDay({ transcript }: StepContext): number {
-  transcript.update({ activity: "waits for what other runs hold of the day's limit" });
+  transcript.update({ activity: "waits for what other calls hold of the day's limit" });
   return DAY_WAIT_MS;
 }
 
@@ -107,7 +107,7 @@ function takeFailure(
     const { ledger } = transcript.read();
     const { mayHaveCost } = failure;
     const settled = mayHaveCost ? settle(ledger, reservation, undefined) : release(ledger, reservation);
-    const used = mayHaveCost ? unreported(run, reservation) : NOTHING_USED;
+    const used = mayHaveCost ? unreported(askedOf(run), reservation) : NOTHING_USED;
     transcript.update({ ledger: settled, reserved: undefined, unsettled: { callId: reservation.callId, ...used } });
     settleSoon(context, reservation.callId);
   }
@@ -150,7 +150,7 @@ function takeReply(
   const { ledger, modelsUsed, notes: known } = transcript.read();
   const used =
     usage === undefined
-      ? unreported(run, reservation)
+      ? unreported(askedOf(run), reservation)
       : { ...spentBy(usage, reservation), of: modelCallOf(askedOf(run), usage, servedBy) };
   const settled = {
     inFlight: "none" as const,

@@ -1,6 +1,6 @@
-import { type DayLimits, browserIn, statusOf } from "../browser/devtools/crossing.ts";
+import { type DayLimits, browserIn } from "../browser/devtools/crossing.ts";
 import { type CallPipeline, callRecorded } from "../core/call.ts";
-import { ToolError } from "../shared/errors.ts";
+import { HTTP_STATUS, ToolError } from "../shared/errors.ts";
 import { HANDLE_RULE, isHandleName } from "../shared/handles.ts";
 import { LIMIT_NAMES } from "../shared/limits.ts";
 import type { InsideVisit } from "./visit.ts";
@@ -28,7 +28,7 @@ export async function serveInsideBrowser({
     },
   );
   // Chrome's own answers to what it refuses are texts, and its clients show them.
-  return end.ok ? end.outcome : new Response(`${end.error.message}\n`, { status: statusOf(end.error.code) });
+  return end.ok ? end.outcome : new Response(`${end.error.message}\n`, { status: HTTP_STATUS[end.error.code] });
 }
 
 /** What goes on without calls is held to the day's limits by who serves it. */

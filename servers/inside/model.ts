@@ -35,8 +35,6 @@ export async function serveInsideModel(visit: ModelVisit, models: InsideModels):
   const answer = ROUTES[`${method} ${pathname.replace(PREFIX, "")}`];
   if (answer !== undefined) return await answer(visit, models);
   const message = `There is no ${method} ${pathname}; there are ${Object.keys(ROUTES).join(", ")}, each below /v1.`;
-  const refuse: Dialect["refuse"] = headers.has("anthropic-version")
-    ? anthropicError
-    : (refusal) => ({ error: openAiError(refusal) });
+  const refuse = headers.has("anthropic-version") ? anthropicError : openAiError;
   return refusalResponse(refuse, new ToolError("not_found", message));
 }

@@ -38,9 +38,9 @@ export interface Sandbox {
 
   /**
    * What a process has written after the cursors, waiting at most `read.waitMs` for what is waited for, or for its
-   * end. What it left in `/workspace/files` is in `files` then, unless output was wanted at once. Rejects with `not_found` where the process is not
-   * remembered, with `invalid_input` where the pattern is no regular expression. When `watch.signal` aborts, the call
-   * rejects with `cancelled` and the process goes on.
+   * end. What it left in `/workspace/files` is in `files` then, unless output was wanted at once. Rejects with
+   * `not_found` where the process is not remembered, with `invalid_input` where the pattern is no regular expression.
+   * When `watch.signal` aborts, the call rejects with `cancelled` and the process goes on.
    */
   readProcess(processId: string, read: ProcessRead, watch: Watch): Promise<ProcessOutput>;
 

@@ -2,12 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
 import { CACHE } from "../support/data-folder.ts";
+import { bundleWorker } from "../support/bundle-worker.ts";
 import { LOCAL_SETTINGS } from "../support/local-settings.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
 import { serveInsideDoor } from "./inside-door.ts";
@@ -109,7 +108,7 @@ export async function startBrowserSuite(
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: await bundleWorker(),
+      script: await bundleWorker(join(import.meta.dirname, "worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
       bindings: { ...settings(allowedHosts), ...otherSettings },
@@ -200,16 +199,4 @@ export async function startBrowserSuite(
 
 function settings(allowedHosts: readonly string[]): Record<string, string> {
   return { ...LOCAL_SETTINGS, PUBLIC_URL: SUITE_ORIGIN, ALLOWED_HOSTS: allowedHosts.join(",") };
-}
-
-async function bundleWorker(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url).href)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
-  return outputFiles[0]?.text ?? "";
 }

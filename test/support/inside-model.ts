@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
+import { bundleWorker } from "./bundle-worker.ts";
 import { LOCAL_SETTINGS } from "./local-settings.ts";
 
 const spend = z.object({ tokens: z.number(), nanoUsd: z.number() });
@@ -28,26 +28,12 @@ export interface InsideModelSuite extends AsyncDisposable {
 /** Whose sandbox asks where nobody else is named. */
 const DEFAULT_USER = "u".repeat(32);
 
-let bundle: Promise<string> | undefined;
-
-function bundleWorker(): Promise<string> {
-  bundle ??= build({
-    entryPoints: [join(import.meta.dirname, "inside-model-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  }).then(({ outputFiles: [file] }) => file?.text ?? "");
-  return bundle;
-}
-
 export async function startInsideModel(settings: Readonly<Record<string, string>>): Promise<InsideModelSuite> {
   const logged: string[] = [];
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: await bundleWorker(),
+      script: await bundleWorker(join(import.meta.dirname, "inside-model-worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public", "enable_request_signal"],
       bindings: { ...LOCAL_SETTINGS, ...settings },

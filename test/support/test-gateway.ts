@@ -68,6 +68,8 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       sendStatus(response, 400, {}, { error: { message: String(failure) } });
     });
   });
+  // Nothing is asked on a connection at the moment at which that would be closed for being idle.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     baseUrl: `http://127.0.0.1:${portOf(server.address())}/v1/account/gateway/compat`,

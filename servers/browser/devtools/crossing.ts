@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type ErrorCode, ToolError } from "../../shared/errors.ts";
+import { ERROR_CODES, HTTP_STATUS, ToolError } from "../../shared/errors.ts";
 import { DEFAULT_HANDLE } from "../../shared/handles.ts";
 
 /** How requests and refusals cross to the Durable Object, whose `fetch` takes no other arguments. */
@@ -15,34 +15,7 @@ const limitsSchema = z.object({
 /** What a person's role allows of a day. */
 export type DayLimits = Readonly<z.output<typeof limitsSchema>>;
 
-const CODES = {
-  invalid_input: 400,
-  forbidden: 403,
-  not_found: 404,
-  conflict: 409,
-  too_large: 413,
-  limit_reached: 429,
-  cancelled: 499,
-  internal: 500,
-  unavailable: 503,
-  timeout: 504,
-} as const satisfies Record<ErrorCode, number>;
-
-const refusalSchema = z.object({
-  code: z.enum([
-    "invalid_input",
-    "forbidden",
-    "not_found",
-    "conflict",
-    "too_large",
-    "limit_reached",
-    "cancelled",
-    "internal",
-    "unavailable",
-    "timeout",
-  ]),
-  message: z.string(),
-});
+const refusalSchema = z.object({ code: z.enum(ERROR_CODES), message: z.string() });
 
 /** Which of the person's browsers is asked for: `?browser=NAME`, or the one that a socket's path names. */
 export function browserIn({ pathname, searchParams }: URL): string {
@@ -60,13 +33,8 @@ export function limitsOf(request: Request): DayLimits {
   return limitsSchema.parse(JSON.parse(request.headers.get(LIMITS) ?? ""));
 }
 
-/** As one who asks over HTTP is told. */
-export function statusOf(code: ErrorCode): number {
-  return CODES[code];
-}
-
 export function refusal({ code, message }: ToolError): Response {
-  return Response.json({ code, message }, { status: statusOf(code), headers: { [REFUSAL]: "1" } });
+  return Response.json({ code, message }, { status: HTTP_STATUS[code], headers: { [REFUSAL]: "1" } });
 }
 
 /** The answer that crossed. Throws the refusal. */

@@ -1,3 +1,4 @@
+import { ToolError } from "../../shared/errors.ts";
 import { durationMs } from "../../shared/setting-kinds.ts";
 import type { Settings } from "../../shared/settings.ts";
 import { type ModelPrice, priceOf, priceOfOwn } from "./model-prices.ts";
@@ -28,6 +29,11 @@ export const LISTED_HOSTS: ReadonlyMap<string, string> = new Map([
   ["generativelanguage.googleapis.com", "google/"],
   ["api.x.ai", "xai/"],
 ]);
+
+export const NO_ENDPOINT = new ToolError(
+  "unavailable",
+  "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.",
+);
 
 /** The endpoint that the settings name, if they do. `MODEL_BASE_URL` goes first. */
 export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelEndpoint | undefined {

@@ -23,7 +23,7 @@ export async function answerModelCall(dialect: Dialect, visit: ModelVisit, model
     onPause((error) => stop.abort(error));
     request.signal.addEventListener("abort", () => stop.abort(GONE), { once: true });
     const silence = startSilence(stop, models.silenceMs ?? SILENCE_MS);
-    const context = { ...models, caller: pipeline.caller, pipeline, signal: stop.signal };
+    const context = { ...models, pipeline, signal: stop.signal };
     return await askModel(asked, context, async ({ model, chunks, usage }) => {
       const writer = asked.answer(model);
       const heard = silence.brokenBy(chunks);

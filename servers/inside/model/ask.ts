@@ -1,22 +1,29 @@
-import type { Caller } from "../../../auth/caller.ts";
 import type { SettledModelCall } from "../../account/model-spend.ts";
 import type { CallPipeline } from "../../core/call.ts";
 import { type Usage, spentBy } from "../../delegate/budget.ts";
-import { DAY_USED_UP, type SetAside, modelCallOf, reserveOfDay } from "../../delegate/day-room.ts";
+import {
+  type AskedModel,
+  DAY_USED_UP,
+  NOTHING_USED,
+  type SetAside,
+  modelCallOf,
+  reserveOfDay,
+  settleDay,
+  unreported,
+} from "../../delegate/day-room.ts";
 import type { RunAccount } from "../../delegate/host.ts";
-import { type ModelEndpoint, modelEndpoint } from "../../delegate/model/endpoint.ts";
+import { type ModelEndpoint, NO_ENDPOINT, modelEndpoint } from "../../delegate/model/endpoint.ts";
 import { type LimitField, UNREACHABLE, describeFailedAnswer } from "../../delegate/model/failure.ts";
 import { withCost } from "../../delegate/model/gateway.ts";
 import { isTooLong } from "../../delegate/model/refusal.ts";
 import { describeRoute } from "../../delegate/model/route.ts";
 import { readUsage } from "../../delegate/model/usage.ts";
-import { NOTHING_USED, settleDay } from "../../delegate/set-aside.ts";
 import { ToolError } from "../../shared/errors.ts";
 import { readText } from "../../shared/read-text.ts";
 import type { Settings } from "../../shared/settings.ts";
 import { type Chunk, chunksOf } from "./chunks.ts";
 import type { Asked } from "./dialect.ts";
-import { ModelFailed, NOT_SET_UP } from "./refusal.ts";
+import { ModelFailed } from "./refusal.ts";
 import { mostInputTokens } from "./request-size.ts";
 import { modelFor } from "./which-model.ts";
 
@@ -37,8 +44,7 @@ export interface InsideModels {
 }
 
 export interface AskContext extends InsideModels {
-  readonly caller: Caller;
-  readonly pipeline: Pick<CallPipeline, "log" | "readUsage">;
+  readonly pipeline: Pick<CallPipeline, "caller" | "log" | "readUsage">;
   readonly signal: AbortSignal;
 }
 
@@ -52,15 +58,16 @@ export interface Answer {
 }
 
 /**
- * Asks the model that `asked` comes down to, with the most that it can use set aside before, and what it used settled after,
- * whatever comes of it. Throws `limit_reached`, `invalid_input`, `ModelFailed`, or why the signal aborts.
+ * Asks the model that `asked` comes down to, with the most that it can use set aside before, and what it used settled
+ * after, whatever comes of it. Throws `limit_reached`, `invalid_input`, `ModelFailed`, or why the signal aborts.
  */
 export async function askModel<T>(asked: Asked, context: AskContext, take: (answer: Answer) => Promise<T>): Promise<T> {
-  const { settings, caller, account, pipeline, signal } = context;
+  const { settings, account, pipeline, signal } = context;
+  const { userId, clientId } = pipeline.caller;
   const callId = `inside-${crypto.randomUUID()}`;
-  const labels = { user: caller.userId, run: callId, depth: "0", server: "inside", client: caller.clientId };
+  const labels = { user: userId, run: callId, depth: "0", server: "inside", client: clientId };
   const endpoint = modelEndpoint(settings, labels);
-  if (endpoint === undefined) throw NOT_SET_UP;
+  if (endpoint === undefined) throw NO_ENDPOINT;
   const model = modelFor(asked.model, settings);
   await refuseUnpriced(model, endpoint, pipeline);
   const request = JSON.stringify({ model, ...asked.chat, stream: true, stream_options: { include_usage: true } });
@@ -73,7 +80,11 @@ export async function askModel<T>(asked: Asked, context: AskContext, take: (answ
     },
   );
   if (aside === undefined) throw DAY_USED_UP;
-  const call: SentCall = { asked, endpoint, model, request, aside, used: NOTHING_USED };
+  const call: SentCall = {
+    ...{ asked, endpoint, request, aside },
+    whose: { model, clientId },
+    used: NOTHING_USED,
+  };
   try {
     return await send(call, context, take);
   } catch (failure) {
@@ -81,14 +92,14 @@ export async function askModel<T>(asked: Asked, context: AskContext, take: (answ
     signal.throwIfAborted();
     throw failure;
   } finally {
-    await settleDay({ host: { account }, log: pipeline.log }, aside, call.used);
+    await settleDay({ account, log: pipeline.log }, callId, call.used);
   }
 }
 
 interface SentCall {
   readonly asked: Asked;
   readonly endpoint: ModelEndpoint;
-  readonly model: string;
+  readonly whose: AskedModel;
   /** The request's JSON, but for the limit on its answer. */
   readonly request: string;
   readonly aside: SetAside;
@@ -97,9 +108,8 @@ interface SentCall {
 }
 
 async function send<T>(call: SentCall, context: AskContext, take: (answer: Answer) => Promise<T>): Promise<T> {
-  const { asked, endpoint, model, aside } = call;
-  const { caller, signal } = context;
-  const { clientId } = caller;
+  const { asked, endpoint, whose, aside } = call;
+  const { model } = whose;
   const response = await answerTo(call, context, asked.limitField ?? usualLimitField(model));
   let reported: unknown;
   let answered = "";
@@ -108,7 +118,7 @@ async function send<T>(call: SentCall, context: AskContext, take: (answer: Answe
     describeRoute(endpoint, response.headers, { asked: model, answered });
   const usage = (): Usage | undefined => withCost(readUsage(reported), endpoint, route());
   const chunks = async function* (): AsyncGenerator<Chunk> {
-    for await (const chunk of chunksOf(response, signal)) {
+    for await (const chunk of chunksOf(response, context.signal)) {
       reported = chunk.usage ?? reported;
       answered ||= chunk.model ?? "";
       hasFinished ||= typeof chunk.choices[0]?.finish_reason === "string";
@@ -121,7 +131,7 @@ async function send<T>(call: SentCall, context: AskContext, take: (answer: Answe
     // What breaks off has told of what it used by then at most.
     const known = hasFinished ? usage() : undefined;
     if (known !== undefined) {
-      call.used = { ...spentBy(known, aside), of: modelCallOf({ model, clientId }, known, route().servedBy) };
+      call.used = { ...spentBy(known, aside), of: modelCallOf(whose, known, route().servedBy) };
     }
   }
 }
@@ -133,14 +143,10 @@ async function answerTo(
   limitField: LimitField,
   isSecond = false,
 ): Promise<Response> {
-  const { endpoint, model, request, aside } = call;
-  const { fetcher, caller, signal } = context;
+  const { endpoint, whose, request, aside } = call;
+  const { fetcher, signal } = context;
   signal.throwIfAborted();
-  call.used = {
-    tokens: aside.tokens,
-    nanoUsd: aside.nanoUsd,
-    of: modelCallOf({ model, clientId: caller.clientId }, undefined),
-  };
+  call.used = unreported(whose, aside);
   let response: Response;
   try {
     response = await fetcher(`${endpoint.baseUrl}/chat/completions`, {
@@ -157,7 +163,8 @@ async function answerTo(
   if (response.ok) return response;
   const body = (await readText(response.body, MAX_REFUSAL_BYTES).catch(() => undefined)) ?? "";
   const { status, headers } = response;
-  const failure = describeFailedAnswer({ status, retryAfter: headers.get("retry-after"), body }, model, limitField);
+  const answer = { status, retryAfter: headers.get("retry-after"), body };
+  const failure = describeFailedAnswer(answer, whose.model, limitField);
   if (!failure.mayHaveCost) call.used = NOTHING_USED;
   if (failure.limitField !== undefined && !isSecond) {
     return await answerTo(call, context, failure.limitField, true);

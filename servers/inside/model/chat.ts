@@ -78,7 +78,7 @@ export const CHAT: Dialect = {
       chat: { ...withOwnTools(present(rest)), messages: rest.messages },
     };
   },
-  refuse: (refusal) => ({ error: openAiError(refusal) }),
+  refuse: openAiError,
 };
 
 /** Tools that the client runs itself; those that a provider runs search the web, or cost something of their own. */
@@ -103,7 +103,7 @@ function writeChat(model: string, isStream: boolean, wantsUsage: boolean): Answe
       return chunk.choices.length === 0 ? [] : [{ data: said }];
     },
     end: () => [...(wantsUsage && usage !== undefined ? [{ data: { ...last, choices: [], usage } }] : []), DONE],
-    fail: (refusal) => [{ data: { error: openAiError(refusal) } }],
+    fail: (refusal) => [{ data: openAiError(refusal) }],
     whole: () => assembledCompletion(chunks, usage, model),
   };
 }

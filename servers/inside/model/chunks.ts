@@ -55,7 +55,9 @@ async function* wholeText(response: Response, signal: AbortSignal): AsyncGenerat
 async function* eventsIn(response: Response, signal: AbortSignal): AsyncGenerator<string> {
   let rest = "";
   for await (const piece of textIn(response, signal)) {
-    const lines = (rest + piece).split("\n");
+    rest += piece;
+    if (!piece.includes("\n")) continue;
+    const lines = rest.split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line.startsWith("data:")) yield line.slice("data:".length).trim();
   }

@@ -1,7 +1,7 @@
 import { anthropicError } from "./anthropic-error.ts";
 import type { InsideModels } from "./ask.ts";
-import { CHAT } from "./chat.ts";
 import { MESSAGES } from "./messages.ts";
+import { openAiError } from "./openai-error.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
 import { mostInputTokens } from "./request-size.ts";
 import { ownModels } from "./which-model.ts";
@@ -16,7 +16,7 @@ export async function listModels(visit: ModelVisit, { settings }: InsideModels):
         ...{ has_more: false, first_id: names[0] ?? null, last_id: names.at(-1) ?? null },
       }
     : { object: "list", data: names.map((id) => ({ id, object: "model", created: 0, owned_by: "pincer" })) };
-  const refuse = isAnthropic ? anthropicError : CHAT.refuse;
+  const refuse = isAnthropic ? anthropicError : openAiError;
   const refused = await recorded("model/models", refuse, visit, async () => JSON.stringify(list).length);
   return refused ?? Response.json(list);
 }

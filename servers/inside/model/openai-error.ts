@@ -1,16 +1,18 @@
 import type { Refusal } from "./refusal.ts";
 
 interface OpenAiError {
-  readonly message: string;
-  readonly type: string;
-  readonly param: null;
-  readonly code: string;
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: null;
+    readonly code: string;
+  };
 }
 
 /** An error in OpenAI's shape. */
 export function openAiError(refusal: Refusal): OpenAiError {
   const { status, message } = refusal;
-  return { message, type: typeOf(status), param: null, code: codeOf(refusal) };
+  return { error: { message, type: typeOf(status), param: null, code: codeOf(refusal) } };
 }
 
 /** What agents go by. */

@@ -1,8 +1,8 @@
 import { DAY_MS, nextOf } from "../../core/limit-check.ts";
 import { DAY_TAKEN, DAY_USED_UP } from "../../delegate/day-room.ts";
+import { NO_ENDPOINT } from "../../delegate/model/endpoint.ts";
 import type { Failure } from "../../delegate/model/failure.ts";
-import { NO_ENDPOINT } from "../../delegate/run-begin.ts";
-import { type ErrorCode, ToolError } from "../../shared/errors.ts";
+import { type ErrorCode, HTTP_STATUS, ToolError } from "../../shared/errors.ts";
 import { LimitReached } from "../../shared/limits.ts";
 
 /** Why a client gets no answer, in our words. */
@@ -32,38 +32,27 @@ export class ModelFailed extends ToolError {
   }
 }
 
-export const NOT_SET_UP = new ToolError("unavailable", NO_ENDPOINT);
-
-const STATUS: Readonly<Record<ErrorCode, number>> = {
-  invalid_input: 400,
-  not_found: 404,
-  conflict: 409,
-  too_large: 413,
-  forbidden: 403,
-  limit_reached: 429,
-  timeout: 504,
-  cancelled: 503,
-  unavailable: 503,
-  internal: 500,
-};
-
 /** What the endpoint refused for what the client sent. The endpoint's own 401 is no word on the client's key. */
 const CLIENTS_FAULT: ReadonlySet<number> = new Set([400, 404, 413, 422]);
 
 export function refusalOf(error: ToolError, nowMs: number): Refusal {
   const { code, message } = error;
-  const refusal = { code, message, status: STATUS[code], isRetryable: false, isTooLong: false };
+  const refusal = { code, message, status: HTTP_STATUS[code], isRetryable: false, isTooLong: false };
   if (error instanceof ModelFailed) return { ...refusal, ...byEndpoint(error) };
   if (error === DAY_TAKEN) return { ...refusal, isRetryable: true, retryAfterSeconds: 3 };
   if (error === DAY_USED_UP) return { ...refusal, retryAfterSeconds: secondsUntilNext(DAY_MS, nowMs) };
   if (error instanceof LimitReached) return { ...refusal, ...byLimit(error, nowMs) };
-  return { ...refusal, isRetryable: error !== NOT_SET_UP && (code === "unavailable" || code === "timeout") };
+  return { ...refusal, isRetryable: error !== NO_ENDPOINT && (code === "unavailable" || code === "timeout") };
 }
 
 function byEndpoint({ failure, isTooLong }: ModelFailed): Partial<Refusal> {
   const { status = 0, code, isRetryable, retryAfterMs } = failure;
   return {
-    status: CLIENTS_FAULT.has(status) ? status : code === "limit_reached" || code === "timeout" ? STATUS[code] : 502,
+    status: CLIENTS_FAULT.has(status)
+      ? status
+      : code === "limit_reached" || code === "timeout"
+        ? HTTP_STATUS[code]
+        : 502,
     isRetryable,
     isTooLong,
     ...(retryAfterMs === undefined ? {} : { retryAfterSeconds: Math.ceil(retryAfterMs / 1_000) }),

@@ -36,7 +36,7 @@ export class ResponseWriter implements AnswerWriter {
   }
 
   fail(refusal: Refusal): StreamEvent[] {
-    const { code, message } = openAiError(refusal);
+    const { code, message } = openAiError(refusal).error;
     const response = { ...this.#response("failed"), error: { code, message } };
     return [...this.#begin(), this.#event("response.failed", { response })];
   }

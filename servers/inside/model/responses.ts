@@ -6,5 +6,5 @@ import { readResponses } from "./responses-request.ts";
 export const RESPONSES: Dialect = {
   name: "model/responses",
   read: readResponses,
-  refuse: (refusal) => ({ error: openAiError(refusal) }),
+  refuse: openAiError,
 };

@@ -1,6 +1,7 @@
 import { ToolError } from "../../shared/errors.ts";
 import type { Answer } from "./ask.ts";
 import type { AnswerWriter, StreamEvent } from "./dialect.ts";
+import { PacedBody } from "./paced-body.ts";
 import { refusalOf } from "./refusal.ts";
 
 /** That a client has gone is noticed when it is written to. */
@@ -12,8 +13,8 @@ export const GONE = new ToolError("cancelled", "The client closed the connection
 const BROKEN = new ToolError("internal", "Something broke in Pincer; try again.");
 
 /**
- * Streams the answer as events to whoever reads the response that `begin` is given, and says how many bytes these were. Where
- * the client goes `stop` is aborted; where the answer breaks off for another reason the client is told.
+ * Streams the answer as events to whoever reads the response that `begin` is given, and says how many bytes these were.
+ * Where the client goes `stop` is aborted; where the answer breaks off for another reason the client is told.
  */
 export async function streamAnswer(
   { chunks, usage }: Answer,
@@ -21,25 +22,23 @@ export async function streamAnswer(
   stop: AbortController,
   begin: (response: Response) => void,
 ): Promise<number> {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  const out = writable.getWriter();
-  out.closed.catch(() => stop.abort(GONE));
+  const body = new PacedBody(() => stop.abort(GONE));
   // A client that takes nothing must not be waited for.
-  const hangUp = (): unknown => setTimeout(() => void out.abort().catch(() => undefined), LAST_WORDS_MS);
+  const hangUp = (): unknown => setTimeout(() => body.breakOff(GONE), LAST_WORDS_MS);
   stop.signal.addEventListener("abort", hangUp, { once: true });
   const encoder = new TextEncoder();
   let bytes = 0;
   const send = async (text: string): Promise<void> => {
     const piece = encoder.encode(text);
     bytes += piece.length;
-    await out.write(piece);
+    await body.write(piece);
   };
   const sendAll = async (events: readonly StreamEvent[]): Promise<void> => {
     if (events.length > 0) await send(events.map(eventText).join(""));
   };
   // A write that fails ends the stream, which is noticed above.
   const beat = setInterval(() => void send(": keepalive\n\n").catch(() => undefined), HEARTBEAT_MS);
-  begin(new Response(readable, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } }));
+  begin(new Response(body.readable, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } }));
   try {
     for await (const chunk of chunks) await sendAll(writer.take(chunk));
     await sendAll(writer.end(usage()));
@@ -51,7 +50,7 @@ export async function streamAnswer(
     throw failure;
   } finally {
     clearInterval(beat);
-    await out.close().catch(() => undefined);
+    body.close();
   }
 }
 
