@@ -238,6 +238,16 @@ describe("a client that", () => {
     await expect.poll(async () => await countPlaces(origin)).toBe(16);
   });
 
+  test("asks for too many contexts is told so, also where it asks for all at once", async () => {
+    const socket = await openSocket(socketUrl(door));
+    const made = await Promise.all(
+      Array.from({ length: 25 }, async () => await socket.ask("Target.createBrowserContext")),
+    );
+    const refused = made.filter(({ error }) => error?.message === "A client may have 20 contexts; close one.");
+    expect({ made: made.length - refused.length, refused: refused.length }).toEqual({ made: 20, refused: 5 });
+    socket.close();
+  });
+
   test("is one too many is told so, also where many come at once", async () => {
     await expect.poll(async () => await countPlaces(door)).toBe(16);
   });
