@@ -78,6 +78,8 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       : undefined;
   /** What has come out of a tunnel to a host with secrets, and which host that is. */
   const tunnels = new WeakMap<Duplex, SecretHost>();
+  /** What has come out of a tunnel to a name that exists only inside: each one more would leave its listeners behind. */
+  const insideTunnels = new WeakSet<Duplex>();
   /** Which sandbox a connection comes from. */
   const senders = new WeakMap<Duplex, Sender>();
   const open = new Set<Duplex>();
@@ -133,7 +135,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    if (tunnels.has(client)) {
+    if (tunnels.has(client) || insideTunnels.has(client)) {
       answer(client, 403, "There is no proxy in a tunnel; open another one.");
       return;
     }
@@ -141,6 +143,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     if (insideSecret !== undefined && senders.has(client) && insideHost(host, Number(port)) !== undefined) {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       client.unshift(head);
+      insideTunnels.add(client);
       // What comes out of the tunnel may ask for no more than what comes without one.
       server.emit("connection", client);
       return;
