@@ -11,6 +11,7 @@ import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection,
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
 import { type Sender, insideTarget, readSandbox } from "./inside.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
+import { RequestTurns } from "./request-turns.ts";
 import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
@@ -122,7 +123,10 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     return { ...inside, target: inside.host, connection: await connectToSuite(rules) };
   };
 
+  const turns = new RequestTurns();
+
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
+    if (!(await turns.take(request, response))) return;
     const route = await findRoute(request);
     if (route.connection.outcome === "connected") {
       forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
