@@ -288,6 +288,15 @@ describe("the connection ends", () => {
     expect(await socket.closed).toEqual({ code: 1008, reason: "browser_hours_per_day is used up." });
   });
 
+  test("when its person is let in no longer, or has lost the scopes", async () => {
+    await using other = suite.person();
+    const socket = await openSocket(socketUrl(await other.openDoor()));
+    await other.shutOut();
+    await other.ring();
+    const reason = "You may use no browser from a sandbox any more.";
+    expect(await Promise.race([socket.closed, socket.ask("Browser.getVersion")])).toEqual({ code: 1008, reason });
+  });
+
   test("when the session is evicted, and the next one finds the page again", async () => {
     await using other = suite.person();
     const origin = await other.openDoor();
