@@ -118,6 +118,7 @@ const LAYERS = [
       "!../browser/session.ts",
       "!../delegate/run-report.ts",
       "!../../auth/**",
+      "!../../container/presets/**",
     ],
     message: "The pages know what things say of themselves, and no tool.",
   }),

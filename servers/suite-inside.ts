@@ -48,8 +48,10 @@ export async function answerInside(
 }
 
 /** Nobody could have a scope granted here: tools that need what is withheld are not there. */
-async function serveMcpInside({ request, pipeline }: InsideVisit): Promise<Response> {
+async function serveMcpInside({ request, sandbox, pipeline }: InsideVisit): Promise<Response> {
   const { pathname } = new URL(request.url);
+  // Tools that act on a sandbox are told its name.
+  if (pathname === "/") return Response.json({ sandbox });
   if (ENDPOINTS.includes(pathname)) return await answerMcp(request, pathname, pipeline);
   return problem(404, `There is nothing at ${pathname}; MCP clients connect to http://pincer.internal/mcp.`);
 }

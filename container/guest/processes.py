@@ -71,7 +71,9 @@ def _start(arguments, actions, env, is_leader):
 
 def environment(more):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PINCER_", "SANDBOX_"))}
-    return inherited | {"HOME": "/workspace"} | more
+    # Where pip, npm and presets put programs for whoever types their names.
+    path = f"/workspace/.local/bin:{inherited.get('PATH', '')}"
+    return inherited | {"HOME": "/workspace", "PATH": path} | more
 
 
 def set_oom_score(score):

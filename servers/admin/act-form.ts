@@ -1,7 +1,17 @@
 import { type Html, html } from "../../auth/html.ts";
 
 /** What can be done to a thing from a page. */
-export type ThingAct = "snapshot" | "restart" | "sleep" | "reset" | "kill" | "withdraw" | "close" | "cancel";
+export type ThingAct =
+  | "snapshot"
+  | "restart"
+  | "sleep"
+  | "reset"
+  | "kill"
+  | "withdraw"
+  | "start-preset"
+  | "stop-preset"
+  | "close"
+  | "cancel";
 
 /** Where forms go, and the key of the session that lets them in. */
 export interface ActForm {
@@ -16,6 +26,7 @@ export interface ActedOn {
   readonly name: string;
   readonly process?: string;
   readonly port?: number;
+  readonly preset?: { readonly name: string; readonly title: string };
 }
 
 interface ActView {
@@ -34,7 +45,10 @@ export function actButton({ base, formKey }: ActForm, { act, of, words, id }: Ac
     <input type="hidden" name="name" value="${of.name}" />
     ${of.process === undefined ? undefined : html`<input type="hidden" name="process" value="${of.process}" />`}
     ${of.port === undefined ? undefined : html`<input type="hidden" name="port" value="${of.port}" />`}
-    <button id="${id}">${words}<span class="unseen"> ${of.process ?? of.port ?? of.name}</span></button>
+    ${of.preset === undefined ? undefined : html`<input type="hidden" name="preset" value="${of.preset.name}" />`}
+    <button id="${id}">
+      ${words}<span class="unseen"> ${of.process ?? of.port ?? of.preset?.title ?? of.name}</span>
+    </button>
   </form>`;
 }
 

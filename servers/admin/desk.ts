@@ -41,7 +41,7 @@ export interface Desk {
 
 /** To be looked at: nothing of it wakes a sandbox, starts Chrome or counts as a use. */
 export interface PersonsThings {
-  sandbox(name: string): Pick<Sandbox, "status" | "listProcesses">;
+  sandbox(name: string): Pick<Sandbox, "status" | "listProcesses" | "readProcess" | "port">;
   /** Its exposed ports; none where this deployment has no place for previews. */
   previews(sandbox: string): Promise<readonly Preview[]>;
   /** Nothing where no Chrome is open. */

@@ -6,6 +6,7 @@ import type { SandboxStatus } from "../sandbox/driver.ts";
 import type { Preview } from "../sandbox/previews.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import type { PersonsThings } from "./desk.ts";
+import { type PresetSeen, lookAtPresets } from "./presets.ts";
 
 /** What does not answer by then is said not to, and the page comes. */
 const LOOK_MS = 2_000;
@@ -14,6 +15,8 @@ const LOOK_MS = 2_000;
 export type Look<Seen> = { readonly kind: "seen"; readonly seen: Seen } | { readonly kind: "silent" };
 
 export interface SandboxSeen {
+  /** None where it has no programs. */
+  readonly presets: readonly PresetSeen[];
   readonly status: SandboxStatus;
   readonly processes: readonly ProcessInfo[];
   readonly previews: readonly Preview[];
@@ -68,7 +71,8 @@ export async function lookAtThing(thing: Thing, things: PersonsThings): Promise<
           sandbox.listProcesses(),
           things.previews(thing.handle.name),
         ]);
-        return { status, processes, previews };
+        const presets = status.driver === "simulated" ? [] : await lookAtPresets(sandbox, status, processes);
+        return { status, processes, previews, presets };
       });
       return { ...thing, look };
     }

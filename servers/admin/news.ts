@@ -9,6 +9,8 @@ const NEWS: Readonly<Record<string, string>> = {
   reset: "The sandbox was reset.",
   kill: "The process was ended.",
   withdraw: "The preview was withdrawn: nobody gets in by it any more.",
+  "start-preset": "It is being installed and started, which takes a minute or more.",
+  "stop-preset": "The agent was stopped; what it keeps is there when it starts again.",
   close: "The browser was closed.",
   cancel: "The run was cancelled.",
   kept: "The calls are kept in your files, below audit-exports/.",

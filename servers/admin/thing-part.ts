@@ -7,6 +7,7 @@ import { type Fact, card } from "./card.ts";
 import { meter } from "./chart.ts";
 import { ago, bytes, count, duration, moment, plural, usd } from "./format.ts";
 import type { BrowserThing, Look, RunThing, SandboxThing, Thing } from "./look.ts";
+import { presetList } from "./preset-part.ts";
 import { table } from "./table.ts";
 import { isUnderWay, thingId } from "./thing-list.ts";
 
@@ -55,7 +56,8 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
     more:
       seen === undefined
         ? undefined
-        : html`${previewList(id, handle.name, seen.previews, context)}
+        : html`${context.hasTerminal && seen.presets.length > 0 ? presetList(seen.presets, { ...context, id, sandbox: handle.name, previews: seen.previews }) : undefined}
+          ${previewList(id, handle.name, seen.previews, context)}
           ${processList(id, handle.name, seen.processes, context)}`,
   });
 }

@@ -27,6 +27,8 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
       sandbox: () => ({
         status: async () => ({ driver: "container", state: "asleep", costUsd: 0 }),
         listProcesses: async () => [],
+        readProcess: unused,
+        port: () => ({ look: unused, fetch: unused, close: unused }),
       }),
       previews: async () => [],
       browser: async () => undefined,

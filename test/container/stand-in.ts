@@ -160,15 +160,15 @@ export async function startStandIn(
   };
 }
 
-/** What the Dockerfile copies to `/opt/pincer/` and `/opt/skills/`, so that what it forgets is missed here too. */
+/** What the Dockerfile copies to folders of `/opt`, so that what it forgets is missed here too. */
 async function assembleOpt(target: string): Promise<string> {
   const dockerfile = (await readFile(join(CONTAINER, "Dockerfile"), "utf8")).replaceAll(/\\\n\s*/g, "");
-  for (const [, sources = "", folder = ""] of dockerfile.matchAll(/^COPY (.+) \/opt\/(pincer|skills)\/$/gm)) {
+  for (const [, sources = "", folder = ""] of dockerfile.matchAll(/^COPY (.+) \/opt\/(pincer|skills|presets)\/$/gm)) {
     const copied = join(target, folder);
     await mkdir(copied, { recursive: true });
     for (const source of sources.split(" ")) {
       if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), copied, { recursive: true });
-      else if (source === "skills") await cp(join(CONTAINER, source), copied, { recursive: true });
+      else if (["skills", "presets"].includes(source)) await cp(join(CONTAINER, source), copied, { recursive: true });
       else await cp(join(CONTAINER, source), join(copied, basename(source)));
     }
   }
@@ -219,7 +219,7 @@ async function startJail(folder: string, { opt, isMounted, limits, diskBytes, le
     // A file system of its own, as the mount is one.
     ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
     ...["--bind", relay, "/relay"],
-    ...["pincer", "skills"].flatMap((name) => ["--ro-bind", join(opt, name), `/opt/${name}`]),
+    ...["pincer", "skills", "presets"].flatMap((name) => ["--ro-bind", join(opt, name), `/opt/${name}`]),
     ...["--ro-bind", process.execPath, "/opt/node/bin/node"],
     ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
     ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -143,6 +142,19 @@ describe("a preview", { timeout: 180_000 }, () => {
     await shows(page, TEXT, "The preview was withdrawn");
     expect(await page.evaluate(`document.querySelector("${link}")`)).toBeNull();
     expect(JSON.stringify(await call("sandbox_expose", {}))).not.toContain("4000");
+  });
+
+  test("is opened by its share link in the suite's own browser, its WebSocket too, and leads to nothing else", async () => {
+    const { share_url: shareUrl = "", url } = await expose(4000, { share_for: 60 });
+    const open = async (address: string): Promise<string> =>
+      textOf(await client.callTool("browser_open", { url: address }));
+    expect(await open(shareUrl)).toContain("Chat");
+    await client.callTool("browser_evaluate", { script: `say("from the suite")` });
+    await client.callTool("browser_wait", { text: "said: from the suite" });
+    expect(textOf(await client.callTool("browser_snapshot", {}))).toContain("said: from the suite");
+    expect(await open(new URL("/account", suite.url).href)).toContain("only share links can be opened");
+    await call("sandbox_expose", { port: 4000, withdraw: true });
+    await expect.poll(async () => await open(url)).toContain("There is no such preview");
   });
 
   test("is opened by its share link in a browser that never signed in, until the link ends", async () => {

@@ -20,6 +20,7 @@ const NO_PROC = "it looks for processes in /proc; simulated.test.ts looks for wh
 
 /** What a simulated shell cannot do; code contexts are left out whole, and refused as simulated.test.ts shows. */
 const CANNOT = {
+  "programs are found by their names: preset, and what lies in ~/.local/bin, wherever the command is": NO_PROGRAMS,
   "a command ended by a signal says which": NO_SIGNALS,
   "a gigabyte of output is a result, and its first 64 MB are kept": "output over 64 MB ends the command",
   "bytes that are no text are replaced, and characters are never cut in two": "just-bash's printf writes text",

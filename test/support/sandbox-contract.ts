@@ -92,6 +92,16 @@ export function describeCommands(name: string, subject: ContractSubject): void {
       expect(text(await run(sandbox, "wc -c", { stdin: "ü".repeat(1_000_000) })).trim()).toBe("2000000");
     });
 
+    test("programs are found by their names: preset, and what lies in ~/.local/bin, wherever the command is", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "preset list"))).toMatch(/^claude-code\t.*\nopenclaw\t.*\nopencode\t.*\n$/);
+      await run(
+        sandbox,
+        "mkdir -p ~/.local/bin; echo 'echo own' > ~/.local/bin/own-one; chmod +x ~/.local/bin/own-one",
+      );
+      expect(text(await run(sandbox, "own-one", { cwd: "/tmp" }))).toBe("own\n");
+    });
+
     test("a command ended by a signal says which", async () => {
       const { sandbox } = await subject.open();
       const result = await run(sandbox, "kill -TERM $$");

@@ -434,6 +434,24 @@ describe("the suite itself", () => {
     expect(checkUrl("ws://localhost:8717/s/abc", policyOf()).allowed).toBe(false);
   });
 
+  test("what could be a preview of a local suite is open whole, and no other name below localhost", () => {
+    const preview = `${"0a".repeat(16)}-${"f".repeat(30)}.localhost`;
+    for (const url of [`http://${preview}:8717/`, `http://${preview}:8717/mcp?x`, `ws://${preview}:8717/hmr`]) {
+      expect.soft(checkUrl(url, policyOf()), url).toEqual({ allowed: true });
+    }
+    for (const url of [
+      ...[`http://${preview}/`, `http://${preview}:8718/`, `http://x.${preview}:8717/`, `file://${preview}/etc/passwd`],
+      ...[`http://x${preview.replace("-", "")}:8717/`, `http://f.localhost:8717/`],
+    ]) {
+      expect.soft(checkUrl(url, policyOf()).allowed, url).toBe(false);
+    }
+    // A tunnel shows nobody what goes through it; the egress proxy looks into those to previews.
+    expect(checkTarget(preview, 8717, policyOf()).allowed).toBe(false);
+    expect(
+      checkUrl(`http://${preview}:443/`, { ...policyOf(), suiteOrigin: "https://pincer.example.com" }).allowed,
+    ).toBe(false);
+  });
+
   test("listing it opens nothing more, nor does a name that leads to it", () => {
     const policy = policyOf("localhost:8717", "127.0.0.1:8717", "alias.test:8717");
     expect(checkUrl("http://localhost:8717/mcp", policy).allowed).toBe(false);

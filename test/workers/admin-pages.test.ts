@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import { createFileStore } from "../../servers/files/store.ts";
 import { NO_FIGURES } from "../../servers/account/figures.ts";
 import type { PersonsThings } from "../../servers/admin/desk.ts";
-import { accountOf, directory, entry, signedInOwner } from "./admin-suite.ts";
+import { NOTHING_STARTED, accountOf, directory, entry, signedInOwner } from "./admin-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -17,6 +17,7 @@ const TODAY = new Date().toISOString().slice(0, 10);
 function hostileThings(): PersonsThings {
   return {
     sandbox: () => ({
+      ...NOTHING_STARTED,
       status: async () => ({
         driver: "local",
         state: "running",
@@ -118,7 +119,7 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
 test("what does not answer within two seconds is said not to, and the page comes", async () => {
   const silent = async (): Promise<never> => await new Promise<never>(() => undefined);
   const things = (): PersonsThings => ({
-    sandbox: () => ({ status: silent, listProcesses: silent }),
+    sandbox: () => ({ ...NOTHING_STARTED, status: silent, listProcesses: silent }),
     previews: silent,
     browser: async () => await Promise.reject(new Error("Gone.")),
     run: silent,
@@ -345,4 +346,8 @@ test("the cost page reckons with what is asked, and within what there is", async
   expect(await total(`${alone}&hours=999&type=standard-1`)).toBe(twice);
   expect(await total(`${alone}&hours=24&type=nonsense`)).toBe(twice);
   expect(Number(twice)).toBeGreaterThan(30);
+  const { text } = await visit.read("/admin/cost?hours=1&people=7&type=standard-1");
+  expect(text.replaceAll(/\s+/g, " ")).toContain(
+    `A live socket prevents sleep: while an agent’s page, a terminal or any other WebSocket is open and in use, its sandbox runs and is paid for. One standard-1 that is never let asleep comes to $${twice} a month, the plan included.`,
+  );
 });

@@ -5,7 +5,7 @@ import { createServer as createNetServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { insideHost } from "../../../servers/shared/inside-hosts.ts";
-import { checkUrl, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
+import { checkUrl, isLocalPreview, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
 import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
@@ -81,6 +81,8 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   const tunnels = new WeakMap<Duplex, SecretHost>();
   /** What has come out of a tunnel to a name that exists only inside: each one more would leave its listeners behind. */
   const insideTunnels = new WeakSet<Duplex>();
+  /** What has come out of a tunnel to a preview of this suite, and its host: WebSockets of the browser come so. */
+  const previewTunnels = new WeakMap<Duplex, string>();
   /** Which sandbox a connection comes from. */
   const senders = new WeakMap<Duplex, Sender>();
   const open = new Set<Duplex>();
@@ -119,7 +121,8 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     const sender = senders.get(request.socket);
     const inside =
       sender === undefined || insideSecret === undefined ? undefined : insideTarget(request, sender, insideSecret);
-    if (inside === undefined) return await routeOf(request, rules);
+    if (inside === undefined)
+      return await routeOf(askedUrl(request, previewTunnels.get(request.socket)), request, rules);
     return { ...inside, target: inside.host, connection: await connectToSuite(rules) };
   };
 
@@ -139,7 +142,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    if (tunnels.has(client) || insideTunnels.has(client)) {
+    if (tunnels.has(client) || insideTunnels.has(client) || previewTunnels.has(client)) {
       answer(client, 403, "There is no proxy in a tunnel; open another one.");
       return;
     }
@@ -149,6 +152,13 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       client.unshift(head);
       insideTunnels.add(client);
       // What comes out of the tunnel may ask for no more than what comes without one.
+      server.emit("connection", client);
+      return;
+    }
+    if (mode === "browser" && isLocalPreview(host, Number(port), rules.policy)) {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      client.unshift(head);
+      previewTunnels.set(client, `${host}:${port}`);
       server.emit("connection", client);
       return;
     }
@@ -234,8 +244,14 @@ interface Route {
   readonly connection: Connection;
 }
 
-async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Route> {
-  const asked = request.url ?? "";
+/** What is asked for; in a tunnel to a preview a path of that preview, and nothing else. */
+function askedUrl({ url: asked = "", headersDistinct }: IncomingMessage, preview: string | undefined): string {
+  if (preview === undefined) return asked;
+  const isOfPreview = asked.startsWith("/") && headersDistinct["host"]?.join(",") === preview;
+  return isOfPreview ? `http://${preview}${asked}` : "";
+}
+
+async function routeOf(asked: string, request: IncomingMessage, rules: EgressRules): Promise<Route> {
   const url = URL.canParse(asked) ? new URL(asked) : undefined;
   const refuse = (reason: string): Route => ({
     target: url === undefined ? printable(asked) : url.host,
@@ -252,6 +268,9 @@ async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Ro
   const port = url.port === "" ? 80 : Number(url.port);
   if (!isSuite(url.hostname, port, rules.policy)) {
     return { target: url.host, host: url.host, path, connection: await connectTo(url.hostname, port, rules) };
+  }
+  if (rules.mode === "browser" && isLocalPreview(url.hostname, port, rules.policy)) {
+    return { target: url.host, host: url.host, path, connection: await connectToSuite(rules) };
   }
   const isRead = ["GET", "HEAD"].includes(request.method ?? "") && request.headers.upgrade === undefined;
   if (rules.mode !== "browser" || !isRead) return refuse("Share links can only be read, and only by the browser.");

@@ -44,8 +44,10 @@ export async function jailCommand(options: JailOptions, program: readonly string
   const { limits, workspaceDir, filesDir, etcDir, egressSocket, chromeDir } = options;
   const insideDir = join(HERE, "inside");
   const skillsDir = join(HERE, "../../skills");
+  const presetsDir = join(HERE, "../../presets");
   const npmDir = await npmOfUser();
-  const all = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, skillsDir, egressSocket, npmDir, chromeDir];
+  const ours = [process.execPath, insideDir, skillsDir, presetsDir];
+  const all = [workspaceDir, filesDir, etcDir, ...ours, egressSocket, npmDir, chromeDir];
   const sources = all.filter((path) => path !== undefined);
   const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
   const etc = place(etcDir);
@@ -87,7 +89,8 @@ export async function jailCommand(options: JailOptions, program: readonly string
       "/var/tmp",
     ],
     ...["--ro-bind", place(process.execPath), "/opt/node/bin/node", "--ro-bind", place(insideDir), "/opt/pincer"],
-    ...["--ro-bind", place(skillsDir), "/opt/skills"],
+    ...["--ro-bind", place(skillsDir), "/opt/skills", "--ro-bind", place(presetsDir), "/opt/presets"],
+    ...["--symlink", "/opt/presets/program/preset.mjs", "/opt/node/bin/preset"],
     ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
     ...(chromeDir === undefined ? [] : ["--ro-bind", place(chromeDir), "/opt/chrome"]),
     ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
