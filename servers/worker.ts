@@ -14,7 +14,7 @@ import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
 import type { Desk } from "./admin/desk.ts";
 import type { HealthBindings } from "./admin/health.ts";
-import { BrowserSession } from "./browser/browser-session.ts";
+import { BrowserSessionObject } from "./browser/browser-session.ts";
 import { CATALOG, ENDPOINTS } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
@@ -29,6 +29,7 @@ import { DirectoryObject } from "./directory/directory-object.ts";
 import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
 import { type Arrival, readArrival } from "./inside/arrival.ts";
+import { mayConnect } from "./inside/browser.ts";
 import type { KnownOwners } from "./inside/owners.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import { servePreview } from "./sandbox/preview-door.ts";
@@ -52,7 +53,7 @@ import {
 import { answerInside } from "./suite-inside.ts";
 import { answerMcp } from "./suite-mcp.ts";
 
-export { Account, BrowserSession, ClientRegistry, Sandbox, UpstreamSession };
+export { Account, ClientRegistry, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv & HealthBindings;
 
@@ -130,6 +131,14 @@ export class DelegateRun extends DelegateRunObject<Env> {
 
   protected override childRun({ userId }: Caller, runId: string): ChildRun {
     return this.env.DELEGATE_RUN.get(this.env.DELEGATE_RUN.idFromName(runName(userId, runId)));
+  }
+}
+
+/** Programs in a sandbox go on with a browser for as long as its owner may. */
+export class BrowserSession extends BrowserSessionObject<Env> {
+  protected override async mayConnect(userId: string): Promise<boolean> {
+    const standing = await suiteOf(this.env).auth.insideNow(userId, this.env);
+    return standing !== undefined && mayConnect(standing.scopes);
   }
 }
 

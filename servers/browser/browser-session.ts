@@ -56,9 +56,12 @@ const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
 const PICTURE_LIMIT_MS = 25_000;
 const STORAGE_LIMIT_MS = 30_000;
+const SHUT_OUT = "You may use no browser from a sandbox any more.";
 
 /** One person's browser of one name: holds its tabs from call to call, and ends it after ten minutes unused. */
-export class BrowserSession extends DurableObject<BrowserSessionBindings> {
+export abstract class BrowserSessionObject<
+  Env extends BrowserSessionBindings = BrowserSessionBindings,
+> extends DurableObject<Env> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
   readonly #time: BrowserTime;
@@ -66,7 +69,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   readonly #door: DevToolsDoor;
   #usedAtMs = 0;
 
-  constructor(state: DurableObjectState, env: BrowserSessionBindings) {
+  constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
@@ -78,9 +81,13 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       policy: this.#policy,
       start: async () =>
         await this.#call(crypto.randomUUID(), async (signal) => await this.#keeper.provideChrome(signal)),
-      whyOver: async (limits) => await this.#time.whyOver(limits),
+      whyOver: async (limits) =>
+        (await this.mayConnect(this.#time.person)) ? await this.#time.whyOver(limits) : SHUT_OUT,
     });
   }
+
+  /** Whether that person may drive browsers from their sandboxes by now. Rejects where nobody can say. */
+  protected abstract mayConnect(userId: string): Promise<boolean>;
 
   /** Programs that speak Chrome's own protocol. */
   override async fetch(request: Request): Promise<Response> {

@@ -58,7 +58,12 @@ export class BrowserTime {
     return today.nanoUsd >= (usdPerDay ?? Infinity) * 1e9 ? "usd_per_day is used up." : undefined;
   }
 
+  /** Whose browser it is. */
+  get person(): string {
+    return personOf(String(this.#storage.get(NAME)));
+  }
+
   get #account(): DurableObjectStub<Account> {
-    return this.#accounts.get(this.#accounts.idFromName(personOf(String(this.#storage.get(NAME)))));
+    return this.#accounts.get(this.#accounts.idFromName(this.person));
   }
 }

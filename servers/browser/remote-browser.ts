@@ -1,5 +1,5 @@
 import { ToolError } from "../shared/errors.ts";
-import type { BrowserSession } from "./browser-session.ts";
+import type { BrowserSessionObject } from "./browser-session.ts";
 import { unrefused, withLimits } from "./devtools/crossing.ts";
 import { explainInterruption } from "./interruption.ts";
 import { sessionNameOf } from "./session-name.ts";
@@ -14,7 +14,7 @@ import {
 
 /** The browsers of a person, each in a Durable Object of its own. */
 export function createBrowserSessions(
-  namespace: DurableObjectNamespace<BrowserSession>,
+  namespace: DurableObjectNamespace<BrowserSessionObject>,
   userId: string,
 ): BrowserSessions {
   const sessionOf = (name: string): Session => namespace.get(namespace.idFromName(sessionNameOf(userId, name)));
@@ -24,7 +24,7 @@ export function createBrowserSessions(
   };
 }
 
-type Session = DurableObjectStub<BrowserSession>;
+type Session = DurableObjectStub<BrowserSessionObject>;
 
 class RemoteBrowser implements Browser {
   readonly #session: Session;

@@ -1,3 +1,4 @@
+import type { Scope } from "../../auth/scopes.ts";
 import { type DayLimits, browserIn } from "../browser/devtools/crossing.ts";
 import { type CallPipeline, callRecorded } from "../core/call.ts";
 import { HTTP_STATUS, ToolError } from "../shared/errors.ts";
@@ -6,6 +7,11 @@ import { LIMIT_NAMES } from "../shared/limits.ts";
 import type { InsideVisit } from "./visit.ts";
 
 const CONNECT = { name: "browser_connect", scopes: ["browser:read", "browser:act"] } as const;
+
+/** Whether whoever has these scopes may drive browsers from a sandbox. */
+export function mayConnect(scopes: readonly Scope[]): boolean {
+  return CONNECT.scopes.every((scope) => scopes.includes(scope));
+}
 
 /**
  * `http://browser.internal`: the person's browser as Chrome serves it at its debugging port, for programs in a sandbox

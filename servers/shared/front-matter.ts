@@ -12,6 +12,9 @@ export class FrontMatterProblem extends Error {}
 
 const MAX_CHARS = 16_000;
 const MAX_DEPTH = 4;
+/** Of what is written as JSON, which other agents' skills nest further. */
+const MAX_JSON_DEPTH = 16;
+const TOO_DEEP = "Its front matter is nested too deep.";
 
 /**
  * Reads the part of YAML 1.2 that front matters are written in: mappings and lists by indentation, strings with and
@@ -65,7 +68,7 @@ class Block {
   }
 
   #mapping(indent: number, depth: number): Fields {
-    if (depth > MAX_DEPTH) throw new FrontMatterProblem("Its front matter is nested too deep.");
+    if (depth > MAX_DEPTH) throw new FrontMatterProblem(TOO_DEEP);
     const fields = new Map<string, unknown>();
     for (let line = this.#peek(); line !== undefined && indentOf(line) === indent; line = this.#peek()) {
       const [, key, value] = /^ *([a-z_][\w./-]*):(?: +(.*))?$/i.exec(line) ?? [];
@@ -117,11 +120,12 @@ class Block {
     if (names !== undefined && !/^ *,|, *(,|$)/.test(names)) {
       return names.split(",").map((item) => plainValue(key, item));
     }
-    try {
-      return JSON.parse(text);
-    } catch {
+    const value = parseJson(text);
+    if (value === undefined) {
       throw new FrontMatterProblem(`The value of ${key} in its front matter cannot be read: quote it as JSON does.`);
     }
+    if (!isWithin(value, MAX_JSON_DEPTH)) throw new FrontMatterProblem(TOO_DEEP);
+    return value;
   }
 
   /** A string that goes on, further in, over the next lines. */
@@ -162,6 +166,20 @@ class Block {
   #unreadable(line: string): FrontMatterProblem {
     return new FrontMatterProblem(`Its front matter cannot be read at: ${trimmed(line).slice(0, 60)}`);
   }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it is nested no deeper: whoever writes out what is would run out of stack. */
+function isWithin(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((part) => isWithin(part, depth - 1));
 }
 
 function indentOf(line: string): number {

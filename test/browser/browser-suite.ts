@@ -64,6 +64,8 @@ export interface Person extends AsyncDisposable {
   readonly stop: () => Promise<void>;
   /** Allows no browser for the day, from now on. */
   readonly limit: () => Promise<void>;
+  /** Lets the person into no sandbox from now on. */
+  readonly shutOut: () => Promise<void>;
   /** Whether a person has been asked to use its page. */
   readonly isHandedOver: () => Promise<boolean>;
   /** How long the browsers have run, and what that cost. */
@@ -167,6 +169,7 @@ export async function startBrowserSuite(
       roundTrips: async (count) => z.number().parse(await order("round trips", { count })),
       stop: async () => void (await order("stop")),
       limit: async () => void (await order("limit")),
+      shutOut: async () => void (await order("shut out")),
       finish: async (end) => void (await order("finish", end)),
       isHandedOver: async () => z.boolean().parse(await order("handed-over")),
       time: async () => timeSchema.parse(await order("usage"))[0] ?? { browserMs: 0, estimatedNanoUsd: 0 },

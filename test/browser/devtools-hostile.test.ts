@@ -2,7 +2,7 @@ import * as z from "zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commandOf, treeOf } from "../egress/processes.ts";
 import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
-import { type DevToolsSocket, openSocket } from "./devtools-socket.ts";
+import { type DevToolsSocket, openDeafSocket, openSocket } from "./devtools-socket.ts";
 import { type Site, serveSite } from "./pages.ts";
 
 let site: Site;
@@ -215,21 +215,50 @@ describe("a client that", () => {
     expect(await person.read("browser_snapshot")).toContain("home");
   });
 
-  test("is one too many is told so", async () => {
-    const sockets = await Promise.all(Array.from({ length: 16 }, async () => await openSocket(socketUrl(door))));
-    await expect(openSocket(socketUrl(door))).rejects.toThrow();
-    for (const socket of sockets) socket.close();
+  test("reads nothing of what it asks for is cut off before that fills the memory, and holds its place until it has gone", async () => {
+    await using other = suite.person();
+    const origin = await other.openDoor();
+    await other.read("browser_open", { url: `${site.origin}/` });
+    const [page] = await listOf(origin);
+    const url = new URL(`/devtools/page/${page?.id}`, origin);
+    const [reader, deaf] = [await openDeafSocket(url), await openDeafSocket(url)];
+    for (let id = 1; id <= 30; id += 1) {
+      const text = JSON.stringify({ id, method: "Runtime.evaluate", params: { expression: `"x".repeat(5e6)` } });
+      for (const socket of [reader, deaf]) socket.say(text);
+    }
     await expect
-      .poll(
-        async () =>
-          await openSocket(socketUrl(door)).then(
-            (socket) => socket.close(),
-            () => "refused",
-          ),
-      )
-      .toBeUndefined();
+      .poll(async () => await other.call("browser_evaluate", { script: "1 + 1" }))
+      .toMatchObject({ ok: true });
+    const heard = await reader.hearAll();
+    expect(heard.end).toBe("What the browser says is not read.");
+    expect(heard.bytes).toBeLessThan(80_000_000);
+    await expect.poll(async () => await countPlaces(origin)).toBe(15);
+    deaf.hangUp();
+    await expect.poll(async () => await countPlaces(origin)).toBe(16);
+  });
+
+  test("asks for too many contexts is told so, also where it asks for all at once", async () => {
+    const socket = await openSocket(socketUrl(door));
+    const made = await Promise.all(
+      Array.from({ length: 25 }, async () => await socket.ask("Target.createBrowserContext")),
+    );
+    const refused = made.filter(({ error }) => error?.message === "A client may have 20 contexts; close one.");
+    expect({ made: made.length - refused.length, refused: refused.length }).toEqual({ made: 20, refused: 5 });
+    socket.close();
+  });
+
+  test("is one too many is told so, also where many come at once", async () => {
+    await expect.poll(async () => await countPlaces(door)).toBe(16);
   });
 });
+
+/** How many of twenty that come at once are let in. */
+async function countPlaces(origin: string): Promise<number> {
+  const opening = Array.from({ length: 20 }, async () => await openSocket(socketUrl(origin)));
+  const opened = (await Promise.allSettled(opening)).filter((each) => each.status === "fulfilled");
+  for (const { value } of opened) value.close();
+  return opened.length;
+}
 
 describe("the connection ends", () => {
   test("when its browser is stopped, as by a pause", async () => {
@@ -256,6 +285,15 @@ describe("the connection ends", () => {
     await other.limit();
     await other.ring();
     expect(await socket.closed).toEqual({ code: 1008, reason: "browser_hours_per_day is used up." });
+  });
+
+  test("when its person is let in no longer, or has lost the scopes", async () => {
+    await using other = suite.person();
+    const socket = await openSocket(socketUrl(await other.openDoor()));
+    await other.shutOut();
+    await other.ring();
+    const reason = "You may use no browser from a sandbox any more.";
+    expect(await Promise.race([socket.closed, socket.ask("Browser.getVersion")])).toEqual({ code: 1008, reason });
   });
 
   test("when the session is evicted, and the next one finds the page again", async () => {

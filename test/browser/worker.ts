@@ -1,10 +1,7 @@
 import puppeteer from "@cloudflare/puppeteer";
 import * as z from "zod";
 import type { Account } from "../../servers/account/account.ts";
-import {
-  BrowserSession as ProductSession,
-  type BrowserSessionBindings,
-} from "../../servers/browser/browser-session.ts";
+import { BrowserSessionObject, type BrowserSessionBindings } from "../../servers/browser/browser-session.ts";
 import { type HandoffEnd, LiveViewStandIn } from "./live-view.ts";
 import { browserServer } from "../../servers/browser/index.ts";
 import { createBrowserSessions } from "../../servers/browser/remote-browser.ts";
@@ -19,7 +16,7 @@ export { Account } from "../../servers/account/account.ts";
 export { Directory } from "../../servers/directory/directory.ts";
 
 /** The Worker around browsers in tests: one tool call a request, and ways to do to a session what the platform does. */
-export class BrowserSession extends ProductSession {
+export class BrowserSession extends BrowserSessionObject {
   readonly #liveView: LiveViewStandIn | undefined;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -53,6 +50,14 @@ export class BrowserSession extends ProductSession {
     } finally {
       await browser.disconnect();
     }
+  }
+
+  async shutOut(): Promise<void> {
+    await this.ctx.storage.put("shut out", true);
+  }
+
+  protected override async mayConnect(): Promise<boolean> {
+    return (await this.ctx.storage.get("shut out")) === undefined;
   }
 
   evict(): void {
@@ -119,6 +124,7 @@ export default {
     }
     if (name === "ring") return Response.json((await session.ring(ring.parse(input).afterMs)) ?? "rung");
     if (name === "round trips") return Response.json(await session.timeRoundTrips(trips.parse(input).count));
+    if (name === "shut out") return Response.json((await session.shutOut()) ?? "shut out");
     if (name === "stop") {
       await createBrowserSessions(env.BROWSER_SESSION, userId).named("main").stop();
       return Response.json("stopped");

@@ -343,6 +343,35 @@ test("when the client goes away, the server's connection is closed", async () =>
   await once(seen.socket, "close");
 });
 
+test("requests that come on one connection at once go on one after the other, and too many not at all", async () => {
+  let underWay = 0;
+  let most = 0;
+  await using web = await serve((request, response) => {
+    most = Math.max(most, (underWay += 1));
+    setImmediate(() => {
+      underWay -= 1;
+      response.end(`answer to ${request.url}\n`);
+    });
+  });
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
+  const asking = (path: string): string => `GET http://site.test${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const socket = connect(outside.proxy.socketPath);
+  socket.write(asking("/1") + asking("/2") + asking("/3"));
+  const text = await readUntil(socket, "answer to /3");
+  expect(text.match(/answer to .*/g)).toEqual(["answer to /1", "answer to /2", "answer to /3"]);
+  socket.destroy();
+  const flood = connect(outside.proxy.socketPath);
+  flood.write(asking("/flood").repeat(3_000));
+  flood.resume();
+  const [reset] = await once(flood, "error");
+  expect(reset).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
+  expect(most).toBe(1);
+  expect(web.seen.length).toBeLessThan(10);
+});
+
 test("the socket is its user's alone, and is gone when the proxy has closed", async () => {
   const outside = await startTestProxy({});
   const { socketPath } = outside.proxy;

@@ -146,6 +146,15 @@ test("no other name, port or protocol leads to the suite", async () => {
   expect(world.suite.seen).toEqual([]);
 });
 
+test("in a tunnel to one of the names there is no other tunnel", async () => {
+  await using world = await startWorld();
+  const sandbox = world.sandboxes.open({ id: "owner-main" });
+  await sandbox.writeFile("raw.py", new TextEncoder().encode(RAW));
+  const connect = "CONNECT pincer.internal:80 HTTP/1.1\\r\\nHost: pincer.internal:80\\r\\n\\r\\n";
+  const heads = (await said(sandbox, `python3 raw.py 127.0.0.1 3128 '${connect}${connect}'`)).match(/^HTTP.*(?=\r)/gm);
+  expect(heads).toEqual(["HTTP/1.1 200 Connection Established", "HTTP/1.1 403 Forbidden"]);
+});
+
 test("nothing inside shows the secret by which the suite knows its sandboxes", async () => {
   await using world = await startWorld();
   const sandbox = world.sandboxes.open({ id: "owner-main" });

@@ -107,11 +107,14 @@ test("a description may be as YAML writes it, and has to be one that a person se
     ["description: !!js/function x", /description .* in quotes/],
     ["description: one\ndescription: two", /description twice/],
     ["description: a\nmetadata:\n  b:\n    c:\n      d:\n        e: 1", /too deep/],
+    [`description: a\nmetadata: {"b":${"[".repeat(7_000)}${"]".repeat(7_000)}}`, /too deep/],
     ["description: a\n  b:\n c: 1", /quotes|cannot be read/],
     [`description: a\nx: ${"y".repeat(17_000)}`, /too long/],
   ] as const) {
     expect(parse(head), head.slice(0, 80)).toMatchObject({ ok: false, problem: expect.stringMatching(problem) });
   }
+  const install = '{"openclaw":{"install":[{"kind":"brew","bins":["gh"]}]}}';
+  expect(parse(`description: a\nmetadata: ${install}`)).toMatchObject({ ok: true });
 });
 
 test.each(["My-skill", "my_skill", "-my", "my--skill", "x".repeat(65), "", "../up", "skill/part"])(

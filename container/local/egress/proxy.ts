@@ -11,6 +11,7 @@ import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection,
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
 import { type Sender, insideTarget, readSandbox } from "./inside.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
+import { RequestTurns } from "./request-turns.ts";
 import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
@@ -78,6 +79,8 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
       : undefined;
   /** What has come out of a tunnel to a host with secrets, and which host that is. */
   const tunnels = new WeakMap<Duplex, SecretHost>();
+  /** What has come out of a tunnel to a name that exists only inside: each one more would leave its listeners behind. */
+  const insideTunnels = new WeakSet<Duplex>();
   /** What has come out of a tunnel to a preview of this suite, and its host: WebSockets of the browser come so. */
   const previewTunnels = new WeakMap<Duplex, string>();
   /** Which sandbox a connection comes from. */
@@ -123,7 +126,10 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     return { ...inside, target: inside.host, connection: await connectToSuite(rules) };
   };
 
+  const turns = new RequestTurns();
+
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
+    if (!(await turns.take(request, response))) return;
     const route = await findRoute(request);
     if (route.connection.outcome === "connected") {
       forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
@@ -136,7 +142,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    if (tunnels.has(client) || previewTunnels.has(client)) {
+    if (tunnels.has(client) || insideTunnels.has(client) || previewTunnels.has(client)) {
       answer(client, 403, "There is no proxy in a tunnel; open another one.");
       return;
     }
@@ -144,6 +150,7 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     if (insideSecret !== undefined && senders.has(client) && insideHost(host, Number(port)) !== undefined) {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       client.unshift(head);
+      insideTunnels.add(client);
       // What comes out of the tunnel may ask for no more than what comes without one.
       server.emit("connection", client);
       return;

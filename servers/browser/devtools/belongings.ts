@@ -25,6 +25,7 @@ export interface Waiting {
 export class Belongings {
   readonly #chrome: Chrome;
   readonly #contexts = new Set<string>();
+  #awaitedContexts = 0;
   readonly #opened = new Set<string>();
   /** Each with the session that reads it: handles are numbers, and may be those of our own downloads. */
   readonly #streams = new Set<string>();
@@ -44,8 +45,7 @@ export class Belongings {
       case "Target.createTarget":
         return this.#expectTab();
       case "Target.createBrowserContext":
-        if (this.#contexts.size >= MAX_CONTEXTS) return `A client may have ${MAX_CONTEXTS} contexts; close one.`;
-        return { onResult: async (result) => await this.#keepContext(result) };
+        return this.#expectContext();
       case "Target.disposeBrowserContext": {
         const id = contextSchema.safeParse(params).data?.browserContextId ?? "";
         return this.#contexts.delete(id) ? {} : "Failed to find context with that id.";
@@ -87,6 +87,17 @@ export class Belongings {
 
   isHidden(targetId: string | undefined): boolean {
     return targetId !== undefined && this.#chrome.tabs.isAside(targetId);
+  }
+
+  #expectContext(): Waiting | string {
+    if (this.#contexts.size + this.#awaitedContexts >= MAX_CONTEXTS) {
+      return `A client may have ${MAX_CONTEXTS} contexts; close one.`;
+    }
+    this.#awaitedContexts += 1;
+    return {
+      onEnd: () => void (this.#awaitedContexts -= 1),
+      onResult: async (result) => await this.#keepContext(result),
+    };
   }
 
   #expectTab(): Waiting | string {

@@ -11,6 +11,8 @@ const MAX_COMMAND_CHARS = 8 * 1024 * 1024;
 /** Commands that wait for their answers. */
 const MAX_WAITING = 1_000;
 const MAX_SESSIONS = 500;
+/** What waits to be read when more is to be said: a client that takes in nothing would fill the memory. */
+const MAX_UNREAD_BYTES = 32 * 1024 * 1024;
 
 const commandSchema = z.object({
   id: z.int().min(0).max(0x7fffffff),
@@ -66,8 +68,8 @@ export class DevToolsClient implements SessionOwner {
     this.#belongings = new Belongings(chrome);
     chrome.connection.own(sessionId, this);
     socket.addEventListener("message", ({ data }) => this.#onMessage(data));
-    socket.addEventListener("close", () => this.end());
-    socket.addEventListener("error", () => this.end());
+    socket.addEventListener("close", () => this.#onClosed());
+    socket.addEventListener("error", () => this.#onClosed());
     const { signal } = this.#over;
     chrome.ended.addEventListener("abort", () => this.end({ code: 1001, reason: "The browser has ended." }), {
       signal,
@@ -79,11 +81,14 @@ export class DevToolsClient implements SessionOwner {
     return this.#usedAtMs;
   }
 
-  /** Ends the connection, and with it the sessions and contexts of its own; tabs stay. */
+  /**
+   * Ends the connection, and with it the sessions and contexts of its own; tabs stay. It is over once nothing of it is
+   * held any more.
+   */
   end(ending: Ending = { code: 1000, reason: "" }): void {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
-    const { socket, chrome, sessionId, onOver } = this.#parts;
+    const { socket, chrome, sessionId } = this.#parts;
     chrome.connection.disown(this);
     chrome.control.send("Target.detachFromTarget", { sessionId }).catch(() => undefined);
     this.#giveUp("");
@@ -92,7 +97,12 @@ export class DevToolsClient implements SessionOwner {
     } catch {
       // It has gone.
     }
-    onOver();
+    if (socket.bufferedAmount === 0) this.#parts.onOver();
+  }
+
+  #onClosed(): void {
+    this.end();
+    this.#parts.onOver();
   }
 
   receive(message: ChromeMessage, text: string): void {
@@ -143,7 +153,12 @@ export class DevToolsClient implements SessionOwner {
   }
 
   #say(text: string): void {
-    if (!this.#over.signal.aborted) this.#parts.socket.send(text);
+    if (this.#over.signal.aborted) return;
+    const { socket } = this.#parts;
+    if (socket.bufferedAmount > MAX_UNREAD_BYTES) {
+      return this.end({ code: 1013, reason: "What the browser says is not read." });
+    }
+    socket.send(text);
   }
 
   #onMessage(data: unknown): void {

@@ -25,6 +25,8 @@ export interface DoorParts {
 export class DevToolsDoor {
   readonly #parts: DoorParts;
   readonly #clients = new Map<DevToolsClient, DayLimits>();
+  /** Those who have no session yet. */
+  #comingIn = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(parts: DoorParts) {
@@ -120,9 +122,18 @@ export class DevToolsDoor {
   }
 
   async #connect(targetId: string | undefined, limits: DayLimits): Promise<Response> {
-    if (this.#clients.size >= MAX_CLIENTS) {
+    if (this.#clients.size + this.#comingIn >= MAX_CLIENTS) {
       throw new ToolError("limit_reached", `${MAX_CLIENTS} programs are connected; disconnect one of them.`);
     }
+    this.#comingIn += 1;
+    try {
+      return await this.#letIn(targetId, limits);
+    } finally {
+      this.#comingIn -= 1;
+    }
+  }
+
+  async #letIn(targetId: string | undefined, limits: DayLimits): Promise<Response> {
     const chrome = await this.#chrome();
     const sessionId = await newSession(chrome, targetId);
     const { 0: theirs, 1: socket } = new WebSocketPair();
