@@ -89,8 +89,7 @@ async function openSignedIn(page: Page, url: string, signInCode: string): Promis
   for (const deadline = Date.now() + ANSWERS_WITHIN_MS; Date.now() < deadline; await pause(500)) {
     const state = await page.evaluate(`${MESSAGE_FIELD} === undefined ? ${TEXT} : "ready"`).catch(() => "");
     if (state === "ready") return;
-    // On a busy machine a part of it may not come in time, and the page says what to do.
-    if (String(state).includes("This view could not load")) await page.open(url);
+    await loadAgainWhereAsked(page, String(state));
   }
   throw new Error(`The page never took a message: ${String(await page.evaluate(TEXT)).slice(0, 2_000)}`);
 }
@@ -109,8 +108,16 @@ async function shows(page: Page, wanted: string): Promise<void> {
   for (const deadline = Date.now() + ANSWERS_WITHIN_MS; Date.now() < deadline; await pause(500)) {
     seen = String(await page.evaluate(TEXT).catch(() => ""));
     if (form.test(seen)) return;
+    await loadAgainWhereAsked(page, seen);
   }
   throw new Error(`The page never said ${wanted}, but: ${seen.slice(0, 3_000)}`);
+}
+
+/** On a busy machine a part of the page may not come in time, and it says what to do. */
+async function loadAgainWhereAsked(page: Page, seen: string): Promise<void> {
+  if (!seen.includes("This view could not load")) return;
+  await page.evaluate(`location.reload() ?? ""`);
+  await pause(5_000);
 }
 
 async function keepPicture(page: Page, file: string): Promise<void> {

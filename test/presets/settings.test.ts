@@ -15,7 +15,7 @@ async function configure({ home }: Place, preset: string, url = URL_OF_PAGE): Pr
   // In place of the one that OpenClaw brings: whatever is JSON5 is an expression of JavaScript.
   await mkdir(path.join(modules, "json5"), { recursive: true });
   await writeFile(path.join(modules, "json5/index.js"), "exports.parse = (text) => Function(`return (${text})`)();");
-  const given = JSON.stringify({ home, modules, port: 18_789, ...(url === "none" ? {} : { url }) });
+  const given = JSON.stringify({ home, modules, port: 18_789, ...(url === "" ? {} : { url }) });
   const program = `const { configure } = await import(${JSON.stringify(script)}); await configure(${given});`;
   await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], { env: { HOME: home } });
 }
@@ -79,7 +79,7 @@ test("OpenClaw's door lets in the person of its preview alone, whatever was set 
 
 test("without a preview nobody can open OpenClaw's page", async () => {
   await using it = await place({});
-  await configure(it, "openclaw", "none");
+  await configure(it, "openclaw", "");
   expect(await read(it, ".openclaw/openclaw.json")).toMatchObject({
     gateway: {
       auth: { mode: "trusted-proxy", trustedProxy: { allowUsers: ["nobody"] } },
