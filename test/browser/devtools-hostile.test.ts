@@ -222,16 +222,16 @@ describe("a client that", () => {
     const [page] = await listOf(origin);
     const url = new URL(`/devtools/page/${page?.id}`, origin);
     const [reader, deaf] = [await openDeafSocket(url), await openDeafSocket(url)];
-    for (let id = 1; id <= 30; id += 1) {
+    for (let id = 1; id <= 12; id += 1) {
       const text = JSON.stringify({ id, method: "Runtime.evaluate", params: { expression: `"x".repeat(5e6)` } });
       for (const socket of [reader, deaf]) socket.say(text);
     }
     await expect
-      .poll(async () => await other.call("browser_evaluate", { script: "1 + 1" }))
+      .poll(async () => await other.call("browser_evaluate", { script: "1 + 1" }), { timeout: 40_000 })
       .toMatchObject({ ok: true });
     const heard = await reader.hearAll();
     expect(heard.end).toBe("What the browser says is not read.");
-    expect(heard.bytes).toBeLessThan(80_000_000);
+    expect(heard.bytes).toBeLessThan(12 * 5e6);
     await expect.poll(async () => await countPlaces(origin)).toBe(15);
     deaf.hangUp();
     await expect.poll(async () => await countPlaces(origin)).toBe(16);
