@@ -221,6 +221,7 @@ async function startJail(folder: string, { opt, isMounted, limits, diskBytes, le
     ...["--bind", relay, "/relay"],
     ...["pincer", "skills", "presets"].flatMap((name) => ["--ro-bind", join(opt, name), `/opt/${name}`]),
     ...["--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["--symlink", "/opt/presets/program/preset.mjs", "/opt/node/bin/preset"],
     ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
     ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
     ...["/opt/node/bin/node", "/opt/server.mjs"],
