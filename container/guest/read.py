@@ -69,7 +69,7 @@ class Reader:
         self.live.flush()
 
     def _has_output(self):
-        return any(size > self.starts[name] for name, size in self.sizes.items())
+        return any(size > self.request["after"][name] for name, size in self.sizes.items())
 
     def _has_paused(self):
         return time.monotonic() - self.grew_at >= PAUSE_SECONDS

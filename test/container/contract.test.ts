@@ -8,7 +8,7 @@ import { describePorts } from "../support/port-contract.ts";
 import { describeSandbox, run } from "../support/sandbox-contract.ts";
 import { describeFaults } from "../support/sandbox-faults.ts";
 import { describeSnapshots } from "../support/snapshot-contract.ts";
-import { type EngineWorker, startEngineWorker, whyNoEngine } from "./engine.ts";
+import { type EngineWorker, startEngineWorker, whyNoContainers } from "./engine.ts";
 import { type RemoteSandbox, remoteSandbox } from "./remote-sandbox.ts";
 
 /** Building the image and fetching its base. */
@@ -17,11 +17,7 @@ const TEST_MS = 120_000;
 /** As in wrangler.jsonc. */
 const WORKER_SECRET = "only-for-tests-only-for-tests-only-for-tests";
 
-/** Fetching and building the image takes its time: only where that is asked for. */
-const reason =
-  process.env["PINCER_TEST_CONTAINER"] === undefined
-    ? "npm run test:container runs it on a container engine"
-    : whyNoEngine();
+const reason = whyNoContainers();
 
 if (reason === undefined) {
   let worker: EngineWorker;

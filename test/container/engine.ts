@@ -11,13 +11,19 @@ import * as z from "zod";
 
 const DOCKER = process.env["WRANGLER_DOCKER_BIN"] ?? "docker";
 
-/** The test Worker, its containers on an engine. */
+/** A Worker, its containers on an engine. */
 export interface EngineWorker extends AsyncDisposable {
   readonly url: string;
   /** The keys of what the bucket of snapshots holds below that one. */
   snapshotKeys(prefix: string): Promise<readonly string[]>;
   /** Stops every container of this Worker as the platform may at any time. */
   stopContainers(): Promise<void>;
+}
+
+/** Why tests run no container here, or nothing: to fetch and build the image takes its time, where nobody asked for it. */
+export function whyNoContainers(): string | undefined {
+  if (process.env["PINCER_TEST_CONTAINER"] !== undefined) return whyNoEngine();
+  return "npm run test:container runs it on a container engine";
 }
 
 /** Why no container can be run on this machine, or nothing. */
@@ -35,8 +41,19 @@ export function whyNoEngine(): string | undefined {
   return mayMount ? undefined : "on Linux only a rootless engine's containers may mount files, and this one is not";
 }
 
-/** `wrangler dev` on the test Worker. It builds the image, which may take minutes and a gigabyte. */
-export async function startEngineWorker(settings: Readonly<Record<string, string>> = {}): Promise<EngineWorker> {
+interface EngineOptions {
+  /** Absolute; else the test Worker's. */
+  readonly config?: string;
+  /** Else a free one. */
+  readonly port?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** `wrangler dev` on the test Worker or another. It builds the image, which may take minutes and a gigabyte. */
+export async function startEngineWorker(
+  settings: Readonly<Record<string, string>> = {},
+  { config = join(import.meta.dirname, "wrangler.jsonc"), port = 0, env = {} }: EngineOptions = {},
+): Promise<EngineWorker> {
   // Its containers have it in their names.
   const name = `pincer-test-${randomUUID().slice(0, 8)}`;
   const state = await mkdtemp(join(tmpdir(), "container-test-"));
@@ -46,15 +63,18 @@ export async function startEngineWorker(settings: Readonly<Record<string, string
       join(dirname(fileURLToPath(import.meta.resolve("wrangler/package.json"))), "bin/wrangler.js"),
       "dev",
       "--config",
-      join(import.meta.dirname, "wrangler.jsonc"),
+      config,
       `--name=${name}`,
-      "--port=0",
+      `--port=${port}`,
       "--inspector-port=0",
       `--persist-to=${state}`,
       "--show-interactive-dev-session=false",
       ...Object.entries(settings).map(([setting, value]) => `--var=${setting}:${value}`),
     ],
-    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1" } },
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", ...env },
+    },
   );
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {

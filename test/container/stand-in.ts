@@ -199,7 +199,7 @@ interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
 
 async function startJail(folder: string, { opt, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
-  for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
+  for (const name of ["workspace/files", "var", "relay"]) await mkdir(join(folder, name), { recursive: true });
   await writeFile(join(folder, "hosts"), `127.0.0.1 localhost r2.internal ${INSIDE_HOSTS.join(" ")} outside.test\n`);
   // s3fs sends an Expect header that only Node minds.
   const outside = createServer(leave).on("checkExpectation", leave);
@@ -214,8 +214,9 @@ async function startJail(folder: string, { opt, isMounted, limits, diskBytes, le
     ...JAIL,
     ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
     ...tmpfs("/tmp", diskBytes ?? (isMounted ? MOUNT_TMP_BYTES : TMP_BYTES)),
-    ...tmpfs("/var", diskBytes),
-    ...(diskBytes === undefined ? ["--bind", join(folder, "workspace"), "/workspace"] : tmpfs("/workspace", diskBytes)),
+    ...["/var", "/workspace"].flatMap((name) =>
+      diskBytes === undefined ? ["--bind", join(folder, name), name] : tmpfs(name, diskBytes),
+    ),
     // A file system of its own, as the mount is one.
     ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
     ...["--bind", relay, "/relay"],

@@ -311,13 +311,12 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       );
       const half = await read(sandbox, processId, { until: "output", waitMs: 20_000 });
       expect(half).toMatchObject({ isReached: true, stdout: { text: "a", totalBytes: 3 } });
+      const rest = { after: { stdout: 3, stderr: 0 }, until: "output" } as const;
+      const none = await read(sandbox, processId, { ...rest, waitMs: 200 });
+      expect(none).toMatchObject({ isReached: false, stdout: { text: "" } });
       await run(sandbox, "touch rest");
       const startedMs = performance.now();
-      const whole = await read(sandbox, processId, {
-        after: { stdout: 3, stderr: 0 },
-        until: "output",
-        waitMs: 20_000,
-      });
+      const whole = await read(sandbox, processId, { ...rest, waitMs: 20_000 });
       expect(whole.stdout.text).toMatch(/^😀/);
       expect(performance.now() - startedMs).toBeLessThan(10_000);
     });
