@@ -48,8 +48,10 @@ export function familyOf(known) {
  * @param {ReturnType<typeof familyOf>} seen What was of its family before.
  */
 export async function end(known, withinMs, seen = []) {
+  // Until all that it has started is known it starts nothing more.
+  if (isAlive(known)) send(known.pid, "SIGSTOP");
   const family = [...seen, ...familyOf(known)];
-  if (isAlive(known)) send(known.pid, "SIGTERM");
+  if (isAlive(known)) for (const signal of /** @type {const} */ (["SIGTERM", "SIGCONT"])) send(known.pid, signal);
   for (const deadline = Date.now() + withinMs; isAlive(known) && Date.now() < deadline;) await pause(LOOK_AGAIN_MS);
   const left = [...family, ...familyOf(known)].filter(isAlive);
   for (const { pid } of left) send(pid, "SIGKILL");
