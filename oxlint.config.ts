@@ -22,7 +22,7 @@ const LOCAL: Wall = {
   message: "The Worker knows nothing of the launcher or the tests.",
 };
 const UPWARDS: Wall = {
-  group: ["../catalog.ts", "../suite.ts", "../suite-acts.ts", "../end-work.ts", "../worker.ts"],
+  group: ["../catalog.ts", "../suite.ts", "../suite-*.ts", "../end-work.ts", "../worker.ts"],
   message: "Imports point one way: entry, auth, server, tool, capability, binding (DESIGN.md).",
 };
 
@@ -73,6 +73,30 @@ const LAYERS = [
     ],
     message: "A server may import files/store, account/ and the leaves, and no other server.",
   }),
+  layer(["servers/inside/*.ts"], SDK, SANDBOX_SDK, NODE, LOCAL, UPWARDS, {
+    group: [
+      "../*/**",
+      "!../shared/**",
+      "!../core/{call,http,log}.ts",
+      "!../sandbox/driver.ts",
+      "!../browser/**",
+      "!../delegate/model/**",
+      "!../account/**",
+      "!../../auth/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
+  }),
+  layer(["servers/inside/*/**"], SDK, SANDBOX_SDK, NODE, LOCAL, DEEP_UPWARDS, {
+    group: [
+      "../../*/**",
+      "!../../shared/**",
+      "!../../core/{call,gate,limit-check}.ts",
+      "!../../delegate/{budget,day-room,host}.ts",
+      "!../../delegate/model/**",
+      "!../../account/**",
+    ],
+    message: "What answers inside knows capabilities and the leaves, and no tool.",
+  }),
   layer(["servers/browser/*/**"], SDK, NODE, LOCAL, DEEP_UPWARDS, {
     group: ["../../*/**", "!../../shared/**", "!../../core/log.ts", "!../../account/**"],
     message: "What is inside of the browser knows account/ and the leaves, and no other server.",
@@ -89,10 +113,11 @@ const LAYERS = [
       "!../account/**",
       "!../directory/**",
       "!../files/store.ts",
-      "!../sandbox/{driver,process}.ts",
+      "!../sandbox/{driver,process,previews,terminal-wire}.ts",
       "!../browser/session.ts",
       "!../delegate/run-report.ts",
       "!../../auth/**",
+      "!../../container/presets/**",
     ],
     message: "The pages know what things say of themselves, and no tool.",
   }),

@@ -32,7 +32,6 @@ export function createAccessEdgeIdentity(options: AccessEdgeOptions): Identity {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: false, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
-    letsInForGood: false,
     identify: async (request) => {
       const given = request.headers.get(ASSERTION_HEADER);
       if (given === null) return refuse("no assertion", NOT_SIGNED_IN);

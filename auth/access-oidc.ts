@@ -66,7 +66,6 @@ export function createAccessOidcIdentity(options: AccessOidcOptions): Identity {
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: false,
-    letsInForGood: false,
     identify: async () => ({ kind: "upstream", upstream }),
     prove: async () => ({ kind: "proven" }),
     roleOf: (owner) => {

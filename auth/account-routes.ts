@@ -83,7 +83,8 @@ async function answer(arrival: Arrival): Promise<Response> {
   }
   if (request.method !== "GET") return problemPage(405, "This cannot go on", "Pages are opened, and forms are sent.");
   const visitor = await sessions.find(request);
-  const page = targetIn(new URL(request.url).pathname);
+  const { pathname, search } = new URL(request.url);
+  const page = signInTarget.safeParse(pathname + search).data ?? targetIn(pathname);
   return visitor === undefined ? await offerSignIn(page, arrival) : await pages(visitOf(arrival, visitor));
 }
 

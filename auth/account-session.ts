@@ -14,6 +14,7 @@ export function isAccountPath(pathname: string): boolean {
 /** Where a person who has signed in goes: a page of their own, or a preview that sent them. */
 export const signInTarget = z.union([
   accountPath,
+  z.string().regex(/^\/account\/terminal\?sandbox=[\w-]{1,40}$/),
   z.string().regex(/^\/account\/preview\?label=[0-9a-z-]{1,63}&to=[\w.!~*'()%-]{0,6000}$/),
 ]);
 export type SignInTarget = z.output<typeof signInTarget>;

@@ -17,6 +17,7 @@ import { createGrantCheck } from "./grant-check.ts";
 import type { EndedGrants } from "./grants.ts";
 import { holdingsIn } from "./holdings.ts";
 import type { Identity, Person } from "./identity.ts";
+import { type Standing, withheldInside } from "./inside.ts";
 import { type Attempts, createLocalIdentity } from "./local.ts";
 import { createOAuthRoutes } from "./oauth-routes.ts";
 import { type People, peopleIn } from "./people.ts";
@@ -88,6 +89,8 @@ export interface Auth {
   scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
   /** Whether a person may still have these scopes, for what goes on without a client. Rejects as `scopesNow` does. */
   isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
+  /** What may be done from inside a person's sandbox by now; `undefined` for nothing. Rejects as `scopesNow` does. */
+  insideNow(userId: string, env: AuthEnv): Promise<Standing | undefined>;
 }
 
 /** Sign-in and tokens. Holds keys and verified tokens, so make it once per isolate. Throws on settings that contradict. */
@@ -112,7 +115,10 @@ export function createAuth(options: AuthOptions): Auth {
     ]),
   );
   const endings = createEndings({ accounts, identity, cache, now });
-  const grants = createGrantCheck({ authorizationServer, identity, accounts, services, now });
+  const grants = createGrantCheck({
+    ...{ authorizationServer, identity, accounts, services, now },
+    withheldInside: withheldInside(settings),
+  });
   const oauth = createOAuthRoutes({
     ...options,
     authorizationServer,
@@ -183,8 +189,7 @@ export function createAuth(options: AuthOptions): Auth {
       return await resourceServer.fetch(atPublicUrl(received, publicUrl), { env, waitUntil, handler }, ctx);
     },
     guardAdmin: createAdminGuard({ identity, personalTokens, whyNoAdmins: whyNoAdmins(settings), now }),
-    scopesNow: grants.scopesNow,
-    isLetIn: grants.isLetIn,
+    ...grants,
   };
 }
 

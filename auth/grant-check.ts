@@ -3,10 +3,12 @@ import type { SessionStore } from "./account-session.ts";
 import type { AuthEnv } from "./authorization-server.ts";
 import type { Caller } from "./caller.ts";
 import { GiverUnknown, giverNow, giverOfGrant } from "./giver.ts";
+import { ROLES } from "../servers/shared/limits.ts";
 import { type EndedGrants, grantsOf } from "./grants.ts";
 import type { Identity } from "./identity.ts";
+import { type Standing, isInside, standingInside } from "./inside.ts";
 import type { LibraryEnv } from "./oauth-store.ts";
-import { mayHave, withinRole } from "./policy.ts";
+import { mayHave, scopesOfRole, withinRole } from "./policy.ts";
 import type { Scope } from "./scopes.ts";
 import { type ServiceTokens, isService } from "./service-tokens.ts";
 import type { TokenStore } from "./tokens.ts";
@@ -16,6 +18,8 @@ interface GrantCheckOptions {
   readonly identity: Identity;
   readonly accounts: (userId: string) => TokenStore & EndedGrants & Pick<SessionStore, "listSessions">;
   readonly services: ServiceTokens | undefined;
+  /** What no sandbox may do, whoever owns it. */
+  readonly withheldInside: readonly Scope[];
   readonly now: () => Date;
 }
 
@@ -25,13 +29,22 @@ interface GrantCheck {
   scopesNow(caller: Caller, env: AuthEnv): Promise<readonly Scope[] | undefined>;
   /** Whether a person is still let in, with a role that has these scopes. */
   isLetIn(userId: string, scopes: readonly Scope[], env: AuthEnv): Promise<boolean>;
+  /** What may be done from inside a sandbox of theirs; `undefined` where they are not let in, or to no sandbox. */
+  insideNow(userId: string, env: AuthEnv): Promise<Standing | undefined>;
 }
 
-/** Both reject with `unavailable` where nobody can say. */
+/** All reject with `unavailable` where nobody can say. */
 export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
-  const { authorizationServer, identity } = options;
+  const { authorizationServer } = options;
+  const insideNow = async (userId: string, env: AuthEnv): Promise<Standing | undefined> => {
+    const service = await options.services?.standingOf(userId);
+    const owner = service ?? (await standingOf(userId, authorizationServer.getOAuthApi(env), options));
+    return standingInside(owner, options.withheldInside);
+  };
   return {
+    insideNow,
     scopesNow: async (caller, env) => {
+      if (isInside(caller.clientId)) return (await insideNow(caller.userId, env))?.scopes;
       if (isService(caller.clientId)) return options.services?.scopesNow(caller.clientId);
       const granted = caller.clientId.startsWith("token:")
         ? await scopesOfToken(caller, options)
@@ -39,7 +52,6 @@ export function createGrantCheck(options: GrantCheckOptions): GrantCheck {
       return granted && withinRole(granted, caller.role);
     },
     isLetIn: async (userId, scopes, env) => {
-      if (identity.letsInForGood) return true;
       if (await options.services?.mayHave(userId, scopes)) return true;
       const oauth = authorizationServer.getOAuthApi(env);
       return await isVouchedFor(userId, scopes, oauth, options);
@@ -85,20 +97,48 @@ async function isVouchedFor(
   options: GrantCheckOptions,
 ): Promise<boolean> {
   let isUnknown = false;
+  for await (const role of rolesOf(userId, oauth, options)) {
+    if (role === "unknown") isUnknown = true;
+    else if (mayHave(role, scopes)) return true;
+  }
+  if (isUnknown) throw new GiverUnknown();
+  return false;
+}
+
+/** By the highest role that a sign-in of the person still vouches for. */
+async function standingOf(
+  userId: string,
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
+): Promise<Standing | undefined> {
+  const roles = new Set(await Array.fromAsync(rolesOf(userId, oauth, options)));
+  const role = ROLES.find((each) => roles.has(each));
+  if (role === undefined && roles.has("unknown")) throw new GiverUnknown();
+  return role && { role, scopes: scopesOfRole(role) };
+}
+
+/** The role that each sign-in of the person gives them by now; none for those that have ended. */
+async function* rolesOf(
+  userId: string,
+  oauth: OAuthHelpers,
+  options: GrantCheckOptions,
+): AsyncGenerator<Caller["role"] | "unknown"> {
+  const { identity } = options;
+  if (identity.roleForGood !== undefined) {
+    yield identity.roleForGood;
+    return;
+  }
   for await (const grant of grantsOf(userId, oauth, options)) {
     const role = await roleBehind(grant, undefined, oauth, options);
-    if (role === "unknown") isUnknown = true;
-    else if (role !== undefined && mayHave(role, scopes)) return true;
+    if (role !== undefined) yield role;
   }
   const account = options.accounts(userId);
   for (const { owner, expiresAtMs } of [...(await account.listTokens()), ...(await account.listSessions())]) {
     if (expiresAtMs <= options.now().getTime()) continue;
-    const maker = await giverNow(options.identity, { userId, owner });
-    if (maker.kind === "unknown") isUnknown = true;
-    else if (maker.kind === "in" && mayHave(maker.role, scopes)) return true;
+    const maker = await giverNow(identity, { userId, owner });
+    if (maker.kind === "unknown") yield "unknown";
+    else if (maker.kind === "in") yield maker.role;
   }
-  if (isUnknown) throw new GiverUnknown();
-  return false;
 }
 
 /** The role that whoever gave the grant has now, `roleThen` where it does not tell. Revoked where its giver is out. */

@@ -75,8 +75,8 @@ export interface Identity {
   /** How many days a personal token may live at most. */
   readonly maxTokenDays: number;
   readonly asksForCode: boolean;
-  /** Whether whom it has let in once is let in ever after, as the one person of a machine is. */
-  readonly letsInForGood: boolean;
+  /** Where whom it has let in once is let in ever after, as the one person of a machine is. */
+  readonly roleForGood?: Caller["role"];
   /** Whose browser the request comes from. */
   identify(request: Request): Promise<Identified>;
   /** Whether the code that came with the consent form proves it. */

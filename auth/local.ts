@@ -46,7 +46,7 @@ export function createLocalIdentity({ publicUrl, signInCode, attempts, now }: Lo
     grantLife: { seconds: GRANT_SECONDS, isRenewed: true, tokenSeconds: TOKEN_SECONDS },
     maxTokenDays: MAX_TOKEN_DAYS,
     asksForCode: true,
-    letsInForGood: true,
+    roleForGood: "admin",
     identify: async (request) => {
       if (!isFromThisMachine(request, publicUrl)) {
         const message = `This suite runs in local mode: open ${publicUrl} on the machine that it runs on.`;

@@ -15,6 +15,11 @@ export function withinRole(scopes: readonly string[], role: Role): Scope[] {
   return scopes.filter(isScope).filter((scope) => SCOPES_OF_ROLE[role].includes(scope));
 }
 
+/** All that a role may ever have. */
+export function scopesOfRole(role: Role): readonly Scope[] {
+  return SCOPES_OF_ROLE[role];
+}
+
 /** Whether a role may ever have all of these scopes. */
 export function mayHave(role: Role, scopes: readonly Scope[]): boolean {
   return withinRole(scopes, role).length === scopes.length;

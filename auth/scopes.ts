@@ -1,7 +1,9 @@
 /** Every permission there is, with the words that the consent page says it in. */
 export const SCOPES = {
-  "sandbox:exec": "Run shell commands in your Linux sandbox, and through it read and change your files",
-  "interpreter:run": "Run Python and JavaScript in your sandbox, and through it read and change your files",
+  "sandbox:exec":
+    "Run shell commands in your Linux sandbox, and from there use your files, browser, sub-agents and model",
+  "interpreter:run":
+    "Run Python and JavaScript in your sandbox, and from there use your files, browser, sub-agents and model",
   "files:read": "Read your files",
   "files:write": "Create, change and delete your files, and make share links",
   "browser:read": "Open web pages, read them and take pictures",

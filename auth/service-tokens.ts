@@ -1,8 +1,10 @@
 import type { Log } from "../servers/core/log.ts";
+import { ROLES } from "../servers/shared/limits.ts";
 import type { ServiceToken } from "../servers/shared/service-settings.ts";
 import { SettingsError } from "../servers/shared/settings.ts";
 import { ASSERTION_HEADER, createAssertionVerifier } from "./access-jwt.ts";
 import { userIdOf } from "./identity.ts";
+import type { Standing } from "./inside.ts";
 import { withinRole } from "./policy.ts";
 import { ALL_SCOPES, type Scope, isScope, withImplied } from "./scopes.ts";
 import type { VerifiedToken } from "./token-cache.ts";
@@ -27,6 +29,8 @@ export interface ServiceTokens {
   scopesNow(clientId: string): readonly Scope[] | undefined;
   /** Whether that is a service which may do all of this by now. */
   mayHave(userId: string, scopes: readonly Scope[]): Promise<boolean>;
+  /** What that service may do by now, by all of its tokens; `undefined` for whoever is none. */
+  standingOf(userId: string): Promise<Standing | undefined>;
 }
 
 export function isService(clientId: string): boolean {
@@ -67,6 +71,17 @@ export function createServiceTokens(options: ServiceTokenOptions): ServiceTokens
         if ((await userIdOfService(teamDomain, token.name)) === userId) return true;
       }
       return false;
+    },
+    standingOf: async (userId) => {
+      const all = await Promise.all(
+        [...tokens.values()].map(async (token) => {
+          const isTheirs = (await userIdOfService(teamDomain, token.name)) === userId;
+          return isTheirs ? [token] : [];
+        }),
+      );
+      const own = all.flat();
+      const role = ROLES.find((each) => own.some((token) => token.role === each));
+      return role && { role, scopes: ALL_SCOPES.filter((scope) => own.some(({ scopes }) => scopes.includes(scope))) };
     },
   };
 }

@@ -122,6 +122,12 @@ export class Sandbox extends SdkSandbox<Env> {
     return await this.callGuest("begin", JSON.stringify({ hasSnapshot }));
   }
 
+  /** Whose sandbox this is; nothing before it was first restored, which is before anything runs in it. */
+  async sandboxId(): Promise<string | undefined> {
+    const kept = await Promise.resolve(this.ctx.storage.kv.get(ID_KEY));
+    return typeof kept === "string" ? kept : undefined;
+  }
+
   /** Gives the guest a snapshot. Its frames tell what came of it, where all of it arrived. */
   async restoreGuest(snapshot: ReadableStream, sizeBytes: number): Promise<Response> {
     const { readable, writable } = new FixedLengthStream(sizeBytes);
@@ -276,9 +282,9 @@ export class Sandbox extends SdkSandbox<Env> {
   }
 
   async #isSaved(): Promise<boolean> {
-    const sandboxId = this.ctx.storage.kv.get(ID_KEY);
+    const sandboxId = await this.sandboxId();
     // Nothing has run in it before it was restored.
-    if (typeof sandboxId !== "string") return true;
+    if (sandboxId === undefined) return true;
     const saver = this.env.SANDBOX_SNAPSHOTS.get(this.env.SANDBOX_SNAPSHOTS.idFromName(sandboxId));
     return await saver.saveBeforeSleep().catch(() => false);
   }

@@ -1,17 +1,20 @@
 import type { RuleChange } from "./account/standing.ts";
 import type { Acts, Rules } from "./admin/acts.ts";
+import { startCommand, stopCommand } from "./admin/presets.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
 import { runName } from "./delegate/runs.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import { ToolError } from "./shared/errors.ts";
-import { HANDLE_RULE, isHandleName } from "./shared/handles.ts";
+import { HANDLE_RULE, isHandleName, isRunId } from "./shared/handles.ts";
 import { limitsSchema } from "./shared/limits.ts";
 import type { Settings } from "./shared/settings.ts";
 import { type Bindings, createPipeline, directoryOf } from "./suite.ts";
 
 const START_LIMIT_MS = 40_000;
+/** Hundreds of megabytes are installed first. */
+const PRESET_LIMIT_MS = 15 * 60_000;
+const STOP_WAIT_MS = 20_000;
 const MAX_REASON_CHARS = 300;
-const RUN_ID = /^run-[0-9a-f]{16}$/;
 
 export function createActs(
   bindings: Bindings,
@@ -20,7 +23,13 @@ export function createActs(
   waitUntil: (work: Promise<unknown>) => void,
 ): Acts {
   const nobody = { userId, role: "reader", scopes: [], clientId: "page" } as const;
-  const { sandbox, browsers } = createPipeline(bindings, settings, nobody, { waitUntil }).capabilities;
+  const { capabilities, gate } = createPipeline(bindings, settings, nobody, { waitUntil });
+  const { sandbox, browsers, previews } = capabilities;
+  const run = async (name: string, command: string, waitMs: number): Promise<void> => {
+    await gate.check();
+    const order = { command, timeoutMs: PRESET_LIMIT_MS, waitMs, maxChars: 100 };
+    await sandbox(name).exec(order, { signal: AbortSignal.timeout(START_LIMIT_MS) });
+  };
   return {
     snapshot: async (name) => {
       const id = sandboxId(userId, checked(name));
@@ -36,10 +45,13 @@ export function createActs(
     sleep: async (name) => await sandbox(checked(name)).sleep(),
     reset: async (name) => await sandbox(checked(name)).reset(),
     killProcess: async (name, processId) => void (await sandbox(checked(name)).signalProcess(processId, "SIGKILL")),
+    withdraw: async (name, port) => void (await previews.withdraw(checked(name), port)),
+    startPreset: async (name, preset) => await run(checked(name), startCommand(preset), 0),
+    stopPreset: async (name, preset) => await run(checked(name), stopCommand(preset), STOP_WAIT_MS),
     closeBrowser: async (name) => await reached(async () => await browsers.named(checked(name)).stop()),
     cancelRun: async (runId) => {
       const { DELEGATE_RUN: runs } = bindings;
-      const run = RUN_ID.test(runId) ? runs.get(runs.idFromName(runName(userId, runId))) : undefined;
+      const run = isRunId(runId) ? runs.get(runs.idFromName(runName(userId, runId))) : undefined;
       const report = await reached(async () => await run?.cancel(undefined, "The run was cancelled on a page."));
       if (report === undefined) throw new ToolError("not_found", "There is no such run any more.");
     },

@@ -6,7 +6,7 @@ import { createPreviewLabels } from "../auth/preview-label.ts";
 import type { Sandbox as SandboxObject } from "../container/sandbox.ts";
 import type { Account } from "./account/account.ts";
 import { type Books, createRecorder } from "./account/books.ts";
-import type { BrowserSession } from "./browser/browser-session.ts";
+import type { BrowserSessionObject } from "./browser/browser-session.ts";
 import { createBrowserSessions } from "./browser/remote-browser.ts";
 import { DIRECTORY_NAME } from "./account/account-books.ts";
 import { callNanoUsd } from "./account/prices.ts";
@@ -43,6 +43,8 @@ import { type Settings, SettingsError } from "./shared/settings.ts";
 
 /** The Cloudflare resources that the suite acts on. */
 export interface Bindings {
+  /** The static assets of the deployment. */
+  readonly ASSETS: Fetcher;
   readonly FILES: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
@@ -50,7 +52,7 @@ export interface Bindings {
   readonly SANDBOX: DurableObjectNamespace<SandboxObject>;
   readonly SNAPSHOTS: R2Bucket;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;
-  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
+  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSessionObject>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
   readonly UPSTREAM_SESSION: DurableObjectNamespace<UpstreamSession>;
 }

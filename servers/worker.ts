@@ -2,38 +2,24 @@ import { type Auth, createAuth } from "../auth/auth.ts";
 import type { AuthEnv } from "../auth/authorization-server.ts";
 import type { Caller } from "../auth/caller.ts";
 import { ClientRegistry } from "../auth/client-registry.ts";
-import { type TokenFacts, scopeChallenge } from "../auth/resource-server.ts";
+import { scopeChallenge } from "../auth/resource-server.ts";
 import { createDesk } from "./suite-desk.ts";
 import { settingsProblem } from "../auth/settings-page.ts";
 import { UpstreamSession } from "../auth/upstream-session.ts";
 import type { Scope } from "../auth/scopes.ts";
-import { ContainerProxy } from "../container/egress.ts";
+import { ContainerEgress } from "../container/egress.ts";
 import { Sandbox } from "../container/sandbox.ts";
 import { Account } from "./account/account.ts";
 import { createPages } from "./admin/pages.ts";
 import type { Books } from "./account/books.ts";
 import type { Desk } from "./admin/desk.ts";
 import type { HealthBindings } from "./admin/health.ts";
-import { BrowserSession } from "./browser/browser-session.ts";
-import { CATALOG, ENDPOINTS, serversOf } from "./catalog.ts";
+import { BrowserSessionObject } from "./browser/browser-session.ts";
+import { CATALOG, ENDPOINTS } from "./catalog.ts";
 import { callTool } from "./core/call.ts";
 import { type GateMemory, OPEN_GATE, newGateMemory } from "./core/gate.ts";
-import {
-  type Origins,
-  preflight,
-  problem,
-  readJsonRpc,
-  hostOf,
-  refuseStranger,
-  serveMcp,
-  withCors,
-} from "./core/http.ts";
-import { answerLasting } from "./core/lasting-answer.ts";
+import { type Origins, preflight, problem, hostOf, refuseStranger, withCors } from "./core/http.ts";
 import { consoleLog, describeFailure } from "./core/log.ts";
-import { answerPlainCall } from "./core/plain-call.ts";
-import { createServer } from "./core/server.ts";
-import { neededScopes } from "./core/step-up.ts";
-import { refuseListening } from "./core/tasks.ts";
 import type { Tool } from "./core/tool.ts";
 import { DelegateRunObject } from "./delegate/run.ts";
 import type { HostedRun, RunHost } from "./delegate/host.ts";
@@ -42,6 +28,9 @@ import { runName } from "./delegate/runs.ts";
 import { DirectoryObject } from "./directory/directory-object.ts";
 import { endWork } from "./end-work.ts";
 import { serveLink } from "./files/link.ts";
+import { type Arrival, readArrival } from "./inside/arrival.ts";
+import { mayConnect } from "./inside/browser.ts";
+import type { KnownOwners } from "./inside/owners.ts";
 import { sandboxId } from "./sandbox/driver.ts";
 import { servePreview } from "./sandbox/preview-door.ts";
 import type { ToldChanges } from "./sandbox/snapshot-keepers.ts";
@@ -61,8 +50,10 @@ import {
   createWorkspaces,
   newPreviewMemory,
 } from "./suite.ts";
+import { answerInside } from "./suite-inside.ts";
+import { answerMcp } from "./suite-mcp.ts";
 
-export { Account, BrowserSession, ClientRegistry, ContainerProxy, Sandbox, UpstreamSession };
+export { Account, ClientRegistry, Sandbox, UpstreamSession };
 
 type Env = Bindings & AuthEnv & HealthBindings;
 
@@ -75,6 +66,7 @@ interface Suite {
   readonly books: Books;
   readonly toldChanges: ToldChanges;
   readonly gates: GateMemory;
+  readonly owners: KnownOwners;
   readonly previews: PreviewMemory | undefined;
 }
 
@@ -102,7 +94,7 @@ function suiteOf(env: Env): Suite {
   const origins = { publicUrl: new URL(settings.PUBLIC_URL), isLocal: settings.IDENTITY === "local" };
   const suite = {
     ...{ settings, origins, desk, auth, previews: newPreviewMemory(settings) },
-    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory() },
+    ...{ books: new Map(), toldChanges: new Map(), gates: newGateMemory(), owners: new Map() },
   };
   suites.set(env, suite);
   return suite;
@@ -142,6 +134,14 @@ export class DelegateRun extends DelegateRunObject<Env> {
   }
 }
 
+/** Programs in a sandbox go on with a browser for as long as its owner may. */
+export class BrowserSession extends BrowserSessionObject<Env> {
+  protected override async mayConnect(userId: string): Promise<boolean> {
+    const standing = await suiteOf(this.env).auth.insideNow(userId, this.env);
+    return standing !== undefined && mayConnect(standing.scopes);
+  }
+}
+
 /** What paused people have going is ended through the suite's own capabilities. */
 export class Directory extends DirectoryObject<Env> {
   protected override async endWork(userId: string, isEverybodyPaused: boolean): Promise<void> {
@@ -154,6 +154,16 @@ export class Directory extends DirectoryObject<Env> {
 export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
   protected override workspaceOf(sandboxId: string): Workspace {
     return createWorkspaces(this.env, parseSettings(this.env))(sandboxId);
+  }
+}
+
+/** What leaves a container for the suite itself comes back as its owner's. The platform finds it by this name. */
+export class ContainerProxy extends ContainerEgress {
+  declare protected env: Cloudflare.Env & Env;
+
+  protected override async answerInside(arrival: Arrival): Promise<Response> {
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
+    return await answerInside(arrival, this.env, { ...suiteOf(this.env), waitUntil });
   }
 }
 
@@ -171,8 +181,10 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function route(request: Request, env: Env, ctx: ExecutionContext, suite: Suite): Promise<Response> {
-  const { settings, origins, desk, auth, books, gates } = suite;
-  const { previews } = suite;
+  const { settings, origins, desk, auth, books, toldChanges, gates, previews } = suite;
+  const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+  const arrival = await readArrival(request, settings.LOCAL_INSIDE_SECRET);
+  if (arrival !== undefined) return await answerInside(arrival, env, { ...suite, waitUntil });
   const label = previewLabel(hostOf(request), previews?.site);
   if (previews !== undefined && label !== undefined) {
     return await answerPreview(label, request, env, ctx, { ...suite, previews });
@@ -182,9 +194,7 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   const { pathname } = new URL(request.url);
   if (pathname.startsWith(SHARE_PATH) || pathname.startsWith(UPLOAD_PATH)) {
     const watch = {
-      books,
-      gates,
-      waitUntil: (work: Promise<unknown>) => ctx.waitUntil(work),
+      ...{ books, gates, waitUntil },
       isLetIn: async (userId: string, scopes: readonly Scope[]) => await auth.isLetIn(userId, scopes, env),
     };
     return await serveLink(request, createLinkHost(env, settings, watch));
@@ -192,9 +202,11 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
   if (ENDPOINTS.includes(pathname)) {
     if (request.method === "OPTIONS") return preflight(request);
     return withCors(
-      await auth.guard(pathname, request, env, ctx, (guarded, caller, facts) =>
-        answerMcp(guarded, pathname, env, ctx, suite, caller, facts),
-      ),
+      await auth.guard(pathname, request, env, ctx, async (guarded, caller, facts) => {
+        const pipeline = createPipeline(env, settings, caller, { books, toldChanges, gates, waitUntil });
+        const challenge = (needed: readonly Scope[]): Response => scopeChallenge(caller, needed, facts);
+        return await answerMcp(guarded, pathname, pipeline, challenge);
+      }),
       request,
     );
   }
@@ -230,37 +242,4 @@ async function answerPreview(
     isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, env),
   });
   return await servePreview(request, label, host);
-}
-
-async function answerMcp(
-  request: Request,
-  endpoint: string,
-  env: Env,
-  ctx: ExecutionContext,
-  { settings, books, toldChanges, gates }: Suite,
-  caller: Caller,
-  facts: TokenFacts,
-): Promise<Response> {
-  const { servers, unknown } = serversOf(endpoint, new URL(request.url).searchParams.get("servers"), caller.role);
-  if (unknown.length > 0) {
-    return problem(
-      404,
-      `There is no server ${unknown.join(", ")}; servers are ${CATALOG.map(({ name }) => name).join(", ")}.`,
-    );
-  }
-  const parsed = request.method === "POST" ? await readJsonRpc(request) : ({ ok: true, body: undefined } as const);
-  if (!parsed.ok) return parsed.response;
-  const needed = neededScopes(parsed.body, servers);
-  if (needed.some((scope) => !caller.scopes.includes(scope))) return scopeChallenge(caller, needed, facts);
-  const pipeline = createPipeline(env, settings, caller, {
-    books,
-    toldChanges,
-    gates,
-    waitUntil: (work) => ctx.waitUntil(work),
-  });
-  const answer = async (): Promise<Response> =>
-    refuseListening(parsed.body) ??
-    (await answerPlainCall(request, parsed.body, servers, pipeline)) ??
-    (await serveMcp(request, parsed.body, ({ era }) => createServer(servers, pipeline, era)));
-  return await answerLasting(request, answer());
 }

@@ -4,14 +4,17 @@ import path from "node:path";
 import { parseArgs, stripVTControlCharacters } from "node:util";
 import { readSuite, requestToken } from "../container/local/running-suite.ts";
 import { type Agent, type Surroundings, claudeCode, claudeCodeSignedIn, codex, opencode } from "./agents/drive.ts";
+import { tryInside } from "./agents/inside.ts";
 import { type Agents, installAgents } from "./agents/install.ts";
+import { tryOpenClaw } from "./agents/openclaw.ts";
 import { connectOfficial, textOf } from "./support/mcp-clients.ts";
 import { startScriptedModel } from "./support/scripted-model.ts";
 import { spawnSuite } from "./support/suite.ts";
 
 /**
  * `npm run test:clients`: has the coding agents that people use list Pincer's tools and call one, against a suite of
- * their own. They need no account: a scripted model stands in for theirs, and decides to call `files_write`.
+ * their own. They need no account: a scripted model stands in for theirs, and decides to call `files_write`. Then the
+ * presets, in the sandbox of a suite. `--only outside|inside|openclaw` does a part.
  */
 
 const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[] = [
@@ -25,8 +28,41 @@ const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[]
 type Door = Pick<Surroundings, "token" | "signInCode"> & { readonly mcpUrl: URL };
 
 async function main(): Promise<boolean> {
-  const { values } = parseArgs({ options: { data: { type: "string", default: ".pincer" } } });
-  const agents = await installAgents(path.resolve(values.data, "cache/agents"), (line) => console.log(line));
+  const { values } = parseArgs({
+    options: { data: { type: "string", default: ".pincer" }, only: { type: "string" } },
+  });
+  const cache = path.resolve(values.data, "cache");
+  const report = (line: string): void => console.log(line);
+  const parts: Readonly<Record<string, () => Promise<boolean>>> = {
+    outside: async () => await tryOutside(cache, report),
+    inside: async () => await whereSandboxesAre(async () => await tryInside(path.join(cache, "inside"), report)),
+    openclaw: async () => await whereSandboxesAre(async () => await reported("OpenClaw", path.join(cache, "inside"))),
+  };
+  let isGood = true;
+  for (const [name, part] of Object.entries(parts)) {
+    if (values.only === undefined || values.only === name) isGood = (await part()) && isGood;
+  }
+  return isGood;
+}
+
+async function whereSandboxesAre(work: () => Promise<boolean>): Promise<boolean> {
+  if (process.platform === "linux") return await work();
+  console.log("SKIPPED presets: this machine has no local sandbox that runs programs.");
+  return true;
+}
+
+async function reported(name: string, dataDir: string): Promise<boolean> {
+  try {
+    console.log(`ok     ${name}, inside: ${await tryOpenClaw(dataDir)}.`);
+    return true;
+  } catch (failure) {
+    console.log(`FAILED ${name}, inside: ${failure instanceof Error ? failure.message : String(failure)}`);
+    return false;
+  }
+}
+
+async function tryOutside(cache: string, report: (line: string) => void): Promise<boolean> {
+  const agents = await installAgents(path.join(cache, "agents"), report);
   const dataDir = await mkdtemp(path.join(tmpdir(), "pincer-agents-"));
   const suite = spawnSuite(["--data", dataDir]);
   try {

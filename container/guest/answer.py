@@ -64,8 +64,7 @@ def _answer(connection, secret):
     try:
         name, headers, first = _read_head(connection)
         size = int(headers.get("content-length", "0"))
-        is_stream = name in ("save", "restore")
-        body = first if is_stream else _read_body(connection, size, first)
+        body = first if name == "restore" else _read_body(connection, size, first)
     except (OSError, EOFError, ValueError, IndexError):
         return False
     if not hmac.compare_digest(headers.get("authorization", "").encode("latin-1"), secret):
@@ -73,7 +72,7 @@ def _answer(connection, secret):
         return False
     if has_left(connection):
         return False  # They have waited too long for a process that is free, and ask again or have given up.
-    if is_stream:
+    if name in ("save", "restore"):
         _answer_stream(name, connection, size, first)
         return False
     os.dup2(connection.fileno(), 1)

@@ -1,5 +1,6 @@
 """Frames to the driver, and what is told of one output: head and tail as text."""
 
+import codecs
 import json
 import os
 import time
@@ -35,19 +36,24 @@ def write_whole(data):
         data = data[os.write(1, data) :]
 
 
-def cut(head, tail, total_bytes, max_chars):
+def cut(head, tail, total_bytes, max_chars, is_over=True):
     """
     Text with head and tail kept. `head` and `tail` have UTF8_MAX_BYTES for each character, or all that there is; of
-    characters that are cut in two at their ends nothing is left.
+    characters that are cut in two at their ends nothing is left. Before it is over, one whose end may still come waits
+    for it.
     """
-    text = head.decode("utf-8", "replace")
+    text = _decode(head, is_over)
     if len(head) >= total_bytes and len(text) <= max_chars:
         return {"text": text, "isCut": False}
     head_chars = int(max_chars * HEAD_SHARE)
     kept = text[:head_chars]
-    rest = tail.decode("utf-8", "replace")[head_chars - max_chars :]
+    rest = _decode(tail, is_over)[head_chars - max_chars :]
     left_out = total_bytes - len(kept.encode()) - len(rest.encode())
     return {"text": f"{kept}\n… {max(left_out, 0)} bytes left out …\n{rest}", "isCut": True}
+
+
+def _decode(data, is_over):
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(data, is_over)
 
 
 class Capture:

@@ -12,6 +12,8 @@ PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 5.0
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1024 * 1024
+#: Whatever this program and those above it have set aside; to list them all takes a while.
+SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 #: What the caller's processes have inherited, wherever they have gone.
 CALLERS_SCORE = 500
 
@@ -62,16 +64,16 @@ def spawn(arguments, fds, cwd, env, is_terminal=False):
 
 
 def _start(arguments, actions, env, is_leader):
-    # Whatever this program and those above it have set aside.
-    signals = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
     return os.posix_spawn(
-        arguments[0], arguments, env, file_actions=actions, setsid=is_leader, setsigdef=signals, setsigmask=()
+        arguments[0], arguments, env, file_actions=actions, setsid=is_leader, setsigdef=SIGNALS, setsigmask=()
     )
 
 
 def environment(more):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PINCER_", "SANDBOX_"))}
-    return inherited | {"HOME": "/workspace"} | more
+    # Where pip, npm and presets put programs for whoever types their names.
+    path = f"/workspace/.local/bin:{inherited.get('PATH', '')}"
+    return inherited | {"HOME": "/workspace", "PATH": path} | more
 
 
 def set_oom_score(score):

@@ -42,12 +42,14 @@ class Reader:
                 return found, False
             time.sleep(max(POLL_SECONDS, time.monotonic() - began_at))  # At most half the time is for looking.
 
-    def outputs(self):
-        return {name: self._output(name) for name in self.paths}
+    def outputs(self, is_over):
+        return {name: self._output(name, is_over) for name in self.paths}
 
     def _goal(self, until):
         if until is None:
             return lambda _, is_over: self._has_output() and (is_over or self._has_paused())
+        if until == "output":
+            return lambda *_: self._has_output()
         if until == "end":
             return lambda found, _: found is not None and not found["isRunning"]
         if "port" in until:
@@ -67,17 +69,17 @@ class Reader:
         self.live.flush()
 
     def _has_output(self):
-        return any(size > self.starts[name] for name, size in self.sizes.items())
+        return any(size > self.request["after"][name] for name, size in self.sizes.items())
 
     def _has_paused(self):
         return time.monotonic() - self.grew_at >= PAUSE_SECONDS
 
-    def _output(self, name):
+    def _output(self, name, is_over):
         path, start, end = self.paths[name], self.starts[name], self.sizes[name]
         limit = self.request["maxChars"] * UTF8_MAX_BYTES
         head = read(path, start, min(end, start + limit))
         tail = read(path, max(start, end - limit, kept_from(path)), end)
-        return cut(head, tail, max(0, end - start), self.request["maxChars"]) | {"totalBytes": end}
+        return cut(head, tail, max(0, end - start), self.request["maxChars"], is_over) | {"totalBytes": end}
 
 
 def main(request):
@@ -88,7 +90,9 @@ def main(request):
     try:
         reader = Reader(request)
         found, is_reached = reader.wait()
-        return missing if found is None else {"result": found | reader.outputs() | {"isReached": is_reached}}
+        if found is None:
+            return missing
+        return {"result": found | reader.outputs(not found["isRunning"]) | {"isReached": is_reached}}
     except BadPattern as bad:
         return refusal("invalid_input", str(bad))
     finally:

@@ -81,7 +81,8 @@ def read(path, start, end):
     found = bytearray()
     for piece_start, piece in _pieces(path):
         position = start + len(found)
-        if position < piece_start or position >= end:
+        # Most disks know no place that is far behind a file's end.
+        if position < piece_start or position >= min(end, piece_start + _size(piece)):
             continue
         try:
             with open(piece, "rb") as file:
@@ -93,16 +94,18 @@ def read(path, start, end):
 
 
 def character_start(path, position):
-    """Where the character begins that the position is in; the position itself where it is in none."""
-    before = read(path, max(0, position - 3), position + 1)
-    if len(before) < 2 or before[-1] & 0xC0 != 0x80:
+    """Where the character begins that the position is in, as far as it has come; the position itself where it is in none."""
+    first = max(0, position - 3)
+    found = read(path, first, position + 1)
+    before, at = found[: position - first], found[position - first :]
+    if len(before) < position - first or (at != b"" and at[0] & 0xC0 != 0x80):
         return position
-    for back in range(2, len(before) + 1):
-        byte = before[-back]
+    for distance in range(1, len(before) + 1):
+        byte = before[-distance]
         if byte & 0xC0 == 0x80:
             continue
         length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return position - back + 1 if length >= back else position
+        return position - distance if length > distance else position
     return position
 
 

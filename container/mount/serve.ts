@@ -34,15 +34,17 @@ const propsSchema = z.object({
   }),
 });
 
-/** As much of a container's Durable Object as hears of what was refused to it. */
-interface Listener extends Rpc.DurableObjectBranded {
+/** As much of a container's Durable Object as its proxy speaks to. */
+interface Container extends Rpc.DurableObjectBranded {
   noteRefusal(path: string, reason: string): Promise<void>;
+  /** Whose it is. Nothing where it has never been begun. */
+  sandboxId(): Promise<string | undefined>;
 }
 
 export interface MountBindings {
   readonly [FILES_BINDING]: R2Bucket;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly SANDBOX: DurableObjectNamespace<Listener>;
+  readonly SANDBOX: DurableObjectNamespace<Container>;
 }
 
 /** Answers a request to `MOUNT_HOST` from the container that `props` were made for. */

@@ -7,8 +7,14 @@ import { type AuditRow, BookTable, type BooksEntry, type SessionCost } from "./b
 import { type Chore, armAlarm } from "./chores.ts";
 import { earlierUsage } from "./earlier-usage.ts";
 import { type Handle, HandleTable } from "./handle-table.ts";
-import { type DayAnswer, type ModelSpend, ModelSpendTable, type SettledModelCall } from "./model-spend.ts";
-import { type BrokenCall, Outbox, type ToldDirectory } from "./outbox.ts";
+import {
+  type DayAnswer,
+  type ModelSpend,
+  ModelSpendTable,
+  type SettledModelCall,
+  type ToldModelCall,
+} from "./model-spend.ts";
+import { type BrokenCall, Outbox, TELL_AFTER_MS, type ToldDirectory } from "./outbox.ts";
 import { type ListedRun, RunTable, type SpentRun } from "./run-table.ts";
 import { SignInAccount } from "./sign-in-account.ts";
 import { StandingTable } from "./standing.ts";
@@ -85,13 +91,13 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
     });
     this.#revision += 1;
     // The other chores have set the alarm themselves.
-    await armAlarm(this.ctx.storage, this.bookChores);
+    await this.#arm();
   }
 
   /** Keeps what stretches of sessions cost, all of them or none. The same one given twice is kept once. */
   async keepCosts(costs: readonly SessionCost[]): Promise<void> {
     this.#keep(costs);
-    await armAlarm(this.ctx.storage, this.bookChores);
+    await this.#arm();
   }
 
   /** Those that are new. */
@@ -103,6 +109,13 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
       this.#add(added.map(usageOfSession), []);
       return added;
     });
+  }
+
+  async #arm(): Promise<void> {
+    const armedAtMs = await this.ctx.storage.getAlarm();
+    // What was written just now is due after that time, and for all else the alarm is set already: to look for what is
+    // due with each call would cost as much as to write it down.
+    if (armedAtMs === null || armedAtMs > Date.now() + TELL_AFTER_MS) await armAlarm(this.ctx.storage, this.bookChores);
   }
 
   #add(deltas: readonly UsageDelta[], broken: readonly BrokenCall[]): void {
@@ -178,26 +191,33 @@ export class AccountBooks extends SignInAccount<BooksEnv> {
   /**
    * Sets aside what a model call may use at most, in one step: parallel runs cannot share the day's last dollar. Where
    * that is more than is left of the day nothing is set aside. What has no known price is refused once the day's dollars
-   * are passed.
+   * are passed. `last` is what the run's last call came to, if that is still to be told.
    */
-  reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend): DayAnswer {
+  async reserveModelCall(id: string, most: ModelSpend, limit: ModelSpend, last?: ToldModelCall): Promise<DayAnswer> {
+    const isNews = last !== undefined && this.#settleModelCall(last.callId, last);
     const nowMs = Date.now();
     const { now, atBest } = this.#modelSpend.left(id, limit, nowMs);
     const isAdmitted = most.tokens <= now.tokens && most.nanoUsd <= now.nanoUsd;
     if (isAdmitted) this.#modelSpend.reserve(id, most, nowMs);
+    if (isNews) await this.#arm();
     return { isAdmitted, left: now, leftAtBest: atBest };
   }
 
   /** What a model call has used after all, and what of it is a cost of the deployment. */
-  async settleModelCall(id: string, { of, ...used }: SettledModelCall): Promise<void> {
+  async settleModelCall(id: string, used: SettledModelCall): Promise<void> {
+    if (this.#settleModelCall(id, used)) await this.#arm();
+  }
+
+  /** Whether that is news to the books. */
+  #settleModelCall(id: string, { of, ...used }: SettledModelCall): boolean {
     this.#modelSpend.settle(id, used);
-    if (of === undefined) return;
+    if (of === undefined) return false;
     const cost = { callId: `model/${id}`, atMs: Date.now(), nanoUsd: used.nanoUsd };
     const [isNew] = this.#keep([{ ...cost, use: { kind: "model", ...of } }]);
-    if (isNew === undefined) return;
+    if (isNew === undefined) return false;
     this.#runs.noteSpent(id.split("/")[0] ?? id, used);
     this.#revision += 1;
-    await armAlarm(this.ctx.storage, this.bookChores);
+    return true;
   }
 }
 

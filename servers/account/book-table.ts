@@ -38,15 +38,17 @@ export type SessionUse =
   | ({ readonly kind: "model" } & ModelCall);
 
 /** One call of a model, as far as it is known what it used. */
-export interface ModelCall {
-  readonly model: string;
-  /** Of the run's caller. */
-  readonly clientId: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
+export const modelCall = z.object({
+  model: z.string(),
+  /** Who asked: the run's caller, or a sandbox. */
+  clientId: z.string(),
+  inputTokens: z.number(),
+  outputTokens: z.number(),
   /** Whether the endpoint said what it cost; otherwise it is what the price table says, or the most that was possible. */
-  readonly isMeasured: boolean;
-}
+  isMeasured: z.boolean(),
+});
+
+export type ModelCall = Readonly<z.output<typeof modelCall>>;
 
 export interface SessionCost extends CostRow {
   readonly use: SessionUse;

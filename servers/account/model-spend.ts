@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { dayOf } from "./figures.ts";
-import type { ModelCall } from "./book-table.ts";
+import { modelCall } from "./book-table.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS model_calls (
@@ -37,8 +37,16 @@ export interface ModelSpend {
 }
 
 /** What a model call has come to, and whose it was; without that, nothing was used. */
-export interface SettledModelCall extends ModelSpend {
-  readonly of?: ModelCall;
+export const settledModelCall = z.object({
+  tokens: z.number(),
+  nanoUsd: z.number(),
+  of: modelCall.exactOptional(),
+});
+
+export type SettledModelCall = Readonly<z.output<typeof settledModelCall>>;
+
+export interface ToldModelCall extends SettledModelCall {
+  readonly callId: string;
 }
 
 /** Whether a call was let into its person's day, and what is left of that without it. */
@@ -50,9 +58,9 @@ export interface DayAnswer {
 }
 
 /**
- * What one person's sub-agents use of models: the reservation of each call before it is sent, and the sum of what the
- * others of its day really used, so that a day's room is not found by reading all of its calls. Days are UTC's, and
- * yesterday's rows are forgotten: what calls cost is in the books.
+ * What one person's sub-agents and sandboxes use of models: the reservation of each call before it is sent, and the sum
+ * of what the others of its day really used, so that a day's room is not found by reading all of its calls. Days are
+ * UTC's, and yesterday's rows are forgotten: what calls cost is in the books.
  */
 export class ModelSpendTable {
   readonly #sql: SqlStorage;

@@ -28,7 +28,7 @@ export interface ToldDirectory extends Rpc.DurableObjectBranded {
 }
 
 /** Long enough to gather the calls of a busy moment, short enough for a page that somebody looks at. */
-const TELL_AFTER_MS = 5_000;
+export const TELL_AFTER_MS = 5_000;
 const RETRY_MS = 60_000;
 const TIMEOUT_MS = 20_000;
 const MAX_BROKEN = 200;

@@ -14,12 +14,14 @@ export function folded(deltas: readonly UsageDelta[]): UsageDelta[] {
   return [...sums.values()];
 }
 
-/** The servers whose methods of MCP are called by other names. */
+/** The servers whose methods of MCP, and endpoints inside of sandboxes, are called by other names. */
 const METHOD_SERVERS: Readonly<Record<string, string>> = {
   resources: "files",
   completion: "files",
   prompts: "files",
+  skills: "files",
   tasks: "delegate",
+  model: "delegate",
 };
 
 /** What one call adds to its person's usage. */

@@ -1,7 +1,17 @@
 import { type Html, html } from "../../auth/html.ts";
 
 /** What can be done to a thing from a page. */
-export type ThingAct = "snapshot" | "restart" | "sleep" | "reset" | "kill" | "close" | "cancel";
+export type ThingAct =
+  | "snapshot"
+  | "restart"
+  | "sleep"
+  | "reset"
+  | "kill"
+  | "withdraw"
+  | "start-preset"
+  | "stop-preset"
+  | "close"
+  | "cancel";
 
 /** Where forms go, and the key of the session that lets them in. */
 export interface ActForm {
@@ -15,6 +25,8 @@ export interface ActedOn {
   /** Of a run, its id. */
   readonly name: string;
   readonly process?: string;
+  readonly port?: number;
+  readonly preset?: { readonly name: string; readonly title: string };
 }
 
 interface ActView {
@@ -32,7 +44,11 @@ export function actButton({ base, formKey }: ActForm, { act, of, words, id }: Ac
     <input type="hidden" name="kind" value="${of.kind}" />
     <input type="hidden" name="name" value="${of.name}" />
     ${of.process === undefined ? undefined : html`<input type="hidden" name="process" value="${of.process}" />`}
-    <button id="${id}">${words}<span class="unseen"> ${of.process ?? of.name}</span></button>
+    ${of.port === undefined ? undefined : html`<input type="hidden" name="port" value="${of.port}" />`}
+    ${of.preset === undefined ? undefined : html`<input type="hidden" name="preset" value="${of.preset.name}" />`}
+    <button id="${id}">
+      ${words}<span class="unseen"> ${of.process ?? of.port ?? of.preset?.title ?? of.name}</span>
+    </button>
   </form>`;
 }
 

@@ -1,4 +1,5 @@
 import type { Limits, Role } from "../shared/limits.ts";
+import type { Preset } from "./presets.ts";
 
 /**
  * What pages do to what one person has going. Whoever calls has made sure that it is the person, or an admin, and writes
@@ -13,6 +14,11 @@ export interface Acts {
   /** Ends and empties it, with its snapshots, but for the person's files. */
   reset(sandbox: string): Promise<void>;
   killProcess(sandbox: string, processId: string): Promise<void>;
+  /** From then on nobody gets in by that preview, and who is in is out. */
+  withdraw(sandbox: string, port: number): Promise<void>;
+  /** Begins to install and start it, and does not wait for that. */
+  startPreset(sandbox: string, preset: Preset): Promise<void>;
+  stopPreset(sandbox: string, preset: Preset): Promise<void>;
   closeBrowser(name: string): Promise<void>;
   cancelRun(runId: string): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import type { AuditPage } from "../account/audit-query.ts";
 import type { SpentRun } from "../account/run-table.ts";
+import { ERROR_CODES } from "../shared/errors.ts";
 import { FILTER_FIELDS, filterIn, queryFor } from "./audit-filter.ts";
 import { type ShownEntry, auditTable } from "./audit-table.ts";
 import { moment, plural, usd } from "./format.ts";
@@ -16,19 +17,7 @@ const PEOPLE_LOOKED_AT = 25;
 const ROWS_OF_EACH = 50;
 const CLIENTS_OFFERED = 50;
 
-const OUTCOMES = [
-  "ok",
-  "failed",
-  "invalid_input",
-  "forbidden",
-  "not_found",
-  "conflict",
-  "limit_reached",
-  "timeout",
-  "cancelled",
-  "unavailable",
-  "internal",
-];
+const OUTCOMES = ["ok", "failed", ...ERROR_CODES];
 
 /** The audit of one person. */
 export async function personsAudit(context: PersonContext): Promise<Response> {

@@ -46,7 +46,8 @@ export function costPage(context: PageContext): Response {
     <div class="split">
       ${sliders(at, type)}
       <div id="cost-result">
-        ${headline(use)} ${byType(use, desk.isBilled ? desk.instanceType : undefined)} ${breakdown(monthlyCost(use))}
+        ${headline(use)} ${alwaysAwake(use)} ${byType(use, desk.isBilled ? desk.instanceType : undefined)}
+        ${breakdown(monthlyCost(use))}
       </div>
     </div>
     ${priceTable()}`;
@@ -109,6 +110,16 @@ function headline(use: DeploymentUse): Html {
         </div>`,
     )}
   </dl>`;
+}
+
+/** What keeps an agent at hand, and is easily left open. */
+function alwaysAwake(use: DeploymentUse): Html {
+  const alone = { ...asleep(use), storageGb: 0, sandboxes: 1, hoursPerDay: 24 };
+  return html`<p class="hint">
+    A live socket prevents sleep: while an agent’s page, a terminal or any other WebSocket is open and in use, its
+    sandbox runs and is paid for. One ${use.instanceType} that is never let asleep comes to
+    ${dollars(monthlyCost(alone).totalUsd)} a month, the plan included.
+  </p>`;
 }
 
 function byType(use: DeploymentUse, present: InstanceType | undefined): Html {

@@ -1,10 +1,9 @@
 import type { Visit } from "../../auth/account-routes.ts";
+import { stillIn } from "./still-in.ts";
 
 const TICK_MS = 1_000;
 /** Proxies end what is silent for long, and only what is written shows that nobody listens any more. */
 const HEARTBEAT_MS = 15_000;
-/** Whether the visitor may still see what they see is asked so often. */
-const STILL_IN_MS = 30_000;
 
 /**
  * Server-sent events (HTML standard, 9.2): what `tick` finds each second, until the session ends or nobody listens. A
@@ -12,17 +11,8 @@ const STILL_IN_MS = 30_000;
  */
 export function eventStream(visit: Visit, now: () => Date, tick: () => Promise<readonly unknown[]>): Response {
   const encoder = new TextEncoder();
-  const { visitor, stillIn } = visit;
-  let [askedAtMs, saidAtMs, isFirst, isOver] = [now().getTime(), 0, true, false];
-
-  /** Whether the visitor is still the one who opened the page, with the same role. */
-  const mayGoOn = async (): Promise<boolean> => {
-    const nowMs = now().getTime();
-    if (nowMs >= visitor.expiresAtMs) return false;
-    if (nowMs - askedAtMs < STILL_IN_MS) return true;
-    askedAtMs = nowMs;
-    return (await stillIn())?.role === visitor.role;
-  };
+  const mayGoOn = stillIn(visit, now);
+  let [saidAtMs, isFirst, isOver] = [0, true, false];
 
   const body = new ReadableStream<Uint8Array>({
     pull: async (controller) => {

@@ -5,7 +5,7 @@ import { PAGE_SCRIPT } from "./page-script.ts";
 import { DESK_STYLE } from "./style.ts";
 import type { Whose } from "./whose.ts";
 
-interface PageView {
+export interface PageView {
   readonly visitor: Visitor;
   /** Whose page it is; absent on those of everybody. */
   readonly whose?: Whose;
@@ -16,6 +16,10 @@ interface PageView {
   readonly beside?: Html;
   readonly body: Html;
   readonly status?: number;
+  /** CSS beyond that of every page. */
+  readonly style?: string;
+  /** Runs in the place of the script of every page. */
+  readonly script?: string;
 }
 
 type Link = readonly [path: string, words: string];
@@ -39,7 +43,8 @@ const EVERYBODYS_LINKS: readonly Link[] = [
 ];
 
 /** A page behind the sign-in: who is signed in, where else to go, and what it is about. */
-export function deskPage({ visitor, whose, at, title, beside, body, status = 200 }: PageView): Response {
+export function deskPage(view: PageView): Response {
+  const { visitor, whose, at, title, beside, body, status = 200, style = "", script = PAGE_SCRIPT } = view;
   const isOwn = whose?.isOwn === true;
   const content = html`<a class="skip" href="#main">Skip to the page</a>
     <header class="bar">
@@ -63,8 +68,8 @@ export function deskPage({ visitor, whose, at, title, beside, body, status = 200
     title: `${named} · Pincer`,
     content,
     status,
-    style: DESK_STYLE,
-    script: { text: PAGE_SCRIPT },
+    style: DESK_STYLE + style,
+    script: { text: script },
     formAction: "'self'",
   });
 }

@@ -3,8 +3,10 @@ import type { SpentRun } from "../account/run-table.ts";
 import type { BrowserLook } from "../browser/session.ts";
 import type { RunReport } from "../delegate/run-report.ts";
 import type { SandboxStatus } from "../sandbox/driver.ts";
+import type { Preview } from "../sandbox/previews.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import type { PersonsThings } from "./desk.ts";
+import { type PresetSeen, lookAtPresets } from "./presets.ts";
 
 /** What does not answer by then is said not to, and the page comes. */
 const LOOK_MS = 2_000;
@@ -13,8 +15,11 @@ const LOOK_MS = 2_000;
 export type Look<Seen> = { readonly kind: "seen"; readonly seen: Seen } | { readonly kind: "silent" };
 
 export interface SandboxSeen {
+  /** None where it has no programs. */
+  readonly presets: readonly PresetSeen[];
   readonly status: SandboxStatus;
   readonly processes: readonly ProcessInfo[];
+  readonly previews: readonly Preview[];
 }
 
 export interface SandboxThing {
@@ -61,8 +66,13 @@ export async function lookAtThing(thing: Thing, things: PersonsThings): Promise<
     case "sandbox": {
       const sandbox = things.sandbox(thing.handle.name);
       const look = await lookAt(async () => {
-        const [status, processes] = await Promise.all([sandbox.status(), sandbox.listProcesses()]);
-        return { status, processes };
+        const [status, processes, previews] = await Promise.all([
+          sandbox.status(),
+          sandbox.listProcesses(),
+          things.previews(thing.handle.name),
+        ]);
+        const presets = status.driver === "simulated" ? [] : await lookAtPresets(sandbox, status, processes);
+        return { status, processes, previews, presets };
       });
       return { ...thing, look };
     }

@@ -1,4 +1,5 @@
 import { oneLine } from "../../auth/html.ts";
+import { isInside } from "../../auth/inside.ts";
 import type { PageContext } from "./page-context.ts";
 
 const LOOKED_UP = 100;
@@ -29,6 +30,7 @@ function ownName(id: string): string | undefined {
   if (id === "page") return "These pages";
   if (id.startsWith("admin:")) return "An admin";
   if (id.startsWith("link:")) return "A share link";
+  if (isInside(id)) return `The ${oneLine(id, 60).replace(":", " ")}`;
   return id.startsWith("token:") ? `A token, ${id.slice("token:".length, "token:".length + 8)}` : undefined;
 }
 

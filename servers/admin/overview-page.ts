@@ -8,6 +8,7 @@ import { pauseNote } from "./limits-page.ts";
 import { liveNote } from "./live-note.ts";
 import { type PersonContext, personPage } from "./page-context.ts";
 import { isUnderWay, listThings } from "./thing-list.ts";
+import { hasTerminal } from "./terminal-page.ts";
 import { thingPart } from "./thing-part.ts";
 
 /** Where the live parts of each kind go, and what stands there while there are none. */
@@ -51,9 +52,11 @@ export async function lookAtWhatRuns(thing: Thing, { desk, whose }: PersonContex
   return await lookAtThing(thing, desk.thingsOf(whose.userId));
 }
 
-export function partOf(thing: Thing, { desk, whose, visit }: PersonContext): Html {
+export function partOf(thing: Thing, context: PersonContext): Html {
+  const { desk, whose, visit } = context;
   const { formKey } = visit.visitor;
-  return thingPart(thing, { base: whose.base, formKey, nowMs: desk.now().getTime() });
+  const nowMs = desk.now().getTime();
+  return thingPart(thing, { base: whose.base, formKey, nowMs, hasTerminal: hasTerminal(context) });
 }
 
 /** The id of the list that a thing stands in. */

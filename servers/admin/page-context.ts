@@ -1,7 +1,6 @@
 import type { Visit } from "../../auth/account-routes.ts";
-import type { Html } from "../../auth/html.ts";
 import type { Desk } from "./desk.ts";
-import { deskPage } from "./layout.ts";
+import { type PageView, deskPage } from "./layout.ts";
 import type { Whose } from "./whose.ts";
 
 /** One request for a page of everybody's. */
@@ -16,14 +15,7 @@ export interface PersonContext extends PageContext {
   readonly whose: Whose;
 }
 
-interface PageBody {
-  readonly at: string;
-  readonly title: string;
-  /** Stands beside the title. */
-  readonly beside?: Html;
-  readonly body: Html;
-  readonly status?: number;
-}
+type PageBody = Omit<PageView, "visitor" | "whose">;
 
 export function personPage({ visit, whose }: PersonContext, page: PageBody): Response {
   return deskPage({ ...page, visitor: visit.visitor, whose });

@@ -1,6 +1,6 @@
 import type { Pages, Visit } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
-import { type ErrorCode, ToolError } from "../shared/errors.ts";
+import { HTTP_STATUS, ToolError } from "../shared/errors.ts";
 import { makeToken, revokeHeld } from "./app-acts.ts";
 import { appsPage } from "./apps-page.ts";
 import { auditDownload, exportAudit } from "./audit-files.ts";
@@ -16,6 +16,8 @@ import { personName } from "./names.ts";
 import { overviewPage } from "./overview-page.ts";
 import type { PageContext, PersonContext } from "./page-context.ts";
 import { peoplePage } from "./people-page.ts";
+import { terminalFile, terminalPage, terminalSocket } from "./terminal-page.ts";
+import { TERMINAL_FILES } from "./terminal-script.ts";
 import { actOnThing, confirmPage } from "./thing-acts.ts";
 import { everybodysUsage, everybodysUsageCsv, ownUsage, ownUsageCsv } from "./usage-page.ts";
 import type { Whose } from "./whose.ts";
@@ -34,6 +36,14 @@ const PERSONS: Readonly<Record<string, Answer<PersonContext>>> = {
   "audit.jsonl": auditDownload,
   apps: appsPage,
   limits: personsLimits,
+};
+
+/** Nobody types into somebody else's sandbox. */
+const OWN: Readonly<Record<string, Answer<PersonContext>>> = {
+  ...PERSONS,
+  terminal: terminalPage,
+  "terminal/socket": terminalSocket,
+  ...Object.fromEntries(TERMINAL_FILES.map(({ path }) => [path.slice("/account/".length), terminalFile])),
 };
 
 const PERSONS_ACTS: Readonly<Record<string, Act<PersonContext>>> = {
@@ -78,23 +88,10 @@ export function createPages(desk: Desk): Pages {
       return await route(visit, desk);
     } catch (failure) {
       if (!(failure instanceof ToolError)) throw failure;
-      return problemPage(STATUS[failure.code], "It was not done", failure.message);
+      return problemPage(HTTP_STATUS[failure.code], "It was not done", failure.message);
     }
   };
 }
-
-const STATUS: Readonly<Record<ErrorCode, number>> = {
-  invalid_input: 400,
-  forbidden: 403,
-  not_found: 404,
-  conflict: 409,
-  too_large: 413,
-  limit_reached: 429,
-  timeout: 503,
-  cancelled: 503,
-  unavailable: 503,
-  internal: 500,
-};
 
 async function route(visit: Visit, desk: Desk): Promise<Response> {
   const url = new URL(visit.request.url);
@@ -113,7 +110,8 @@ async function route(visit: Visit, desk: Desk): Promise<Response> {
 }
 
 async function answerAbout(whose: Whose, at: string, context: PageContext): Promise<Response> {
-  return await answer(at, PERSONS, whose.isOwn ? OWN_ACTS : ADMINS_ACTS, { ...context, whose });
+  const [pages, acts] = whose.isOwn ? [OWN, OWN_ACTS] : [PERSONS, ADMINS_ACTS];
+  return await answer(at, pages, acts, { ...context, whose });
 }
 
 async function answer<Context extends PageContext>(

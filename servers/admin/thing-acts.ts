@@ -2,11 +2,14 @@ import * as z from "zod";
 import { seeOther } from "../../auth/account-routes.ts";
 import { problemPage } from "../../auth/consent.ts";
 import { html } from "../../auth/html.ts";
-import { isHandleName } from "../shared/handles.ts";
+import { ToolError } from "../shared/errors.ts";
+import { isHandleName, isRunId } from "../shared/handles.ts";
 import { type ActedOn, type ThingAct, actButton } from "./act-form.ts";
 import type { Acts } from "./acts.ts";
 import { type PersonContext, personPage } from "./page-context.ts";
+import { PRESETS } from "./presets.ts";
 import { recorded } from "./record-act.ts";
+import { hasTerminal } from "./terminal-page.ts";
 
 const handle = z.string().refine(isHandleName);
 const orderSchema = z.union([
@@ -17,8 +20,20 @@ const orderSchema = z.union([
     name: handle,
     process: z.string().regex(/^[\w.:-]{1,80}$/),
   }),
+  z.object({
+    act: z.literal("withdraw"),
+    kind: z.literal("sandbox"),
+    name: handle,
+    port: z.coerce.number().pipe(z.int().min(1).max(65_535)),
+  }),
+  z.object({
+    act: z.enum(["start-preset", "stop-preset"]),
+    kind: z.literal("sandbox"),
+    name: handle,
+    preset: z.string().refine((name) => PRESETS.some((preset) => preset.name === name)),
+  }),
   z.object({ act: z.literal("close"), kind: z.literal("browser"), name: handle }),
-  z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().regex(/^run-[0-9a-f]{16}$/) }),
+  z.object({ act: z.literal("cancel"), kind: z.literal("run"), name: z.string().refine(isRunId) }),
 ]);
 type Order = z.output<typeof orderSchema>;
 
@@ -29,11 +44,11 @@ export async function actOnThing(form: URLSearchParams, context: PersonContext):
   if (order === undefined)
     return problemPage(400, "That cannot be done", `Open ${whose.base} and press a button there.`);
   const acts = desk.actsOn(whose.userId);
-  await recorded(context, order.act, order, async () => await perform(order, acts));
+  await recorded(context, order.act, order, async () => await perform(order, acts, hasTerminal(context)));
   return seeOther(`${whose.base}?done=${order.act}`);
 }
 
-async function perform(order: Order, acts: Acts): Promise<void> {
+async function perform(order: Order, acts: Acts, mayRun: boolean): Promise<void> {
   switch (order.act) {
     case "snapshot":
       return await acts.snapshot(order.name);
@@ -45,6 +60,16 @@ async function perform(order: Order, acts: Acts): Promise<void> {
       return await acts.reset(order.name);
     case "kill":
       return await acts.killProcess(order.name, order.process);
+    case "withdraw":
+      return await acts.withdraw(order.name, order.port);
+    case "start-preset":
+    case "stop-preset": {
+      if (!mayRun) throw new ToolError("forbidden", "Agents are started and stopped by their own person.");
+      const preset = PRESETS.find(({ name }) => name === order.preset);
+      if (preset === undefined) throw new Error(`${order.preset} was a preset.`);
+      const act = order.act === "start-preset" ? acts.startPreset : acts.stopPreset;
+      return await act(order.name, preset);
+    }
     case "close":
       return await acts.closeBrowser(order.name);
     case "cancel":

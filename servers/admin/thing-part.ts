@@ -1,11 +1,13 @@
 import { type Html, html, oneLine } from "../../auth/html.ts";
 import type { RunReport } from "../delegate/run-report.ts";
+import type { Preview } from "../sandbox/previews.ts";
 import type { ProcessInfo } from "../sandbox/process.ts";
 import { type ActForm, actButton, confirmLink } from "./act-form.ts";
 import { type Fact, card } from "./card.ts";
 import { meter } from "./chart.ts";
-import { ago, bytes, count, duration, plural, usd } from "./format.ts";
+import { ago, bytes, count, duration, moment, plural, usd } from "./format.ts";
 import type { BrowserThing, Look, RunThing, SandboxThing, Thing } from "./look.ts";
+import { presetList } from "./preset-part.ts";
 import { table } from "./table.ts";
 import { isUnderWay, thingId } from "./thing-list.ts";
 
@@ -15,6 +17,8 @@ const SHOWN_COMMAND_CHARS = 160;
 
 interface PartContext extends ActForm {
   readonly nowMs: number;
+  /** Whether whoever looks may type into the person's sandboxes. */
+  readonly hasTerminal: boolean;
 }
 
 /** One thing of a person, as a part of a page that can be replaced by itself. */
@@ -42,14 +46,26 @@ function sandboxPart(thing: SandboxThing, context: PartContext): Html {
     id,
     name: handle.name,
     state: stateOf(look, seen?.status.state ?? "", isUp),
-    acts: html`${isUp ? [button("snapshot", "Snapshot now"), button("restart", "Restart"), button("sleep", "Put to sleep")] : undefined}
+    acts: html`${context.hasTerminal ? terminalLink(context, handle.name, id) : undefined}
+    ${isUp ? [button("snapshot", "Snapshot now"), button("restart", "Restart"), button("sleep", "Put to sleep")] : undefined}
     ${confirmLink(context, { act: "reset", of, words: "Reset…", id: `${id}-reset` })}`,
     facts: [
       ["Last used", ago(handle.lastUsedMs, nowMs)],
       ...(seen === undefined ? [] : sandboxFacts(seen.status, nowMs)),
     ],
-    more: seen === undefined ? undefined : processList(id, handle.name, seen.processes, context),
+    more:
+      seen === undefined
+        ? undefined
+        : html`${context.hasTerminal && seen.presets.length > 0 ? presetList(seen.presets, { ...context, id, sandbox: handle.name, previews: seen.previews }) : undefined}
+          ${previewList(id, handle.name, seen.previews, context)}
+          ${processList(id, handle.name, seen.processes, context)}`,
   });
+}
+
+function terminalLink({ base }: PartContext, name: string, id: string): Html {
+  return html`<a class="button" id="${id}-terminal" href="${base}/terminal?sandbox=${name}"
+    >Terminal<span class="unseen"> ${name}</span></a
+  >`;
 }
 
 function sandboxFacts(status: SandboxLookStatus, nowMs: number): Fact[] {
@@ -71,6 +87,33 @@ type SandboxLookStatus = Extract<NonNullable<SandboxThing["look"]>, { kind: "see
 
 function usage({ usedBytes, limitBytes }: { readonly usedBytes: number; readonly limitBytes?: number }): string {
   return limitBytes === undefined ? bytes(usedBytes) : `${bytes(usedBytes)} of ${bytes(limitBytes)}`;
+}
+
+function previewList(id: string, sandbox: string, all: readonly Preview[], context: PartContext): Html | undefined {
+  if (all.length === 0) return undefined;
+  return html`<details id="${id}-previews" open>
+    <summary id="${id}-previews-head">${plural(all.length, "preview")}</summary>
+    ${table({
+      caption: `Previews of the sandbox ${sandbox}`,
+      hasHiddenCaption: true,
+      columns: [{ head: "Port", isNumber: true }, { head: "Opens for" }, { head: "Act" }],
+      rows: all.map(({ port, url, sharedUntil }) => ({
+        cells: [
+          html`<a id="${id}-preview-${port}" href="${url}" rel="noreferrer"
+            >${port}<span class="unseen"> preview</span></a
+          >`,
+          sharedUntil === undefined ? "its person" : html`whoever has the link, until ${moment(sharedUntil.getTime())}`,
+          actButton(context, {
+            act: "withdraw",
+            of: { kind: "sandbox", name: sandbox, port },
+            words: "Withdraw",
+            id: `${id}-withdraw-${port}`,
+          }),
+        ],
+      })),
+      empty: "",
+    })}
+  </details>`;
 }
 
 function processList(id: string, sandbox: string, all: readonly ProcessInfo[], context: PartContext): Html {

@@ -5,12 +5,11 @@ import { ToolError } from "../shared/errors.ts";
 import type { NetworkPolicy } from "../shared/network-policy.ts";
 import { parseSettings } from "../shared/settings.ts";
 import type { Account } from "../account/account.ts";
-import type { SessionCost } from "../account/book-table.ts";
-import { browserNanoUsd } from "../account/prices.ts";
-import { SessionTime } from "../account/session-time.ts";
 import { orAborted, within } from "./chrome/abort.ts";
 import { ActionCall } from "./action/action-call.ts";
+import { BrowserTime } from "./browser-time.ts";
 import { KEEP_ALIVE_MS } from "./chrome/chrome.ts";
+import { DevToolsDoor } from "./devtools/door.ts";
 import { evaluate } from "./action/evaluation.ts";
 import { fillField } from "./action/fields.ts";
 import { type Handoff, type HandoffRequest, handOff } from "./chrome/handoff.ts";
@@ -20,7 +19,6 @@ import { click, typeKeys } from "./action/operation.ts";
 import { type ReadingRequest, readPage } from "./reading/page-reading.ts";
 import { takePdf } from "./reading/pdf.ts";
 import { takeScreenshot } from "./reading/screenshot.ts";
-import { personOf } from "./session-name.ts";
 import type {
   ActionResult,
   BrowserLook,
@@ -53,34 +51,47 @@ export interface BrowserSessionBindings {
   readonly ACCOUNT: DurableObjectNamespace<Account>;
 }
 
-const NAME = "name";
 /** Clients wait for 55 s. */
 const CALL_LIMIT_MS = 50_000;
 const READ_LIMIT_MS = 15_000;
 const PICTURE_LIMIT_MS = 25_000;
 const STORAGE_LIMIT_MS = 30_000;
+const SHUT_OUT = "You may use no browser from a sandbox any more.";
 
 /** One person's browser of one name: holds its tabs from call to call, and ends it after ten minutes unused. */
-export class BrowserSession extends DurableObject<BrowserSessionBindings> {
+export abstract class BrowserSessionObject<
+  Env extends BrowserSessionBindings = BrowserSessionBindings,
+> extends DurableObject<Env> {
   readonly #policy: NetworkPolicy;
   readonly #keeper: Keeper;
-  readonly #time: SessionTime;
+  readonly #time: BrowserTime;
   readonly #turns = new Turns(CALL_LIMIT_MS);
+  readonly #door: DevToolsDoor;
   #usedAtMs = 0;
 
-  constructor(state: DurableObjectState, env: BrowserSessionBindings) {
+  constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const settings = parseSettings({ ...env });
     this.#policy = { allowedHosts: settings.ALLOWED_HOSTS, suiteOrigin: settings.PUBLIC_URL };
     const isBilled = settings.SANDBOX_DRIVER === "container";
-    // An alarm may find the object without its name.
-    if (state.id.name !== undefined) state.storage.kv.put(NAME, state.id.name);
-    this.#time = new SessionTime(
-      { kind: "browser", key: "time", nanoUsdOf: isBilled ? browserNanoUsd : () => 0 },
-      state.storage.kv,
-      async (costs) => await this.#keepCosts(costs),
-    );
-    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time);
+    this.#time = new BrowserTime(state.storage.kv, env.ACCOUNT, { name: state.id.name, isBilled });
+    this.#keeper = new Keeper(state.storage, env.BROWSER, this.#policy, this.#time.spans);
+    this.#door = new DevToolsDoor({
+      keeper: this.#keeper,
+      policy: this.#policy,
+      start: async () =>
+        await this.#call(crypto.randomUUID(), async (signal) => await this.#keeper.provideChrome(signal)),
+      whyOver: async (limits) =>
+        (await this.mayConnect(this.#time.person)) ? await this.#time.whyOver(limits) : SHUT_OUT,
+    });
+  }
+
+  /** Whether that person may drive browsers from their sandboxes by now. Rejects where nobody can say. */
+  protected abstract mayConnect(userId: string): Promise<boolean>;
+
+  /** Programs that speak Chrome's own protocol. */
+  override async fetch(request: Request): Promise<Response> {
+    return await this.#door.fetch(request);
   }
 
   async open(callId: string, request: OpenRequest, files: RemoteFiles): Promise<Outcome<OpenedPage>> {
@@ -120,7 +131,8 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
       } finally {
         await this.#keeper.close();
         // Nobody comes back to it.
-        if (await this.#settle()) await Promise.all([this.ctx.storage.deleteAlarm(), this.ctx.storage.deleteAll()]);
+        if (await this.#time.settle())
+          await Promise.all([this.ctx.storage.deleteAlarm(), this.ctx.storage.deleteAll()]);
       }
     });
   }
@@ -188,7 +200,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
     return await this.#call(callId, async (signal) => {
       if (tab === undefined) {
         await this.#keeper.close();
-        return void (await this.#settle());
+        return void (await this.#time.settle());
       }
       const chrome = await this.#keeper.attach(signal);
       await orAborted(chrome.tabs.close(tab), signal);
@@ -205,7 +217,7 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   async stop(): Promise<void> {
     this.#turns.cancelAll(new ToolError("cancelled", "The browser was closed by its person, or by an admin."));
     await this.#keeper.close();
-    await this.#settle();
+    await this.#time.settle();
   }
 
   /** Ends a call that nobody waits for any more. */
@@ -214,31 +226,16 @@ export class BrowserSession extends DurableObject<BrowserSessionBindings> {
   }
 
   override async alarm(): Promise<void> {
-    const usedAtMs = Math.max(this.#usedAtMs, await this.#keeper.usedAtMs());
+    await this.#door.lookAfter();
+    const usedAtMs = Math.max(this.#usedAtMs, this.#door.usedAtMs, await this.#keeper.usedAtMs());
     const unusedMs = Date.now() - usedAtMs;
     const isUnused = !this.#turns.isBusy && unusedMs >= KEEP_ALIVE_MS;
     if (isUnused) await this.#keeper.end();
-    const isSettled = await this.#settle();
+    const isSettled = await this.#time.settle();
     if (isUnused && isSettled) return;
     await this.ctx.storage.setAlarm(
       Date.now() + (isUnused ? KEEP_ALIVE_MS : Math.max(1_000, KEEP_ALIVE_MS - unusedMs)),
     );
-  }
-
-  /** Puts the time that Chrome has run into the books; whether they could be reached. */
-  async #settle(): Promise<boolean> {
-    try {
-      await this.#time.settle(Date.now());
-      return true;
-    } catch (failure) {
-      consoleLog.error("browser time not settled", { failure: describeFailure(failure) });
-      return false;
-    }
-  }
-
-  async #keepCosts(costs: readonly SessionCost[]): Promise<void> {
-    const { ACCOUNT: accounts } = this.env;
-    await accounts.get(accounts.idFromName(personOf(String(this.ctx.storage.kv.get(NAME))))).keepCosts(costs);
   }
 
   /** A call that only looks at the open page. */

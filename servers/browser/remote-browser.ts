@@ -1,5 +1,6 @@
 import { ToolError } from "../shared/errors.ts";
-import type { BrowserSession } from "./browser-session.ts";
+import type { BrowserSessionObject } from "./browser-session.ts";
+import { unrefused, withLimits } from "./devtools/crossing.ts";
 import { explainInterruption } from "./interruption.ts";
 import { sessionNameOf } from "./session-name.ts";
 import {
@@ -13,7 +14,7 @@ import {
 
 /** The browsers of a person, each in a Durable Object of its own. */
 export function createBrowserSessions(
-  namespace: DurableObjectNamespace<BrowserSession>,
+  namespace: DurableObjectNamespace<BrowserSessionObject>,
   userId: string,
 ): BrowserSessions {
   const sessionOf = (name: string): Session => namespace.get(namespace.idFromName(sessionNameOf(userId, name)));
@@ -23,7 +24,7 @@ export function createBrowserSessions(
   };
 }
 
-type Session = DurableObjectStub<BrowserSession>;
+type Session = DurableObjectStub<BrowserSessionObject>;
 
 class RemoteBrowser implements Browser {
   readonly #session: Session;
@@ -74,6 +75,14 @@ class RemoteBrowser implements Browser {
   close: Browser["close"] = async (tab, signal) => await this.#call(signal, (id) => this.#session.close(id, tab));
 
   stop: Browser["stop"] = async () => await this.#session.stop();
+
+  devTools: Browser["devTools"] = async (request, limits) => {
+    try {
+      return await unrefused(await this.#session.fetch(withLimits(request, limits)));
+    } catch (failure) {
+      throw explainInterruption(failure);
+    }
+  };
 
   handOff: Browser["handOff"] = async (request, onLink, signal) =>
     await this.#call(signal, (id) => this.#session.handOff(id, request, onLink));

@@ -1,4 +1,5 @@
 import { type ErrorCode, ToolError } from "../shared/errors.ts";
+import type { DayLimits } from "./devtools/crossing.ts";
 import type { FieldValue } from "./action/fields.ts";
 import type { Handoff, HandoffRequest } from "./chrome/handoff.ts";
 import type { ReadingRequest } from "./reading/page-reading.ts";
@@ -51,6 +52,11 @@ export interface Browser {
   storage(signal: AbortSignal): Promise<StorageState>;
   /** Ends Chrome, or closes one tab. Where nothing is open nothing is done. */
   close(tab: number | undefined, signal: AbortSignal): Promise<void>;
+  /**
+   * Answers a program that speaks Chrome's own protocol: `/json/*` and the WebSockets below `/devtools/`, in a new Chrome
+   * where there is none. Its sockets are closed when one of the limits is reached.
+   */
+  devTools(request: Request, limits: DayLimits): Promise<Response>;
   /** Ends Chrome at once, with every call that is under way. Where nothing is open nothing is done. */
   stop(): Promise<void>;
 }

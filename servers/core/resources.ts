@@ -1,8 +1,11 @@
 import { ResourceNotFoundError, type Server } from "@modelcontextprotocol/server";
 import { FILES_URI_TEMPLATE, type ResourceContent, listFileResources, readFileResource } from "../files/resources.ts";
+import type { LeftOut } from "../files/skills.ts";
+import { SKILL_FILE, type Skill, skillFileOf, skillUri } from "../shared/skill.ts";
 import type { CallPipeline } from "./call.ts";
 import { OPEN_GATE } from "./gate.ts";
 import { callMethod } from "./method-call.ts";
+import type { Shelf } from "./skills.ts";
 
 const USAGE = {
   uri: "account://usage",
@@ -12,38 +15,61 @@ const USAGE = {
   mimeType: "application/json",
 };
 
-const TEMPLATE = { uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" };
+export const SKILL_URI_TEMPLATE = "skill://{name}/{+path}";
+
+const FILE_TEMPLATE = { uriTemplate: FILES_URI_TEMPLATE, name: "File", description: "A file of the workspace" };
+const SKILL_TEMPLATE = { uriTemplate: SKILL_URI_TEMPLATE, name: "Skill", description: "A file of a skill" };
 
 export const FILES_SCOPES = ["files:read"] as const;
 
 /**
- * Serves resources: on every endpoint how the caller stands, where there is a files server their files. Files are read
- * as through tools, with the same scope; how they stand, callers are told also when nothing else is let in.
+ * Serves resources: on every endpoint how the caller stands and the skills, where there is a files server their files.
+ * Files are read as through tools, with the same scope; how they stand, callers are told also when nothing else is let in.
  */
-export function serveResources(server: Server, pipeline: CallPipeline, hasFiles: boolean): void {
+export function serveResources(server: Server, pipeline: CallPipeline, shelf: Shelf, hasFiles: boolean): void {
   const { files } = pipeline.capabilities;
-  const mayRead = hasFiles && FILES_SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
 
-  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: mayRead ? [TEMPLATE] : [] }));
+  server.setRequestHandler("resources/templates/list", () => ({
+    resourceTemplates: [...(shelf.hasOwn ? [FILE_TEMPLATE] : []), SKILL_TEMPLATE],
+  }));
   server.setRequestHandler("resources/list", async ({ params }) => {
     const cursor = params?.cursor;
-    const first = cursor === undefined ? [USAGE] : [];
-    if (!mayRead) return { resources: first };
+    const listFirst = async () => {
+      if (cursor !== undefined) return { resources: [] };
+      const { skills, leftOut } = await shelf.list();
+      return { resources: [USAGE, ...skills.map(describeSkill)], ...tellLeftOut(leftOut) };
+    };
+    if (!shelf.hasOwn) return await listFirst();
     const method = { name: "resources/list", scopes: FILES_SCOPES };
-    const page = await callMethod(method, params, pipeline, async () => await listFileResources(files, cursor));
-    return { ...page, resources: [...first, ...page.resources] };
+    return await callMethod(method, params, pipeline, async () => {
+      const [first, page] = await Promise.all([listFirst(), listFileResources(files, cursor)]);
+      return { ...first, ...page, resources: [...first.resources, ...page.resources] };
+    });
   });
   server.setRequestHandler("resources/read", async ({ params: { uri } }) => {
-    const content = uri === USAGE.uri ? await readUsage(pipeline) : await readFile(uri);
+    const content = uri === USAGE.uri ? await readUsage(pipeline) : await read(uri);
     if (content === undefined) throw new ResourceNotFoundError(uri);
     return { contents: [content] };
   });
 
-  async function readFile(uri: string): Promise<ResourceContent | undefined> {
-    if (!hasFiles) return undefined;
-    const method = { name: "resources/read", scopes: FILES_SCOPES };
-    return await callMethod(method, { uri }, pipeline, async () => await readFileResource(files, uri));
+  async function read(uri: string): Promise<ResourceContent | undefined> {
+    const { name } = skillFileOf(uri) ?? {};
+    const isBuiltIn = name !== undefined && shelf.isBuiltIn(name);
+    if (!isBuiltIn && !hasFiles) return undefined;
+    const method = { name: "resources/read", scopes: isBuiltIn ? [] : FILES_SCOPES };
+    const work = async () => (name === undefined ? await readFileResource(files, uri) : await shelf.read(uri));
+    return await callMethod(method, { uri }, pipeline, work);
   }
+}
+
+/** As SEP-2640 has it. */
+function describeSkill({ name, description }: Skill) {
+  return { uri: skillUri(name, SKILL_FILE), name, description, mimeType: "text/markdown" };
+}
+
+/** A note beside a list, for whoever wonders where a skill of theirs is. */
+export function tellLeftOut(leftOut: readonly LeftOut[]): { readonly _meta?: Record<string, unknown> } {
+  return leftOut.length === 0 ? {} : { _meta: { "pincer/left_out": leftOut } };
 }
 
 async function readUsage(pipeline: CallPipeline): Promise<ResourceContent> {

@@ -10,9 +10,12 @@ import {
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { type CallPipeline, callTool } from "./call.ts";
-import { FILE_CAPABILITIES, serveFileMethods } from "./file-methods.ts";
+import { serveCompletion } from "./completion.ts";
+import { servePrompts } from "./prompts.ts";
 import { RUN_STATUS, callRunTool, waitsForRun } from "./run-calls.ts";
-import { serveResources } from "./resources.ts";
+import { FILES_SCOPES, serveResources } from "./resources.ts";
+import { SKILLS_EXTENSION, serveSkillMethods } from "./skill-methods.ts";
+import { createShelf } from "./skills.ts";
 import { TASKS_EXTENSION, serveTasks } from "./tasks.ts";
 import { leanSchema } from "../shared/lean-schema.ts";
 import { type Annotations, type ServerDefinition, type Tool, findTool } from "./tool.ts";
@@ -64,14 +67,18 @@ function listHints({ readOnlyHint, destructiveHint, idempotentHint, openWorldHin
 /** The MCP server over `servers`, for one request of one caller. */
 export function createServer(servers: readonly ServerDefinition[], pipeline: CallPipeline, era: ProtocolEra): Server {
   const hasFiles = servers.some(({ name }) => name === "files");
-  // In 2025 no request says whether its client takes tasks.
-  const runStatus = era === "modern" ? findTool(servers, RUN_STATUS) : undefined;
+  const mayRead = hasFiles && FILES_SCOPES.every((scope) => pipeline.caller.scopes.includes(scope));
+  const shelf = createShelf(servers, mayRead ? pipeline.capabilities.files : undefined);
+  // In 2025 no request says whether its client takes tasks, and skills have no methods of their own.
+  const isModern = era === "modern";
+  const runStatus = isModern ? findTool(servers, RUN_STATUS) : undefined;
   const server = new Server(SERVER_INFO, {
     capabilities: {
       tools: {},
       resources: {},
-      ...(hasFiles ? FILE_CAPABILITIES : {}),
-      ...(runStatus === undefined ? {} : { extensions: TASKS_EXTENSION }),
+      prompts: {},
+      completions: {},
+      ...(isModern && { extensions: { ...SKILLS_EXTENSION, ...(runStatus !== undefined && TASKS_EXTENSION) } }),
     },
     instructions: servers.map(({ instructions }) => instructions).join(" "),
   });
@@ -88,8 +95,10 @@ export function createServer(servers: readonly ServerDefinition[], pipeline: Cal
     }
     return toResult(await callTool(tool, input, pipeline, watch), pipeline);
   });
-  serveResources(server, pipeline, hasFiles);
-  if (hasFiles) serveFileMethods(server, pipeline);
+  serveResources(server, pipeline, shelf, hasFiles);
+  servePrompts(server, pipeline, shelf, hasFiles);
+  serveCompletion(server, pipeline, shelf);
+  if (isModern) serveSkillMethods(server, pipeline, shelf);
   if (runStatus !== undefined) serveTasks(server, runStatus, pipeline);
   return server;
 }

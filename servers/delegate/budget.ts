@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-/** One call never asks for a longer answer than this. */
+/** A run's call never asks for a longer answer than this. */
 const MAX_ANSWER_TOKENS = 8_192;
 /** Below this an answer is not worth paying for. */
 const MIN_ANSWER_TOKENS = 256;
@@ -114,15 +114,20 @@ export function roomIn(budget: Budget, { charged }: Ledger): Room {
  * The reservation for a request of that size, or `undefined` where there is no room for it. No tokenizer makes more
  * tokens than a text has UTF-8 bytes, and the JSON around each message outweighs what a chat template adds.
  */
-export function plan(room: Room, requestBytes: number, price: TokenPrice | undefined): Reservation | undefined {
+export function plan(
+  room: Room,
+  requestBytes: number,
+  price: TokenPrice | undefined,
+  longestAnswer = MAX_ANSWER_TOKENS,
+): Reservation | undefined {
   // A day may be overdrawn by what nobody knew the price of.
   if ((room.nanoUsd ?? 0) < 0) return undefined;
   const payable =
     room.nanoUsd === undefined || price === undefined
       ? Infinity
       : Math.floor((room.nanoUsd - requestBytes * price.input) / Math.max(price.output, Number.MIN_VALUE));
-  const answerTokens = Math.min(MAX_ANSWER_TOKENS, room.tokens - requestBytes, payable);
-  if (!(answerTokens >= MIN_ANSWER_TOKENS)) return undefined;
+  const answerTokens = Math.min(longestAnswer, room.tokens - requestBytes, payable);
+  if (!(answerTokens >= Math.min(MIN_ANSWER_TOKENS, longestAnswer))) return undefined;
   const nanoUsd = price === undefined ? 0 : Math.ceil(requestBytes * price.input + answerTokens * price.output);
   return { tokens: requestBytes + answerTokens, answerTokens, nanoUsd };
 }

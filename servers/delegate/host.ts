@@ -1,6 +1,6 @@
 import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/scopes.ts";
-import type { DayAnswer, ModelSpend, SettledModelCall } from "../account/model-spend.ts";
+import type { DayAnswer, ModelSpend, SettledModelCall, ToldModelCall } from "../account/model-spend.ts";
 import type { ListedRun } from "../account/run-table.ts";
 import type { CallEnd } from "../core/call.ts";
 import type { Tool } from "../core/tool.ts";
@@ -16,8 +16,8 @@ export interface RunAccount {
   forgetRun(runId: string): Promise<void>;
   /** The newest first; those that one run started, where that is given. */
   listRuns(limit: number, parentId?: string): Promise<ListedRun[]>;
-  /** Sets aside what a model call may use at most, unless that is more than is left of the day. */
-  reserveModelCall(callId: string, most: ModelSpend, limit: ModelSpend): Promise<DayAnswer>;
+  /** Sets aside what a model call may use at most, unless that is more than is left of the day. Settles `last` before. */
+  reserveModelCall(callId: string, most: ModelSpend, limit: ModelSpend, last?: ToldModelCall): Promise<DayAnswer>;
   settleModelCall(callId: string, used: SettledModelCall): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import type { Settings } from "../shared/settings.ts";
 import { type Budget, EMPTY_LEDGER, budgetOf } from "./budget.ts";
 import type { RunAccount, RunParent } from "./host.ts";
 import { sortMaterial } from "./material.ts";
-import { type ModelEndpoint, modelEndpoint } from "./model/endpoint.ts";
+import { type ModelEndpoint, NO_ENDPOINT, modelEndpoint } from "./model/endpoint.ts";
 import type { DelegateRunObject } from "./run.ts";
 import type { RunStart } from "./run-start.ts";
 import type { RunRequest } from "./runs.ts";
@@ -25,9 +25,6 @@ interface Beginning {
 const TITLE_CHARS = 80;
 /** They are one message, which is one row. */
 const MAX_TASK_BYTES = 1024 * 1024;
-
-const NO_ENDPOINT =
-  "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.";
 
 /**
  * Takes a place and a budget for the run and starts it. Where it is known not to have begun both are given back; where
@@ -72,7 +69,7 @@ async function describeStart(
   const { caller, settings, parent } = beginning;
   const labels = { user: caller.userId, run: runId, depth: "1", server: "delegate", client: caller.clientId };
   const endpoint = modelEndpoint(settings, labels);
-  if (endpoint === undefined) throw new ToolError("unavailable", NO_ENDPOINT);
+  if (endpoint === undefined) throw NO_ENDPOINT;
   const sizeBytes = new TextEncoder().encode(JSON.stringify([request.task, request.material])).length;
   if (sizeBytes > MAX_TASK_BYTES) {
     const message = `task and material are over ${MAX_TASK_BYTES} bytes together; put long texts into files and give files:///path.`;

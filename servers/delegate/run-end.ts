@@ -5,7 +5,8 @@ import { settle, settleChild } from "./budget.ts";
 import { describeConversation } from "./conversation.ts";
 import type { RunHost } from "./host.ts";
 import type { RunReport } from "./run-report.ts";
-import { settleDay, unreported } from "./set-aside.ts";
+import { settleDay, unreported } from "./day-room.ts";
+import { askedOf } from "./set-aside.ts";
 import { type Transcript, hasEnded } from "./transcript.ts";
 
 /** How long what could not be done after the end waits to be tried again: files may be full, or out of reach. */
@@ -34,10 +35,11 @@ const CHORES: Readonly<Record<string, (closing: Closing) => Promise<void>>> = {
   },
   reservation: async ({ host, transcript, log }) => {
     const run = transcript.read();
-    const { reserved, ledger } = run;
+    const { unsettled, reserved, ledger } = run;
+    if (unsettled !== undefined) await host.account.settleModelCall(unsettled.callId, unsettled);
     if (reserved === undefined) return;
     transcript.update({ ledger: settle(ledger, reserved, undefined), reserved: undefined });
-    await settleDay({ host, log }, reserved, unreported(run, reserved));
+    await settleDay({ account: host.account, log }, reserved.callId, unreported(askedOf(run), reserved));
   },
   children: endChildren,
   processes: killProcesses,

@@ -2,14 +2,12 @@ import * as z from "zod";
 import { MAX_TEXT_CHARS, cutText } from "../core/artifacts.ts";
 import { type Answer, type Attachment, type ToolContext, defineTool } from "../core/tool.ts";
 import { NANO_USD, budgetInput } from "./budget.ts";
+import { isRunId } from "../shared/handles.ts";
 import type { RunReport } from "./run-report.ts";
 import { RUN_STATUSES, SANDBOX_MODES } from "./transcript.ts";
 
 // Not by `regex`: whoever lists the tools would pay for the patterns.
-const runId = z
-  .string()
-  .refine((id) => /^run-[0-9a-f]{16}$/.test(id), "give a run_id as delegate_run answered it")
-  .describe("As answered");
+const runId = z.string().refine(isRunId, "give a run_id as delegate_run answered it").describe("As answered");
 const modelName = z
   .string()
   .refine((name) => /^[\w@./:-]{1,200}$/.test(name), "give a model's name as the endpoint has it");

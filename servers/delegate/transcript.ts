@@ -1,6 +1,7 @@
 import { type ModelMessage, modelMessageSchema } from "ai";
 import * as z from "zod";
 import { isScope } from "../../auth/scopes.ts";
+import { settledModelCall } from "../account/model-spend.ts";
 import { budgetSchema, ledgerSchema } from "./budget.ts";
 
 /** `input_required` waits for an answer; all but it and `running` are ends. */
@@ -43,6 +44,8 @@ const runRecord = z.object({
   isForked: z.boolean(),
   /** What the model call under way has set aside: whoever finds it closes its day's books. */
   reserved: z.object({ callId: z.string(), tokens: z.int(), answerTokens: z.int(), nanoUsd: z.int() }).optional(),
+  /** What the last model call came to: the person's account is told with the next reservation, or a moment later. */
+  unsettled: settledModelCall.extend({ callId: z.string() }).optional(),
   /** Commands of the run that went on after their call, by handle. */
   processes: z.array(z.string()),
   /** In the order in which they are asked: each is the fallback of the one before. */

@@ -4,7 +4,8 @@ import { isExcess, release, settle, spentBy } from "./budget.ts";
 import type { Failure } from "./model/failure.ts";
 import type { Question, Reply } from "./model/gateway.ts";
 import { describeFallback, describeMisfit, instructionsFor } from "./instructions.ts";
-import { DAY_TAKEN, NOTHING_USED, type SetAside, modelCallOf, setAside, settleDay, unreported } from "./set-aside.ts";
+import { DAY_TAKEN, NOTHING_USED, type SetAside, modelCallOf, unreported } from "./day-room.ts";
+import { askedOf, setAside, settleSoon } from "./set-aside.ts";
 import { type StepContext, endRun, lastText, leftMs, withDeadline } from "./step-context.ts";
 import { structuredResult } from "./structured-result.ts";
 import { offeredTools, toolSet } from "./toolbox.ts";
@@ -78,7 +79,7 @@ export async function askModel(
 }
 
 function waitForDay({ transcript }: StepContext): number {
-  transcript.update({ activity: "waits for what other runs hold of the day's limit" });
+  transcript.update({ activity: "waits for what other calls hold of the day's limit" });
   return DAY_WAIT_MS;
 }
 
@@ -106,8 +107,9 @@ function takeFailure(
     const { ledger } = transcript.read();
     const { mayHaveCost } = failure;
     const settled = mayHaveCost ? settle(ledger, reservation, undefined) : release(ledger, reservation);
-    transcript.update({ ledger: settled, reserved: undefined });
-    context.inBackground(settleDay(context, reservation, mayHaveCost ? unreported(run, reservation) : NOTHING_USED));
+    const used = mayHaveCost ? unreported(askedOf(run), reservation) : NOTHING_USED;
+    transcript.update({ ledger: settled, reserved: undefined, unsettled: { callId: reservation.callId, ...used } });
+    settleSoon(context, reservation.callId);
   }
   return transcript.read().status === "running" ? retryOrFail(context, run, failure) : undefined;
 }
@@ -146,10 +148,15 @@ function takeReply(
   if (reservation === undefined) throw new Error("The model was asked without a reservation.");
   const { usage, servedBy, notes } = reply;
   const { ledger, modelsUsed, notes: known } = transcript.read();
+  const used =
+    usage === undefined
+      ? unreported(askedOf(run), reservation)
+      : { ...spentBy(usage, reservation), of: modelCallOf(askedOf(run), usage, servedBy) };
   const settled = {
     inFlight: "none" as const,
     failedAttempts: 0,
     reserved: undefined,
+    unsettled: { callId: reservation.callId, ...used },
     turns: run.turns + 1,
     ledger: settle(ledger, reservation, usage),
     modelsUsed: modelsUsed.includes(servedBy) ? modelsUsed : [...modelsUsed, servedBy],
@@ -158,11 +165,7 @@ function takeReply(
   // What a model was kept from saying is not shown to the next one.
   const said = reply.finishReason === "content-filter" ? [] : [...reply.messages, ...refusedCalls(reply.messages)];
   transcript.update(settled, said);
-  const used =
-    usage === undefined
-      ? unreported(run, reservation)
-      : { ...spentBy(usage, reservation), of: modelCallOf(run, usage, servedBy) };
-  context.inBackground(settleDay(context, reservation, used));
+  settleSoon(context, reservation.callId);
   if (transcript.read().status !== "running") return undefined;
   if (usage !== undefined && isExcess(usage, reservation))
     return endRun(context, "budget_exhausted", EXCESS, reply.text);

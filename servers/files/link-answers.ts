@@ -1,4 +1,4 @@
-import { type ErrorCode, ToolError } from "../shared/errors.ts";
+import { type ErrorCode, HTTP_STATUS, ToolError } from "../shared/errors.ts";
 
 const TEXT = { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" } as const;
 
@@ -19,18 +19,7 @@ export function methodNotAllowed(line: string, allowed: string): Response {
 }
 
 /** What curl tries again by itself (408, 429, 500, 502, 503, 504) is worth trying again. */
-const STATUSES: Readonly<Record<ErrorCode, number>> = {
-  invalid_input: 400,
-  forbidden: 403,
-  not_found: 404,
-  conflict: 409,
-  too_large: 413,
-  cancelled: 499,
-  internal: 500,
-  unavailable: 503,
-  timeout: 504,
-  limit_reached: 507,
-};
+const STATUSES: Readonly<Record<ErrorCode, number>> = { ...HTTP_STATUS, cancelled: 499, limit_reached: 507 };
 
 export function refusal({ code, message }: ToolError): Response {
   return say(STATUSES[code], message);

@@ -38,9 +38,9 @@ export interface Sandbox {
 
   /**
    * What a process has written after the cursors, waiting at most `read.waitMs` for what is waited for, or for its
-   * end. What it left in `/workspace/files` is in `files` then. Rejects with `not_found` where the process is not
-   * remembered, with `invalid_input` where the pattern is no regular expression. When `watch.signal` aborts, the call
-   * rejects with `cancelled` and the process goes on.
+   * end. What it left in `/workspace/files` is in `files` then, unless output was wanted at once. Rejects with
+   * `not_found` where the process is not remembered, with `invalid_input` where the pattern is no regular expression.
+   * When `watch.signal` aborts, the call rejects with `cancelled` and the process goes on.
    */
   readProcess(processId: string, read: ProcessRead, watch: Watch): Promise<ProcessOutput>;
 
@@ -280,4 +280,9 @@ export function sandboxId(userId: string, name: string): string {
 export function personOfSandbox(id: string): string {
   const [userId = id] = id.split("-");
   return userId;
+}
+
+/** What its person calls it. */
+export function nameOfSandbox(id: string): string {
+  return id.slice(personOfSandbox(id).length + 1);
 }

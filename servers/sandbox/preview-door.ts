@@ -9,7 +9,7 @@ import { PREVIEW_OPEN_PATH, PREVIEW_SHARE_PATH, type PreviewSite, previewTarget 
 import type { Sandbox } from "./driver.ts";
 import { isForeign, isVisit } from "./preview-headers.ts";
 import { FOREIGN, GONE, NOT_SIGNED_IN, notice } from "./preview-pages.ts";
-import { type Passes, isPassOf, opensShare } from "./preview-pass.ts";
+import { type Passes, isPassOf, isPersons, opensShare } from "./preview-pass.ts";
 import { proxyPreview } from "./preview-proxy.ts";
 
 /** An isolate's: what it was last told of previews, by their labels. */
@@ -82,6 +82,7 @@ async function letThrough(visit: Visit): Promise<Response> {
     ...{ request, label },
     site: host.site,
     port: preview.port,
+    person: isPersons(pass) ? visit.userId : undefined,
     sandbox: host.sandboxOf(visit.userId, preview.sandbox),
     untilMs: pass.expiresAtMs,
     answersWithinMs: host.answersWithinMs,

@@ -1,15 +1,28 @@
 import { type PreviewSite, previewOrigin } from "../shared/preview-site.ts";
 
-/** Between two hops, or about us: none of it is for what runs in the sandbox (RFC 9110 §7.6.1). */
+/**
+ * Between two hops, or about us: none of it is for what runs in the sandbox (RFC 9110 §7.6.1). What only the Worker may
+ * say goes by underscores too, since CGI and WSGI take them for dashes.
+ */
 const NOT_FOR_IT =
-  /^(?:cf-.*|x-forwarded-.*|x-real-ip|true-client-ip|forwarded|cdn-loop|x-pincer-.*|host|expect|connection|upgrade|keep-alive|proxy-.*|te|trailer|transfer-encoding)$/;
+  /^(?:cf[-_].*|x[-_]forwarded[-_].*|x[-_]real[-_]ip|true-client-ip|forwarded|cdn-loop|x[-_]pincer[-_].*|host|expect|connection|upgrade|keep-alive|proxy-.*|te|trailer|transfer-encoding)$/;
+/** From where visitors come is not told. A proxy has to name an address, and this one is nobody's (RFC 5737). */
+const SOME_ADDRESS = "192.0.2.1";
 /** Would clear the cookies of the whole site, or come from nobody who may say so. */
 const NOT_FROM_IT = /^(?:clear-site-data|x-pincer-.*)$/;
 /** Ours, and those by which Access lets the person in. */
 const OUR_COOKIE = /^(?:__(?:host|secure)-pincer|cf_)/i;
 
-/** A visitor's request as what listens in the sandbox gets it: dev servers know `localhost` alone. */
-export function headersForIt(received: Headers, label: string, { protocol, host }: PreviewSite): Headers {
+/**
+ * A visitor's request as what listens in the sandbox gets it: dev servers know `localhost` alone. `person` is the
+ * preview's own, where it is they who visit; of a share link's visitors nothing is known.
+ */
+export function headersForIt(
+  received: Headers,
+  label: string,
+  { protocol, host }: PreviewSite,
+  person: string | undefined,
+): Headers {
   const headers = new Headers();
   for (const [name, value] of received) if (!NOT_FOR_IT.test(name)) headers.append(name, value);
   if (received.get("Upgrade")?.toLowerCase() === "websocket") headers.set("Upgrade", "websocket");
@@ -19,8 +32,10 @@ export function headersForIt(received: Headers, label: string, { protocol, host 
     .filter((cookie) => cookie !== "" && !OUR_COOKIE.test(cookie));
   if (cookies.length > 0) headers.set("Cookie", cookies.join("; "));
   else headers.delete("Cookie");
+  headers.set("X-Forwarded-For", SOME_ADDRESS);
   headers.set("X-Forwarded-Host", `${label}.${host}`);
   headers.set("X-Forwarded-Proto", protocol.slice(0, -1));
+  if (person !== undefined) headers.set("X-Pincer-User", person);
   return headers;
 }
 

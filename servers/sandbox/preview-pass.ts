@@ -49,9 +49,13 @@ export function createPasses(signingSecret: string): Passes {
   };
 }
 
+export function isPersons({ holder }: Pass): boolean {
+  return holder === PERSON;
+}
+
 /** Whether a pass is its person's, or of the link that the preview has now. */
-export function isPassOf({ holder }: Pass, { share }: StoredPreview): boolean {
-  return holder === PERSON || (share !== undefined && holder === holderOf(share));
+export function isPassOf(pass: Pass, { share }: StoredPreview): boolean {
+  return isPersons(pass) || (share !== undefined && pass.holder === holderOf(share));
 }
 
 /** Whether that is what the share link holds. */

@@ -9,6 +9,8 @@ export interface PreviewVisit {
   readonly label: string;
   readonly site: PreviewSite;
   readonly port: number;
+  /** The `userId` of the preview's person, where it is they who visit. */
+  readonly person: string | undefined;
   readonly sandbox: Pick<Sandbox, "port" | "exec">;
   /** How long what listens may take to begin its answer, once it has all of the request. */
   readonly answersWithinMs: number;
@@ -27,14 +29,14 @@ const WAKES_WITHIN_MS = 50_000;
 
 /** Passes a visitor's request on to what listens in the sandbox, and its answer back. */
 export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
-  const { request, label, site, port, sandbox, untilMs, answersWithinMs } = visit;
+  const { request, label, site, port, person, sandbox, untilMs, answersWithinMs } = visit;
   if (!isFit(request)) return notice(request, UNFIT);
   const givenUp = new AbortController();
   const upload = uploadOf(request);
   const { pathname, search } = new URL(request.url);
   const passedOn = new Request(`http://localhost:${port}${pathname}${search}`, {
     method: request.method,
-    headers: headersForIt(request.headers, label, site),
+    headers: headersForIt(request.headers, label, site, person),
     ...(upload === undefined ? {} : { body: upload.body }),
     redirect: "manual",
     signal: AbortSignal.any([request.signal, givenUp.signal]),

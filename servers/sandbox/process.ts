@@ -24,9 +24,10 @@ export interface ProcessRead {
   readonly waitMs: number;
   /**
    * What to wait for: text after the cursors that a regular expression matches, something that listens on a port of
-   * the sandbox's localhost, or the end of the process. Absent for new output, until it pauses for a moment.
+   * the sandbox's localhost, the end of the process, or new output at once. Absent for new output, until it pauses for a
+   * moment.
    */
-  readonly until?: { readonly pattern: string } | { readonly port: number } | "end";
+  readonly until?: { readonly pattern: string } | { readonly port: number } | "end" | "output";
   /** How many characters of each output the answer carries, head and tail kept. */
   readonly maxChars: number;
 }

@@ -14,3 +14,10 @@ export function isHandleName(name: string): boolean {
 
 /** The name of a sandbox, code context or browser: part of an id, so short and plain. */
 export const handleName = z.string().refine(isHandleName, HANDLE_RULE).default(DEFAULT_HANDLE);
+
+const RUN_ID = /^run-[0-9a-f]{16}$/;
+
+/** Whether that is how delegated runs, and the sandboxes that are theirs alone, are called. */
+export function isRunId(name: string): boolean {
+  return RUN_ID.test(name);
+}

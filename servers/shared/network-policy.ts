@@ -4,7 +4,7 @@ import { addressKind, isMetadataAddress, normalizeAddress } from "./ip-address.t
 export interface NetworkPolicy {
   /** What the operator opened with `--allow-host`: `HOST:PORT`, or `HOST` for ports 80 and 443 of a public host. */
   readonly allowedHosts: readonly string[];
-  /** `PUBLIC_URL`. Of the suite itself only share links are open, even where `allowedHosts` lists it. */
+  /** `PUBLIC_URL`. Of the suite itself only share links and previews are open, even where `allowedHosts` lists it. */
   readonly suiteOrigin: string;
 }
 
@@ -15,6 +15,11 @@ export type NetworkVerdict = { readonly allowed: true } | { readonly allowed: fa
 export const SHARE_PATH = "/s/";
 /** Where files come in by a link; closed to the suite's browser, which has no file that the suite has not. */
 export const UPLOAD_PATH = "/u/";
+
+const ONLY_LINKS =
+  "Of Pincer itself only share links can be opened; files_share makes one, sandbox_expose with share_for one of a preview.";
+/** What names of previews look like; to make one up opens nothing (preview-label.ts). */
+const PREVIEW_NAME = /^[0-9a-z]{1,32}-[0-9a-f]{30}\.localhost$/;
 
 const ALLOWED: NetworkVerdict = { allowed: true };
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "ws:": 80, "https:": 443, "wss:": 443 };
@@ -42,8 +47,9 @@ export function checkUrl(url: string, policy: NetworkPolicy): NetworkVerdict {
   const host = hostOf(parsed);
   const port = parsed.port === "" ? defaultPort : Number(parsed.port);
   if (!isSuite(host, port, policy)) return checkTarget(host, port, policy);
+  if (isLocalPreview(host, port, policy)) return ALLOWED;
   const isShareLink = parsed.protocol.startsWith("http") && parsed.pathname.startsWith(SHARE_PATH);
-  return isShareLink ? ALLOWED : refuse("Of Pincer itself only share links can be opened; make one with files_share.");
+  return isShareLink ? ALLOWED : refuse(ONLY_LINKS);
 }
 
 /**
@@ -54,8 +60,7 @@ export function checkTarget(hostname: string, port: number, policy: NetworkPolic
   const host = normalizeHost(hostname);
   if (host === undefined || !isPort(port))
     return refuse("That is not a host and a port; give one such as example.com:443.");
-  if (isSuite(host, port, policy))
-    return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
+  if (isSuite(host, port, policy)) return refuse(ONLY_LINKS);
   if (normalizeAddress(host) !== undefined) return checkAddress(host, port, policy);
   if (METADATA_NAMES.includes(host)) return refuseMetadata(host);
   if (hasEntry(host, port, policy)) return ALLOWED;
@@ -71,8 +76,7 @@ export function checkAddress(ip: string, port: number, policy: NetworkPolicy, na
   if (address === undefined || !isPort(port))
     return refuse("That is not an address and a port; give one such as 93.184.216.34:443.");
   if (isMetadataAddress(address)) return refuseMetadata(name ?? address);
-  if (isSuite(address, port, policy))
-    return refuse("Of Pincer itself only share links can be opened; make one with files_share.");
+  if (isSuite(address, port, policy)) return refuse(ONLY_LINKS);
   const kind = addressKind(address);
   if (kind === "public") return ALLOWED;
   if (kind === "unspecified") return refuse(`${address} names no machine; give the address of one.`);
@@ -121,6 +125,12 @@ export function isSuite(hostname: string, port: number, policy: NetworkPolicy): 
   if (!isLoopbackHost(suiteHost)) return host === suiteHost;
   const suitePort = suite.port === "" ? DEFAULT_PORTS[suite.protocol] : Number(suite.port);
   return port === suitePort && host !== undefined && isLoopbackHost(host);
+}
+
+/** Whether that is the origin of a preview of a suite on loopback, where nothing of the suite itself answers. */
+export function isLocalPreview(hostname: string, port: number, policy: NetworkPolicy): boolean {
+  const host = normalizeHost(hostname);
+  return host !== undefined && isSuite(host, port, policy) && PREVIEW_NAME.test(host);
 }
 
 function isLoopbackHost(host: string): boolean {

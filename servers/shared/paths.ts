@@ -7,7 +7,7 @@ const MAX_NAME_BYTES = 255;
  * What is not seen makes one name look like another, and spells words for a model alone: zero-width spaces, fillers,
  * marks of direction, tags. Joiners and variation selectors are part of words and emoji.
  */
-const INVISIBLE =
+export const INVISIBLE =
   /[[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\p{Join_Control}\p{Variation_Selector}]]/v;
 /** What stands before a path that is written as a command in a sandbox would write it. */
 const SANDBOX_FOLDER = /^\/+(workspace\/files\/+)?/;

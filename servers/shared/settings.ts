@@ -41,6 +41,10 @@ const settingsSchema = z.object({
   /** Local mode: where the sandbox runtime listens, and the secret it asks for. */
   LOCAL_RUNTIME_URL: baseUrl.optional(),
   LOCAL_RUNTIME_SECRET: z.string().min(32).optional(),
+  /** Local mode: what the egress proxy shows with requests from sandboxes for the names that exist only inside. */
+  LOCAL_INSIDE_SECRET: z.string().min(32).optional(),
+  /** Scopes, comma-separated, that what runs in a sandbox never has of its owner's; `admin` is always one of them. */
+  INSIDE_WITHHOLDS: commaSeparated,
   /** Hosts, `HOST[:PORT]`, comma-separated, that sandbox and browser may reach beyond the network policy. */
   ALLOWED_HOSTS: commaSeparated,
   /** JSON: host, header, name of a secret (`SECRET_*`) that the sandbox's requests carry without its seeing it. */
@@ -56,7 +60,7 @@ const settingsSchema = z.object({
   MODEL_PRICES: modelPrices,
   /** How many delegated runs of one person may be under way at once, those that runs start among them. */
   DELEGATE_RUNS_AT_ONCE: z.coerce.number().int().min(1).max(1_000).default(4),
-  /** What one person's runs may use of models in a day (UTC). Tokens bound what has no known price. */
+  /** What one person's runs and sandboxes may use of models in a day (UTC). Tokens bound what has no known price. */
   DELEGATE_DAILY_USD: z.coerce.number().min(0).max(1_000_000).default(10),
   DELEGATE_DAILY_TOKENS: z.coerce.number().int().min(0).default(20_000_000),
   /** Instead of MODEL_BASE_URL: Cloudflare AI Gateway by account, gateway and token. */

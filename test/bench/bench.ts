@@ -18,6 +18,7 @@ import {
   send,
 } from "./mcp-requests.ts";
 import { measureGuard } from "./guard.ts";
+import { measureInside } from "./inside.ts";
 import { measureOwner } from "./owner.ts";
 import { measurePreview } from "./preview.ts";
 import { measureSandbox } from "./sandbox.ts";
@@ -56,6 +57,7 @@ const PARTS: Readonly<Record<string, (dataDir: string) => Promise<Row[]>>> = {
   sandbox: measureSandbox,
   preview: measurePreview,
   browser: async (dataDir) => [...(await measureBrowser(dataDir)), ...(await measurePeople())],
+  inside: measureInside,
   delegate: measureDelegate,
   store: measureStore,
   owner: measureOwner,

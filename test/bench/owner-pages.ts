@@ -27,7 +27,10 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
       sandbox: () => ({
         status: async () => ({ driver: "container", state: "asleep", costUsd: 0 }),
         listProcesses: async () => [],
+        readProcess: unused,
+        port: () => ({ look: unused, fetch: unused, close: unused }),
       }),
+      previews: async () => [],
       browser: async () => undefined,
       run: async () => undefined,
     }),
@@ -35,6 +38,8 @@ export async function renderPage(path: string, name: string, env: PagesEnv): Pro
     health: unused,
     actsOn: unused,
     rules: unused,
+    openTerminal: unused,
+    asset: unused,
   };
   const visitor: Visit["visitor"] = {
     person: { userId: name, displayName: name, owner: { identity: "local" } },

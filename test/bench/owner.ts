@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Plugin, build } from "esbuild";
+import type { Plugin } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
+import { bundleWorker } from "../support/bundle-worker.ts";
 import { dayOf } from "../../servers/account/figures.ts";
 import { bundle } from "./guard.ts";
 import { type Task, measure, post } from "./load.ts";
@@ -131,18 +132,10 @@ async function askMuch(): Promise<Row[]> {
 async function startBooks(
   stateDir: string,
 ): Promise<AsyncDisposable & { ask(asked: OwnerAsked, rows: number): Promise<readonly string[]> }> {
-  const { outputFiles } = await build({
-    entryPoints: [path.join(import.meta.dirname, "owner-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: outputFiles[0]?.text ?? "",
+      script: await bundleWorker(path.join(import.meta.dirname, "owner-worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat"],
       bindings: { ...SETTINGS },

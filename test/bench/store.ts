@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
+import { bundleWorker } from "../support/bundle-worker.ts";
 import { type Latencies, measure, post } from "./load.ts";
 import type { Asked } from "./store-worker.ts";
 import { type Row, of, versus } from "./table.ts";
@@ -100,18 +100,10 @@ function each(measured: ReadonlyMap<string, Latencies>, name: string): Latencies
 }
 
 async function startStore(stateDir: string): Promise<BenchedStore> {
-  const { outputFiles } = await build({
-    entryPoints: [path.join(import.meta.dirname, "store-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: outputFiles[0]?.text ?? "",
+      script: await bundleWorker(path.join(import.meta.dirname, "store-worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat"],
       bindings: {

@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { prepareBrowserBinding } from "../../container/local/chrome/binding.ts";
 import { CACHE } from "../support/data-folder.ts";
+import { bundleWorker } from "../support/bundle-worker.ts";
 import { LOCAL_SETTINGS } from "../support/local-settings.ts";
 import { findChrome } from "../../container/local/chrome/chrome.ts";
+import { serveInsideDoor } from "./inside-door.ts";
 import { type EgressProxy, startEgressProxy } from "../../container/local/egress/proxy.ts";
 
 const answerSchema = z.discriminatedUnion("ok", [
@@ -52,10 +52,20 @@ export interface Person extends AsyncDisposable {
   readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
   /** Does to the session of the browser `main` what the platform does to a Durable Object that is idle. */
   readonly evict: () => Promise<void>;
-  /** Lets that session's alarm go off. */
-  readonly ring: () => Promise<void>;
+  /** Lets that session's alarm go off, now or later. */
+  readonly ring: (when?: { readonly afterMs: number }) => Promise<void>;
   /** Ends the hand-over of its page as the person at the live view would; the platform may have nobody to tell. */
   readonly finish: (end: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Where a program in the sandbox finds the browser; ends with the person. */
+  readonly openDoor: () => Promise<string>;
+  /** In how many milliseconds the Worker itself asks the open page something so often. */
+  readonly roundTrips: (count: number) => Promise<number>;
+  /** Ends the browser as a pause does. */
+  readonly stop: () => Promise<void>;
+  /** Allows no browser for the day, from now on. */
+  readonly limit: () => Promise<void>;
+  /** Lets the person into no sandbox from now on. */
+  readonly shutOut: () => Promise<void>;
   /** Whether a person has been asked to use its page. */
   readonly isHandedOver: () => Promise<boolean>;
   /** How long the browsers have run, and what that cost. */
@@ -100,7 +110,7 @@ export async function startBrowserSuite(
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: await bundleWorker(),
+      script: await bundleWorker(join(import.meta.dirname, "worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
       bindings: { ...settings(allowedHosts), ...otherSettings },
@@ -117,7 +127,7 @@ export async function startBrowserSuite(
       handleStructuredLogs: () => undefined,
     }),
   );
-  await miniflare.ready;
+  const workerUrl = await miniflare.ready;
   const ask = async (order: Readonly<Record<string, unknown>>): Promise<string> => {
     const response = await miniflare.dispatchFetch("http://localhost/", {
       method: "POST",
@@ -136,7 +146,8 @@ export async function startBrowserSuite(
     const order = async (tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
       JSON.parse(await ask({ userId, tool, input }));
     const evict = async (): Promise<void> => void (await order("evict"));
-    const ring = async (): Promise<void> => void (await order("ring"));
+    const ring: Person["ring"] = async (when = { afterMs: 0 }) => void (await order("ring", when));
+    const doors = new AsyncDisposableStack();
     return {
       call,
       read: async (tool, input) => {
@@ -154,6 +165,11 @@ export async function startBrowserSuite(
       },
       evict,
       ring,
+      openDoor: async () => doors.use(await serveInsideDoor(workerUrl, userId)).origin,
+      roundTrips: async (count) => z.number().parse(await order("round trips", { count })),
+      stop: async () => void (await order("stop")),
+      limit: async () => void (await order("limit")),
+      shutOut: async () => void (await order("shut out")),
       finish: async (end) => void (await order("finish", end)),
       isHandedOver: async () => z.boolean().parse(await order("handed-over")),
       time: async () => timeSchema.parse(await order("usage"))[0] ?? { browserMs: 0, estimatedNanoUsd: 0 },
@@ -161,6 +177,7 @@ export async function startBrowserSuite(
       [Symbol.asyncDispose]: async () => {
         await evict();
         await ring();
+        await doors.disposeAsync();
       },
     };
   };
@@ -185,16 +202,4 @@ export async function startBrowserSuite(
 
 function settings(allowedHosts: readonly string[]): Record<string, string> {
   return { ...LOCAL_SETTINGS, PUBLIC_URL: SUITE_ORIGIN, ALLOWED_HOSTS: allowedHosts.join(",") };
-}
-
-async function bundleWorker(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url).href)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
-  return outputFiles[0]?.text ?? "";
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readSkills } from "../../container/pack-skills.ts";
 import type { Command, Sandbox, Watch } from "../../servers/sandbox/driver.ts";
 import { remoteSandbox } from "./remote-sandbox.ts";
 import { type StandIn, startStandIn, whyNoStandIn } from "./stand-in.ts";
@@ -12,6 +13,16 @@ if (reason === undefined) {
     beforeAll(async () => (standIn = await startStandIn()));
     afterAll(async () => await standIn.close());
     const open = (): Sandbox => remoteSandbox(standIn.url, `u${crypto.randomUUID().replaceAll("-", "")}`).sandbox;
+
+    test("the skills of the suite are among them, as the image has them", async () => {
+      const { stdout } = await open().exec(
+        command("cd /opt/skills; cat */SKILL.md | grep ^name:; ls */scripts"),
+        quiet(),
+      );
+      const names = Object.keys(await readSkills()).toSorted();
+      expect(stdout.text.match(/^name: .*$/gm)).toEqual(names.map((name) => `name: ${name}`));
+      expect(stdout.text).toMatch(/^record\.mjs$[^]*^tool\.mjs$/m);
+    });
 
     test("a file that says it is empty is read to its end, and not beyond the limit", async () => {
       const sandbox = open();

@@ -198,6 +198,26 @@ if (reason === undefined) {
       },
     );
 
+    test("what a preset starts lives on after its command, and programs of one's own are found", async () => {
+      const sandbox = open();
+      const server = `require("http").createServer((_, answer) => answer.end("here")).listen(4321)`;
+      const preset = { title: "Tiny", description: "of a test", node: "22.0.0", install: {}, programs: {}, kept: [] };
+      const whole = JSON.stringify({ ...preset, start: ["node", "-e", server], port: 4321, hint: "" });
+      const run = async (script: string): Promise<string> => {
+        const { stdout, stderr } = await sandbox.exec(command(script), quiet());
+        return stdout.text + stderr.text;
+      };
+      await run(
+        `mkdir -p ~/.local/bin; cp -r /opt/presets .; mkdir presets/tiny; echo '${whole}' > presets/tiny/preset.json`,
+      );
+      await run("ln -s /workspace/presets/program/preset.mjs ~/.local/bin/own-preset");
+      expect(await run("own-preset start tiny")).toMatch(/^Starting Tiny; .*\nTiny runs\. \n$/);
+      expect(await run("curl -sS http://127.0.0.1:4321/")).toBe("here");
+      expect(await run("own-preset stop tiny; curl -sS http://127.0.0.1:4321/")).toMatch(
+        /^Tiny has stopped\.\ncurl: \(7\)/,
+      );
+    });
+
     test("output that comes while a reader waits is told", async () => {
       const sandbox = open();
       const { processId } = await sandbox.exec(command("sleep 0.5; echo heard; sleep 2", 0), quiet());

@@ -7,12 +7,16 @@ const reason = whyNoStandIn();
 /** The oldest of those that bear the name: the others were forked from it. */
 const KILL_SERVER = "kill -9 $(pgrep -of 'python3 .*/serve.py')";
 
-/** Asks for two commands while the server takes no connections, and waits for the answer of the second alone. */
-const HANG_UP = `
+/** How a program inside knows what the driver knows. */
+const FIND_SECRET = `
 import json, os, signal, socket, subprocess, time
 server = int(subprocess.check_output(["pgrep", "-of", "python3 .*/serve.py"]))
 environ = open(f"/proc/{server}/environ").read().split("\\0")
 secret = next(entry for entry in environ if entry.startswith("PINCER_SECRET=")).partition("=")[2]
+`;
+
+/** Asks for two commands while the server takes no connections, and waits for the answer of the second alone. */
+const HANG_UP = `${FIND_SECRET}
 def ask(name):
     request = {"id": name, "command": f"touch /tmp/{name}", "cwd": "/", "timeoutMs": 9e3, "waitMs": 9e3, "maxChars": 9}
     body = json.dumps(request)
@@ -26,6 +30,17 @@ stays = ask("stayed")
 os.kill(server, signal.SIGCONT)
 while stays.recv(1000): pass
 time.sleep(1)
+`;
+
+/** A platform may send the head of a request and its body apart; a connection that is reset raises. */
+const SAVE_IN_TWO = `${FIND_SECRET}
+connection = socket.create_connection(("127.0.0.1", 3777))
+connection.sendall(f"POST /save HTTP/1.1\\r\\nauthorization: {secret}\\r\\ncontent-length: 2\\r\\n\\r\\n".encode())
+time.sleep(0.1)
+connection.sendall(b"{}")
+answer = b""
+while chunk := connection.recv(65536): answer += chunk
+print(answer.endswith(b"\\r\\n0\\r\\n\\r\\n"))
 `;
 
 if (reason === undefined) {
@@ -79,6 +94,12 @@ if (reason === undefined) {
       expect(stderr.text).toBe("");
       expect(stdout.text.split("\n")).toContain("stayed");
       expect(stdout.text.split("\n")).not.toContain("left");
+    });
+
+    test("gives a snapshot whole to who sends the body of the request after its head", async () => {
+      const sandbox = open();
+      const { stdout, stderr } = await sandbox.exec(command(`python3 - <<'END'${SAVE_IN_TWO}END`), quiet());
+      expect([stdout.text, stderr.text]).toEqual(["True\n", ""]);
     });
 
     test("answers while others hold connections on which they say nothing", async () => {

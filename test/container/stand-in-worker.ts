@@ -1,10 +1,9 @@
 import { Sandbox as ProductSandbox } from "../../container/sandbox.ts";
-import worker, { SandboxSnapshots } from "./worker.ts";
+import worker, { ContainerProxy, SandboxSnapshots } from "./worker.ts";
 
-export { ContainerProxy } from "../../container/egress.ts";
 export { Account } from "../../servers/account/account.ts";
 export { Directory } from "../../servers/directory/directory.ts";
-export { SandboxSnapshots };
+export { ContainerProxy, SandboxSnapshots };
 
 type WorkerEnv = Omit<Parameters<typeof worker.fetch>[1], "SANDBOX"> & {
   readonly SANDBOX: DurableObjectNamespace<Sandbox>;
@@ -18,6 +17,9 @@ export default {
     return await env.SANDBOX.get(env.SANDBOX.idFromString(id)).leave(request);
   },
 };
+
+/** What is intercepted by no name. */
+const ANY_HOST = "*";
 
 /** The product's Durable Object and the SDK's, on a stand-in for the platform: containers are served at `STAND_IN`. */
 export class Sandbox extends ProductSandbox {
@@ -33,7 +35,7 @@ export class Sandbox extends ProductSandbox {
 
   /** What a program in the container asks a host for. */
   async leave(request: Request): Promise<Response> {
-    const proxy = this.#proxies.get(new URL(request.url).hostname);
+    const proxy = this.#proxies.get(new URL(request.url).hostname) ?? this.#proxies.get(ANY_HOST);
     return (await proxy?.fetch(request)) ?? new Response(null, { status: 502 });
   }
 }
@@ -77,7 +79,9 @@ function standInContainer(id: string, url: string, proxies: Map<string, Fetcher>
     interceptOutboundHttp: async (host: string, proxy: Fetcher) => {
       await Promise.resolve(proxies.set(host, proxy));
     },
-    interceptAllOutboundHttp: async () => await Promise.resolve(),
+    interceptAllOutboundHttp: async (proxy: Fetcher) => {
+      await Promise.resolve(proxies.set(ANY_HOST, proxy));
+    },
   };
   return container;
 }

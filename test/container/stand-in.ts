@@ -17,6 +17,7 @@ import type { Duplex } from "node:stream";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
+import { INSIDE_HOSTS } from "../../servers/shared/inside-hosts.ts";
 import { type Limits, defaultLimits } from "../../container/local/sandbox/limits.ts";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
@@ -88,11 +89,11 @@ export async function startStandIn(
   { isMounted = false, limits, diskBytes }: StandInOptions = {},
 ): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), "container-stand-in-"));
-  const guest = await assembleGuest(join(folder, "guest"));
+  const opt = await assembleOpt(join(folder, "opt"));
   const containers = new Map<string, Promise<Jail>>();
   let opened = 0;
   const open = async (id: string): Promise<Jail> => {
-    const plan = { guest, isMounted, limits, diskBytes, leave: leaveFrom(id) };
+    const plan = { opt, isMounted, limits, diskBytes, leave: leaveFrom(id) };
     const jail = containers.get(id) ?? startJail(join(folder, String(opened++)), plan);
     containers.set(id, jail);
     return await jail;
@@ -159,14 +160,17 @@ export async function startStandIn(
   };
 }
 
-/** What the Dockerfile copies to /opt/pincer, so that a file which it forgets is missed here too. */
-async function assembleGuest(target: string): Promise<string> {
+/** What the Dockerfile copies to folders of `/opt`, so that what it forgets is missed here too. */
+async function assembleOpt(target: string): Promise<string> {
   const dockerfile = (await readFile(join(CONTAINER, "Dockerfile"), "utf8")).replaceAll(/\\\n\s*/g, "");
-  const sources = /^COPY (.+) \/opt\/pincer\/$/m.exec(dockerfile)?.[1]?.split(" ") ?? [];
-  await mkdir(target);
-  for (const source of sources) {
-    if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), target, { recursive: true });
-    else await cp(join(CONTAINER, source), join(target, basename(source)));
+  for (const [, sources = "", folder = ""] of dockerfile.matchAll(/^COPY (.+) \/opt\/(pincer|skills|presets)\/$/gm)) {
+    const copied = join(target, folder);
+    await mkdir(copied, { recursive: true });
+    for (const source of sources.split(" ")) {
+      if (source === "guest/*.py") await cp(join(CONTAINER, "guest"), copied, { recursive: true });
+      else if (["skills", "presets"].includes(source)) await cp(join(CONTAINER, source), copied, { recursive: true });
+      else await cp(join(CONTAINER, source), join(copied, basename(source)));
+    }
   }
   return target;
 }
@@ -186,16 +190,17 @@ const JAIL = [
 const MAY_MOUNT = ["--dev-bind", "/dev/fuse", "/dev/fuse", "--cap-add", "CAP_SYS_ADMIN"];
 
 interface JailPlan extends Required<Pick<StandInOptions, "isMounted">> {
-  readonly guest: string;
+  /** What comes to `/opt`. */
+  readonly opt: string;
   readonly limits: StandInLimits | undefined;
   readonly diskBytes: number | undefined;
   readonly leave: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-async function startJail(folder: string, { guest, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
+async function startJail(folder: string, { opt, isMounted, limits, diskBytes, leave }: JailPlan): Promise<Jail> {
   const relay = join(folder, "relay"); // At most 107 characters with a port.
-  for (const name of [join(folder, "workspace/files"), relay]) await mkdir(name, { recursive: true });
-  await writeFile(join(folder, "hosts"), "127.0.0.1 localhost r2.internal\n");
+  for (const name of ["workspace/files", "var", "relay"]) await mkdir(join(folder, name), { recursive: true });
+  await writeFile(join(folder, "hosts"), `127.0.0.1 localhost r2.internal ${INSIDE_HOSTS.join(" ")} outside.test\n`);
   // s3fs sends an Expect header that only Node minds.
   const outside = createServer(leave).on("checkExpectation", leave);
   await once(outside.listen(join(relay, "outside")), "listening");
@@ -209,12 +214,15 @@ async function startJail(folder: string, { guest, isMounted, limits, diskBytes, 
     ...JAIL,
     ...["--ro-bind", join(folder, "hosts"), "/etc/hosts"],
     ...tmpfs("/tmp", diskBytes ?? (isMounted ? MOUNT_TMP_BYTES : TMP_BYTES)),
-    ...tmpfs("/var", diskBytes),
-    ...(diskBytes === undefined ? ["--bind", join(folder, "workspace"), "/workspace"] : tmpfs("/workspace", diskBytes)),
+    ...["/var", "/workspace"].flatMap((name) =>
+      diskBytes === undefined ? ["--bind", join(folder, name), name] : tmpfs(name, diskBytes),
+    ),
     // A file system of its own, as the mount is one.
     ...(isMounted ? MAY_MOUNT : ["--tmpfs", "/workspace/files"]),
     ...["--bind", relay, "/relay"],
-    ...["--ro-bind", guest, "/opt/pincer", "--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["pincer", "skills", "presets"].flatMap((name) => ["--ro-bind", join(opt, name), `/opt/${name}`]),
+    ...["--ro-bind", process.execPath, "/opt/node/bin/node"],
+    ...["--symlink", "/opt/presets/program/preset.mjs", "/opt/node/bin/preset"],
     ...["--ro-bind", join(import.meta.dirname, "stand-in-inside.mjs"), "/opt/server.mjs"],
     ...groups.flatMap((file) => ["--ro-bind", dirname(file), groupFolder(file)]),
     ...["/opt/node/bin/node", "/opt/server.mjs"],
@@ -301,6 +309,8 @@ async function startWorker(bindings: Readonly<Record<string, string>>): Promise<
         SIGNING_SECRET: "s".repeat(40),
         SANDBOX_DRIVER: "container",
         SANDBOX_LOG_LEVEL: "error",
+        // Only where it is told otherwise: to pack what nobody asks for again takes longer than most tests.
+        SNAPSHOT_AFTER: "1h",
         ...bindings,
       },
       r2Buckets: ["FILES", "SNAPSHOTS"],

@@ -24,7 +24,9 @@ const code = z.object({
 const read = z.object({
   after: z.object({ stdout: z.number(), stderr: z.number() }),
   waitMs: z.number(),
-  until: z.union([z.object({ pattern: z.string() }), z.object({ port: z.number() }), z.literal("end")]).exactOptional(),
+  until: z
+    .union([z.object({ pattern: z.string() }), z.object({ port: z.number() }), z.enum(["end", "output"])])
+    .exactOptional(),
   maxChars: z.number(),
 });
 const input = z.object({ text: z.string(), isEnd: z.boolean() });

@@ -1,5 +1,7 @@
 import { getSandbox, type SandboxOptions } from "@cloudflare/sandbox";
+import { ContainerEgress } from "../../container/egress.ts";
 import type { Sandbox as SandboxObject } from "../../container/sandbox.ts";
+import type { Arrival } from "../../servers/inside/arrival.ts";
 import { createContainerWorkspaces } from "../../servers/sandbox/container-workspace.ts";
 import { createContainerDriver } from "../../servers/sandbox/driver-cloudflare.ts";
 import { createSnapshotKeepers, type ToldChanges } from "../../servers/sandbox/snapshot-keepers.ts";
@@ -9,7 +11,6 @@ import { durationMs } from "../../servers/shared/setting-kinds.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { type FilesBindings, serveSandbox, storeOf } from "../support/sandbox-worker.ts";
 
-export { ContainerProxy } from "../../container/egress.ts";
 export { Sandbox } from "../../container/sandbox.ts";
 export { Account } from "../../servers/account/account.ts";
 export { Directory } from "../../servers/directory/directory.ts";
@@ -22,6 +23,13 @@ interface Env extends FilesBindings, SnapshotBindings {
 export class SandboxSnapshots extends SandboxSnapshotsObject<Env> {
   protected override workspaceOf(sandboxId: string): Workspace {
     return createContainerWorkspaces(this.env.SANDBOX)(sandboxId);
+  }
+}
+
+/** In the place of the suite, it says which sandbox asked for what. */
+export class ContainerProxy extends ContainerEgress {
+  protected override async answerInside({ request, sandboxId }: Arrival): Promise<Response> {
+    return await Promise.resolve(Response.json({ sandboxId, method: request.method, url: request.url }));
   }
 }
 
@@ -48,6 +56,11 @@ export default {
     if (person !== undefined) {
       const query = { fromDay: "2000-01-01", toDay: "2999-12-31", by: "tool" } as const;
       return Response.json(await env.ACCOUNT.get(env.ACCOUNT.idFromName(person)).usage(query));
+    }
+    const prefix = /^\/snapshots\/(.+)$/.exec(pathname)?.[1];
+    if (prefix !== undefined) {
+      const { objects } = await env.SNAPSHOTS.list({ prefix });
+      return Response.json(objects.map(({ key }) => key));
     }
     const keeperOf = createSnapshotKeepers({
       namespace: env.SANDBOX_SNAPSHOTS,

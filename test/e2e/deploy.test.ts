@@ -29,6 +29,7 @@ test("a dry run of the deployment bundles a small Worker with every binding", as
         "OAUTH_KV",
         "FILES",
         "BROWSER",
+        "ASSETS",
       ]),
     );
     expect(stdout).toContain("container/Dockerfile");

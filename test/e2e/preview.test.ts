@@ -1,22 +1,15 @@
-import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import type { Page } from "../egress/devtools.ts";
 import { type Chrome, startChrome } from "../support/chrome.ts";
 import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
+import { bringPackages } from "../support/sandbox-packages.ts";
 import { type OwnSuite, startSuite } from "../support/suite.ts";
 
 /* What runs in the sandbox, seen in a browser. */
-
-const NODE_MODULES = path.resolve(import.meta.dirname, "../../node_modules");
 
 let suite: OwnSuite;
 let client: ToolClient;
@@ -105,30 +98,6 @@ sockets.on("connection", (socket) => socket.on("message", (text) => {
 server.listen(4000, "127.0.0.1");
 `;
 
-/** The packages that a program in the sandbox needs, which has no internet here. */
-async function bringPackages(names: readonly string[]): Promise<void> {
-  const folder = await mkdtemp(path.join(tmpdir(), "packages-"));
-  try {
-    const file = path.join(folder, "packages.tgz");
-    const found = names.filter((name) => existsSync(path.join(NODE_MODULES, name)));
-    await promisify(execFile)("tar", ["-C", NODE_MODULES, "-chzf", file, ...found], {
-      env: { ...process.env, GZIP: "-1" },
-    });
-    const { url } = z
-      .object({ url: z.string() })
-      .parse(await call("files_share", { path: "packages.tgz", upload: true }));
-    const sent = await fetch(url, { method: "PUT", body: new Uint8Array(await readFile(file)) });
-    if (!sent.ok) throw new Error(await sent.text());
-    await call("sandbox_exec", {
-      command: "mkdir -p node_modules && tar -xzf files/packages.tgz -C node_modules",
-      timeout_ms: 50_000,
-      wait_ms: 50_000,
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 describe("a preview", { timeout: 180_000 }, () => {
   test("of a sandbox that sleeps wakes it, and says then that nothing listens", async () => {
     const { url, listening } = await expose(4999, { sandbox: "sleeper" });
@@ -139,7 +108,7 @@ describe("a preview", { timeout: 180_000 }, () => {
   });
 
   test("shows a server and its WebSocket chat, until it is withdrawn", async () => {
-    await bringPackages(["ws"]);
+    await bringPackages(client, ["ws"]);
     await serve("chat.cjs", CHAT, 4000);
     const { url, listening } = await expose(4000);
     expect(listening).toBe(true);
@@ -161,6 +130,31 @@ describe("a preview", { timeout: 180_000 }, () => {
     expect(Date.now() - beganMs).toBeLessThan(2_500);
     await pause(2_000);
     expect(await page.open(url)).toContain("There is no such preview");
+  });
+
+  test("is on its person's overview, which opens and withdraws it", async () => {
+    const { url } = await expose(4000);
+    const { page } = chrome;
+    await openAsPerson(page, new URL("/account", suite.url).href, "Opens for");
+    const link = "#sandbox-main-preview-4000";
+    expect(await page.evaluate(`document.querySelector("${link}").href`)).toBe(url);
+    await page.evaluate(`document.querySelector("#sandbox-main-withdraw-4000").click() ?? ""`);
+    await shows(page, TEXT, "The preview was withdrawn");
+    expect(await page.evaluate(`document.querySelector("${link}")`)).toBeNull();
+    expect(JSON.stringify(await call("sandbox_expose", {}))).not.toContain("4000");
+  });
+
+  test("is opened by its share link in the suite's own browser, its WebSocket too, and leads to nothing else", async () => {
+    const { share_url: shareUrl = "", url } = await expose(4000, { share_for: 60 });
+    const open = async (address: string): Promise<string> =>
+      textOf(await client.callTool("browser_open", { url: address }));
+    expect(await open(shareUrl)).toContain("Chat");
+    await client.callTool("browser_evaluate", { script: `say("from the suite")` });
+    await client.callTool("browser_wait", { text: "said: from the suite" });
+    expect(textOf(await client.callTool("browser_snapshot", {}))).toContain("said: from the suite");
+    expect(await open(new URL("/account", suite.url).href)).toContain("only share links can be opened");
+    await call("sandbox_expose", { port: 4000, withdraw: true });
+    await expect.poll(async () => await open(url)).toContain("There is no such preview");
   });
 
   test("is opened by its share link in a browser that never signed in, until the link ends", async () => {
@@ -192,7 +186,7 @@ describe("a preview", { timeout: 180_000 }, () => {
   });
 
   test("shows a Vite dev server, whose page changes as its files do", async () => {
-    await bringPackages([
+    await bringPackages(client, [
       ...["vite", "rolldown", "lightningcss", `lightningcss-linux-${process.arch}-gnu`, "detect-libc", "postcss"],
       ...["picomatch", "tinyglobby", "fdir", "nanoid", "picocolors", "source-map-js", "@oxc-project", "@rolldown"],
     ]);

@@ -101,7 +101,8 @@ test("without files:read nothing is listed, and a read is refused and left in th
   const refusals = (): BooksRow[] =>
     readBooks(suite.dataDir).filter(({ tool, outcome }) => tool === "resources/read" && outcome === "forbidden");
   const client = await connect(["browser:read"]);
-  expect((await client.listResources()).resources.map(({ uri }) => uri)).toEqual(["account://usage"]);
+  const uris = (await client.listResources()).resources.map(({ uri }) => uri);
+  expect(uris).toEqual(["account://usage", "skill://pincer-files/SKILL.md"]);
   await expect(client.readResource({ uri: "files:///resources/data.bin" })).rejects.toThrow(/files:read/);
   await client.close();
   await expect.poll(refusals).toMatchObject([{ costs: 1 }]);
@@ -117,6 +118,10 @@ describe.each([
     const client = await open(["files:read", "files:write"]);
     await client.callTool({ name: "files_write", arguments: { path: `${folder}/ä b.md`, content: "found" } });
     const { resourceTemplates } = await client.listResourceTemplates();
+    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual([
+      "files:///{+path}",
+      "skill://{name}/{+path}",
+    ]);
     const [{ uriTemplate } = { uriTemplate: "" }] = resourceTemplates;
     const complete = async (value: string) =>
       (await client.complete({ ref: { type: "ref/resource", uri: uriTemplate }, argument: { name: "path", value } }))
@@ -130,11 +135,35 @@ describe.each([
     await client.close();
   });
 
+  test("finds the suite's skills and the person's own as prompts and as resources", async () => {
+    const skill = `own-${name.replaceAll(" ", "-").toLowerCase()}`;
+    const text = `---\nname: ${skill}\ndescription: Of ${name}\n---\n\nDo as ${name} does.\n`;
+    const client = await open(["files:read", "files:write"]);
+    await client.callTool({ name: "files_write", arguments: { path: `skills/${skill}/SKILL.md`, content: text } });
+    const { prompts } = await client.listPrompts();
+    expect(prompts).toContainEqual(expect.objectContaining({ name: skill, description: `Of ${name}` }));
+    expect(prompts.map((prompt) => prompt.name)).toContain("pincer-files");
+    expect(JSON.stringify((await client.getPrompt({ name: skill })).messages)).toContain(`Do as ${name} does.`);
+    const uri = `skill://${skill}/SKILL.md`;
+    const { resources } = await client.listResources();
+    expect(resources).toContainEqual({ uri, name: skill, description: `Of ${name}`, mimeType: "text/markdown" });
+    expect((await client.readResource({ uri })).contents).toEqual([{ uri, mimeType: "text/markdown", text }]);
+    const ours = await client.readResource({ uri: "skill://pincer-files/SKILL.md" });
+    expect(JSON.stringify(ours.contents)).toContain("# Files and share links");
+    const ref = { type: "ref/resource", uri: "skill://{name}/{+path}" } as const;
+    const names = await client.complete({ ref, argument: { name: "name", value: skill } });
+    expect(names.completion.values).toEqual([skill]);
+    const context = { arguments: { name: skill } };
+    const paths = await client.complete({ ref, argument: { name: "path", value: "" }, context });
+    expect(paths.completion.values).toEqual(["SKILL.md"]);
+    await client.close();
+  });
+
   test("is told by a prompt how to use the memory and what is in it", async () => {
     const note = `memory/of ${name}.md`;
     const client = await open(["files:read", "files:write"]);
     await client.callTool({ name: "files_write", arguments: { path: note, content: `Written by ${name}.` } });
-    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["memory"]);
+    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toContain("memory");
     const { messages } = await client.getPrompt({ name: "memory" });
     expect(messages).toHaveLength(1);
     expect(JSON.stringify(messages)).toContain(
@@ -146,17 +175,18 @@ describe.each([
   });
 });
 
-test("without files:read there is no prompt and no path completes, and another server has neither", async () => {
+test("without files:read there is no memory and no path completes, and another server has neither", async () => {
   const client = await connect(["browser:read"]);
-  expect((await client.listPrompts()).prompts).toEqual([]);
+  expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["pincer-files"]);
   await expect(client.getPrompt({ name: "memory" })).rejects.toThrow(/files:read/);
   const ref = { type: "ref/resource", uri: "files:///{+path}" } as const;
   const { completion } = await client.complete({ ref, argument: { name: "path", value: "" } });
   expect(completion.values).toEqual([]);
   await client.close();
   const browser = await connect(["files:read", "browser:read"], "modern", "browser");
-  expect(browser.getServerCapabilities()).toEqual({ tools: {}, resources: {} });
-  expect((await browser.listResourceTemplates()).resourceTemplates).toEqual([]);
+  expect((await browser.listPrompts()).prompts.map(({ name }) => name)).toEqual(["pincer-browser"]);
+  const { resourceTemplates } = await browser.listResourceTemplates();
+  expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual(["skill://{name}/{+path}"]);
   await expect(browser.readResource({ uri: "files:///resources/data.bin" })).rejects.toMatchObject({ code: -32602 });
   await browser.close();
 });

@@ -62,7 +62,9 @@ describe("a client that takes tasks", () => {
     const client = await clientWith(TASKS);
     expect((await askModern(client, "server/discover")).result).toMatchObject({ capabilities: TASKS });
     const files = { ...client, mcpUrl: new URL("/mcp/files", suite.url) };
-    expect((await askModern(files, "server/discover")).result?.["capabilities"]).not.toHaveProperty("extensions");
+    expect((await askModern(files, "server/discover")).result?.["capabilities"]).not.toHaveProperty([
+      ...["extensions", "io.modelcontextprotocol/tasks"],
+    ]);
     expect((await askModern(files, "tasks/get", { taskId: "run-0" })).error).toMatchObject({ code: -32601 });
   });
 
@@ -224,7 +226,7 @@ test("a client of 2025 is told of no tasks, and gets what a run asks as the resu
   );
   const requestInit = { headers: { Authorization: `Bearer ${await suite.token()}` } };
   await client.connect(new StreamableHTTPClientTransport(new URL("/mcp/delegate", suite.url), { requestInit }));
-  expect(client.getServerCapabilities()).toEqual({ tools: {}, resources: {} });
+  expect(client.getServerCapabilities()).toEqual({ tools: {}, resources: {}, prompts: {}, completions: {} });
   const { structuredContent } = await client.callTool({ name: "delegate_run", arguments: { task: "Paint." } });
   expect(structuredContent).toMatchObject({ status: "input_required", question: QUESTION });
   await client.close();

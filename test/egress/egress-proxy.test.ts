@@ -200,6 +200,39 @@ test("of the suite itself share links can be read, in every spelling of loopback
   expect(suite.seen.map((request) => request.url)).toEqual(["/s/abc", "/s/abc"]);
 });
 
+test("the browser reaches previews of a local suite under their own names, through a tunnel too, and a sandbox does not", async () => {
+  await using suite = await serve((request, response) =>
+    response.end(`suite ${request.method} ${request.url} for ${request.headers.host}`),
+  );
+  const { port } = suite;
+  const suiteOrigin = `http://localhost:${port}`;
+  const preview = `${"0a".repeat(16)}-${"f".repeat(30)}.localhost:${port}`;
+  const names = { localhost: [["127.0.0.1"]] };
+  await using outside = await startTestProxy({ suiteOrigin, names });
+  expect(await askProxy(outside.proxy, `http://${preview}/mcp?a=1`, { method: "POST" })).toMatchObject({
+    ...{ status: 200, body: `suite POST /mcp?a=1 for ${preview}` },
+  });
+  const through = async (lines: string): Promise<string> => {
+    const tunnel = await openTunnel(outside.proxy, preview);
+    expect(tunnel.head).toMatch(/^HTTP\/1\.1 200 /);
+    tunnel.socket.write(`${lines}\r\nConnection: close\r\n\r\n`);
+    return await readUntil(tunnel.socket, "\r\n\r\n");
+  };
+  expect(await through(`GET /chat HTTP/1.1\r\nHost: ${preview}`)).toMatch(/^HTTP\/1\.1 200 /);
+  for (const lines of [
+    `GET /mcp HTTP/1.1\r\nHost: localhost:${port}`,
+    `GET http://localhost:${port}/s/abc HTTP/1.1\r\nHost: ${preview}`,
+    `GET /mcp HTTP/1.1\r\nHost: ${preview}\r\nHost: localhost:${port}`,
+    `CONNECT ${preview} HTTP/1.1\r\nHost: ${preview}`,
+  ]) {
+    expect.soft(await through(lines), lines).toMatch(/^HTTP\/1\.1 4\d\d /);
+  }
+  expect(suite.seen.map(({ url }) => url)).toEqual(["/mcp?a=1", "/chat"]);
+  await using inside = await startTestProxy({ mode: "sandbox", suiteOrigin, names, allowedHosts: [preview] });
+  expect(await askProxy(inside.proxy, `http://${preview}/`)).toMatchObject({ status: 403 });
+  expect((await openTunnel(inside.proxy, preview)).head).toMatch(/^HTTP\/1\.1 403 /);
+});
+
 test("in sandbox mode only what is listed is open, with the ports that it is listed for", async () => {
   await using web = await serve((_request, response) => response.end("listed"));
   await using suite = await serve((_request, response) => response.end("suite"));
@@ -308,6 +341,35 @@ test("when the client goes away, the server's connection is closed", async () =>
   if (seen === undefined) throw new Error("The server was not asked.");
   socket.destroy();
   await once(seen.socket, "close");
+});
+
+test("requests that come on one connection at once go on one after the other, and too many not at all", async () => {
+  let underWay = 0;
+  let most = 0;
+  await using web = await serve((request, response) => {
+    most = Math.max(most, (underWay += 1));
+    setImmediate(() => {
+      underWay -= 1;
+      response.end(`answer to ${request.url}\n`);
+    });
+  });
+  await using outside = await startTestProxy({
+    names: { "site.test": [[PUBLIC]] },
+    world: { [`${PUBLIC}:80`]: web.port },
+  });
+  const asking = (path: string): string => `GET http://site.test${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const socket = connect(outside.proxy.socketPath);
+  socket.write(asking("/1") + asking("/2") + asking("/3"));
+  const text = await readUntil(socket, "answer to /3");
+  expect(text.match(/answer to .*/g)).toEqual(["answer to /1", "answer to /2", "answer to /3"]);
+  socket.destroy();
+  const flood = connect(outside.proxy.socketPath);
+  flood.write(asking("/flood").repeat(3_000));
+  flood.resume();
+  const [reset] = await once(flood, "error");
+  expect(reset).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
+  expect(most).toBe(1);
+  expect(web.seen.length).toBeLessThan(10);
 });
 
 test("the socket is its user's alone, and is gone when the proxy has closed", async () => {

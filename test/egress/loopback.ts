@@ -57,9 +57,12 @@ export function portOf(address: string | AddressInfo | null): number {
   return address.port;
 }
 
+/** With what each connection to it has to begin. */
+type TestedProxy = EgressProxy & { readonly beginning: string };
+
 /** A running proxy whose outside world is a table of names and a table of addresses. */
 export interface TestProxy extends AsyncDisposable {
-  readonly proxy: EgressProxy;
+  readonly proxy: TestedProxy;
   readonly resolved: string[];
   /** Every `address:port` that the proxy connected to. */
   readonly dialled: string[];
@@ -99,7 +102,7 @@ export async function startTestProxy(
     ...given,
   });
   return {
-    proxy,
+    proxy: { ...proxy, beginning: given.mode === "sandbox" ? `${TESTED_SANDBOX} 80\n` : "" },
     resolved,
     dialled,
     logged,
@@ -116,9 +119,19 @@ export interface ProxyAnswer {
   readonly body: string;
 }
 
+/** The sandbox that connections are said to come from. */
+const TESTED_SANDBOX = "owner-main";
+
+/** As the runtime connects to it where it is for sandboxes. */
+export function connectToProxy({ socketPath, beginning }: TestedProxy): Socket {
+  const socket = connect(socketPath);
+  if (beginning !== "") socket.write(beginning);
+  return socket;
+}
+
 /** Asks the proxy for an absolute URL. */
 export async function askProxy(
-  proxy: EgressProxy,
+  proxy: TestedProxy,
   url: string,
   {
     method = "GET",
@@ -127,7 +140,7 @@ export async function askProxy(
   }: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<ProxyAnswer> {
   const asked = request({
-    socketPath: proxy.socketPath,
+    createConnection: () => connectToProxy(proxy),
     path: url,
     method,
     headers: { host: "ignored.test", ...headers },
@@ -145,10 +158,10 @@ export async function answerTo(asked: ClientRequest): Promise<ProxyAnswer> {
 
 /** Opens a tunnel; `head` is the proxy's answer up to its empty line, and what else it sent. */
 export async function openTunnel(
-  proxy: EgressProxy,
+  proxy: TestedProxy,
   target: string,
 ): Promise<{ readonly socket: Socket; readonly head: string }> {
-  const socket = connect(proxy.socketPath);
+  const socket = connectToProxy(proxy);
   socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
   return { socket, head: await readUntil(socket, "\r\n\r\n") };
 }

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
-import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { expect, test } from "vitest";
@@ -9,6 +8,7 @@ import { createAuthority } from "../../container/local/egress/authority.ts";
 import {
   answerTo,
   askProxy,
+  connectToProxy,
   type LoopbackServer,
   openTunnel,
   readUntil,
@@ -115,7 +115,7 @@ test("a tunnel carries several requests, each with the secret, in HTTP/1.1 whate
 
 test("a client hello that comes in one piece with CONNECT is read", async () => {
   await using world = await startWorld();
-  const socket = connect(world.outside.proxy.socketPath);
+  const socket = connectToProxy(world.outside.proxy);
   socket.on("error", () => {});
   let isFirst = true;
   const eager = new Duplex({

@@ -22,7 +22,7 @@ test("a runtime that is started again is what it was, or not there: never quietl
     const ground = { dataDir, tempDir: dataDir, allowedHosts: [], suiteOrigin: "http://localhost:1", env, log };
     const { url, description } = await startSandboxRuntime(
       { ...ground, report: () => undefined, closers: { add: (close) => void closers.push(close) } },
-      { secret, hostSecrets: [], driver: undefined },
+      { secret, insideSecret: "i".repeat(40), hostSecrets: [], driver: undefined },
     );
     expect(description).toMatch(/^local/);
     const sandbox = createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetch).open("x", mapFiles());

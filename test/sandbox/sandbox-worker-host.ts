@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { bundleWorker } from "../support/bundle-worker.ts";
 
 const SETTINGS = {
   PUBLIC_URL: "http://localhost:8717",
@@ -9,7 +9,8 @@ const SETTINGS = {
   LOCAL_ADMIN_SECRET: "s".repeat(32),
   SIGNING_SECRET: "s".repeat(32),
   SANDBOX_DRIVER: "local",
-  SNAPSHOT_AFTER: "1s",
+  // Only where it is told otherwise: to pack what nobody asks for again takes longer than most tests.
+  SNAPSHOT_AFTER: "1h",
 };
 
 interface HostOptions {
@@ -18,20 +19,16 @@ interface HostOptions {
   readonly port?: number;
 }
 
-/** The same for every start in a file. */
-let bundled: Promise<string> | undefined;
-
 /** The local driver and its snapshots in workerd, with R2 and Durable Objects on a disk. */
 export async function startSandboxWorker({
   settings,
   stateDir,
   port = 0,
 }: HostOptions): Promise<{ miniflare: Miniflare; url: string }> {
-  bundled ??= bundleWorker();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: await bundled,
+      script: await bundleWorker(join(import.meta.dirname, "worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
       bindings: { ...SETTINGS, ...settings },
@@ -48,16 +45,4 @@ export async function startSandboxWorker({
   );
   const { href } = await miniflare.ready;
   return { miniflare, url: href };
-}
-
-async function bundleWorker(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
-  return outputFiles[0]?.text ?? "";
 }

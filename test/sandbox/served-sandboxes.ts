@@ -24,13 +24,19 @@ export interface ServedSandbox extends RemoteSandbox {
   traces(): Promise<readonly string[]>;
 }
 
+/** So soon after a change there is a snapshot, for those who look at them. */
+export const SNAPSHOTS_SOON = { SNAPSHOT_AFTER: "1s" };
+
 /** The driver in workerd with R2, the runtime beside it: as `npm start` runs them. */
-export async function serveSandboxes(options: Partial<RuntimeOptions> = {}): Promise<ServedSandboxes> {
+export async function serveSandboxes(
+  options: Partial<RuntimeOptions> = {},
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ServedSandboxes> {
   const sandboxes = await startLocalSandboxes(options);
   const folder = options.driver === "simulated" ? "simulated" : "sandboxes";
   const stateDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-worker-"));
   const { miniflare, url } = await startSandboxWorker({
-    settings: { LOCAL_RUNTIME_URL: sandboxes.runtime.url, LOCAL_RUNTIME_SECRET: sandboxes.secret },
+    settings: { ...settings, LOCAL_RUNTIME_URL: sandboxes.runtime.url, LOCAL_RUNTIME_SECRET: sandboxes.secret },
     stateDir,
   });
   return {

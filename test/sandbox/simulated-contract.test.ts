@@ -20,11 +20,13 @@ const NO_PROC = "it looks for processes in /proc; simulated.test.ts looks for wh
 
 /** What a simulated shell cannot do; code contexts are left out whole, and refused as simulated.test.ts shows. */
 const CANNOT = {
+  "programs are found by their names: preset, and what lies in ~/.local/bin, wherever the command is": NO_PROGRAMS,
   "a command ended by a signal says which": NO_SIGNALS,
   "a gigabyte of output is a result, and its first 64 MB are kept": "output over 64 MB ends the command",
   "bytes that are no text are replaced, and characters are never cut in two": "just-bash's printf writes text",
   "output is told while the command runs": AT_THE_END,
   "after waitMs it goes on as a process, and what it writes later is kept": AT_THE_END,
+  "a reader who wants output at once does not wait for a pause, and no character comes in two parts": AT_THE_END,
   "at timeoutMs the whole tree is killed, daemons too": NO_PROC,
   "timeoutMs holds after waitMs too": NO_PROC,
   "a cancelled call kills the tree": NO_PROC,
@@ -42,6 +44,7 @@ const CANNOT = {
   "python3 is driven through a terminal": NO_INPUT,
   "node -i is driven through a terminal": NO_INPUT,
   "bash --norc -i is driven through a terminal": NO_INPUT,
+  "a person's shell has the size of their page, also when that changes, and is found again": NO_INPUT,
   "a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it": NO_INPUT,
   "a signal reaches the process, which may answer it": NO_SIGNALS,
   "SIGKILL takes the whole tree along, daemons too": NO_PROC,

@@ -32,7 +32,7 @@ test("it is named, with the reason and what it cannot do, by the runtime and by 
     disk: { usedBytes: 11, limitBytes: expect.any(Number) },
     processCount: 0,
     notes: [
-      expect.stringMatching(/just-bash.*native programs.*code contexts, terminals or ports/),
+      expect.stringMatching(/just-bash.*native programs.*code contexts, terminals, ports or \*\.internal names/),
       expect.stringMatching(/no snapshots/),
       reason,
     ],

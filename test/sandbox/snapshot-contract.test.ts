@@ -1,11 +1,11 @@
 import { afterAll, beforeAll } from "vitest";
 import { describeSnapshots } from "../support/snapshot-contract.ts";
-import { type ServedSandboxes, serveSandboxes } from "./served-sandboxes.ts";
+import { type ServedSandboxes, SNAPSHOTS_SOON, serveSandboxes } from "./served-sandboxes.ts";
 
 let served: ServedSandboxes;
 
 beforeAll(async () => {
-  served = await serveSandboxes();
+  served = await serveSandboxes({}, SNAPSHOTS_SOON);
 });
 
 afterAll(async () => {

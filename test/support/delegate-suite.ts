@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
 import { type BudgetInput, ledgerSchema } from "../../servers/delegate/budget.ts";
 import { filesPrefix } from "../../servers/shared/paths.ts";
+import { bundleWorker } from "./bundle-worker.ts";
 import { LOCAL_SETTINGS } from "./local-settings.ts";
 
 const keptFile = z.object({ path: z.string(), mimeType: z.string(), sizeBytes: z.number() });
@@ -89,22 +89,8 @@ export interface DelegateSuite extends AsyncDisposable {
 const USER_ID = "u".repeat(32);
 const SCOPES = ["files:read", "files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
 
-let bundle: Promise<string> | undefined;
-
-function bundleWorker(): Promise<string> {
-  bundle ??= build({
-    entryPoints: [join(import.meta.dirname, "delegate-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  }).then(({ outputFiles: [file] }) => file?.text ?? "");
-  return bundle;
-}
-
 export async function startDelegateSuite(settings: Readonly<Record<string, string>>): Promise<DelegateSuite> {
-  const script = await bundleWorker();
+  const script = await bundleWorker(join(import.meta.dirname, "delegate-worker.ts"));
   const disk = await mkdtemp(join(tmpdir(), "delegate-suite-"));
   const logged: string[] = [];
   const start = (): Miniflare =>

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { build } from "esbuild";
 import { Log, LogLevel, Miniflare, type V4WorkerOptions, convertV4MiniflareOptions } from "miniflare";
 import { newSecret } from "../../container/local/launch/data.ts";
 import { findPort } from "../../container/local/launch/port.ts";
@@ -11,6 +10,7 @@ import { startRuntime } from "../../container/local/runtime.ts";
 import { loadWorker } from "../../container/local/worker-host/bundle.ts";
 import { prepareBrowser } from "./local-browser.ts";
 import type { RulesOrder } from "./rules-order.ts";
+import { bundleWorker } from "./bundle-worker.ts";
 
 /** The real Worker, sandboxes and browser on this machine, with a hand on what pages decide. */
 export interface RuledSuite extends AsyncDisposable {
@@ -40,7 +40,7 @@ export async function startRuledSuite(environment: Readonly<Record<string, strin
   });
   const settings = { ...made, LOCAL_RUNTIME_URL: runtime.url };
   const worker = await loadWorker(() => undefined);
-  const script = await bundleRules();
+  const script = await bundleWorker(path.join(import.meta.dirname, "rules-worker.ts"));
   const start = (): Miniflare =>
     new Miniflare(
       convertV4MiniflareOptions({
@@ -104,16 +104,4 @@ function rulesWorker(script: string, bindings: Readonly<Record<string, string>>)
     },
     r2Buckets: { FILES: "pincer-files", SNAPSHOTS: "pincer-snapshots" },
   };
-}
-
-async function bundleRules(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [path.join(import.meta.dirname, "rules-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
-  return outputFiles[0]?.text ?? "";
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Code, Command, CommandResult, Sandbox } from "../../servers/sandbox/driver.ts";
 import type { ProcessOutput, ProcessRead } from "../../servers/sandbox/process.ts";
+import { findShell, resizeShell, startShell, writtenBytes } from "../../servers/sandbox/shell.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 
 /** The caller's files, from outside the sandbox. */
@@ -89,6 +90,16 @@ export function describeCommands(name: string, subject: ContractSubject): void {
     test("megabytes of standard input arrive whole", async () => {
       const { sandbox } = await subject.open();
       expect(text(await run(sandbox, "wc -c", { stdin: "ü".repeat(1_000_000) })).trim()).toBe("2000000");
+    });
+
+    test("programs are found by their names: preset, and what lies in ~/.local/bin, wherever the command is", async () => {
+      const { sandbox } = await subject.open();
+      expect(text(await run(sandbox, "preset list"))).toMatch(/^claude-code\t.*\nopenclaw\t.*\nopencode\t.*\n$/);
+      await run(
+        sandbox,
+        "mkdir -p ~/.local/bin; echo 'echo own' > ~/.local/bin/own-one; chmod +x ~/.local/bin/own-one",
+      );
+      expect(text(await run(sandbox, "own-one", { cwd: "/tmp" }))).toBe("own\n");
     });
 
     test("a command ended by a signal says which", async () => {
@@ -291,6 +302,25 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       expect((await read(sandbox, processId, {})).stdout.text).toBe("one\ntwo\n");
     });
 
+    test("a reader who wants output at once does not wait for a pause, and no character comes in two parts", async () => {
+      const { sandbox } = await subject.open();
+      const { processId } = await run(
+        sandbox,
+        `printf 'a\\xf0\\x9f'; ${waitFor("rest")}; printf '\\x98\\x80'; while sleep 0.05; do printf .; done`,
+        { waitMs: 0 },
+      );
+      const half = await read(sandbox, processId, { until: "output", waitMs: 20_000 });
+      expect(half).toMatchObject({ isReached: true, stdout: { text: "a", totalBytes: 3 } });
+      const rest = { after: { stdout: 3, stderr: 0 }, until: "output" } as const;
+      const none = await read(sandbox, processId, { ...rest, waitMs: 200 });
+      expect(none).toMatchObject({ isReached: false, stdout: { text: "" } });
+      await run(sandbox, "touch rest");
+      const startedMs = performance.now();
+      const whole = await read(sandbox, processId, { ...rest, waitMs: 20_000 });
+      expect(whole.stdout.text).toMatch(/^😀/);
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
+    });
+
     test("a reader waits for a pattern over pieces of output, and not longer than the process lives", async () => {
       const { sandbox } = await subject.open();
       const { processId } = await run(
@@ -396,6 +426,33 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       expect(answer).toMatchObject({ isReached: true, stderr: { text: "" } });
       await sandbox.writeInput(processId, { text: bye, isEnd: false });
       expect(await read(sandbox, processId, { until: "end", waitMs: 20_000 })).toMatchObject({ isReached: true });
+    });
+
+    test("a person's shell has the size of their page, also when that changes, and is found again", async () => {
+      const { sandbox } = await subject.open();
+      const { signal } = new AbortController();
+      const shell = await startShell(sandbox, { rows: 30, columns: 90 }, { signal });
+      const types = async (text: string, pattern: string): Promise<void> => {
+        await sandbox.writeInput(shell.processId, { text, isEnd: false });
+        await shows(pattern);
+      };
+      const shows = async (pattern: string): Promise<void> => {
+        const shown = await read(sandbox, shell.processId, { until: { pattern }, waitMs: 20_000 });
+        expect([pattern, shown.isReached]).toEqual([pattern, true]);
+      };
+      const program = "bash -c \"stty size; trap 'echo resi''zed' WINCH; while sleep 0.1; do :; done\"";
+      await types(`${program}\r`, "30 90\\s");
+      await resizeShell(sandbox, shell, { rows: 50, columns: 160 }, signal);
+      await shows("resized");
+      await types("\u0003", "\\^C");
+      await types("stty size; echo $TMOUT; env | grep -c TMOUT\r", "50 160\\s+1800\\s+0\\s");
+      expect(await findShell(sandbox, shell.processId)).toEqual(shell);
+      const { processId } = await run(sandbox, "echo no shell", {});
+      expect(await findShell(sandbox, processId)).toBeUndefined();
+      await types("exit 4\r", "exit");
+      const ended = await read(sandbox, shell.processId, { until: "end", waitMs: 20_000 });
+      expect(ended).toMatchObject({ isRunning: false, exitCode: 4 });
+      expect(await writtenBytes(sandbox, shell, signal)).toBe(ended.stdout.totalBytes);
     });
 
     test("a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it", async () => {

@@ -182,8 +182,9 @@ export function describeExhaustion(name: string, subject: ContractSubject, limit
       test("a fork bomb is ended, and the next command works", async () => {
         const { sandbox } = await subject.open();
         await run(sandbox, "echo kept > /workspace/kept");
+        // Longer than it may run: what a command leaves behind lives on, and a bomb is no exception.
         const isAlive = await survives(
-          run(sandbox, `${tamed}bash -c ':(){ :|:& };: ; sleep 3'`, { timeoutMs: 10_000 }),
+          run(sandbox, `${tamed}bash -c ':(){ :|:& };: ; sleep 30'`, { timeoutMs: 10_000 }),
         );
         await expectNextCommand(sandbox, isAlive);
         expect(Number((await run(sandbox, "ls /proc | grep -c '^[0-9]'")).stdout.text)).toBeLessThan(25);

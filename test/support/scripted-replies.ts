@@ -60,6 +60,8 @@ export interface RecordedRequest {
   /** When its first byte was there, and when the last of the answer was sent; of `performance.now`. */
   readonly receivedMs: number;
   answeredMs?: number;
+  /** Whoever asked has hung up before the answer was whole. */
+  isAbandoned?: boolean;
 }
 
 /** What a model says, as OpenAI's message. */

@@ -34,6 +34,7 @@ export class SecretWatch {
     for (const cookie of answer.headers.getSetCookie()) this.add(valueOf(cookie.split(";")[0] ?? ""));
     const location = answer.headers.get("Location");
     if (location !== null && URL.canParse(location)) this.#addFields(new URL(location).searchParams);
+    if (answer.status === 101) return;
     const text = await answer.clone().text();
     this.add(/name="handle" value="([^"]+)"/.exec(text)?.[1]);
     for (const name of SECRET_FIELDS) {

@@ -53,6 +53,9 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       receivedMs,
     };
     requests.push(request);
+    response.once("close", () => {
+      if (!response.writableFinished) request.isAbandoned = true;
+    });
     const scripted = models.get(request.body.model.split("-")[0] ?? "");
     scripted?.requests.push(request);
     const next: ScriptStep = (scripted?.script ?? script).shift() ?? { kind: "status", status: 501 };
@@ -65,6 +68,8 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
       sendStatus(response, 400, {}, { error: { message: String(failure) } });
     });
   });
+  // Nothing is asked on a connection at the moment at which that would be closed for being idle.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     baseUrl: `http://127.0.0.1:${portOf(server.address())}/v1/account/gateway/compat`,

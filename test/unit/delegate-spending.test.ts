@@ -73,7 +73,7 @@ test("fifty runs at once spend no more than each was given and than the day allo
     }),
     { numRuns: 2, endOnFailure: true },
   );
-});
+}, 180_000);
 
 async function runAll(
   suite: DelegateSuite,

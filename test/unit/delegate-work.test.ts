@@ -536,6 +536,30 @@ test("what a run's models used is in its person's books, by model and client, an
   });
 });
 
+test("what a model call came to is in the books while the tool that it asked for is still at work", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script(wait(60_000));
+  const { runId } = await suite.report({ task: "Wait.", waitMs: 0 });
+  await until(async () => JSON.stringify(await suite.usage()).includes('"modelCalls":1'));
+  expect(await suite.effects()).toEqual(["wait begun"]);
+  await suite.report({ runId, cancel: true });
+  expect(await suite.usage()).toMatchObject({ models: [{ modelCalls: 1, inputTokens: USAGE.prompt_tokens }] });
+});
+
+test("what a model call came to is not lost with a Worker that is killed before anybody is told, and counts once", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script(wait(60_000), say("Survived."));
+  const { runId } = await suite.report({ task: "Wait.", waitMs: 0 });
+  await until(async () => (await suite.effects()).includes("wait begun"));
+  await suite.killAndRestart();
+  expect(await suite.report({ runId })).toMatchObject({ status: "completed" });
+  expect(await suite.usage()).toMatchObject({
+    models: [{ modelCalls: 2, inputTokens: 2 * USAGE.prompt_tokens, outputTokens: 2 * USAGE.completion_tokens }],
+  });
+});
+
 test("a run is told of in dollars where the endpoint tells them", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;

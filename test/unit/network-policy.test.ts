@@ -344,16 +344,16 @@ describe("the allow list", () => {
   });
 
   test("what the sandbox may reach is listed with its port, or without one for 80 and 443", () => {
-    const policy = policyOf("PyPI.org", "git.example:22", "bücher.de:8443", "2606:4700::1");
-    expect(isListed("pypi.org.", 443, policy)).toBe(true);
-    expect(isListed("pypi.org", 80, policy)).toBe(true);
-    expect(isListed("pypi.org", 22, policy)).toBe(false);
+    const policy = policyOf("Site.example", "git.example:22", "bücher.de:8443", "2606:4700::1");
+    expect(isListed("site.example.", 443, policy)).toBe(true);
+    expect(isListed("site.example", 80, policy)).toBe(true);
+    expect(isListed("site.example", 22, policy)).toBe(false);
     expect(isListed("git.example", 22, policy)).toBe(true);
     expect(isListed("git.example", 443, policy)).toBe(false);
     expect(isListed("xn--bcher-kva.de", 8443, policy)).toBe(true);
     expect(isListed("[2606:4700:0::1]", 443, policy)).toBe(true);
-    expect(isListed("evilpypi.org", 443, policy)).toBe(false);
-    expect(isListed("files.pypi.org", 443, policy)).toBe(false);
+    expect(isListed("evilsite.example", 443, policy)).toBe(false);
+    expect(isListed("files.site.example", 443, policy)).toBe(false);
   });
 
   test.each([
@@ -432,6 +432,24 @@ describe("the suite itself", () => {
       }
     }
     expect(checkUrl("ws://localhost:8717/s/abc", policyOf()).allowed).toBe(false);
+  });
+
+  test("what could be a preview of a local suite is open whole, and no other name below localhost", () => {
+    const preview = `${"0a".repeat(16)}-${"f".repeat(30)}.localhost`;
+    for (const url of [`http://${preview}:8717/`, `http://${preview}:8717/mcp?x`, `ws://${preview}:8717/hmr`]) {
+      expect.soft(checkUrl(url, policyOf()), url).toEqual({ allowed: true });
+    }
+    for (const url of [
+      ...[`http://${preview}/`, `http://${preview}:8718/`, `http://x.${preview}:8717/`, `file://${preview}/etc/passwd`],
+      ...[`http://x${preview.replace("-", "")}:8717/`, `http://f.localhost:8717/`],
+    ]) {
+      expect.soft(checkUrl(url, policyOf()).allowed, url).toBe(false);
+    }
+    // A tunnel shows nobody what goes through it; the egress proxy looks into those to previews.
+    expect(checkTarget(preview, 8717, policyOf()).allowed).toBe(false);
+    expect(
+      checkUrl(`http://${preview}:443/`, { ...policyOf(), suiteOrigin: "https://pincer.example.com" }).allowed,
+    ).toBe(false);
   });
 
   test("listing it opens nothing more, nor does a name that leads to it", () => {

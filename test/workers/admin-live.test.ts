@@ -8,7 +8,7 @@ import type { Desk, PersonsThings } from "../../servers/admin/desk.ts";
 import { createPages } from "../../servers/admin/pages.ts";
 import { parseSettings } from "../../servers/shared/settings.ts";
 import { createDesk } from "../../servers/suite-desk.ts";
-import { accountOf, directory, entry } from "./admin-suite.ts";
+import { NOTHING_STARTED, accountOf, directory, entry } from "./admin-suite.ts";
 import { LOCAL_SETTINGS, ORIGIN } from "./auth-suite.ts";
 
 afterEach(async () => {
@@ -84,9 +84,11 @@ async function listen({ path = "/account/live", visitor = {}, stillIn, desk }: L
 function asleep(): PersonsThings {
   return {
     sandbox: () => ({
+      ...NOTHING_STARTED,
       status: async () => ({ driver: "local", state: "asleep", costUsd: 0 }),
       listProcesses: async () => [],
     }),
+    previews: async () => [],
     browser: async () => undefined,
     run: async () => undefined,
   };
@@ -143,6 +145,7 @@ test("a sandbox that was used is looked at again", async () => {
   const things = (): PersonsThings => ({
     ...asleep(),
     sandbox: () => ({
+      ...NOTHING_STARTED,
       status: async () => ({ driver: "local", state, costUsd: 0 }),
       listProcesses: async () => [],
     }),
@@ -160,6 +163,7 @@ test("a sandbox that falls asleep by itself is seen to", async () => {
   const things = (): PersonsThings => ({
     ...asleep(),
     sandbox: () => ({
+      ...NOTHING_STARTED,
       status: async () => ({ driver: "local", state, costUsd: 0 }),
       listProcesses: async () => [],
     }),

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import { createFileStore } from "../../servers/files/store.ts";
 import { NO_FIGURES } from "../../servers/account/figures.ts";
 import type { PersonsThings } from "../../servers/admin/desk.ts";
-import { accountOf, directory, entry, signedInOwner } from "./admin-suite.ts";
+import { NOTHING_STARTED, accountOf, directory, entry, signedInOwner } from "./admin-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -17,6 +17,7 @@ const TODAY = new Date().toISOString().slice(0, 10);
 function hostileThings(): PersonsThings {
   return {
     sandbox: () => ({
+      ...NOTHING_STARTED,
       status: async () => ({
         driver: "local",
         state: "running",
@@ -35,6 +36,9 @@ function hostileThings(): PersonsThings {
         },
       ],
     }),
+    previews: async (sandbox) => [
+      { sandbox, port: 3000, url: `http://label.localhost:1/${SCRIPT}">`, sharedUntil: new Date() },
+    ],
     browser: async () => ({
       usedAtMs: Date.now(),
       tabs: [{ number: 1, url: `https://evil.example/${SCRIPT}" onmouseover="alert(1)`, isCurrent: true }],
@@ -93,11 +97,20 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
   const run = { id: "run-0123456789abcdef", title: "Sum up", startedAtMs: Date.now(), endsByMs: Date.now() + 60_000 };
   await account.beginRun(run, 4);
   const { text } = await visit.read("/account");
-  for (const words of ["1 process running", "1 min", ", 10 B", "1 tab", "Sum up", "0 tokens"]) {
+  for (const words of [
+    "1 process running",
+    "1 preview",
+    "whoever has the link",
+    "1 min",
+    ", 10 B",
+    "1 tab",
+    "Sum up",
+    "0 tokens",
+  ]) {
     expect(text).toContain(words);
   }
   const acts = [...text.matchAll(/name="act" value="(\w+)"/g)].map(([, act]) => act);
-  expect(acts).toEqual(["snapshot", "restart", "sleep", "kill", "close", "cancel"]);
+  expect(acts).toEqual(["snapshot", "restart", "sleep", "withdraw", "kill", "close", "cancel"]);
   expect(text).toContain('href="/account/confirm?act=reset&amp;kind=sandbox&amp;name=main"');
   const { text: asked } = await visit.read("/account/confirm?act=reset&kind=sandbox&name=main");
   expect(asked).toContain("This cannot be taken back.");
@@ -106,7 +119,8 @@ test("the overview tells of sandboxes, browsers and runs, each with what can be 
 test("what does not answer within two seconds is said not to, and the page comes", async () => {
   const silent = async (): Promise<never> => await new Promise<never>(() => undefined);
   const things = (): PersonsThings => ({
-    sandbox: () => ({ status: silent, listProcesses: silent }),
+    sandbox: () => ({ ...NOTHING_STARTED, status: silent, listProcesses: silent }),
+    previews: silent,
     browser: async () => await Promise.reject(new Error("Gone.")),
     run: silent,
   });
@@ -332,4 +346,8 @@ test("the cost page reckons with what is asked, and within what there is", async
   expect(await total(`${alone}&hours=999&type=standard-1`)).toBe(twice);
   expect(await total(`${alone}&hours=24&type=nonsense`)).toBe(twice);
   expect(Number(twice)).toBeGreaterThan(30);
+  const { text } = await visit.read("/admin/cost?hours=1&people=7&type=standard-1");
+  expect(text.replaceAll(/\s+/g, " ")).toContain(
+    `A live socket prevents sleep: while an agent’s page, a terminal or any other WebSocket is open and in use, its sandbox runs and is paid for. One standard-1 that is never let asleep comes to $${twice} a month, the plan included.`,
+  );
 });

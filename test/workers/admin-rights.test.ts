@@ -142,6 +142,7 @@ test("each act is done once, to whose page it is on, and is in their audit with 
       `sleep ${whose} main`,
       `reset ${whose} main`,
       `kill ${whose} main 0123abcd`,
+      `withdraw ${whose} main 3000`,
       `close ${whose} desk`,
       `cancel ${whose} run-0123456789abcdef`,
     ]);
@@ -161,6 +162,8 @@ test.each([
   { act: "reset", kind: "sandbox", name: "" },
   { act: "cancel", kind: "run", name: "main" },
   { act: "kill", kind: "sandbox", name: "main" },
+  { act: "withdraw", kind: "sandbox", name: "main", port: "0" },
+  { act: "withdraw", kind: "sandbox", name: "main" },
 ])("%j is no act", async (form) => {
   const done: string[] = [];
   const { visit, key, userId } = await signedInOwner((desk) => ({ ...desk, actsOn: scriptedActs(done) }));

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import type { BooksEntry } from "../../servers/account/book-table.ts";
 import type { Acts } from "../../servers/admin/acts.ts";
 import type { Desk } from "../../servers/admin/desk.ts";
+import type { Sandbox } from "../../servers/sandbox/driver.ts";
 import { Visit } from "./account-suite.ts";
 import { type Suite, startSuite } from "./auth-suite.ts";
 import { idToken, startOidcSuite } from "./oidc-suite.ts";
@@ -61,18 +62,35 @@ export function entry(audit: Partial<BooksEntry["audit"]> = {}, rest: Partial<Bo
   return { audit: { id, atMs, ...call, ...audit }, cost: { callId: id, atMs, nanoUsd: 7 }, ...rest };
 }
 
+/** Of a sandbox to be looked at: nothing listens, and nothing was started. */
+export const NOTHING_STARTED: Pick<Sandbox, "readProcess" | "port"> = {
+  readProcess: async () => await Promise.reject(new Error("Nothing was started.")),
+  port: () => ({
+    look: async () => "closed",
+    fetch: async () => ({ state: "closed" }),
+    close: async () => undefined,
+  }),
+};
+
 /** Acts that do nothing but say what they were asked for. */
 export function scriptedActs(done: string[]): (userId: string) => Acts {
   const note =
     (act: string, userId: string) =>
-    async (...input: readonly string[]): Promise<void> =>
+    async (...input: readonly (string | number)[]): Promise<void> =>
       void done.push([act, userId, ...input].join(" "));
+  const noteOf =
+    (act: string, userId: string) =>
+    async (sandbox: string, { name }: { readonly name: string }): Promise<void> =>
+      void done.push([act, userId, sandbox, name].join(" "));
   return (userId) => ({
     snapshot: note("snapshot", userId),
     restart: note("restart", userId),
     sleep: note("sleep", userId),
     reset: note("reset", userId),
     killProcess: note("kill", userId),
+    withdraw: note("withdraw", userId),
+    startPreset: noteOf("start-preset", userId),
+    stopPreset: noteOf("stop-preset", userId),
     closeBrowser: note("close", userId),
     cancelRun: note("cancel", userId),
   });
@@ -85,6 +103,7 @@ export const THING_FORMS = [
   { act: "sleep", kind: "sandbox", name: "main" },
   { act: "reset", kind: "sandbox", name: "main" },
   { act: "kill", kind: "sandbox", name: "main", process: "0123abcd" },
+  { act: "withdraw", kind: "sandbox", name: "main", port: "3000" },
   { act: "close", kind: "browser", name: "desk" },
   { act: "cancel", kind: "run", name: "run-0123456789abcdef" },
 ] as const;

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { type AuthOptions, createAuth } from "../../auth/auth.ts";
 import type { AuthEnv } from "../../auth/authorization-server.ts";
 import type { Caller } from "../../auth/caller.ts";
+import type { Standing } from "../../auth/inside.ts";
 import { scopeChallenge } from "../../auth/resource-server.ts";
 import { type Scope, isScope } from "../../auth/scopes.ts";
 import type { Desk } from "../../servers/admin/desk.ts";
@@ -48,6 +49,7 @@ export interface Suite {
   /** What goes on without a request asks these. */
   scopesNow(caller: Caller): Promise<readonly Scope[] | undefined>;
   isLetIn(userId: string, scopes: readonly Scope[]): Promise<boolean>;
+  insideNow(userId: string): Promise<Standing | undefined>;
 }
 
 interface SuiteOptions {
@@ -94,6 +96,7 @@ export function startSuite({ settings = LOCAL_SETTINGS, bindings, needs = [], ..
     watch,
     scopesNow: async (caller) => await auth.scopesNow(caller, bindings),
     isLetIn: async (userId, scopes) => await auth.isLetIn(userId, scopes, bindings),
+    insideNow: async (userId) => await auth.insideNow(userId, bindings),
     fetch: async (path, { origin = ORIGIN, ...init } = {}) => {
       const request = new Request(new URL(path, origin), { redirect: "manual", ...init });
       watch.seeRequest(request, init.body instanceof URLSearchParams ? init.body : undefined);

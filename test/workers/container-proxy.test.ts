@@ -1,7 +1,7 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { ContainerProxy } from "../../container/egress.ts";
+import { ContainerProxy } from "../../servers/worker.ts";
 
 const SECRET = "Bearer key-that-nobody-inside-may-see";
 

@@ -23,6 +23,14 @@ async function shared(suite: PreviewSuite, seconds = 600): Promise<{ url: string
   return { url, share, cookie };
 }
 
+/** The cookie of its person, who has signed in. */
+async function persons(suite: PreviewSuite, url: string): Promise<string> {
+  const browser = new Visit(startSuite({ bindings: env }));
+  await browser.signIn();
+  const back = await browser.get(`/account/preview?label=${new URL(url).hostname.split(".")[0]}&to=/`);
+  return cookieOf(await suite.visit(back.headers.get("Location") ?? ""));
+}
+
 describe("the way in of its person", () => {
   test("leads through the account's pages and back, to the page that was asked for, with a cookie of its own", async () => {
     const suite = previewSuite(OWNER);
@@ -283,9 +291,33 @@ describe("what a visitor sends", () => {
       "content-type": "text/plain;charset=UTF-8",
       cookie: "theme=dark; __Host-own=2",
       origin: new URL(url).origin,
+      "x-forwarded-for": "192.0.2.1",
       "x-forwarded-host": host,
       "x-forwarded-proto": "http",
     });
+  });
+
+  test("names its person to the server, and nobody else, whatever a visitor says", async () => {
+    const suite = previewSuite(OWNER);
+    const { url, cookie: sharers } = await shared(suite);
+    const claims = {
+      "X-Pincer-User": OWNER,
+      X_Pincer_User: OWNER,
+      "X-Forwarded-User": OWNER,
+      X_Forwarded_User: OWNER,
+      "X-Forwarded-For": "127.0.0.1",
+      "X-Real-Ip": "127.0.0.1",
+      Forwarded: "for=127.0.0.1",
+    };
+    for (const cookie of [await persons(suite, url), sharers]) {
+      expect((await suite.open(url, { headers: { ...claims, Cookie: cookie } })).status).toBe(200);
+    }
+    const { host } = new URL(url);
+    const proxied = { "x-forwarded-for": "192.0.2.1", "x-forwarded-host": host, "x-forwarded-proto": "http" };
+    expect(suite.received.map(({ headers }) => Object.fromEntries(headers))).toEqual([
+      { ...proxied, "x-pincer-user": OWNER },
+      proxied,
+    ]);
   });
 
   test.each([

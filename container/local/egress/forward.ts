@@ -21,7 +21,7 @@ export interface Upstream {
   /** What goes into `Host`. */
   readonly host: string;
   readonly path: string;
-  /** Headers that replace the client's. */
+  /** Headers that replace the client's; an empty one takes the client's away. */
   readonly added?: Readonly<Record<string, string>>;
   readonly idleMs: number;
 }

@@ -17,8 +17,8 @@ const HOP_BY_HOP = new Set([
 export type RawHeaders = string[];
 
 /**
- * A request's headers as they go on to `host`, with `added` in place of its own of these names. A body keeps its
- * framing, since only Node's own parser has decided where it ends.
+ * A request's headers as they go on to `host`, with `added` in place of its own of these names, none where that
+ * is empty. A body keeps its framing, since only Node's own parser has decided where it ends.
  */
 export function forwardRequestHeaders(
   request: IncomingMessage,
@@ -28,7 +28,7 @@ export function forwardRequestHeaders(
 ): RawHeaders {
   const replaced = ["host", "expect", "content-length", ...Object.keys(added)];
   const headers = ["Host", host, "Connection", connection, ...endToEnd(request, replaced)];
-  for (const [name, value] of Object.entries(added)) headers.push(name, value);
+  for (const [name, value] of Object.entries(added)) if (value !== "") headers.push(name, value);
   const { "transfer-encoding": encoding, "content-length": length } = request.headers;
   if (connection === "Upgrade") headers.push("Upgrade", "websocket");
   else if (encoding !== undefined) headers.push("Transfer-Encoding", "chunked");

@@ -1,25 +1,32 @@
 import { once } from "node:events";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createNetServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import { checkUrl, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
+import { insideHost } from "../../../servers/shared/inside-hosts.ts";
+import { checkUrl, isLocalPreview, isSuite, type NetworkPolicy } from "../../../servers/shared/network-policy.ts";
 import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
+import { type Sender, insideTarget, readSandbox } from "./inside.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
+import { RequestTurns } from "./request-turns.ts";
 import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
    * Where the proxy listens: a unix socket in a folder of its user alone, so that nobody else on the machine can use
-   * it. At most 100 bytes long. It is mounted into the sandbox that may use it.
+   * it. At most 100 bytes long. It is mounted into the browser's sandbox; of other sandboxes the runtime passes the
+   * connections on, each with a first line that says whose it is.
    */
   readonly socketPath: string;
   /** One line for each request that was refused or failed: method, host, port and verdict; never a path or query. */
   readonly log: (line: string) => void;
   /** What the sandbox's requests carry; the browser's never carry any. */
   readonly secrets?: readonly HostSecrets[];
+  /** What the Worker knows requests from sandboxes by; without it the names that exist only inside lead nowhere. */
+  readonly insideSecret?: string;
   /** PEM of the authorities that may vouch for hosts with secrets: this machine's unless a test says otherwise. */
   readonly roots?: readonly string[];
   /** The system's resolver unless a test says otherwise. */
@@ -65,13 +72,19 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     resolve: options.resolve ?? resolveWithSystem,
     dial: options.dial ?? dialTcp,
   };
-  const { secrets = [], roots } = options;
+  const { secrets = [], roots, insideSecret } = options;
   const secretHosts =
     mode === "sandbox" && secrets.length > 0
       ? await prepareSecretHosts(secrets, { roots, handshakeMs: timeouts.headersMs })
       : undefined;
   /** What has come out of a tunnel to a host with secrets, and which host that is. */
   const tunnels = new WeakMap<Duplex, SecretHost>();
+  /** What has come out of a tunnel to a name that exists only inside: each one more would leave its listeners behind. */
+  const insideTunnels = new WeakSet<Duplex>();
+  /** What has come out of a tunnel to a preview of this suite, and its host: WebSockets of the browser come so. */
+  const previewTunnels = new WeakMap<Duplex, string>();
+  /** Which sandbox a connection comes from. */
+  const senders = new WeakMap<Duplex, Sender>();
   const open = new Set<Duplex>();
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -79,23 +92,44 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     connectionsCheckingInterval: Math.min(1_000, timeouts.headersMs),
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
   });
-  server.maxConnections = MAX_CONNECTIONS;
-  server.on("connection", (socket) => {
+  const track = (socket: Duplex): void => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-  });
+  };
+  server.on("connection", track);
+  const welcome = async (socket: Socket): Promise<void> => {
+    track(socket);
+    socket.on("error", () => socket.destroy());
+    const sender = await readSandbox(socket, timeouts.headersMs);
+    if (sender === undefined) return void socket.destroy();
+    senders.set(socket, sender);
+    server.emit("connection", socket);
+  };
+  const door = mode === "sandbox" ? createNetServer({ allowHalfOpen: true }, (socket) => void welcome(socket)) : server;
+  // A server that is handed its connections would not look after slow heads.
+  if (door !== server) server.emit("listening");
+  door.maxConnections = MAX_CONNECTIONS;
 
   const note = (method: string, target: string, verdict: string) =>
     log(`egress ${mode}: ${verdict} ${method} ${target}`);
 
   const findRoute = async (request: IncomingMessage): Promise<Route> => {
     const secretHost = tunnels.get(request.socket);
-    return secretHosts === undefined || secretHost === undefined
-      ? await routeOf(request, rules)
-      : await routeInTunnel(request, secretHost, secretHosts, rules);
+    if (secretHosts !== undefined && secretHost !== undefined) {
+      return await routeInTunnel(request, secretHost, secretHosts, rules);
+    }
+    const sender = senders.get(request.socket);
+    const inside =
+      sender === undefined || insideSecret === undefined ? undefined : insideTarget(request, sender, insideSecret);
+    if (inside === undefined)
+      return await routeOf(askedUrl(request, previewTunnels.get(request.socket)), request, rules);
+    return { ...inside, target: inside.host, connection: await connectToSuite(rules) };
   };
 
+  const turns = new RequestTurns();
+
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
+    if (!(await turns.take(request, response))) return;
     const route = await findRoute(request);
     if (route.connection.outcome === "connected") {
       forward(request, response, { ...route, socket: route.connection.socket, idleMs: timeouts.idleMs });
@@ -108,11 +142,26 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
   };
 
   const onConnect = async (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    if (tunnels.has(client)) {
+    if (tunnels.has(client) || insideTunnels.has(client) || previewTunnels.has(client)) {
       answer(client, 403, "There is no proxy in a tunnel; open another one.");
       return;
     }
     const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(request.url ?? "") ?? [];
+    if (insideSecret !== undefined && senders.has(client) && insideHost(host, Number(port)) !== undefined) {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      client.unshift(head);
+      insideTunnels.add(client);
+      // What comes out of the tunnel may ask for no more than what comes without one.
+      server.emit("connection", client);
+      return;
+    }
+    if (mode === "browser" && isLocalPreview(host, Number(port), rules.policy)) {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      client.unshift(head);
+      previewTunnels.set(client, `${host}:${port}`);
+      server.emit("connection", client);
+      return;
+    }
     const secretHost = secretHosts?.find(host, Number(port));
     if (secretHosts !== undefined && secretHost !== undefined) {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
@@ -162,15 +211,16 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
 
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   await rm(socketPath, { force: true });
-  server.listen(socketPath);
-  await once(server, "listening");
+  door.listen(socketPath);
+  await once(door, "listening");
   await chmod(socketPath, 0o600);
 
   return {
     socketPath,
     ...(secretHosts !== undefined && { caBundle: secretHosts.caBundle }),
     close: async () => {
-      const closed = once(server, "close");
+      const closed = once(door, "close");
+      door.close();
       server.close();
       for (const socket of open) socket.destroy();
       await closed;
@@ -194,8 +244,14 @@ interface Route {
   readonly connection: Connection;
 }
 
-async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Route> {
-  const asked = request.url ?? "";
+/** What is asked for; in a tunnel to a preview a path of that preview, and nothing else. */
+function askedUrl({ url: asked = "", headersDistinct }: IncomingMessage, preview: string | undefined): string {
+  if (preview === undefined) return asked;
+  const isOfPreview = asked.startsWith("/") && headersDistinct["host"]?.join(",") === preview;
+  return isOfPreview ? `http://${preview}${asked}` : "";
+}
+
+async function routeOf(asked: string, request: IncomingMessage, rules: EgressRules): Promise<Route> {
   const url = URL.canParse(asked) ? new URL(asked) : undefined;
   const refuse = (reason: string): Route => ({
     target: url === undefined ? printable(asked) : url.host,
@@ -212,6 +268,9 @@ async function routeOf(request: IncomingMessage, rules: EgressRules): Promise<Ro
   const port = url.port === "" ? 80 : Number(url.port);
   if (!isSuite(url.hostname, port, rules.policy)) {
     return { target: url.host, host: url.host, path, connection: await connectTo(url.hostname, port, rules) };
+  }
+  if (rules.mode === "browser" && isLocalPreview(url.hostname, port, rules.policy)) {
+    return { target: url.host, host: url.host, path, connection: await connectToSuite(rules) };
   }
   const isRead = ["GET", "HEAD"].includes(request.method ?? "") && request.headers.upgrade === undefined;
   if (rules.mode !== "browser" || !isRead) return refuse("Share links can only be read, and only by the browser.");

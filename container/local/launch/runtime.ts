@@ -20,6 +20,8 @@ const readySchema = z.object({ url: z.url(), simulatedBecause: z.string().exactO
 export interface RuntimeOrders {
   /** The Worker shows it with each request. */
   readonly secret: string;
+  /** The egress proxy shows it to the Worker with what sandboxes ask of the suite; the runtime is not told. */
+  readonly insideSecret: string;
   /** What the egress proxy adds to the sandboxes' requests; the runtime is not told. */
   readonly hostSecrets: readonly HostSecrets[];
   /** Absent for what this machine allows. */
@@ -29,7 +31,7 @@ export interface RuntimeOrders {
 /** The sandbox runtime, and the egress proxy that is the only way out of its sandboxes. */
 export async function startSandboxRuntime(
   ground: Ground,
-  { secret, hostSecrets, driver }: RuntimeOrders,
+  { secret, insideSecret, hostSecrets, driver }: RuntimeOrders,
 ): Promise<LocalRuntime> {
   const { dataDir, tempDir, allowedHosts, suiteOrigin, env, report, log, closers } = ground;
   const proxy = await startEgressProxy({
@@ -37,6 +39,7 @@ export async function startSandboxRuntime(
     allowedHosts,
     suiteOrigin,
     secrets: hostSecrets,
+    insideSecret,
     socketPath: path.join(tempDir, "sandbox.sock"),
     log: (line) => log.write("sandbox egress", line),
   });

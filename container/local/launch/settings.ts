@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseEnv } from "node:util";
+import { withheldInside } from "../../../auth/inside.ts";
 import { type Settings, SettingsError, parseSettings } from "../../../servers/shared/settings.ts";
 import { newSecret } from "./data.ts";
 import { LaunchProblem } from "./problem.ts";
@@ -10,7 +11,7 @@ const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 /** The settings that are the user's own in local mode; the launcher makes all the others. */
 const USERS_OWN =
-  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|LIMITS$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
+  /^(MODEL_|AI_GATEWAY_|DELEGATE_|FILES_|ARTIFACTS_|AUDIT_|SECRET_|SANDBOX_SECRETS$|SNAPSHOT_AFTER$|LIMITS$|INSIDE_WITHHOLDS$|REDIRECT_URIS$|PREREGISTERED_CLIENTS$)/;
 /** Those of them that the egress proxy needs, and nobody else. */
 const EGRESS_OWN = /^(SECRET_|SANDBOX_SECRETS$)/;
 
@@ -38,6 +39,7 @@ export async function makeSettings({ environment, url, allowedHosts, signingSecr
     SIGNING_SECRET: signingSecret,
     SANDBOX_DRIVER: "local",
     LOCAL_RUNTIME_SECRET: newSecret(),
+    LOCAL_INSIDE_SECRET: newSecret(),
     ALLOWED_HOSTS: allowedHosts.join(","),
   };
 }
@@ -45,7 +47,9 @@ export async function makeSettings({ environment, url, allowedHosts, signingSecr
 /** Refuses to start a Worker that would refuse every request. */
 export function checkSettings(settings: Readonly<Record<string, string>>): Settings {
   try {
-    return parseSettings(settings);
+    const parsed = parseSettings(settings);
+    withheldInside(parsed);
+    return parsed;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     throw new LaunchProblem(`${error.message} Correct that in the environment or in .dev.vars.`, { cause: error });

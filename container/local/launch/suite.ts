@@ -64,6 +64,7 @@ export async function startSuite(
   const browser = prepareBrowser(ground);
   const runtime = startSandboxRuntime(ground, {
     secret: settings.LOCAL_RUNTIME_SECRET,
+    insideSecret: settings.LOCAL_INSIDE_SECRET,
     hostSecrets,
     driver: options.driver,
   });

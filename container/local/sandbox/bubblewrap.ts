@@ -7,10 +7,11 @@ import { createCgroup, type SandboxCgroup } from "./cgroups.ts";
 import { DISK_FOLDER, makeDiskImage } from "./disk.ts";
 import { doOnce } from "./do-once.ts";
 import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
-import { isThere, jailCommand, makeSandboxFolder, openSocketToSandbox } from "./jail.ts";
+import { isThere, jailCommand, makeSandboxFolder } from "./jail.ts";
 import type { Limits } from "./limits.ts";
 import { statusOf } from "./status.ts";
 import { watchSandbox } from "./watch.ts";
+import { openWayOut, type WayOut } from "./way-out.ts";
 
 export interface BubblewrapOptions {
   readonly id: string;
@@ -22,7 +23,9 @@ export interface BubblewrapOptions {
   readonly hasCgroups: boolean;
   /** Whether a new sandbox gets a disk of its own. */
   readonly hasDiskImages: () => Promise<boolean>;
+  /** The egress proxy's. */
   readonly egressSocket?: string;
+  readonly hasLowPorts: () => Promise<boolean>;
   readonly log: (line: string) => void;
 }
 
@@ -49,8 +52,8 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     return { image: imagePath };
   });
 
-  const startAgent = async (cgroup: SandboxCgroup | undefined): Promise<AgentLink> => {
-    const { etcDir, egressSocket } = options;
+  const startAgent = async (cgroup: SandboxCgroup | undefined, wayOut: WayOut | undefined): Promise<AgentLink> => {
+    const { etcDir } = options;
     const { image } = await prepareDisk();
     const [workspaceDir, filesDir] =
       image === undefined ? [folders.workspace, folders.files] : [`${DISK_FOLDER}/workspace`, `${DISK_FOLDER}/files`];
@@ -61,7 +64,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
         chromeDir: await unpackedChrome(options.chromeParent),
         cgroupProcsFiles: cgroup?.procsFiles ?? [],
         isNice: cgroup?.limits.cpu !== true,
-        ...(egressSocket !== undefined && (await openSocketToSandbox(egressSocket))),
+        ...(wayOut !== undefined && { egressSocket: wayOut.socket, hasLowPorts: wayOut.hasLowPorts }),
       },
       PROGRAM,
     );
@@ -78,15 +81,17 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
   };
 
   const start = async (): Promise<Agent> => {
-    const { hasCgroups } = options;
+    const { hasCgroups, egressSocket } = options;
+    const wayOut =
+      egressSocket === undefined ? undefined : await openWayOut(egressSocket, id, await options.hasLowPorts());
     const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
+    const clear = async (): Promise<void> => void (await Promise.all([cgroup?.remove(), wayOut?.close()]));
     try {
-      const link = await startAgent(cgroup);
+      const link = await startAgent(cgroup, wayOut);
       if (cgroup !== undefined) cgroups.set(link, cgroup);
-      const gone = link.ended.then(async () => await cgroup?.remove());
-      return { link, outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0, gone };
+      return { link, outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0, gone: link.ended.then(clear) };
     } catch (error) {
-      await cgroup?.remove();
+      await clear();
       throw error;
     }
   };

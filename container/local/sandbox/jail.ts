@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { lchown, lstat, mkdir, rm, writeFile } from "node:fs/promises";
+import { chmod, lchown, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { INSIDE_HOSTS } from "../../../servers/shared/inside-hosts.ts";
 import { mergedFolders } from "../merged-folders.ts";
 import type { Limits } from "./limits.ts";
 import { seccompFilter } from "./seccomp.ts";
@@ -30,8 +31,10 @@ export interface JailOptions {
   readonly cgroupProcsFiles: readonly string[];
   /** Yields to the machine's other processes; for where no cgroup sees to that. */
   readonly isNice: boolean;
-  /** The egress proxy's socket; without one there is no way out. */
+  /** The sandbox's own, to the egress proxy; without one there is no way out. */
   readonly egressSocket?: string;
+  /** Whether programs may listen at ports below 1024 of the sandbox's own network. */
+  readonly hasLowPorts?: boolean;
   /** A Chrome that draws figures, for where `/usr` has none. */
   readonly chromeDir?: string | undefined;
 }
@@ -40,8 +43,11 @@ export interface JailOptions {
 export async function jailCommand(options: JailOptions, program: readonly string[]): Promise<readonly string[]> {
   const { limits, workspaceDir, filesDir, etcDir, egressSocket, chromeDir } = options;
   const insideDir = join(HERE, "inside");
+  const skillsDir = join(HERE, "../../skills");
+  const presetsDir = join(HERE, "../../presets");
   const npmDir = await npmOfUser();
-  const all = [workspaceDir, filesDir, etcDir, process.execPath, insideDir, egressSocket, npmDir, chromeDir];
+  const ours = [process.execPath, insideDir, skillsDir, presetsDir];
+  const all = [workspaceDir, filesDir, etcDir, ...ours, egressSocket, npmDir, chromeDir];
   const sources = all.filter((path) => path !== undefined);
   const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
   const etc = place(etcDir);
@@ -56,8 +62,9 @@ export async function jailCommand(options: JailOptions, program: readonly string
       ? ["/usr/bin/setpriv", "--reuid", String(SANDBOX_UID), "--regid", String(SANDBOX_UID), "--clear-groups"]
       : []),
     ...(options.isNice ? ["/usr/bin/nice", "-n", "5"] : []),
-    "bwrap",
-    ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", UID_INSIDE, "--gid", UID_INSIDE],
+    ...(options.hasLowPorts === true ? LOW_PORTS : ["bwrap", "--unshare-net"]),
+    ...UNSHARED,
+    ...["--disable-userns", "--uid", UID_INSIDE, "--gid", UID_INSIDE],
     ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"],
     // start.sh opens it.
     ...["--seccomp", "3"],
@@ -82,6 +89,8 @@ export async function jailCommand(options: JailOptions, program: readonly string
       "/var/tmp",
     ],
     ...["--ro-bind", place(process.execPath), "/opt/node/bin/node", "--ro-bind", place(insideDir), "/opt/pincer"],
+    ...["--ro-bind", place(skillsDir), "/opt/skills", "--ro-bind", place(presetsDir), "/opt/presets"],
+    ...["--symlink", "/opt/presets/program/preset.mjs", "/opt/node/bin/preset"],
     ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
     ...(chromeDir === undefined ? [] : ["--ro-bind", place(chromeDir), "/opt/chrome"]),
     ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
@@ -103,6 +112,15 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...program,
   ];
 }
+
+/** With the network, all that can be. */
+const UNSHARED = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"];
+
+/** The jail in a network of its own that was made around it, with whose settings nobody in the jail has to do. */
+const LOW_PORTS = [
+  ...["bwrap", "--unshare-user", "--unshare-net", "--dev-bind", "/", "/", "--cap-add", "CAP_NET_ADMIN"],
+  ...["--die-with-parent", "--", "/bin/bash", join(HERE, "low-ports.sh"), "bwrap"],
+];
 
 /** Node with a worker, which a JavaScript context is, sets aside two thirds of this before it runs a line. */
 const MIN_DATA_BYTES = 1536 * 1024 * 1024;
@@ -126,13 +144,16 @@ const READABLE = [
   "/etc/bash.bashrc",
 ];
 
+/** Where `inside/egress.mjs` listens for them. Not where servers of the sandbox's own are looked for. */
+const INSIDE_ADDRESS = "127.0.0.2";
+
 const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
   [
     "passwd",
     `user:x:${UID_INSIDE}:${UID_INSIDE}:user:/workspace:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,
   ],
   ["group", `user:x:${UID_INSIDE}:\nnogroup:x:65534:\n`],
-  ["hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"],
+  ["hosts", `127.0.0.1 localhost sandbox\n::1 localhost\n${INSIDE_ADDRESS} ${INSIDE_HOSTS.join(" ")}\n`],
   ["nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"],
   ["resolv.conf", ""],
   [
@@ -204,11 +225,14 @@ export async function makeSandboxFolder(folder: string): Promise<void> {
   if (isRoot) await lchown(folder, SANDBOX_UID, SANDBOX_UID);
 }
 
-/** Lets the sandbox's user connect to a socket whose folder stays closed to it; nothing where there is none. */
-export async function openSocketToSandbox(socket: string): Promise<{ readonly egressSocket?: string }> {
-  if ((await lstat(socket).catch(() => undefined))?.isSocket() !== true) return {};
+export async function isSocket(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isSocket() === true;
+}
+
+/** Lets the sandbox's user connect to a socket whose folder stays closed to it, and nobody else of the machine. */
+export async function openToSandbox(socket: string): Promise<void> {
+  await chmod(socket, 0o600);
   if (isRoot) await lchown(socket, SANDBOX_UID, SANDBOX_UID);
-  return { egressSocket: socket };
 }
 
 function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, string> {
@@ -234,6 +258,16 @@ function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, s
     }),
     ...(hasCaBundle && Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_BUNDLE_INSIDE]))),
   };
+}
+
+/** Whether sandboxes on this machine can be given the ports below 1024. */
+export async function mayOpenLowPorts(options: JailOptions): Promise<boolean> {
+  const check = ["/bin/bash", "-c", "(($(< /proc/sys/net/ipv4/ip_unprivileged_port_start) == 0))"];
+  const [program = "", ...args] = await jailCommand({ ...options, hasLowPorts: true }, check);
+  return await promisify(execFile)(program, args, { timeout: 10_000, env: jailEnvironment() }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Why no sandbox can be started on this machine, in one sentence that says what to do; nothing where one can. */

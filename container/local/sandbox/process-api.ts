@@ -80,7 +80,7 @@ async function read({ request, response, sandbox }: Call): Promise<void> {
   const isListening = async (port: number): Promise<boolean> => await sandbox.isListening(port);
   const result = await readProcess(record, input.read, { isListening, turns: sandbox.turns, signal });
   if (signal.aborted) return;
-  const changes = await lookForChanges(await sandbox.mount());
+  const changes = input.read.until === "output" ? { notes: [] } : await lookForChanges(await sandbox.mount());
   lines.end({ result, notes: record.notes, changes });
 }
 

@@ -13,7 +13,7 @@ export const readSchema = z.object({
     .union([
       z.object({ pattern: z.string().min(1).max(2_000) }),
       z.object({ port: z.int().min(1).max(65_535) }),
-      z.literal("end"),
+      z.enum(["end", "output"]),
     ])
     .optional(),
   maxChars: z.int().min(1).max(10_000_000),
@@ -52,7 +52,7 @@ export async function readProcess(
 
 async function waitFor(record: ProcessRecord, read: ProcessRead, options: ReadOptions): Promise<boolean> {
   const wait = new Wait(record, read.waitMs, options.signal);
-  if (read.until === undefined) return await waitForOutput(record, read, wait);
+  if (read.until === undefined || read.until === "output") return await waitForOutput(record, read, wait);
   if (read.until === "end") {
     while (wait.isOn) await wait.forEnd();
     return !record.isRunning;
@@ -81,9 +81,10 @@ function writtenBytes({ stdout, stderr }: ProcessRecord): number {
   return stdout.totalBytes + stderr.totalBytes;
 }
 
-async function waitForOutput(record: ProcessRecord, { after }: ProcessRead, wait: Wait): Promise<boolean> {
+async function waitForOutput(record: ProcessRecord, { after, until }: ProcessRead, wait: Wait): Promise<boolean> {
   const isNew = (): boolean => record.stdout.totalBytes > after.stdout || record.stderr.totalBytes > after.stderr;
   while (!isNew() && wait.isOn) await wait.forNews();
+  if (until === "output") return isNew();
   for (let before = -1; isNew() && wait.isOn && before !== writtenBytes(record);) {
     before = writtenBytes(record);
     await wait.forNews(PAUSE_MS);

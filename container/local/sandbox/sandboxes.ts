@@ -5,7 +5,7 @@ import { removeStaleCgroups } from "./cgroups.ts";
 import { bubblewrapEnclosure } from "./bubblewrap.ts";
 import { canMountImages } from "./disk.ts";
 import type { Enclosure } from "./enclosure.ts";
-import { jailProblem, makeSandboxFolder, prepareEtc } from "./jail.ts";
+import { type JailOptions, jailProblem, makeSandboxFolder, mayOpenLowPorts, prepareEtc } from "./jail.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { LocalSandbox } from "./sandbox.ts";
@@ -27,6 +27,7 @@ export interface SandboxesOptions {
   /** Off where a test must see what holds without them. */
   readonly hasCgroups?: boolean;
   readonly hasDiskImages?: boolean;
+  readonly hasLowPorts?: boolean;
   readonly idleMs?: number;
   readonly log: (line: string) => void;
 }
@@ -51,6 +52,7 @@ export class Sandboxes {
   readonly #ending = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   readonly #canMountImages: Promise<boolean>;
+  readonly #hasLowPorts: Promise<boolean>;
   readonly #trashDir: string;
   readonly #trashEmptied: Promise<void>;
 
@@ -66,6 +68,10 @@ export class Sandboxes {
     this.#canMountImages = mayMountImages
       ? canMountImages(join(options.dataDir, "sandbox-probe"))
       : Promise.resolve(false);
+    this.#hasLowPorts =
+      simulatedBecause === undefined && options.egressSocket !== undefined && options.hasLowPorts !== false
+        ? mayOpenLowPorts(probeJail(options.dataDir, limits))
+        : Promise.resolve(false);
     this.#trashDir = join(options.dataDir, TRASH_FOLDER);
     this.#trashEmptied = emptyTrash(this.#trashDir).catch((error: unknown) =>
       options.log(`Removed sandboxes are still on the disk: ${String(error)}`),
@@ -126,7 +132,8 @@ export class Sandboxes {
     const stopping = [...this.#sandboxes.values()].map(
       async (sandbox) => await sandbox.stop("Pincer is being stopped."),
     );
-    await Promise.all([...stopping, ...this.#ending.values(), this.#canMountImages, this.#trashEmptied]);
+    const probes = [this.#canMountImages, this.#hasLowPorts];
+    await Promise.all([...stopping, ...this.#ending.values(), ...probes, this.#trashEmptied]);
   }
 
   #enclosure(id: string, dir: string): Enclosure {
@@ -138,6 +145,7 @@ export class Sandboxes {
       etcDir: join(dataDir, ETC_FOLDER),
       chromeParent: join(dataDir, CHROME_FOLDER),
       hasDiskImages: async () => await this.#canMountImages,
+      hasLowPorts: async () => await this.#hasLowPorts,
       ...(egressSocket !== undefined && { egressSocket }),
     });
   }
@@ -182,16 +190,15 @@ export async function whyNoJails(
 ): Promise<string | undefined> {
   if (process.platform !== "linux") return NO_LINUX;
   if (!hasSeccompFilter(process.arch)) return `There is no seccomp filter for ${process.arch} processors yet.`;
-  const etcDir = join(dataDir, ETC_FOLDER);
-  await prepareEtc(etcDir, caBundle);
-  const probeDir = join(dataDir, "sandbox-probe");
-  for (const folder of [probeDir, join(probeDir, "files")]) await makeSandboxFolder(folder);
-  return await jailProblem({
-    workspaceDir: probeDir,
-    filesDir: join(probeDir, "files"),
-    etcDir,
-    limits,
-    cgroupProcsFiles: [],
-    isNice: false,
-  });
+  const options = probeJail(dataDir, limits);
+  await prepareEtc(options.etcDir, caBundle);
+  for (const folder of [options.workspaceDir, options.filesDir]) await makeSandboxFolder(folder);
+  return await jailProblem(options);
+}
+
+/** An empty sandbox, to try things with. */
+function probeJail(dataDir: string, limits: Limits): JailOptions {
+  const workspaceDir = join(dataDir, "sandbox-probe");
+  const folders = { workspaceDir, filesDir: join(workspaceDir, "files"), etcDir: join(dataDir, ETC_FOLDER) };
+  return { ...folders, limits, cgroupProcsFiles: [], isNice: false };
 }

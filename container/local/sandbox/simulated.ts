@@ -19,7 +19,7 @@ const CODE = [join(HERE, "inside"), join(HERE, "simulated"), join(HERE, "../../.
 /** A folder with more files than that takes long to measure, and its size stays unknown. */
 const MAX_MEASURED_FILES = 20_000;
 const CANNOT =
-  "The shell is simulated by just-bash: no native programs (git, node, python), code contexts, terminals or ports, background jobs run in turn, and output comes when a command is over.";
+  "The shell is simulated by just-bash: no native programs (git, node, python), code contexts, terminals, ports or *.internal names, background jobs run in turn, and output comes when a command is over.";
 export const NO_SNAPSHOTS =
   "Simulated sandboxes have no snapshots: their workspace is as safe as the disk of this machine that it lies on.";
 

@@ -42,7 +42,8 @@ export async function loadWorker(report: (line: string) => void): Promise<V4Work
 
 /** Everything that can change the bundle, and nothing that cannot. */
 async function hashSources(): Promise<string> {
-  const hash = createHash("sha256");
+  // The options name the folder of the assets.
+  const hash = createHash("sha256").update(ROOT);
   const files = await Promise.all(SOURCES.map(listFiles));
   for (const file of files.flat().toSorted()) {
     hash.update(`${file}\0`);

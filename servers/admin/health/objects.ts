@@ -1,14 +1,14 @@
 import type { ClientRegistry } from "../../../auth/client-registry.ts";
 import type { UpstreamSession } from "../../../auth/upstream-session.ts";
 import type { Account } from "../../account/account.ts";
-import type { BrowserSession } from "../../browser/browser-session.ts";
+import type { BrowserSessionObject } from "../../browser/browser-session.ts";
 import type { DelegateRunObject } from "../../delegate/run.ts";
 import type { SandboxSnapshotsObject } from "../../sandbox/snapshots.ts";
 import type { Probe } from "./probe.ts";
 
 export interface ObjectBindings {
   readonly ACCOUNT: DurableObjectNamespace<Account>;
-  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSession>;
+  readonly BROWSER_SESSION: DurableObjectNamespace<BrowserSessionObject>;
   readonly CLIENT_REGISTRY: DurableObjectNamespace<ClientRegistry>;
   readonly DELEGATE_RUN: DurableObjectNamespace<DelegateRunObject>;
   readonly SANDBOX_SNAPSHOTS: DurableObjectNamespace<SandboxSnapshotsObject>;

@@ -6,6 +6,7 @@ import { Downloads } from "./downloads.ts";
 import { NetworkGate } from "./network-gate.ts";
 import { Notes } from "./notes.ts";
 import { connectTo, explainRefusal, patiently, refusing } from "./platform-refusal.ts";
+import type { SharedConnection } from "./shared-connection.ts";
 import { RefBook, type RefRecord } from "../snapshot/ref-book.ts";
 import { type TabRecord, Tabs } from "./tabs.ts";
 
@@ -26,6 +27,8 @@ export interface KnownChrome {
 export class Chrome {
   readonly sessionId: string;
   readonly browser: Browser;
+  /** What puppeteer shares with clients of their own. */
+  readonly connection: SharedConnection;
   /** A session of the browser target. */
   readonly control: CDPSession;
   readonly gate: NetworkGate;
@@ -35,10 +38,11 @@ export class Chrome {
   readonly #ended = new AbortController();
 
   private constructor(
-    parts: Pick<Chrome, "sessionId" | "browser" | "control" | "gate" | "tabs" | "notes" | "downloads">,
+    parts: Pick<Chrome, "sessionId" | "browser" | "connection" | "control" | "gate" | "tabs" | "notes" | "downloads">,
   ) {
     this.sessionId = parts.sessionId;
     this.browser = parts.browser;
+    this.connection = parts.connection;
     this.control = parts.control;
     this.gate = parts.gate;
     this.tabs = parts.tabs;
@@ -58,8 +62,10 @@ export class Chrome {
   ): Promise<Chrome> {
     const connecting = patiently(async () => await connectTo(binding, sessionId), MAX_CONNECT_WAIT_MS);
     // It may come when nobody waits for it any more.
-    connecting.then(async (late) => (signal.aborted ? await late.disconnect() : undefined)).catch(() => undefined);
-    const browser = await orAborted(connecting, signal);
+    connecting
+      .then(async (late) => (signal.aborted ? await late.browser.disconnect() : undefined))
+      .catch(() => undefined);
+    const { browser, connection } = await orAborted(connecting, signal);
     try {
       const notes = new Notes();
       const control = await orAborted(browser.target().createCDPSession(), signal);
@@ -73,7 +79,7 @@ export class Chrome {
         signal,
       );
       gate.documents = downloads;
-      return new Chrome({ sessionId, browser, control, gate, tabs, notes, downloads });
+      return new Chrome({ sessionId, browser, connection, control, gate, tabs, notes, downloads });
     } catch (cause) {
       // Nothing is done with it without its gate.
       browser.disconnect().catch(() => undefined);

@@ -60,6 +60,13 @@ export class Dialogs {
     if (this.isAsking) await this.answer(false, undefined).catch(() => undefined);
   }
 
+  /** Somebody else has answered it. */
+  forget(): void {
+    if (!this.isAsking) return;
+    this.#question = undefined;
+    this.#asked = Promise.withResolvers();
+  }
+
   forgive(): void {
     this.#count = 0;
   }

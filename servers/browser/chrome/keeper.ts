@@ -66,7 +66,7 @@ export class Keeper {
   /** As `resume`, also where the last page could not be loaded or none has been. */
   async resumeAny(signal: AbortSignal): Promise<Current> {
     const chrome = await this.attach(signal);
-    const live = chrome.tabs.current;
+    const live = await chrome.tabs.currentOrGuest();
     if (live === undefined) throw nothingOpen();
     live.lost.throwIfAborted();
     return { chrome, live };
@@ -74,7 +74,7 @@ export class Keeper {
 
   /** The Chrome that there is. Rejects as `resume` does. */
   async attach(signal: AbortSignal): Promise<Chrome> {
-    const chrome = this.#alive ?? (await this.#reconnect(signal));
+    const chrome = this.alive ?? (await this.#reconnect(signal));
     if (chrome === undefined) throw nothingOpen();
     return chrome;
   }
@@ -89,7 +89,7 @@ export class Keeper {
   }
 
   async #findAnswering(signal: AbortSignal): Promise<Current | "ended" | "none"> {
-    const chrome = this.#alive;
+    const chrome = this.alive;
     const live = chrome?.tabs.current;
     if (chrome !== undefined) {
       // What the page before did is of no interest any more.
@@ -102,14 +102,24 @@ export class Keeper {
         return { chrome, live: await orAborted(chrome.tabs.open(), signal) };
       }
     }
+    const again = await this.#findAgain(signal);
+    return typeof again === "object" ? await this.#tabOf(again, signal) : again;
+  }
+
+  async #findAgain(signal: AbortSignal): Promise<Chrome | "ended" | "none"> {
     try {
-      const again = await this.#reconnect(signal);
-      return again === undefined ? "none" : await this.#tabOf(again, signal);
+      return (await this.#reconnect(signal)) ?? "none";
     } catch (failure) {
       // What cannot be reached now is not lost: another Chrome in its place would leave it behind.
       if (signal.aborted || isNotNow(failure)) throw failure;
       return "ended";
     }
+  }
+
+  /** The Chrome that there is, whatever its tabs are at, else a new one. */
+  async provideChrome(signal: AbortSignal): Promise<Chrome> {
+    const found = this.alive ?? (await this.#findAgain(signal));
+    return typeof found === "object" ? found : (await this.#launch(signal)).chrome;
   }
 
   async #tabOf(chrome: Chrome, signal: AbortSignal): Promise<Current> {
@@ -121,7 +131,7 @@ export class Keeper {
    * ends it without a word. Chrome itself lives on and is found again by the next call.
    */
   async probe(): Promise<void> {
-    const chrome = this.#alive;
+    const chrome = this.alive;
     const asked = chrome?.browser.version().catch(() => undefined);
     if (asked !== undefined && (await within(asked, ANSWER_LIMIT_MS)) === undefined) await chrome?.browser.disconnect();
   }
@@ -154,7 +164,7 @@ export class Keeper {
     const record = await this.#record();
     if (record === undefined) return undefined;
     const { usedAtMs, targetId, tabs } = record;
-    const alive = this.#alive;
+    const alive = this.alive;
     if (alive !== undefined) return { usedAtMs, tabs: alive.tabs.list() };
     // One that was unused for that long has ended, and is remembered so that the next call can say it.
     if (nowMs - usedAtMs >= KEEP_ALIVE_MS) return undefined;
@@ -171,7 +181,7 @@ export class Keeper {
 
   /** Stores what finds the tabs and their elements again. Nobody waits for it: what is not stored is asked for anew. */
   store(): void {
-    const chrome = this.#alive;
+    const chrome = this.alive;
     if (chrome === undefined) return;
     const { sessionId, tabs } = chrome;
     const targetId = tabs.current?.targetId;
@@ -185,7 +195,8 @@ export class Keeper {
     void this.#storage.put(RECORD, record, { allowUnconfirmed: true });
   }
 
-  get #alive(): Chrome | undefined {
+  /** The Chrome that we are connected to. */
+  get alive(): Chrome | undefined {
     return this.#chrome?.ended.aborted === false ? this.#chrome : undefined;
   }
 

@@ -57,6 +57,7 @@ export class LivePage {
       // One that is no part of the page is kept from being cleared away.
       if (backendNodeId !== undefined) live.session.send("DOM.resolveNode", { backendNodeId }).catch(() => undefined);
     });
+    live.session.on("Page.javascriptDialogClosed", () => live.dialogs.forget());
     page.on("error", () => live.lose("The page crashed; open it, or another one, with browser_open."));
     page.on("close", () => {
       // Pages close with Chrome, a moment before it is known to have ended.

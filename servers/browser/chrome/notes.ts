@@ -9,6 +9,11 @@ export class Notes {
     this.#counts.set(note, (this.#counts.get(note) ?? 0) + 1);
   }
 
+  /** What is true no more. */
+  drop(note: string): void {
+    this.#counts.delete(note);
+  }
+
   take(): string[] {
     const notes = [...this.#counts].map(([note, count]) => (count === 1 ? note : `${note} (${count} times)`));
     this.#counts.clear();

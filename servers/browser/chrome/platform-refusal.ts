@@ -1,6 +1,7 @@
 import puppeteer, { type Browser, type BrowserWorker } from "@cloudflare/puppeteer";
 import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
+import { SharedConnection } from "./shared-connection.ts";
 
 const DEFAULT_RETRY_AFTER_MS = 2_000;
 const MAX_ATTEMPTS = 3;
@@ -41,20 +42,24 @@ export function refusing(binding: BrowserWorker): BrowserWorker {
   };
 }
 
-/** Connects to a Chrome. Rejects with the `PlatformRefusal` itself: puppeteer would hand on no more than its words. */
-export async function connectTo(binding: BrowserWorker, sessionId: string): Promise<Browser> {
-  let refusal: unknown;
-  const { fetch } = refusing(binding);
-  const noting: BrowserWorker = {
-    fetch: async (input, init) =>
-      await fetch(input, init).catch((cause: unknown) => {
-        refusal = cause;
-        throw cause;
-      }),
-  };
-  return await puppeteer.connect(noting, sessionId).catch((cause: unknown) => {
-    throw refusal ?? cause;
+/** A connection to a Chrome, and puppeteer on it. */
+export interface Connected {
+  readonly connection: SharedConnection;
+  readonly browser: Browser;
+}
+
+/** As puppeteer itself introduces itself to the platform, which it does not when it is handed a connection. */
+const CLIENT = { "cf-brapi-client": "@cloudflare/puppeteer@1.4.0" };
+
+/** Connects to a Chrome. Rejects with `PlatformRefusal` where the platform refuses. */
+export async function connectTo(binding: BrowserWorker, sessionId: string): Promise<Connected> {
+  const { webSocket } = await refusing(binding).fetch(`https://browser.invalid/v1/devtools/browser/${sessionId}`, {
+    headers: { Upgrade: "websocket", ...CLIENT },
   });
+  if (webSocket === null) throw new Error("The browser binding gave no connection.");
+  webSocket.accept();
+  const connection = new SharedConnection(webSocket);
+  return { connection, browser: await puppeteer.connect({ transport: connection }) };
 }
 
 /** Asks again, a few times, where the platform puts it off for no longer than `maxWaitMs`. */

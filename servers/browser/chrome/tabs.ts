@@ -1,5 +1,6 @@
 import { type Browser, type CDPSession, type Frame, type Page, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../../shared/errors.ts";
+import { Arrivals } from "./arrivals.ts";
 import { within } from "./abort.ts";
 import { LivePage } from "./live-page.ts";
 import type { NetworkGate } from "./network-gate.ts";
@@ -21,8 +22,10 @@ export interface TabRecord {
 interface Tab {
   readonly number: number;
   readonly targetId: string;
-  /** Absent where the page is so busy that it cannot be attached to, and then closed. */
-  readonly live: Promise<LivePage | undefined>;
+  /** Whether a client of Chrome's own protocol has opened it, and nothing is done to it unless a call turns to it. */
+  readonly isGuest: boolean;
+  /** Of what is attached to. Absent where the page is so busy that it cannot be, and then closed. */
+  live?: Promise<LivePage | undefined>;
 }
 
 /** A Chrome's pages, numbered in the order in which they came; one of them is the current one. */
@@ -35,14 +38,11 @@ export class Tabs {
   readonly #notes: Notes;
   readonly #tabs = new Map<string, Tab>();
   readonly #asides = new Set<string>();
+  readonly #arrivals = new Arrivals();
   readonly #records: readonly TabRecord[];
   /** Those that we are attached to. */
   #pages: LivePage[] = [];
   #current: LivePage | undefined;
-  /** Whether a page that comes was asked for, or was there before. */
-  #isExpected = true;
-  /** Whether a page that nobody opens is to be ours, beside all tabs. */
-  #isAside = false;
   #refused = 0;
   /** Tabs that nobody asked for, since a page was last opened. */
   readonly #popUps = new Set<string>();
@@ -71,8 +71,11 @@ export class Tabs {
     // Heard here before the page's first request comes to the gate, on this same session.
     control.on("Target.targetCreated", ({ targetInfo: { type, targetId, openerId } }) => {
       if (type !== "page") return;
-      if (tabs.#isAside && openerId === undefined) return tabs.#takeAside(targetId);
-      if (tabs.#hasRoom && (tabs.#isExpected || tabs.#refused <= MAX_REFUSED)) tabs.#take(targetId);
+      const arrival = tabs.#arrivals.take(openerId);
+      if (arrival === "aside") return void tabs.#asides.add(targetId);
+      const isGuest = arrival === "client" || tabs.#tabs.get(openerId ?? "")?.isGuest === true;
+      const isUnasked = arrival === "unasked";
+      if (tabs.#hasRoom && (!isUnasked || tabs.#refused <= MAX_REFUSED)) tabs.#take(targetId, isGuest, isUnasked);
       else gate.bar(targetId);
     });
     control.on("Target.targetDestroyed", ({ targetId }) => tabs.#onGone(targetId));
@@ -82,7 +85,7 @@ export class Tabs {
     });
     // First come the pages that are there already.
     await control.send("Target.setDiscoverTargets", { discover: true });
-    tabs.#isExpected = false;
+    tabs.#arrivals.allHere();
     return tabs;
   }
 
@@ -90,6 +93,26 @@ export class Tabs {
   get current(): LivePage | undefined {
     if (this.#current?.hasClosed === true) this.#current = this.pages.at(-1) ?? this.#current;
     return this.#current;
+  }
+
+  /** The page that calls are about; where that shows nothing, the last one that a client has opened. */
+  async currentOrGuest(): Promise<LivePage | undefined> {
+    const { current } = this;
+    const guest = [...this.#tabs.values()].findLast(({ isGuest }) => isGuest);
+    if (guest === undefined || (current !== undefined && !current.isBlank)) return current;
+    const live = await this.#liveOf(guest);
+    return live === undefined ? current : (this.#current = live);
+  }
+
+  /** Lets a client open a page, until what is returned is called. Throws `limit_reached` where there are too many. */
+  expectGuest(): () => void {
+    if (this.#tabs.size + this.#arrivals.forClients >= MAX_TABS) throw this.#full();
+    return this.#arrivals.expectForClient();
+  }
+
+  /** Whether that page is one of ours beside all tabs. */
+  isAside(targetId: string): boolean {
+    return this.#asides.has(targetId);
   }
 
   get records(): TabRecord[] {
@@ -128,7 +151,7 @@ export class Tabs {
       (one, other) => Number(other.targetId === targetId) - Number(one.targetId === targetId),
     );
     for (const tab of tabs) {
-      const live = await tab.live;
+      const live = await this.#liveOf(tab);
       if (live === undefined || live.lost.aborted) continue;
       this.#current = live;
       return live;
@@ -138,23 +161,14 @@ export class Tabs {
 
   /** A new blank tab, which becomes the current one. Rejects with `limit_reached` where there are too many. */
   async open(): Promise<LivePage> {
-    if (!this.#hasRoom) {
-      throw new ToolError(
-        "limit_reached",
-        `The tabs ${this.#numbers} are open, and there is room for no more; close one with browser_close, or use it with browser_open.`,
-      );
-    }
-    this.#isExpected = true;
-    try {
+    if (!this.#hasRoom) throw this.#full();
+    return await this.#arrivals.forCall(async () => {
       const page = await this.#browser.newPage();
       const tab = this.#tabs.get(targetIdOf(page.target()));
-      const live = await tab?.live;
+      const live = tab === undefined ? undefined : await this.#liveOf(tab);
       if (live === undefined) throw new ToolError("unavailable", "Chrome opened no tab; try again.");
-      this.#current = live;
-      return live;
-    } finally {
-      this.#isExpected = false;
-    }
+      return (this.#current = live);
+    });
   }
 
   /** All that can be used. */
@@ -164,8 +178,7 @@ export class Tabs {
 
   /** Does something on a blank page that is nobody's tab, and closes it. */
   async aside<T>(work: (page: Page) => Promise<T>): Promise<T> {
-    this.#isAside = true;
-    const page = await this.#browser.newPage().finally(() => (this.#isAside = false));
+    const page = await this.#arrivals.aside(async () => await this.#browser.newPage());
     try {
       return await work(page);
     } finally {
@@ -194,7 +207,7 @@ export class Tabs {
 
   async #find(number: number): Promise<LivePage> {
     const tab = [...this.#tabs.values()].find((candidate) => candidate.number === number);
-    const live = await tab?.live;
+    const live = tab === undefined ? undefined : await this.#liveOf(tab);
     if (live !== undefined && !live.lost.aborted) return live;
     throw new ToolError("not_found", `There is no tab ${number}; open are: ${this.#numbers || "none"}.`);
   }
@@ -207,19 +220,28 @@ export class Tabs {
     return this.#tabs.size < MAX_TABS;
   }
 
-  #takeAside(targetId: string): void {
-    this.#isAside = false;
-    this.#asides.add(targetId);
+  #full(): ToolError {
+    return new ToolError(
+      "limit_reached",
+      `The tabs ${this.#numbers} are open, and there is room for no more; close one with browser_close, or use it with browser_open.`,
+    );
   }
 
-  #take(targetId: string): void {
+  #take(targetId: string, isGuest: boolean, isUnasked: boolean): void {
     const record = this.#records.find((known) => known.targetId === targetId);
     const number = record?.number ?? Math.max(this.#lastNumber, ...this.#records.map((known) => known.number)) + 1;
     this.#lastNumber = Math.max(this.#lastNumber, number);
-    this.#tabs.set(targetId, { number, targetId, live: this.#attach(targetId) });
-    if (this.#isExpected) return;
+    const tab = { number, targetId, isGuest };
+    this.#tabs.set(targetId, tab);
+    if (!isGuest) void this.#liveOf(tab);
+    else if (!isUnasked) this.#notes.add(guestNote(number));
+    if (!isUnasked) return;
     this.#popUps.add(targetId);
     this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
+  }
+
+  async #liveOf(tab: Tab): Promise<LivePage | undefined> {
+    return await (tab.live ??= this.#attach(tab.targetId));
   }
 
   async #attach(targetId: string): Promise<LivePage | undefined> {
@@ -260,6 +282,8 @@ export class Tabs {
   }
 
   #onGone(targetId: string): void {
+    const gone = this.#tabs.get(targetId);
+    if (gone?.isGuest === true) this.#notes.drop(guestNote(gone.number));
     this.#gate.admit(targetId);
     this.#tabs.delete(targetId);
     this.#pages = this.#pages.filter((live) => live.targetId !== targetId);
@@ -269,4 +293,8 @@ export class Tabs {
     // It may have closed itself.
     this.#control.send("Target.closeTarget", { targetId }).catch(() => undefined);
   }
+}
+
+function guestNote(number: number): string {
+  return `A program in the sandbox opened tab ${number}; look at it with browser_open {"tab": "${number}"}.`;
 }

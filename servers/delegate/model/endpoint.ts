@@ -1,3 +1,4 @@
+import { ToolError } from "../../shared/errors.ts";
 import { durationMs } from "../../shared/setting-kinds.ts";
 import type { Settings } from "../../shared/settings.ts";
 import { type ModelPrice, priceOf, priceOfOwn } from "./model-prices.ts";
@@ -20,7 +21,7 @@ export type ZeroRetention = "not asked" | "asked" | "asked with own key";
 export type RequestLabels = Readonly<Record<"user" | "run" | "depth" | "server" | "client", string>>;
 
 /** Hosts whose prices are the listed ones, with what their names of models lack. */
-const LISTED_HOSTS = new Map([
+export const LISTED_HOSTS: ReadonlyMap<string, string> = new Map([
   ["gateway.ai.cloudflare.com", ""],
   ["api.cloudflare.com", ""],
   ["api.openai.com", "openai/"],
@@ -28,6 +29,11 @@ const LISTED_HOSTS = new Map([
   ["generativelanguage.googleapis.com", "google/"],
   ["api.x.ai", "xai/"],
 ]);
+
+export const NO_ENDPOINT = new ToolError(
+  "unavailable",
+  "No model endpoint is set; have MODEL_BASE_URL and MODEL_API_KEY set, or AI_GATEWAY_ACCOUNT_ID, AI_GATEWAY_ID and AI_GATEWAY_TOKEN.",
+);
 
 /** The endpoint that the settings name, if they do. `MODEL_BASE_URL` goes first. */
 export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelEndpoint | undefined {

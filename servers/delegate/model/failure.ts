@@ -34,23 +34,40 @@ export const UNREACHABLE: Failure = {
   isSpendLimit: false,
 };
 
+export const UNREADABLE: Failure = {
+  ...UNREACHABLE,
+  message: "The model endpoint's answer could not be read; try again, or name another model.",
+};
+
 /** Upstream wording stays here: it can hold parts of the key. */
 export function describeModelFailure(failure: unknown, model: string, limitField: LimitField): Failure {
-  const message = "The model endpoint's answer could not be read; try again, or name another model.";
-  const unreadable = { ...UNREACHABLE, message };
-  if (!APICallError.isInstance(failure)) return unreadable;
-  const status = failure.statusCode;
-  if (status === undefined || (status >= 200 && status < 300)) return unreadable;
+  if (!APICallError.isInstance(failure) || failure.statusCode === undefined) return UNREADABLE;
+  const { statusCode: status, responseHeaders, responseBody: body = "" } = failure;
+  const retryAfter = responseHeaders?.["retry-after"] ?? null;
+  return describeFailedAnswer({ status, retryAfter, body }, model, limitField);
+}
+
+/** An answer that may say that there is none. */
+export interface FailedAnswer {
+  readonly status: number;
+  readonly retryAfter: string | null;
+  readonly body: string;
+}
+
+/** As `describeModelFailure`, by the answer itself. */
+export function describeFailedAnswer(answer: FailedAnswer, model: string, limitField: LimitField): Failure {
+  const { status } = answer;
+  if (status >= 200 && status < 300) return UNREADABLE;
   if (status >= 500 || status === 408) {
-    const failed = `The model endpoint failed (status ${status}); try again later, or name another model.`;
-    return { ...unreadable, ...retryAfter(failure), message: failed, status };
+    const message = `The model endpoint failed (status ${status}); try again later, or name another model.`;
+    return { ...UNREADABLE, ...waitOf(answer), message, status };
   }
-  return describeRefusal(failure, status, model, limitField);
+  return describeRefusal(answer, model, limitField);
 }
 
 /** The endpoint did nothing, and said so. */
-function describeRefusal(failure: APICallError, status: number, model: string, limitField: LimitField): Failure {
-  const body = failure.responseBody ?? "";
+function describeRefusal(answer: FailedAnswer, model: string, limitField: LimitField): Failure {
+  const { status, body } = answer;
   const refused = { ...UNREACHABLE, mayHaveCost: false, isRetryable: false, mayFallBack: false, status };
   if (status === 402 || isSpendLimit(body)) {
     return { ...refused, code: "limit_reached", message: spendLimit(status), mayFallBack: true, isSpendLimit: true };
@@ -58,7 +75,7 @@ function describeRefusal(failure: APICallError, status: number, model: string, l
   if (status === 429) {
     const message = "The model endpoint limits requests or spending (status 429); try again later.";
     const limited = { code: "limit_reached", message, isRetryable: true, mayFallBack: true } as const;
-    return { ...refused, ...retryAfter(failure), ...limited };
+    return { ...refused, ...waitOf(answer), ...limited };
   }
   if (status === 400 && limitField === "max_tokens" && body.includes("max_completion_tokens")) {
     const message = "The model endpoint wants max_completion_tokens.";
@@ -88,16 +105,15 @@ function refusal(status: number, model: string): string {
     case 410:
       return `The model endpoint does not know ${JSON.stringify(model)} or its own path (status ${status}); name another model.`;
     case 413:
-      return "The run's transcript grew too large for the model endpoint (status 413); give a smaller task.";
+      return "The conversation grew too large for the model endpoint (status 413); give a smaller task.";
     default:
       return `The model endpoint refused the request (status ${status}); name another model or give a smaller task.`;
   }
 }
 
 /** `Retry-After` in seconds or as a date (RFC 9110 §10.2.3). */
-function retryAfter(failure: APICallError): { retryAfterMs?: number } {
-  const value = failure.responseHeaders?.["retry-after"];
-  if (value === undefined) return {};
+function waitOf({ retryAfter: value }: FailedAnswer): { retryAfterMs?: number } {
+  if (value === null) return {};
   const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
   return Number.isFinite(ms) ? { retryAfterMs: Math.max(0, ms) } : {};
 }

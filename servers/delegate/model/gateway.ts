@@ -153,7 +153,8 @@ async function reserve(call: Call, request: string): Promise<string> {
   }
 }
 
-function withCost(
+/** The usage with what it cost: as the endpoint says, else by the price of the model that served. */
+export function withCost(
   usage: Usage | undefined,
   { priceOf }: ModelEndpoint,
   { servedBy, isCached }: { readonly servedBy: string; readonly isCached: boolean },

@@ -104,6 +104,7 @@ function canonicalName(model: string): string {
   return version.startsWith(`${author}/`) ? version : `${author}/${version}`;
 }
 
-function familyOf(name: string): string {
+/** Whose a model is by its bare name; empty where that does not tell. */
+export function familyOf(name: string): string {
   return FAMILIES.find(([pattern]) => pattern.test(name))?.[1] ?? "";
 }

@@ -30,6 +30,17 @@ export function isContentFilter(body: string): boolean {
   return readErrors(body).some(({ codes }) => codes.some((code) => CONTENT_FILTER_CODES.has(code)));
 }
 
+/** OpenAI's code, and how Anthropic, Google, vLLM and llama.cpp put it. */
+const TOO_LONG =
+  /context_length_exceeded|prompt is too long|maximum context length|input token count.*exceeds|exceed.*context/i;
+
+/** Whether the conversation is longer than the model reads, by the body of the endpoint's answer. */
+export function isTooLong(body: string): boolean {
+  return readErrors(body).some(
+    ({ codes, message }) => codes.some((code) => TOO_LONG.test(code)) || TOO_LONG.test(message),
+  );
+}
+
 const code = z.union([z.string(), z.number()]).transform(String).optional().catch(undefined);
 const error = z
   .object({

@@ -3,11 +3,20 @@ import { connect, createServer } from "node:net";
 
 const SOCKET = "/run/egress.sock";
 /** What HTTP_PROXY names. */
-const PORT = 3128;
+const PROXY_PORT = 3128;
+/** What /etc/hosts has for the names that exist only inside, and where programs that know no proxy find them. */
+const INSIDE_ADDRESS = "127.0.0.2";
+const [HTTP_PORT, PORT_WITHOUT_RIGHTS] = [80, 9222];
 
-/** Lets programs reach the egress proxy, the only way out, at a port of the sandbox's own loopback. */
+/** Lets programs reach the egress proxy, the only way out, at ports of the sandbox's own loopback. */
 export function openEgress() {
   if (!existsSync(SOCKET)) return;
+  listen(PROXY_PORT, "127.0.0.1", report);
+  listen(HTTP_PORT, INSIDE_ADDRESS, () => listen(PORT_WITHOUT_RIGHTS, INSIDE_ADDRESS, report));
+}
+
+/** @param {number} port @param {string} address @param {(error: Error) => void} onError */
+function listen(port, address, onError) {
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const proxy = connect({ path: SOCKET, allowHalfOpen: true });
     client.pipe(proxy).pipe(client);
@@ -19,6 +28,11 @@ export function openEgress() {
       one?.on("close", () => other?.destroy());
     }
   });
-  server.on("error", (error) => console.error(`egress: ${error.message}`));
-  server.listen(PORT, "127.0.0.1");
+  server.on("error", onError);
+  server.listen(port, address);
+}
+
+/** @param {Error} error */
+function report(error) {
+  console.error(`egress: ${error.message}`);
 }

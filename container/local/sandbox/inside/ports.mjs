@@ -5,10 +5,13 @@ const TABLES = ["/proc/net/tcp", "/proc/net/tcp6"];
 const MAX_BYTES = 1024 * 1024;
 const LISTENS = "0A";
 
+/** 127.0.0.2 in them, where `egress.mjs` listens and nobody looks for a server. */
+const INSIDE_ADDRESS = "0200007F";
+
 /** Whether something takes connections on a port of this network namespace, which has no interface but loopback. */
 export function isListening(/** @type {number} */ port) {
   const place = port.toString(16).toUpperCase().padStart(4, "0");
-  const entry = new RegExp(`^ *\\d+: [0-9A-F]+:${place} [0-9A-F:]+ ${LISTENS} `, "m");
+  const entry = new RegExp(`^ *\\d+: (?!${INSIDE_ADDRESS})[0-9A-F]+:${place} [0-9A-F:]+ ${LISTENS} `, "m");
   return TABLES.some((table) => entry.test(beginningOf(table)));
 }
 

@@ -1,0 +1,68 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+
+const LOOK_AGAIN_MS = 50;
+
+/** A process that is not over. `startedAt` tells it from a later one of the same number. @param {number} pid */
+export function lookAt(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (/^[ZX]$/.test(fields[0] ?? "X")) return undefined;
+    return { pid, parent: Number(fields[1]), session: Number(fields[3]), startedAt: Number(fields[19]) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {{ pid: number, startedAt: number }} known */
+export function isAlive({ pid, startedAt }) {
+  return lookAt(pid)?.startedAt === startedAt;
+}
+
+/**
+ * All of its session and what comes from them. Where it has ended, what it has left in its session: until that is empty
+ * nobody else is given its number.
+ * @param {{ pid: number, startedAt: number }} known
+ */
+export function familyOf(known) {
+  const own = lookAt(known.pid);
+  if (own !== undefined && own.startedAt !== known.startedAt) return [];
+  const all = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => lookAt(Number(name)))
+    .filter((entry) => entry !== undefined);
+  const family = new Set(all.filter(({ pid, session }) => pid === known.pid || session === known.pid));
+  for (let before = -1; before !== family.size;) {
+    before = family.size;
+    const pids = new Set([...family].map((member) => member.pid));
+    for (const entry of all) if (pids.has(entry.parent)) family.add(entry);
+  }
+  return [...family];
+}
+
+/**
+ * Asks a process to end, and ends it where that takes longer, with all that it leaves behind.
+ * @param {{ pid: number, startedAt: number }} known
+ * @param {number} withinMs
+ * @param {ReturnType<typeof familyOf>} seen What was of its family before.
+ */
+export async function end(known, withinMs, seen = []) {
+  // Until all that it has started is known it starts nothing more.
+  if (isAlive(known)) send(known.pid, "SIGSTOP");
+  const family = [...seen, ...familyOf(known)];
+  if (isAlive(known)) for (const signal of /** @type {const} */ (["SIGTERM", "SIGCONT"])) send(known.pid, signal);
+  for (const deadline = Date.now() + withinMs; isAlive(known) && Date.now() < deadline;) await pause(LOOK_AGAIN_MS);
+  const left = [...family, ...familyOf(known)].filter(isAlive);
+  for (const { pid } of left) send(pid, "SIGKILL");
+  while (left.some(isAlive)) await pause(LOOK_AGAIN_MS);
+}
+
+/** @param {number} pid @param {NodeJS.Signals} signal */
+function send(pid, signal) {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has just ended.
+  }
+}

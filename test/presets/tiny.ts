@@ -1,0 +1,88 @@
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+const PRESETS = path.resolve(import.meta.dirname, "../../container/presets");
+
+export interface Said {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The program `preset` beside presets of the test's own, with a HOME of its own. */
+export interface Place extends AsyncDisposable {
+  readonly home: string;
+  run(...args: readonly string[]): Promise<Said>;
+  /** Starts it and ends it by that signal once it has said so much. */
+  interrupt(args: readonly string[], said: RegExp, signal: NodeJS.Signals): Promise<Said>;
+  /** The processes that hold this in their command line. */
+  alive(mark: string): Promise<number>;
+}
+
+export async function place(presets: Readonly<Record<string, object>>, env: NodeJS.ProcessEnv = {}): Promise<Place> {
+  const root = await mkdtemp(path.join(tmpdir(), "pincer-preset-"));
+  const [home, temp, folder] = ["home", "tmp", "presets"].map((name) => path.join(root, name));
+  if (home === undefined || temp === undefined || folder === undefined) throw new Error("No folders.");
+  await Promise.all([home, temp].map(async (path) => await mkdir(path)));
+  await cp(PRESETS, folder, { recursive: true });
+  for (const [name, preset] of Object.entries(presets)) {
+    await mkdir(path.join(folder, name), { recursive: true });
+    const whole = {
+      title: name,
+      description: "a test's",
+      node: "22.0.0",
+      install: {},
+      programs: {},
+      kept: [],
+      hint: "",
+    };
+    await writeFile(path.join(folder, name, "preset.json"), JSON.stringify({ ...whole, ...preset }));
+  }
+  const program = path.join(folder, "program/preset.mjs");
+  const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
+  const inside = { PATH, HOME: home, TMPDIR: temp, ...env };
+  const run: Place["run"] = async (...args) =>
+    await new Promise((resolve) => {
+      execFile(program, [...args], { env: inside, cwd: home, timeout: 50_000 }, (failure, stdout, stderr) => {
+        resolve({ code: failure === null ? 0 : Number(failure.code ?? -1), stdout, stderr });
+      });
+    });
+  return {
+    ...{ home, run },
+    interrupt: async (args, said, signal) => {
+      const child = spawn(program, [...args], { env: inside, cwd: home, stdio: ["ignore", "pipe", "pipe"] });
+      const ended = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? -1)));
+      let [stdout, stderr] = ["", ""];
+      child.stderr.on("data", (bytes: Buffer) => (stderr += bytes.toString()));
+      child.stdout.on("data", (bytes: Buffer) => {
+        stdout += bytes.toString();
+        if (said.test(stdout)) child.kill(signal);
+      });
+      return { code: await ended, stdout, stderr };
+    },
+    alive: async (mark) => {
+      const lines = await Promise.all(
+        (await readdir("/proc"))
+          .filter((name) => /^\d+$/.test(name))
+          .map(async (pid) => await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+      );
+      return lines.filter((line) => line.includes(mark)).length;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const name of Object.keys(presets)) await run("stop", name);
+      await rm(root, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("No port.");
+  return address.port;
+}
