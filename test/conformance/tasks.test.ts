@@ -64,7 +64,8 @@ function play({ body: { messages } }: RecordedRequest): ScriptedReply {
   return call("sandbox_exec", { command: `sleep ${seconds}` });
 }
 
-test.each(Object.entries(SCENARIOS))("%s: %s", async (scenario) => {
+// The runner waits ten seconds for a task, however busy the machine is.
+test.each(Object.entries(SCENARIOS))("%s: %s", { retry: 1 }, async (scenario) => {
   const checks = await runExtensionScenario(proxy.mcpUrl, scenario);
   const own = checks.filter(({ id }) => !NEEDS_FIXTURE_TOOLS.includes(id));
   expect(own.map(({ status }) => status)).toContain("SUCCESS");

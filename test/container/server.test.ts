@@ -117,24 +117,29 @@ if (reason === undefined) {
       expect((await sandbox.exec(command("echo alive"), quiet())).stdout.text).toBe("alive\n");
     });
 
-    test("has 200 calls at once, each with its own answer, and keeps few processes and no dead ones", async () => {
-      const sandbox = open();
-      await sandbox.exec(command("true"), quiet());
-      const numbers = Array.from({ length: 200 }, (_, index) => index);
-      const results = await Promise.all(
-        numbers.map(async (number) => await sandbox.exec(command(`echo ${number}`, 50_000), quiet())),
-      );
-      expect(results.map(({ stdout }) => stdout.text)).toEqual(numbers.map((number) => `${number}\n`));
-      const count = "pgrep -cf 'python3 .*/serve.py'; grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l";
-      const look = async (): Promise<unknown> => {
-        const [servers = Infinity, zombies] = (await sandbox.exec(command(count), quiet())).stdout.text
-          .split("\n")
-          .map(Number);
-        return { hasFewServers: servers <= 8, zombies };
-      };
-      // The last answers may still be on their way out.
-      await expect.poll(look).toEqual({ hasFewServers: true, zombies: 0 });
-    });
+    // Where other files take the machine, one of so many may be told to try again.
+    test(
+      "has 200 calls at once, each with its own answer, and keeps few processes and no dead ones",
+      { retry: 1 },
+      async () => {
+        const sandbox = open();
+        await sandbox.exec(command("true"), quiet());
+        const numbers = Array.from({ length: 200 }, (_, index) => index);
+        const results = await Promise.all(
+          numbers.map(async (number) => await sandbox.exec(command(`echo ${number}`, 50_000), quiet())),
+        );
+        expect(results.map(({ stdout }) => stdout.text)).toEqual(numbers.map((number) => `${number}\n`));
+        const count = "pgrep -cf 'python3 .*/serve.py'; grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l";
+        const look = async (): Promise<unknown> => {
+          const [servers = Infinity, zombies] = (await sandbox.exec(command(count), quiet())).stdout.text
+            .split("\n")
+            .map(Number);
+          return { hasFewServers: servers <= 8, zombies };
+        };
+        // The last answers may still be on their way out.
+        await expect.poll(look).toEqual({ hasFewServers: true, zombies: 0 });
+      },
+    );
 
     test("is not mistaken for what took its port: the sandbox is ended, and the next call starts a fresh one", async () => {
       const sandbox = open();
