@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { handleName } from "../shared/handles.ts";
 import { terminalSize } from "./shell.ts";
+import { parseJson } from "../shared/parse-json.ts";
 
 /** What a page asks for: a new shell, or one that it knows, from where it has seen it. */
 export const terminalOrder = terminalSize.extend({
@@ -29,13 +30,5 @@ export type Told =
 
 /** Nothing where it is none of that. */
 export function readSaid(data: unknown): z.output<typeof said> | undefined {
-  return said.safeParse(parseJson(data)).data;
-}
-
-function parseJson(data: unknown): unknown {
-  try {
-    return typeof data === "string" ? JSON.parse(data) : undefined;
-  } catch {
-    return undefined;
-  }
+  return said.safeParse(typeof data === "string" ? parseJson(data) : undefined).data;
 }

@@ -1,3 +1,5 @@
+import { parseJson } from "./parse-json.ts";
+
 /** What YAML's core schema makes of a front matter, as JSON. */
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -165,14 +167,6 @@ class Block {
 
   #unreadable(line: string): FrontMatterProblem {
     return new FrontMatterProblem(`Its front matter cannot be read at: ${trimmed(line).slice(0, 60)}`);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

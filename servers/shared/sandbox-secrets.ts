@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { type NetworkPolicy, checkTarget, isListed, normalizeHost, parseHostAndPort } from "./network-policy.ts";
+import { parseJson } from "./parse-json.ts";
 
 /** What is added, outside the sandbox, to its requests to one host and port over TLS. */
 export interface HostSecrets {
@@ -102,12 +103,4 @@ function problemOf(target: string, header: string, secretName: string, value: un
     return `${secretName} cannot be sent in a header; make it one line of ASCII characters, without blanks around it.`;
   }
   return undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

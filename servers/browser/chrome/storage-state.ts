@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ToolError } from "../../shared/errors.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 
 /** As JSON. A browser that keeps more is not worth carrying about. */
 export const MAX_STATE_BYTES = 5_000_000;
@@ -90,12 +91,4 @@ export function describeStorage({ cookies, origins }: StorageState): string {
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -5,6 +5,7 @@ import type { Chrome } from "../chrome/chrome.ts";
 import type { ChromeMessage, SessionOwner } from "../chrome/shared-connection.ts";
 import { Belongings, type Waiting } from "./belongings.ts";
 import { type Params, judge } from "./command-filter.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 
 /** Below what a message to Chrome may have: a longer one would end the connection for everybody. */
 const MAX_COMMAND_CHARS = 8 * 1024 * 1024;
@@ -239,12 +240,4 @@ export class DevToolsClient implements SessionOwner {
 
 function keyOf(sessionId: string, id: number | ""): string {
   return `${sessionId}/${id}`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

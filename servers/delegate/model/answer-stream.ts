@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "../../shared/parse-json.ts";
 
 declare global {
   interface ReadableStreamBYOBReader {
@@ -115,12 +116,4 @@ function append(whole: Map<string, unknown>, delta: Readonly<Record<string, unkn
 
 function isList(value: unknown): value is unknown[] {
   return Array.isArray(value);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,5 @@
 import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
+import { parseJson } from "../../shared/parse-json.ts";
 
 /** A row holds the whole reply, or the result of it with two bytes to a character, and SQLite rows end at 2 MB. */
 const MAX_REPLY_BYTES = 768 * 1024;
@@ -73,15 +74,6 @@ function keepWhole(content: Content[], finishReason: string): Content[] {
     throw new Error("The answer holds too many calls.");
   }
   return finishReason === "length"
-    ? content.filter((part) => part.type !== "tool-call" || isJson(part.input))
+    ? content.filter((part) => part.type !== "tool-call" || parseJson(part.input) !== undefined)
     : content;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

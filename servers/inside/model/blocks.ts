@@ -1,5 +1,6 @@
 import type { Chunk } from "./chunks.ts";
 import { CallList, type WrittenCall } from "./completion.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 
 /** A part of an answer, as far as it is written: a text, or a call of a tool. */
 export type Block =
@@ -42,7 +43,8 @@ export class Blocks {
     const begun = new Set(this.all.flatMap((block) => (block.type === "call" ? [block.call] : [])));
     const waiting = this.#calls.all.filter((call) => !begun.has(call) && call.name !== "");
     // An answer that was cut off for its length has no calls that were cut off with it: they could do something else.
-    const whole = this.finishReason === "length" ? waiting.filter((call) => isJson(call.arguments)) : waiting;
+    const whole =
+      this.finishReason === "length" ? waiting.filter((call) => parseJson(call.arguments) !== undefined) : waiting;
     const late = this.#lateText === "" ? [] : [this.#lateText];
     return [
       ...whole.flatMap((call) => this.#begin({ type: "call", call, index: this.all.length })),
@@ -84,14 +86,5 @@ export class Blocks {
     const block = this.#open;
     this.#open = undefined;
     return block === undefined ? [] : [{ kind: "end", block }];
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { MAX_STREAM_BYTES, asChunk } from "../../delegate/model/answer-stream.ts";
 import { UNREADABLE } from "../../delegate/model/failure.ts";
 import { ModelFailed } from "./refusal.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 
 const callDelta = z.looseObject({
   index: z.int().min(0).nullish(),
@@ -84,13 +85,5 @@ async function* textIn(response: Response, signal: AbortSignal): AsyncGenerator<
   } finally {
     // Whoever stops listening leaves nothing behind that is still sent.
     await reader.cancel().catch(() => undefined);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
