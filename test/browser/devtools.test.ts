@@ -75,7 +75,8 @@ describe("Playwright", () => {
     );
     expect(await person.read("browser_open", { tab: "2" })).toContain("cookie: none");
     await tab.close();
-    expect(await person.read("browser_snapshot")).not.toContain("pop-up");
+    // A call that meets the page as it closes says that.
+    await expect.poll(async () => await person.read("browser_snapshot")).not.toContain("pop-up");
     await browser.close();
   });
 
