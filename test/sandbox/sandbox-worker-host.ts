@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { putInLargePieces } from "../../container/local/worker-host/r2-pieces.ts";
 import { bundleWorker } from "../support/bundle-worker.ts";
 
 const SETTINGS = {
@@ -25,6 +26,7 @@ export async function startSandboxWorker({
   stateDir,
   port = 0,
 }: HostOptions): Promise<{ miniflare: Miniflare; url: string }> {
+  putInLargePieces();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
