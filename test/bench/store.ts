@@ -4,7 +4,7 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
-import { putInLargePieces } from "../../container/local/worker-host/r2-pieces.ts";
+import { quickenR2 } from "../../container/local/worker-host/r2-stand-in.ts";
 import { bundleWorker } from "../support/bundle-worker.ts";
 import { type Latencies, measure, post } from "./load.ts";
 import type { Asked } from "./store-worker.ts";
@@ -101,7 +101,7 @@ function each(measured: ReadonlyMap<string, Latencies>, name: string): Latencies
 }
 
 async function startStore(stateDir: string): Promise<BenchedStore> {
-  putInLargePieces();
+  quickenR2();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,

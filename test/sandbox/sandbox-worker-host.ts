@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { putInLargePieces } from "../../container/local/worker-host/r2-pieces.ts";
+import { quickenR2 } from "../../container/local/worker-host/r2-stand-in.ts";
 import { bundleWorker } from "../support/bundle-worker.ts";
 
 const SETTINGS = {
@@ -26,7 +26,7 @@ export async function startSandboxWorker({
   stateDir,
   port = 0,
 }: HostOptions): Promise<{ miniflare: Miniflare; url: string }> {
-  putInLargePieces();
+  quickenR2();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Log, LogLevel, Miniflare, type V4WorkerOptions, convertV4MiniflareOptions } from "miniflare";
 import * as z from "zod";
-import { putInLargePieces } from "./r2-pieces.ts";
+import { quickenR2 } from "./r2-stand-in.ts";
 
 export const workerConfigSchema = z.object({
   /** Settings on top of the `vars` of wrangler.jsonc. */
@@ -41,7 +41,7 @@ export async function startWorker(worker: V4WorkerOptions, config: WorkerConfig)
   Object.assign(process.env, config.env, { PINCER_DOOR_SOCKET: path.join(doorFolder, "socket") });
   process.env["PINCER_WORKERD"] = workerdSchema.parse(createRequire(import.meta.url)("workerd")).default;
   process.env["MINIFLARE_WORKERD_PATH"] = path.join(import.meta.dirname, "workerd.sh");
-  putInLargePieces();
+  quickenR2();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       log: new ErrorLog(LogLevel.WARN),
