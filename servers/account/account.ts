@@ -10,7 +10,7 @@ import { NO_FIGURES, dayOf } from "./figures.ts";
 import type { RuleChange, StandingNow } from "./standing.ts";
 import { StorageCost } from "./storage-cost.ts";
 import { type StorageState, StorageKeeper } from "./storage-keeper.ts";
-import type { ChangeOutcome } from "./storage-ledger.ts";
+import type { ChangeOutcome, EndedChange } from "./storage-ledger.ts";
 import type { Removed } from "./storage-upkeep.ts";
 import { type PreviewCode, PreviewTable, type StoredPreview } from "./preview-table.ts";
 import { LinkRows, type StoredLink } from "./share-links.ts";
@@ -87,8 +87,15 @@ export class Account extends AccountBooks {
     this.standingTable.setRoleStorage(storageMb);
   }
 
-  /** Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished or given up. */
-  async beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }> {
+  /**
+   * Admits a change of the person's files, or refuses it by the quota. Each that is admitted is finished, if need be with
+   * the next one, or given up.
+   */
+  async beginChange(
+    change: FileChange,
+    ended: readonly EndedChange[] = [],
+  ): Promise<StorageState & { readonly isAdmitted: boolean }> {
+    for (const { id, outcome } of ended) this.finishChange(id, outcome);
     const begun = await this.#storage.begin(change);
     const armedAtMs = await this.ctx.storage.getAlarm();
     // For all else the alarm is set already: to look for that with each write would cost as much as the write.

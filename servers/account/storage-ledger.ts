@@ -13,6 +13,12 @@ export interface ChangeOutcome {
   readonly restoredId?: string;
 }
 
+/** A change and what came of it. */
+export interface EndedChange {
+  readonly id: string;
+  readonly outcome: ChangeOutcome;
+}
+
 export interface StorageSums {
   readonly filesBytes: number;
   readonly trashBytes: number;

@@ -1,6 +1,6 @@
 import type { FileChange } from "../account/change-table.ts";
 import type { StorageState } from "../account/storage-keeper.ts";
-import type { ChangeOutcome } from "../account/storage-ledger.ts";
+import type { ChangeOutcome, EndedChange } from "../account/storage-ledger.ts";
 import type { TrashQuery, TrashRow } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { LimitReached } from "../shared/limits.ts";
@@ -8,7 +8,11 @@ import { reach } from "./bucket.ts";
 
 /** What a store needs of its caller's account. */
 export interface FilesAccount {
-  beginChange(change: FileChange): Promise<StorageState & { readonly isAdmitted: boolean }>;
+  /** `ended`: what earlier changes came to. */
+  beginChange(
+    change: FileChange,
+    ended?: readonly EndedChange[],
+  ): Promise<StorageState & { readonly isAdmitted: boolean }>;
   finishChange(id: string, outcome: ChangeOutcome): Promise<void>;
   giveUpChange(id: string): Promise<void>;
   deleteFile(
@@ -40,6 +44,11 @@ interface ChangeEnd<T> {
 
 export const NOTHING_DONE: ChangeOutcome = { filesBytes: 0 };
 
+/** So long a change that has ended waits for the same person's next one, to be told with it. */
+const TOLD_AFTER_MS = 20;
+/** What is still to be told, by person. Whoever dies with it leaves changes that nobody finished. */
+const untold = new Map<string, EndedChange[]>();
+
 /**
  * Makes one change between two entries in the account's ledger. Whoever dies in between leaves the first, and the
  * account finds out by itself what came of it. Where `work` rejects with a `ToolError`, it has changed nothing.
@@ -50,7 +59,7 @@ export async function change<T>(
   work: (id: string) => Promise<ChangeEnd<T>>,
 ): Promise<T> {
   const id = crypto.randomUUID();
-  const state = await reach(async () => await account.beginChange({ ...intent, id, userId }));
+  const state = await reach(async () => await account.beginChange({ ...intent, id, userId }, takeUntold(userId)));
   if (!state.isAdmitted) throw noRoom(intent, state);
   try {
     const { value, outcome } = await reach(async () => await work(id));
@@ -64,15 +73,30 @@ export async function change<T>(
   }
 
   async function finish(id: string, outcome: ChangeOutcome): Promise<void> {
-    const told = account
-      .finishChange(id, outcome)
-      .catch(async () => await account.finishChange(id, outcome))
-      // Files and trash are as they should be; the account finds the change unfinished and counts anew.
-      .catch(() => undefined);
     // What is in the trash is to be found there at once; for a sum nobody has to wait.
-    if (outcome.trashed !== undefined || outcome.restoredId !== undefined) await told;
-    else waitUntil(told);
+    if (outcome.trashed !== undefined || outcome.restoredId !== undefined) return await tell(account, { id, outcome });
+    untold.set(userId, [...(untold.get(userId) ?? []), { id, outcome }]);
+    waitUntil(scheduler.wait(TOLD_AFTER_MS).then(async () => await tellAll({ account, userId })));
   }
+}
+
+/** Tells the account what it has not been told yet of the changes that ended here. */
+export async function tellAll({ account, userId }: Pick<Workplace, "account" | "userId">): Promise<void> {
+  await Promise.all(takeUntold(userId).map(async (ended) => await tell(account, ended)));
+}
+
+async function tell(account: FilesAccount, { id, outcome }: EndedChange): Promise<void> {
+  await account
+    .finishChange(id, outcome)
+    .catch(async () => await account.finishChange(id, outcome))
+    // Files and trash are as they should be; the account finds the change unfinished and counts anew.
+    .catch(() => undefined);
+}
+
+function takeUntold(userId: string): readonly EndedChange[] {
+  const ended = untold.get(userId) ?? [];
+  untold.delete(userId);
+  return ended;
 }
 
 function noRoom({ path, growsBytes }: { path: string; growsBytes: number }, state: StorageState): ToolError {

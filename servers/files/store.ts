@@ -2,7 +2,7 @@ import type { TrashQuery } from "../account/trash-table.ts";
 import { ToolError } from "../shared/errors.ts";
 import { filesPrefix, normalizePath, trashPrefix } from "../shared/paths.ts";
 import { contentOf, hold, infoOf, mimeTypeOf, reach, sizeOf } from "./bucket.ts";
-import { type FilesAccount, NOTHING_DONE, type Workplace, change } from "./changes.ts";
+import { type FilesAccount, NOTHING_DONE, type Workplace, change, tellAll } from "./changes.ts";
 import { listFolder } from "./listing.ts";
 import { copyFile, moveFile } from "./move.ts";
 import { place } from "./place.ts";
@@ -185,7 +185,10 @@ export function createFileStore(bucket: R2Bucket, userId: string, { account, wai
     listTrash: async (query) => await listTrash(workplace, query),
     restore: async (what, options) => await restoreFile(workplace, what, options),
     emptyTrash: async (id) => await emptyTrash(workplace, id),
-    usage: async () => await reach(async () => await account.storageState(userId)),
+    usage: async () => {
+      await tellAll(workplace);
+      return await reach(async () => await account.storageState(userId));
+    },
   };
 }
 

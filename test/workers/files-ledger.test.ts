@@ -17,6 +17,8 @@ async function sql(userId: string, query: string, ...bindings: readonly (string 
 /** Lets the alarm go off until it has nothing to do now; a count that had to wait is due. */
 async function ring(userId: string): Promise<void> {
   const account = accountOf(userId);
+  // Whatever has ended is told by then.
+  await openFiles(userId).usage();
   await sql(userId, "UPDATE storage SET recount_at_ms = 0 WHERE recount_at_ms IS NOT NULL");
   for (let isDue = true; isDue;) {
     await runDurableObjectAlarm(account);
@@ -108,6 +110,31 @@ describe("the quota", () => {
   });
 });
 
+describe("what a write came to", () => {
+  test("is told to the account with the person's next write, and a moment after the last", async () => {
+    const [userId, real] = ["teller", accountOf("teller")];
+    const ids: string[] = [];
+    const told: string[] = [];
+    const account = accountThat(async () => await Promise.reject(new Error("not asked for")), {
+      beginChange: async (change, ended = []) => {
+        told.push(...ended.map(({ id }) => `with ${change.path}: ${id}`));
+        ids.push(change.id);
+        return await real.beginChange(change, ended);
+      },
+      finishChange: async (id, outcome) => {
+        told.push(`alone: ${id}`);
+        await real.finishChange(id, outcome);
+      },
+    });
+    const files = openFiles(userId, { account });
+    await files.write("a.txt", "one");
+    await files.write("b.txt", "three");
+    expect(told).toEqual([`with b.txt: ${ids[0]}`]);
+    await expect.poll(() => told).toEqual([`with b.txt: ${ids[0]}`, `alone: ${ids[1]}`]);
+    expect(await openFiles(userId).usage()).toMatchObject({ filesBytes: 8 });
+  });
+});
+
 describe("the account's alarm", () => {
   test("files and trash from before the ledger are counted, and their versions can be restored", async () => {
     const files = openFiles("veteran");
@@ -138,7 +165,9 @@ describe("the account's alarm", () => {
         // The first finds the old version there, the second brings it to the trash, the third replaces it.
         if (method === "put" && puts === { "before the trash": 2, "after the trash": 3 }[when]) await dead();
       });
-      const account = accountThat(dead, { beginChange: async (change) => await accountOf(userId).beginChange(change) });
+      const account = accountThat(dead, {
+        beginChange: async (...given) => await accountOf(userId).beginChange(...given),
+      });
       void openFiles(userId, { bucket, account }).write("a.txt", "newer");
       const isReached = async (): Promise<boolean> => {
         if (when === "before the trash") return puts === 2;
