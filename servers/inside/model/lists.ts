@@ -1,5 +1,9 @@
 import { anthropicError } from "./anthropic-error.ts";
+import { readAsked } from "./ask-schema.ts";
 import type { InsideModels } from "./ask.ts";
+import { picturesIn } from "./chat-question.ts";
+import { messagesAsChat } from "./messages-request.ts";
+import { messagesRequest } from "./messages-schema.ts";
 import { MESSAGES } from "./messages.ts";
 import { openAiError } from "./openai-error.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
@@ -27,8 +31,8 @@ const BYTES_PER_TOKEN = 3;
 export async function countTokens(visit: ModelVisit): Promise<Response> {
   let tokens = 0;
   const refused = await recorded("model/count_tokens", MESSAGES.refuse, visit, async (body) => {
-    const { chat } = MESSAGES.read(body);
-    tokens = Math.ceil(mostInputTokens(JSON.stringify(chat), chat) / BYTES_PER_TOKEN);
+    const chat = messagesAsChat(readAsked(messagesRequest, body));
+    tokens = Math.ceil(mostInputTokens(JSON.stringify(chat), picturesIn(chat)) / BYTES_PER_TOKEN);
     return 0;
   });
   return refused ?? Response.json({ input_tokens: tokens });
