@@ -17,7 +17,7 @@ export async function answerModelCall(dialect: Dialect, visit: ModelVisit, model
   const { request, pipeline, waitUntil } = visit;
   const begun = Promise.withResolvers<Response>();
   const refused = recorded(dialect.name, dialect.refuse, visit, async (body, onPause) => {
-    const asked = dialect.read(body);
+    const asked = dialect.read(body, request.headers);
     const stop = new AbortController();
     onPause((error) => stop.abort(error));
     request.signal.addEventListener("abort", () => stop.abort(GONE), { once: true });

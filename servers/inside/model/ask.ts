@@ -12,7 +12,7 @@ import {
   unreported,
 } from "../../delegate/day-room.ts";
 import type { RunAccount } from "../../delegate/host.ts";
-import { type ModelEndpoint, NO_ENDPOINT, modelEndpoint } from "../../delegate/model/endpoint.ts";
+import { type ModelEndpoint, NO_ENDPOINT, type RequestLabels, modelEndpoint } from "../../delegate/model/endpoint.ts";
 import { type LimitField, UNREACHABLE, UNREADABLE, describeFailedAnswer } from "../../delegate/model/failure.ts";
 import { withCost } from "../../delegate/model/gateway.ts";
 import { isTooLong } from "../../delegate/model/refusal.ts";
@@ -61,10 +61,9 @@ export interface Answer {
  */
 export async function askModel<T>(asked: Asked, context: AskContext, take: (answer: Answer) => Promise<T>): Promise<T> {
   const { settings, account, pipeline, signal } = context;
-  const { userId, clientId } = pipeline.caller;
+  const { clientId } = pipeline.caller;
   const callId = `inside-${crypto.randomUUID()}`;
-  const labels = { user: userId, run: callId, depth: "0", server: "inside", client: clientId };
-  const endpoint = modelEndpoint(settings, labels);
+  const endpoint = modelEndpoint(settings, requestLabels(pipeline.caller, callId));
   if (endpoint === undefined) throw NO_ENDPOINT;
   const model = modelFor(asked.model, settings);
   const question = asked.question(endpoint, model);
@@ -92,6 +91,10 @@ export async function askModel<T>(asked: Asked, context: AskContext, take: (answ
   } finally {
     await settleDay({ account, log: pipeline.log }, callId, call.used);
   }
+}
+
+export function requestLabels({ userId, clientId }: CallPipeline["caller"], callId: string): RequestLabels {
+  return { user: userId, run: callId, depth: "0", server: "inside", client: clientId };
 }
 
 interface SentCall {

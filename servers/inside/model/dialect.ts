@@ -8,7 +8,7 @@ export interface Dialect {
   /** What a request is in the books. */
   readonly name: string;
   /** Throws `invalid_input` with what to correct. */
-  read(body: unknown): Asked;
+  read(body: unknown, headers: Headers): Asked;
   /** An error as the body of an answer. */
   refuse(refusal: Refusal): unknown;
 }

@@ -21,7 +21,7 @@ function systemMessage(system: MessagesRequest["system"]): ChatMessage[] {
   return content === "" ? [] : [{ role: "system", content }];
 }
 
-function chatMessages({ role, content }: MessagesRequest["messages"][number]): ChatMessage[] {
+function chatMessages({ role, content = [] }: MessagesRequest["messages"][number]): ChatMessage[] {
   if (typeof content === "string") return [{ role, content }];
   return role === "assistant" ? assistantMessage(content) : userMessages(role, content);
 }

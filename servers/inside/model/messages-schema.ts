@@ -19,18 +19,20 @@ const cache_control = z.object({ type: z.literal("ephemeral"), ttl: z.enum(["5m"
 const text = z.object({ type: z.literal("text"), text: z.string(), cache_control });
 const image = z.object({
   type: z.literal("image"),
-  source: z.object(
-    { type: z.literal("base64"), media_type: z.string(), data: z.string() },
-    "give the picture itself: a source of type base64",
-  ),
+  source: z.object({
+    type: z.literal("base64", "give the picture itself, as a source of type base64"),
+    media_type: z.string(),
+    data: z.string(),
+  }),
   cache_control,
 });
 const document = z.object({
   type: z.literal("document"),
-  source: z.object(
-    { type: z.literal("text"), media_type: z.string().nullish(), data: z.string() },
-    "only documents of plain text can be passed on",
-  ),
+  source: z.object({
+    type: z.literal("text", "only documents of plain text can be passed on"),
+    media_type: z.string().nullish(),
+    data: z.string(),
+  }),
   title: z.string().nullish(),
   context: z.string().nullish(),
   cache_control,
@@ -92,7 +94,7 @@ export type ToolResult = z.output<typeof toolResult>;
 const effort = z.string().nullish();
 const message = z.object({
   role: z.enum(["user", "assistant", "system"]),
-  content: z.union([z.string(), z.array(block)]).default([]),
+  content: z.union([z.string(), z.array(block)]).optional(),
   output_config: z.object({ effort }).nullish(),
   clear_at: z.string().nullish(),
 });
@@ -123,6 +125,17 @@ const toolChoice = z.object({
   disable_parallel_tool_use: z.boolean().optional(),
 });
 
+const amount = z.object({ type: z.string(), value: z.int().nullish() }).nullish();
+/** What is to be forgotten of a conversation. */
+const edit = z.object({
+  type: z.string(),
+  keep: z.union([z.literal("all"), amount]).optional(),
+  trigger: amount,
+  clear_at_least: amount,
+  clear_tool_inputs: z.union([z.boolean(), z.array(z.string())]).nullish(),
+  exclude_tools: z.array(z.string()).nullish(),
+});
+
 /** A request of Anthropic's messages, as far as it is passed on; fields of their own cost are no part of it. */
 export const messagesRequest = z.object({
   model: modelName,
@@ -145,7 +158,7 @@ export const messagesRequest = z.object({
       format: z.object({ type: z.literal("json_schema"), schema: z.record(z.string(), z.unknown()) }).nullish(),
     })
     .nullish(),
-  context_management: z.object({ edits: z.array(z.looseObject({ type: z.string() })).nullish() }).nullish(),
+  context_management: z.object({ edits: z.array(edit).nullish() }).nullish(),
   cache_control,
 });
 export type MessagesRequest = z.output<typeof messagesRequest>;
