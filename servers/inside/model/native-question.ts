@@ -36,14 +36,13 @@ export function nativeQuestion(
   const request = JSON.stringify({ model: name, ...nativeRequest(asked, body), stream: true });
   // A quotation mark within any of its texts has a backslash before it.
   const keepsLong = request.includes('"ttl":"1h"');
-  const writes = request.includes('"cache_control":{');
   const added = MOST_ADDED_TOKENS * (1 + describedTools(asked));
   return {
     url,
     endpoint: {
       ...endpoint,
       headers: { ...apiHeaders, ...present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) }) },
-      priceOf: (model) => (writes ? withWrites(endpoint.priceOf(model), keepsLong) : endpoint.priceOf(model)),
+      priceOf: (model) => withWrites(endpoint.priceOf(model), keepsLong),
     },
     limitField: "max_tokens",
     body: (_, answerTokens) => {
