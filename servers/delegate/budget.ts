@@ -64,6 +64,10 @@ export interface Usage {
   readonly outputTokens: number;
   /** Of `inputTokens`, those that the provider had in its prompt cache; 0 where it does not tell. */
   readonly cachedTokens: number;
+  /** Of `inputTokens`, those that the provider wrote to its prompt cache for its usual time; absent where it does not tell. */
+  readonly writtenTokens?: number;
+  /** Those that it wrote there for longer. */
+  readonly longWrittenTokens?: number;
   /** Absent where neither the endpoint nor the price table tells it. */
   readonly costUsd?: number;
   /** The cost is the price table's, since the endpoint told none. */

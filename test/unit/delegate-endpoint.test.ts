@@ -90,6 +90,47 @@ test("labels in any script reach the gateway", async () => {
   expect(JSON.parse(String(gateway.requests[0]?.headers["cf-aig-metadata"]))).toEqual(labels);
 });
 
+test("Anthropic's own models are asked in Anthropic's own shape where AI Gateway or Anthropic is the endpoint", () => {
+  const named = (given: Record<string, string>, model = "anthropic/claude-opus-4.8"): unknown => {
+    const { messages } = endpoint(given);
+    return messages && [messages.url, messages.countUrl, messages.nameOf(model)];
+  };
+  const gateway = "https://gateway.ai.cloudflare.com/v1/acc/gate%20way/anthropic/v1/messages";
+  expect(named(GATEWAY)).toEqual([gateway, `${gateway}/count_tokens`, "claude-opus-4-8"]);
+  expect(named(GATEWAY, "openai/gpt-6-sol")).toEqual([gateway, `${gateway}/count_tokens`, undefined]);
+  expect(named({ ...GATEWAY, AI_GATEWAY_BASE_URL: "https://ai.example.com/compat" })).toEqual([
+    ...["https://ai.example.com/anthropic/v1/messages", "https://ai.example.com/anthropic/v1/messages/count_tokens"],
+    "claude-opus-4-8",
+  ]);
+  const rest = "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1/messages";
+  expect(named({ ...GATEWAY, AI_GATEWAY_API: "rest" }, "claude-opus-4-8")).toEqual([
+    ...[rest, undefined, "anthropic/claude-opus-4-8"],
+  ]);
+  const direct = { MODEL_BASE_URL: "https://api.anthropic.com/v1", MODEL_API_KEY: "key" };
+  const own = "https://api.anthropic.com/v1/messages";
+  expect(named(direct, "claude-opus-4-8")).toEqual([own, `${own}/count_tokens`, "claude-opus-4-8"]);
+  expect(endpoint(direct).messages?.headers).toEqual({ "anthropic-version": "2023-06-01", "x-api-key": "key" });
+  for (const url of ["http://localhost:11434/v1", "https://openrouter.ai/api/v1", "http://api.anthropic.com/v1"]) {
+    expect(named({ MODEL_BASE_URL: url })).toBeUndefined();
+  }
+  expect(named({ ...GATEWAY, AI_GATEWAY_BASE_URL: "https://ai.example.com/other" })).toBeUndefined();
+});
+
+test("Anthropic's key goes where Anthropic looks for it, and the gateway's options go along", () => {
+  const { messages } = endpoint({ ...GATEWAY, MODEL_API_KEY: "key" });
+  expect(messages?.headers).toEqual({
+    "anthropic-version": "2023-06-01",
+    "x-api-key": "key",
+    "cf-aig-authorization": "Bearer tok",
+    "cf-aig-metadata": JSON.stringify(LABELS),
+    "cf-aig-session-id": "run-0123456789abcdef",
+    "cf-aig-max-attempts": "1",
+    "cf-aig-collect-log-payload": "false",
+    "cf-aig-skip-cache": "true",
+  });
+  expect(endpoint(GATEWAY).messages?.headers).not.toHaveProperty("x-api-key");
+});
+
 test("the gateway's token is never sent to MODEL_BASE_URL", () => {
   const both = { ...GATEWAY, MODEL_BASE_URL: "http://localhost:11434/v1/" };
   expect(endpoint(both)).toMatchObject({ baseUrl: "http://localhost:11434/v1", headers: {} });

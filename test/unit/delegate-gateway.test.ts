@@ -492,6 +492,10 @@ test.each([
     { inputTokens: 5, cachedTokens: 5, outputTokens: 2 },
   ],
   [
+    { prompt_tokens: 5, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 2, cache_write_tokens: 3 } },
+    { inputTokens: 5, cachedTokens: 2, writtenTokens: 3, outputTokens: 2 },
+  ],
+  [
     { prompt_tokens: 5, completion_tokens: 2, prompt_tokens_details: "none" },
     { inputTokens: 5, cachedTokens: 0, outputTokens: 2 },
   ],

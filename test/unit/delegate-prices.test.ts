@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { LISTED_PRICES } from "../../servers/delegate/model/listed-prices.ts";
-import { costUsd, priceOf } from "../../servers/delegate/model/model-prices.ts";
+import { costUsd, priceOf, reservedRates } from "../../servers/delegate/model/model-prices.ts";
 
 test.each([
   ["anthropic/claude-opus-4.8", 5],
   ["anthropic/claude-opus-4-8", 5],
   ["claude-haiku-4-5-20251001", 1],
-  ["openai/gpt-6-sol", 2.5],
-  ["gpt-6-sol-2026-09-22", 2.5],
+  ["openai/gpt-6-sol", 2],
+  ["gpt-6-sol-2026-09-22", 2],
   ["google-ai-studio/gemini-3.5-flash", 1.5],
   ["google/gemini-3.5-flash", 1.5],
   ["models/gemini-3.5-flash", undefined],
@@ -41,6 +41,22 @@ test("input from the provider's cache is cheaper where the provider says so", ()
   expect(costUsd({ ...price, cachedInputUsdPerMillion: 0.5 }, used)).toBeCloseTo(5.7, 10);
 });
 
+test("input that OpenAI writes to its prompt cache is dearer: all that was not cached, unless it tells how much", () => {
+  const price = priceOf("openai/gpt-6-sol");
+  if (price === undefined) throw new Error("It is listed.");
+  const used = { inputTokens: 100_000, cachedTokens: 40_000, outputTokens: 1_000 };
+  // $2 for input, $0.20 for cached input, $2.50 for written input and $10 for output.
+  expect(costUsd(price, used)).toBeCloseTo((40_000 * 0.2 + 60_000 * 2.5 + 1_000 * 10) / 1e6, 10);
+  expect(costUsd(price, { ...used, writtenTokens: 10_000 })).toBeCloseTo(
+    (40_000 * 0.2 + 50_000 * 2 + 10_000 * 2.5 + 1_000 * 10) / 1e6,
+    10,
+  );
+  expect(reservedRates(price, 100_000)).toEqual({ input: 2_500, output: 10_000 });
+  expect(
+    costUsd({ ...price, cacheWrite: { usual: 1.25, long: 2 } }, { ...used, longWrittenTokens: 60_000 }),
+  ).toBeCloseTo((40_000 * 0.2 + 60_000 * 4 + 1_000 * 10) / 1e6, 10);
+});
+
 test("a long prompt costs its own price for every token", () => {
   const price = priceOf("anthropic/claude-haiku-5.5");
   if (price === undefined) throw new Error("It is listed.");
@@ -48,22 +64,28 @@ test("a long prompt costs its own price for every token", () => {
   expect(costUsd(price, { inputTokens: 100_001, cachedTokens: 0, outputTokens: 1_000 })).toBeCloseTo(0.0525005, 10);
 });
 
-test("more tokens never cost less, so what was reserved for a request covers it", () => {
+test("whatever part of the input was cached or written, what was reserved for a request of that size covers it", () => {
   const tokens = fc.nat({ max: 2_000_000 });
+  const used = fc.record(
+    {
+      inputTokens: tokens,
+      cachedTokens: tokens,
+      outputTokens: tokens,
+      writtenTokens: tokens,
+      longWrittenTokens: tokens,
+    },
+    { requiredKeys: ["inputTokens", "cachedTokens", "outputTokens"] },
+  );
+  const cacheWrite = fc.option(fc.constant({ usual: 1.25, long: 2 }), { nil: undefined });
+  const prices = fc.constantFrom(...LISTED_PRICES.values());
   fc.assert(
-    fc.property(
-      fc.constantFrom(...LISTED_PRICES.values()),
-      tokens,
-      tokens,
-      tokens,
-      tokens,
-      tokens,
-      (price, inputTokens, moreInput, cachedTokens, outputTokens, moreOutput) => {
-        const most = { inputTokens: inputTokens + moreInput, cachedTokens: 0, outputTokens: outputTokens + moreOutput };
-        expect(costUsd(price, most)).toBeGreaterThanOrEqual(
-          costUsd(price, { inputTokens, cachedTokens, outputTokens }),
-        );
-      },
-    ),
+    fc.property(prices, cacheWrite, used, tokens, tokens, (listed, asked, spent, moreInput, moreOutput) => {
+      const price = asked === undefined ? listed : { ...listed, cacheWrite: asked };
+      const mostInput = spent.inputTokens + moreInput;
+      const rates = reservedRates(price, mostInput);
+      if (rates === undefined) throw new Error("It has a price.");
+      const reservedUsd = (mostInput * rates.input + (spent.outputTokens + moreOutput) * rates.output) / 1e9;
+      expect(reservedUsd * (1 + 1e-12)).toBeGreaterThanOrEqual(costUsd(price, spent));
+    }),
   );
 });

@@ -1,12 +1,15 @@
 import { ToolError } from "../../shared/errors.ts";
 import { durationMs } from "../../shared/setting-kinds.ts";
 import type { Settings } from "../../shared/settings.ts";
+import { type MessagesApi, messagesAtAnthropic, messagesAtGateway } from "./messages-api.ts";
 import { type ModelPrice, priceOf, priceOfOwn } from "./model-prices.ts";
 
 /** Where models answer, what opens the door there, and what that costs. */
 export interface ModelEndpoint {
   readonly baseUrl: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Absent where nothing but chat completions is known to be served. */
+  readonly messages?: MessagesApi | undefined;
   /** What a model costs here; `undefined` where nobody says. */
   readonly priceOf: (model: string) => ModelPrice | undefined;
   readonly zeroRetention: ZeroRetention;
@@ -43,6 +46,7 @@ export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelE
     return {
       baseUrl,
       headers: bearer(settings.MODEL_API_KEY),
+      messages: messagesAtAnthropic(baseUrl, settings.MODEL_API_KEY),
       priceOf: (model) => priceOfOwn(own, model) ?? priceAt(hostname, model),
       zeroRetention: "not asked",
       attempts: 1,
@@ -50,9 +54,12 @@ export function modelEndpoint(settings: Settings, labels: RequestLabels): ModelE
   }
   const { AI_GATEWAY_ACCOUNT_ID: account, AI_GATEWAY_ID: gateway, AI_GATEWAY_TOKEN: token } = settings;
   if (account === undefined || gateway === undefined || token === undefined) return undefined;
+  const gatewayBaseUrl = settings.AI_GATEWAY_BASE_URL ?? gatewayUrl(settings.AI_GATEWAY_API, account, gateway);
+  const headers = { ...credentials(settings, gateway, token), ...requestOptions(settings, labels) };
   return {
-    baseUrl: settings.AI_GATEWAY_BASE_URL ?? gatewayUrl(settings.AI_GATEWAY_API, account, gateway),
-    headers: { ...credentials(settings, gateway, token), ...requestOptions(settings, labels) },
+    baseUrl: gatewayBaseUrl,
+    headers,
+    messages: messagesAtGateway(gatewayBaseUrl, headers, settings),
     priceOf: (model) => priceOfOwn(own, model) ?? priceOf(model),
     zeroRetention: zeroRetention(settings),
     attempts: settings.AI_GATEWAY_ATTEMPTS,

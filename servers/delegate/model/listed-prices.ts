@@ -15,17 +15,18 @@ function listed(source: string, perMillion: Rates, readOn = "2026-11-27"): Model
   return { ...rates(perMillion), source, readOn };
 }
 
-/**
- * OpenAI bills what it writes to its prompt cache a quarter dearer, and no answer tells how much that was: all input
- * is taken for written. From 272,001 tokens of input on, input costs twice as much, output half as much again.
- */
+/** What OpenAI's models write to their prompt cache costs a quarter more; `cache_write_tokens` tells how much that was. */
+const OPENAI_CACHE_WRITE = { usual: 1.25, long: 1.25, isUnasked: true } as const;
+
+/** From 272,001 tokens of input on, input costs twice as much, output half as much again. */
 function openAi(model: string, page: string, [input, cachedInput, output]: Rates): [string, ModelPrice] {
   const twice = cachedInput === undefined ? undefined : cachedInput * 2;
   return [
     `openai/${model}`,
     {
-      ...listed(page, [input * 1.25, cachedInput, output]),
-      longPrompt: { ...rates([input * 2.5, twice, output * 1.5]), fromTokens: 272_001 },
+      ...listed(page, [input, cachedInput, output]),
+      cacheWrite: OPENAI_CACHE_WRITE,
+      longPrompt: { ...rates([input * 2, twice, output * 1.5]), fromTokens: 272_001 },
     },
   ];
 }

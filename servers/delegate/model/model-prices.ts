@@ -1,5 +1,5 @@
 import type { Settings } from "../../shared/settings.ts";
-import { NANO_USD, type TokenPrice } from "../budget.ts";
+import { NANO_USD, type TokenPrice, type Usage } from "../budget.ts";
 import { LISTED_PRICES } from "./listed-prices.ts";
 
 /** One US dollar for a million tokens is so many billionths a token. */
@@ -13,9 +13,20 @@ export interface TokenRates {
   readonly outputUsdPerMillion: number;
 }
 
+/** What a token costs that the provider writes to its prompt cache, in tokens of other input. */
+export interface CacheWritePrice {
+  readonly usual: number;
+  /** Where it is kept for longer. */
+  readonly long: number;
+  /** It is done unasked: of an answer that does not tell how much it was, all that was not cached counts as written. */
+  readonly isUnasked?: true;
+}
+
 export interface ModelPrice extends TokenRates {
   /** What every token of a request costs whose input is at least so long. */
   readonly longPrompt?: TokenRates & { readonly fromTokens: number };
+  /** Absent where to write to the provider's prompt cache costs nothing of its own. */
+  readonly cacheWrite?: CacheWritePrice;
   /** The page that says so, or the setting. */
   readonly source: string;
   /** The day on which the page was read. */
@@ -51,25 +62,39 @@ export function priceOfOwn(own: Settings["MODEL_PRICES"], model: string): ModelP
   };
 }
 
-/** The rates that a request of at most so many input tokens pays, before any of it is known to be cached. */
+/** The rates that a request of at most so many input tokens pays, were all of it written to the provider's prompt cache. */
 export function reservedRates(price: ModelPrice | undefined, maxInputTokens: number): TokenPrice | undefined {
   if (price === undefined) return undefined;
   const { inputUsdPerMillion, outputUsdPerMillion } = ratesFor(price, maxInputTokens);
-  return { input: inputUsdPerMillion * NANO_USD_PER_TOKEN, output: outputUsdPerMillion * NANO_USD_PER_TOKEN };
+  const { usual = 1, long = 1 } = price.cacheWrite ?? {};
+  return {
+    input: inputUsdPerMillion * Math.max(1, usual, long) * NANO_USD_PER_TOKEN,
+    output: outputUsdPerMillion * NANO_USD_PER_TOKEN,
+  };
 }
 
-/** What so many tokens cost. `inputTokens` contain `cachedTokens`. More tokens never cost less. */
-export function costUsd(
-  price: ModelPrice,
-  used: { readonly inputTokens: number; readonly cachedTokens: number; readonly outputTokens: number },
-): number {
+/** What so many tokens cost. `inputTokens` contain those that were cached and written. More tokens never cost less. */
+export function costUsd(price: ModelPrice, used: PricedUsage): number {
   const cachedTokens = Math.min(used.cachedTokens, used.inputTokens);
   const {
     inputUsdPerMillion: input,
     cachedInputUsdPerMillion: cached = input,
     outputUsdPerMillion: output,
   } = ratesFor(price, used.inputTokens);
-  return ((used.inputTokens - cachedTokens) * input + cachedTokens * cached + used.outputTokens * output) / 1_000_000;
+  const uncached = used.inputTokens - cachedTokens;
+  const counted = uncached + writeSurcharge(price, used, uncached);
+  return (counted * input + cachedTokens * cached + used.outputTokens * output) / 1_000_000;
+}
+
+type PricedUsage = Pick<Usage, "inputTokens" | "cachedTokens" | "writtenTokens" | "longWrittenTokens" | "outputTokens">;
+
+/** How many tokens of input more it counts as that some were written to the provider's prompt cache. */
+function writeSurcharge({ cacheWrite }: ModelPrice, used: PricedUsage, uncached: number): number {
+  if (cacheWrite === undefined) return 0;
+  const long = Math.min(used.longWrittenTokens ?? 0, uncached);
+  const untold = cacheWrite.isUnasked === true ? uncached : 0;
+  const usual = Math.min(used.writtenTokens ?? untold, uncached - long);
+  return usual * (cacheWrite.usual - 1) + long * (cacheWrite.long - 1);
 }
 
 /** A whole request pays by the length of its input. */

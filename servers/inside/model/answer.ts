@@ -1,6 +1,5 @@
 import { ToolError } from "../../shared/errors.ts";
 import { type InsideModels, askModel } from "./ask.ts";
-import type { Chunk } from "./chunks.ts";
 import type { Dialect } from "./dialect.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
 import { GONE, streamAnswer } from "./stream.ts";
@@ -18,17 +17,16 @@ export async function answerModelCall(dialect: Dialect, visit: ModelVisit, model
   const { request, pipeline, waitUntil } = visit;
   const begun = Promise.withResolvers<Response>();
   const refused = recorded(dialect.name, dialect.refuse, visit, async (body, onPause) => {
-    const asked = dialect.read(body);
+    const asked = dialect.read(body, request.headers);
     const stop = new AbortController();
     onPause((error) => stop.abort(error));
     request.signal.addEventListener("abort", () => stop.abort(GONE), { once: true });
     const silence = startSilence(stop, models.silenceMs ?? SILENCE_MS);
     const context = { ...models, pipeline, signal: stop.signal };
-    return await askModel(asked, context, async ({ model, chunks, usage }) => {
-      const writer = asked.answer(model);
-      const heard = silence.brokenBy(chunks);
-      if (asked.isStream) return await streamAnswer({ model, usage, chunks: heard }, writer, stop, begun.resolve);
-      for await (const chunk of heard) writer.take(chunk);
+    return await askModel(asked, context, async ({ events, writer, usage }) => {
+      const heard = silence.brokenBy(events);
+      if (asked.isStream) return await streamAnswer({ events: heard, writer, usage }, stop, begun.resolve);
+      for await (const _ of heard);
       writer.end(usage());
       const text = JSON.stringify(writer.whole());
       begun.resolve(new Response(text, { headers: JSON_HEADERS }));
@@ -45,7 +43,7 @@ const JSON_HEADERS = { "content-type": "application/json", "cache-control": "no-
 function startSilence(
   stop: AbortController,
   limitMs: number,
-): { readonly brokenBy: (chunks: AsyncIterable<Chunk>) => AsyncGenerator<Chunk>; readonly end: () => void } {
+): { readonly brokenBy: <Heard>(heard: AsyncIterable<Heard>) => AsyncGenerator<Heard>; readonly end: () => void } {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const restart = (): void => {
     clearTimeout(timer);
@@ -53,10 +51,10 @@ function startSilence(
   };
   restart();
   return {
-    brokenBy: async function* (chunks) {
-      for await (const chunk of chunks) {
+    brokenBy: async function* (heard) {
+      for await (const each of heard) {
         restart();
-        yield chunk;
+        yield each;
       }
     },
     end: () => clearTimeout(timer),

@@ -12,19 +12,17 @@ import {
   unreported,
 } from "../../delegate/day-room.ts";
 import type { RunAccount } from "../../delegate/host.ts";
-import { type ModelEndpoint, NO_ENDPOINT, modelEndpoint } from "../../delegate/model/endpoint.ts";
-import { type LimitField, UNREACHABLE, describeFailedAnswer } from "../../delegate/model/failure.ts";
+import { type ModelEndpoint, NO_ENDPOINT, type RequestLabels, modelEndpoint } from "../../delegate/model/endpoint.ts";
+import { type LimitField, UNREACHABLE, UNREADABLE, describeFailedAnswer } from "../../delegate/model/failure.ts";
 import { withCost } from "../../delegate/model/gateway.ts";
 import { isTooLong } from "../../delegate/model/refusal.ts";
 import { describeRoute } from "../../delegate/model/route.ts";
-import { readUsage } from "../../delegate/model/usage.ts";
 import { ToolError } from "../../shared/errors.ts";
 import { readText } from "../../shared/read-text.ts";
 import type { Settings } from "../../shared/settings.ts";
-import { type Chunk, chunksOf } from "./chunks.ts";
-import type { Asked } from "./dialect.ts";
+import { dataIn, isWholeAnswer } from "./answer-data.ts";
+import type { AnswerWriter, Asked, Question, StreamEvent } from "./dialect.ts";
 import { ModelFailed } from "./refusal.ts";
-import { mostInputTokens } from "./request-size.ts";
 import { modelFor } from "./which-model.ts";
 
 /** A client's own limit holds up to here. */
@@ -50,10 +48,10 @@ export interface AskContext extends InsideModels {
 
 /** An answer that has begun. */
 export interface Answer {
-  readonly model: string;
-  /** Throws where it breaks off. */
-  readonly chunks: AsyncIterable<Chunk>;
-  /** What it used, as far as the chunks that were read tell. */
+  /** What a client is told of it, as it comes. Throws where it breaks off. */
+  readonly events: AsyncIterable<readonly StreamEvent[]>;
+  readonly writer: Pick<AnswerWriter, "end" | "fail" | "whole">;
+  /** What it used, as far as that was told by then. */
   readonly usage: () => Usage | undefined;
 }
 
@@ -63,25 +61,24 @@ export interface Answer {
  */
 export async function askModel<T>(asked: Asked, context: AskContext, take: (answer: Answer) => Promise<T>): Promise<T> {
   const { settings, account, pipeline, signal } = context;
-  const { userId, clientId } = pipeline.caller;
+  const { clientId } = pipeline.caller;
   const callId = `inside-${crypto.randomUUID()}`;
-  const labels = { user: userId, run: callId, depth: "0", server: "inside", client: clientId };
-  const endpoint = modelEndpoint(settings, labels);
+  const endpoint = modelEndpoint(settings, requestLabels(pipeline.caller, callId));
   if (endpoint === undefined) throw NO_ENDPOINT;
   const model = modelFor(asked.model, settings);
+  const question = asked.question(endpoint, model);
   await refuseUnpriced(model, endpoint, pipeline);
-  const request = JSON.stringify({ model, ...asked.chat, stream: true, stream_options: { include_usage: true } });
   const aside = await reserveOfDay(
-    { account, settings, endpoint },
+    { account, settings, endpoint: question.endpoint },
     {
       ...{ callId, model, room: { tokens: Infinity } },
-      requestBytes: mostInputTokens(request, asked.chat),
+      requestBytes: question.mostInputTokens,
       longestAnswer: Math.min(asked.maxTokens ?? USUAL_ANSWER_TOKENS, MAX_ANSWER_TOKENS),
     },
   );
   if (aside === undefined) throw DAY_USED_UP;
   const call: SentCall = {
-    ...{ asked, endpoint, request, aside },
+    ...{ question, aside },
     whose: { model, clientId },
     used: NOTHING_USED,
   };
@@ -96,40 +93,38 @@ export async function askModel<T>(asked: Asked, context: AskContext, take: (answ
   }
 }
 
+export function requestLabels({ userId, clientId }: CallPipeline["caller"], callId: string): RequestLabels {
+  return { user: userId, run: callId, depth: "0", server: "inside", client: clientId };
+}
+
 interface SentCall {
-  readonly asked: Asked;
-  readonly endpoint: ModelEndpoint;
+  readonly question: Question;
   readonly whose: AskedModel;
-  /** The request's JSON, but for the limit on its answer. */
-  readonly request: string;
   readonly aside: SetAside;
   /** What it comes to, as far as that is known. */
   used: SettledModelCall;
 }
 
 async function send<T>(call: SentCall, context: AskContext, take: (answer: Answer) => Promise<T>): Promise<T> {
-  const { asked, endpoint, whose, aside } = call;
-  const { model } = whose;
-  const response = await answerTo(call, context, asked.limitField ?? usualLimitField(model));
-  let reported: unknown;
-  let answered = "";
-  let hasFinished = false;
+  const {
+    question: { endpoint, limitField, answer },
+    whose,
+    aside,
+  } = call;
+  const response = await answerTo(call, context, limitField);
   const route = (): ReturnType<typeof describeRoute> =>
-    describeRoute(endpoint, response.headers, { asked: model, answered });
-  const usage = (): Usage | undefined => withCost(readUsage(reported), endpoint, route());
-  const chunks = async function* (): AsyncGenerator<Chunk> {
-    for await (const chunk of chunksOf(response, context.signal)) {
-      reported = chunk.usage ?? reported;
-      answered ||= chunk.model ?? "";
-      hasFinished ||= typeof chunk.choices[0]?.finish_reason === "string";
-      yield chunk;
-    }
+    describeRoute(endpoint, response.headers, { asked: whose.model, answered: answer.told().model });
+  const usage = (): Usage | undefined => withCost(answer.told().usage, endpoint, route());
+  const events = async function* (): AsyncGenerator<readonly StreamEvent[]> {
+    const isWhole = isWholeAnswer(response);
+    for await (const data of dataIn(response, context.signal)) yield answer.take(data, isWhole);
+    if (!answer.told().hasEnded) throw new ModelFailed(UNREADABLE);
   };
   try {
-    return await take({ model, chunks: chunks(), usage });
+    return await take({ events: events(), writer: answer, usage });
   } finally {
     // What breaks off has told of what it used by then at most.
-    const known = hasFinished ? usage() : undefined;
+    const known = answer.told().hasEnded ? usage() : undefined;
     if (known !== undefined) {
       call.used = { ...spentBy(known, aside), of: modelCallOf(whose, known, route().servedBy) };
     }
@@ -143,16 +138,16 @@ async function answerTo(
   limitField: LimitField,
   isSecond = false,
 ): Promise<Response> {
-  const { endpoint, whose, request, aside } = call;
+  const { question, whose, aside } = call;
   const { fetcher, signal } = context;
   signal.throwIfAborted();
   call.used = unreported(whose, aside);
   let response: Response;
   try {
-    response = await fetcher(`${endpoint.baseUrl}/chat/completions`, {
+    response = await fetcher(question.url, {
       method: "POST",
-      headers: { ...endpoint.headers, "content-type": "application/json" },
-      body: `{"${limitField}":${aside.answerTokens},${request.slice(1)}`,
+      headers: { ...question.endpoint.headers, "content-type": "application/json" },
+      body: question.body(limitField, aside.answerTokens),
       // A redirect would take the key along.
       redirect: "manual",
       signal,
@@ -170,11 +165,6 @@ async function answerTo(
     return await answerTo(call, context, failure.limitField, true);
   }
   throw new ModelFailed(failure, isTooLong(body));
-}
-
-/** OpenAI's models take no other; what else is called so is asked again. */
-function usualLimitField(model: string): LimitField {
-  return model.startsWith("openai/") ? "max_completion_tokens" : "max_tokens";
 }
 
 /** A person's dollars cannot be kept where nobody knows what is paid. */

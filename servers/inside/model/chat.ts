@@ -1,9 +1,10 @@
 import * as z from "zod";
 import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
-import type { Chunk } from "./chunks.ts";
+import { chatQuestion } from "./chat-question.ts";
+import type { Chunk, ChunkWriter } from "./chunks.ts";
 import { assembledCompletion } from "./completion.ts";
 import { openAiError } from "./openai-error.ts";
-import type { AnswerWriter, Dialect, StreamEvent } from "./dialect.ts";
+import type { Dialect, StreamEvent } from "./dialect.ts";
 
 const part = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("text"), text: z.string() }),
@@ -69,13 +70,16 @@ export const CHAT: Dialect = {
       ...rest
     } = readAsked(chatRequest, body);
     const maxTokens = Math.min(max_tokens ?? Infinity, max_completion_tokens ?? Infinity);
+    const asked = {
+      chat: { ...withOwnTools(present(rest)), messages: rest.messages },
+      ...(max_completion_tokens ? { limitField: "max_completion_tokens" as const } : {}),
+      answer: (named: string) => writeChat(named, stream === true, stream_options?.include_usage === true),
+    };
     return {
       ...(model ? { model } : {}),
       isStream: stream === true,
       ...(maxTokens === Infinity ? {} : { maxTokens }),
-      ...(max_completion_tokens ? { limitField: "max_completion_tokens" } : {}),
-      answer: (named) => writeChat(named, stream === true, stream_options?.include_usage === true),
-      chat: { ...withOwnTools(present(rest)), messages: rest.messages },
+      question: (endpoint, named) => chatQuestion(asked, endpoint, named),
     };
   },
   refuse: openAiError,
@@ -90,7 +94,7 @@ function withOwnTools(asked: Record<string, unknown> & { tools?: z.output<typeof
 
 const DONE: StreamEvent = { data: "[DONE]" };
 
-function writeChat(model: string, isStream: boolean, wantsUsage: boolean): AnswerWriter {
+function writeChat(model: string, isStream: boolean, wantsUsage: boolean): ChunkWriter {
   const chunks: Chunk[] = [];
   let last: Chunk | undefined;
   let usage: unknown;

@@ -1,7 +1,10 @@
 import * as z from "zod";
-import { MAX_STREAM_BYTES, asChunk } from "../../delegate/model/answer-stream.ts";
+import type { Usage } from "../../delegate/budget.ts";
+import { asChunk } from "../../delegate/model/answer-stream.ts";
 import { UNREADABLE } from "../../delegate/model/failure.ts";
-import { ModelFailed } from "./refusal.ts";
+import { readUsage } from "../../delegate/model/usage.ts";
+import type { AnswerWriter, StreamEvent, Told } from "./dialect.ts";
+import { ModelFailed, type Refusal } from "./refusal.ts";
 import { parseJson } from "../../shared/parse-json.ts";
 
 const callDelta = z.looseObject({
@@ -28,62 +31,55 @@ const chunkSchema = z.looseObject({
 export type Chunk = Readonly<z.output<typeof chunkSchema>>;
 export type CallDelta = Readonly<z.output<typeof callDelta>>;
 
-/** The chunks of an answer, also of one that came whole. Throws `ModelFailed` at what is none, and where it breaks off. */
-export async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Chunk> {
-  const isWhole = /\bjson\b/i.test(response.headers.get("content-type") ?? "");
-  let hasEnded = false;
-  for await (const data of isWhole ? wholeText(response, signal) : eventsIn(response, signal)) {
+/** Turns the chunks of a model's answer into what a client expects. */
+export interface ChunkWriter {
+  take(chunk: Chunk): readonly StreamEvent[];
+  /** What follows the last chunk. */
+  end(usage: Usage | undefined): readonly StreamEvent[];
+  /** What follows where the answer breaks off. */
+  fail(refusal: Refusal): readonly StreamEvent[];
+  /** The answer in one piece, once it has ended. */
+  whole(): unknown;
+}
+
+/** Reads an answer of chat completions, also one that came whole, for whoever writes of its chunks. */
+export class ChunkReader implements AnswerWriter {
+  readonly #writer: ChunkWriter;
+  #model = "";
+  #usage: unknown;
+  #hasEnded = false;
+
+  constructor(writer: ChunkWriter) {
+    this.#writer = writer;
+  }
+
+  take(data: string, isWhole: boolean): readonly StreamEvent[] {
     if (data === "[DONE]") {
-      hasEnded = true;
-      continue;
+      this.#hasEnded = true;
+      return [];
     }
     const json = parseJson(data);
     const chunk = chunkSchema.safeParse(isWhole ? asChunk(json) : json).data;
     if (chunk === undefined) throw new ModelFailed(UNREADABLE);
-    if (typeof chunk.choices[0]?.finish_reason === "string") hasEnded = true;
-    yield chunk;
+    this.#usage = chunk.usage ?? this.#usage;
+    this.#model ||= chunk.model ?? "";
+    this.#hasEnded ||= typeof chunk.choices[0]?.finish_reason === "string";
+    return this.#writer.take(chunk);
   }
-  if (!hasEnded) throw new ModelFailed(UNREADABLE);
-}
 
-async function* wholeText(response: Response, signal: AbortSignal): AsyncGenerator<string> {
-  let text = "";
-  for await (const piece of textIn(response, signal)) text += piece;
-  yield text;
-}
-
-/** What the events of a stream hold. */
-async function* eventsIn(response: Response, signal: AbortSignal): AsyncGenerator<string> {
-  let rest = "";
-  for await (const piece of textIn(response, signal)) {
-    rest += piece;
-    if (!piece.includes("\n")) continue;
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) if (line.startsWith("data:")) yield line.slice("data:".length).trim();
+  told(): Told {
+    return { model: this.#model, usage: readUsage(this.#usage), hasEnded: this.#hasEnded };
   }
-  if (rest.startsWith("data:")) yield rest.slice("data:".length).trim();
-}
 
-async function* textIn(response: Response, signal: AbortSignal): AsyncGenerator<string> {
-  const body: ReadableStream<Uint8Array> | null = response.body;
-  if (body === null) return;
-  const reader = body.getReader();
-  signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
-  const read = async (): ReturnType<typeof reader.read> =>
-    await reader.read().catch(() => {
-      throw new ModelFailed(UNREADABLE);
-    });
-  const decoder = new TextDecoder();
-  let bytes = 0;
-  try {
-    for (let piece = await read(); !piece.done; piece = await read()) {
-      bytes += piece.value.length;
-      if (bytes > MAX_STREAM_BYTES) throw new ModelFailed(UNREADABLE);
-      yield decoder.decode(piece.value, { stream: true });
-    }
-  } finally {
-    // Whoever stops listening leaves nothing behind that is still sent.
-    await reader.cancel().catch(() => undefined);
+  end(usage: Usage | undefined): readonly StreamEvent[] {
+    return this.#writer.end(usage);
+  }
+
+  fail(refusal: Refusal): readonly StreamEvent[] {
+    return this.#writer.fail(refusal);
+  }
+
+  whole(): unknown {
+    return this.#writer.whole();
   }
 }

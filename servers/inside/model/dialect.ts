@@ -1,38 +1,41 @@
 import type { Usage } from "../../delegate/budget.ts";
+import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
 import type { LimitField } from "../../delegate/model/failure.ts";
-import type { Chunk } from "./chunks.ts";
 import type { Refusal } from "./refusal.ts";
 
-/** What a client asked for, as a request of OpenAI's chat completions. */
+/** The shape that a client speaks. */
+export interface Dialect {
+  /** What a request is in the books. */
+  readonly name: string;
+  /** Throws `invalid_input` with what to correct. */
+  read(body: unknown, headers: Headers): Asked;
+  /** An error as the body of an answer. */
+  refuse(refusal: Refusal): unknown;
+}
+
+/** What a client asked for. */
 export interface Asked {
   /** By the name that the client has for it; absent where it leaves the choice to us. */
   readonly model?: string;
   readonly isStream: boolean;
   readonly maxTokens?: number;
-  /** What the client calls the limit on an answer. */
-  readonly limitField?: LimitField;
-  /** All but the model, the limit and how it is answered. */
-  readonly chat: ChatBody;
-  /** Makes of that model's answer what the client expects. */
-  readonly answer: (model: string) => AnswerWriter;
+  /** The same as that endpoint is asked it, for a model by the endpoint's name. Throws `invalid_input`. */
+  readonly question: (endpoint: ModelEndpoint, model: string) => Question;
 }
 
-export interface ChatBody {
-  readonly messages: readonly ChatMessage[];
-  readonly tools?: readonly unknown[];
-  readonly [field: string]: unknown;
+/** A request as an endpoint takes it, and who reads the answer. */
+export interface Question {
+  readonly url: string;
+  /** Its headers and prices are those for this request. */
+  readonly endpoint: ModelEndpoint;
+  /** What the limit on an answer is called, unless the endpoint wants it by its other name. */
+  readonly limitField: LimitField;
+  /** As JSON, for an answer of at most so many tokens. */
+  readonly body: (limitField: LimitField, answerTokens: number) => string;
+  /** What its input comes to at most. */
+  readonly mostInputTokens: number;
+  readonly answer: AnswerWriter;
 }
-
-export interface ChatMessage {
-  readonly role: string;
-  readonly content?: string | readonly ChatPart[] | null | undefined;
-  readonly [field: string]: unknown;
-}
-
-export type ChatPart =
-  | { readonly type: "text"; readonly text: string }
-  | { readonly type: "refusal"; readonly refusal: string }
-  | { readonly type: "image_url"; readonly image_url: { readonly url: string; readonly detail?: string | undefined } };
 
 /** One event of a stream. */
 export interface StreamEvent {
@@ -41,10 +44,12 @@ export interface StreamEvent {
   readonly data: unknown;
 }
 
-/** Turns the chunks of a model's answer into what a client expects. */
+/** Reads a model's answer, and writes what a client expects. */
 export interface AnswerWriter {
-  take(chunk: Chunk): readonly StreamEvent[];
-  /** What follows the last chunk. */
+  /** Takes what one event of the endpoint's holds, or all of an answer that came whole. Throws `ModelFailed` at what is none. */
+  take(data: string, isWhole: boolean): readonly StreamEvent[];
+  told(): Told;
+  /** What follows once the answer has ended. */
   end(usage: Usage | undefined): readonly StreamEvent[];
   /** What follows where the answer breaks off. */
   fail(refusal: Refusal): readonly StreamEvent[];
@@ -52,12 +57,10 @@ export interface AnswerWriter {
   whole(): unknown;
 }
 
-/** The shape that a client speaks. */
-export interface Dialect {
-  /** What a request is in the books. */
-  readonly name: string;
-  /** Throws `invalid_input` with what to correct. */
-  read(body: unknown): Asked;
-  /** An error as the body of an answer. */
-  refuse(refusal: Refusal): unknown;
+/** What an endpoint has told of its answer so far. */
+export interface Told {
+  /** Empty where it does not say. */
+  readonly model: string;
+  readonly usage: Usage | undefined;
+  readonly hasEnded: boolean;
 }

@@ -1,9 +1,7 @@
 import { anthropicError } from "./anthropic-error.ts";
 import type { InsideModels } from "./ask.ts";
-import { MESSAGES } from "./messages.ts";
 import { openAiError } from "./openai-error.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
-import { mostInputTokens } from "./request-size.ts";
 import { ownModels } from "./which-model.ts";
 
 /** The models that the settings name, in the shape of whoever asks; others may be named all the same. */
@@ -19,17 +17,4 @@ export async function listModels(visit: ModelVisit, { settings }: InsideModels):
   const refuse = isAnthropic ? anthropicError : openAiError;
   const refused = await recorded("model/models", refuse, visit, async () => JSON.stringify(list).length);
   return refused ?? Response.json(list);
-}
-
-/** Most texts have fewer tokens: agents ask in order to know when a conversation grows too long. */
-const BYTES_PER_TOKEN = 3;
-
-export async function countTokens(visit: ModelVisit): Promise<Response> {
-  let tokens = 0;
-  const refused = await recorded("model/count_tokens", MESSAGES.refuse, visit, async (body) => {
-    const { chat } = MESSAGES.read(body);
-    tokens = Math.ceil(mostInputTokens(JSON.stringify(chat), chat) / BYTES_PER_TOKEN);
-    return 0;
-  });
-  return refused ?? Response.json({ input_tokens: tokens });
 }

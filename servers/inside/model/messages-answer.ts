@@ -1,12 +1,12 @@
 import type { Usage } from "../../delegate/budget.ts";
 import { anthropicError } from "./anthropic-error.ts";
 import { type Block, Blocks, type Piece } from "./blocks.ts";
-import type { Chunk } from "./chunks.ts";
-import type { AnswerWriter, StreamEvent } from "./dialect.ts";
+import type { Chunk, ChunkWriter } from "./chunks.ts";
+import type { StreamEvent } from "./dialect.ts";
 import type { Refusal } from "./refusal.ts";
 
 /** Chunks as Anthropic's message, and as the events of its stream. */
-export class MessageWriter implements AnswerWriter {
+export class MessageWriter implements ChunkWriter {
   readonly #blocks = new Blocks();
   readonly #id = `msg_${crypto.randomUUID().replaceAll("-", "")}`;
   readonly #model: string;

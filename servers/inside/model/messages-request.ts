@@ -1,106 +1,18 @@
-import * as z from "zod";
-import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
-import { MessageWriter } from "./messages-answer.ts";
-import type { Asked, ChatMessage, ChatPart } from "./dialect.ts";
+import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import type { ChatBody, ChatMessage, ChatPart } from "./chat-question.ts";
+import { type Block, type MessagesRequest, type ToolResult, isOwnTool } from "./messages-schema.ts";
 
-/** Thoughts, tools that Anthropic has run, what it has yet to think of: no model but its own would know them. */
-const passedOver = z.object({ type: z.literal("other") });
-const KNOWN = ["text", "image", "document", "tool_result", "tool_use"];
-const typed = z.object({ type: z.string() });
-
-function renameOthers(block: unknown): unknown {
-  const { type } = typed.safeParse(block).data ?? {};
-  return type === undefined || KNOWN.includes(type) ? block : { type: "other" };
-}
-
-const text = z.object({ type: z.literal("text"), text: z.string() });
-const image = z.object({
-  type: z.literal("image"),
-  source: z.object(
-    { type: z.literal("base64"), media_type: z.string(), data: z.string() },
-    "give the picture itself: a source of type base64",
-  ),
-});
-const document = z.object({
-  type: z.literal("document"),
-  source: z.object({ type: z.literal("text"), data: z.string() }, "only documents of plain text can be passed on"),
-});
-const toolResult = z.object({
-  type: z.literal("tool_result"),
-  tool_use_id: z.string(),
-  content: z
-    .union([
-      z.string(),
-      z.array(z.preprocess(renameOthers, z.discriminatedUnion("type", [text, image, document, passedOver]))),
-    ])
-    .nullish(),
-  is_error: z.boolean().nullish(),
-});
-const toolUse = z.object({
-  type: z.literal("tool_use"),
-  id: z.string(),
-  name: z.string(),
-  input: z.unknown().optional(),
-});
-
-const block = z.preprocess(
-  renameOthers,
-  z.discriminatedUnion("type", [text, image, document, toolResult, toolUse, passedOver]),
-);
-type Block = z.output<typeof block>;
-
-const tool = z.object({
-  type: z.string().nullish(),
-  name: z.string(),
-  description: z.string().nullish(),
-  input_schema: z.record(z.string(), z.unknown()).nullish(),
-});
-
-const toolChoice = z.object({
-  type: z.enum(["auto", "any", "tool", "none"]),
-  name: z.string().optional(),
-  disable_parallel_tool_use: z.boolean().optional(),
-});
-
-export const messagesRequest = z.object({
-  model: modelName,
-  max_tokens: z.int().min(1).nullish(),
-  system: z.union([z.string(), z.array(text)]).nullish(),
-  messages: z
-    .array(z.object({ role: z.enum(["user", "assistant", "system"]), content: z.union([z.string(), z.array(block)]) }))
-    .min(1),
-  tools: z.array(tool).nullish(),
-  tool_choice: toolChoice.nullish(),
-  stop_sequences: z.array(z.string()).nullish(),
-  temperature: z.number().nullish(),
-  top_p: z.number().nullish(),
-  stream: z.boolean().nullish(),
-  output_config: z
-    .object({
-      format: z.object({ type: z.literal("json_schema"), schema: z.record(z.string(), z.unknown()) }).nullish(),
-    })
-    .nullish(),
-});
-type MessagesRequest = z.output<typeof messagesRequest>;
-
-/** A request of Anthropic's messages, as one of OpenAI's chat completions. */
-export function readMessages(body: unknown): Asked {
-  const asked = readAsked(messagesRequest, body);
-  const { model, max_tokens: maxTokens, system, messages, temperature, top_p, stop_sequences: stop } = asked;
+/** A request of Anthropic's messages as one of OpenAI's chat completions, which know no thoughts and no mark for a cache. */
+export function messagesAsChat(asked: MessagesRequest): ChatBody {
+  const { system, messages, temperature, top_p, stop_sequences: stop } = asked;
   const format = asked.output_config?.format;
   return {
-    ...(model ? { model } : {}),
-    isStream: asked.stream === true,
-    ...(maxTokens === undefined || maxTokens === null ? {} : { maxTokens }),
-    answer: (named) => new MessageWriter(named),
-    chat: {
-      messages: [...systemMessage(system), ...messages.flatMap(chatMessages)],
-      ...present({ temperature, top_p, stop }),
-      ...toolsOf(asked),
-      ...(format
-        ? { response_format: { type: "json_schema", json_schema: { name: "answer", schema: format.schema } } }
-        : {}),
-    },
+    messages: [...systemMessage(system), ...messages.flatMap(chatMessages)],
+    ...present({ temperature, top_p, stop }),
+    ...toolsOf(asked),
+    ...(format
+      ? { response_format: { type: "json_schema", json_schema: { name: "answer", schema: format.schema } } }
+      : {}),
   };
 }
 
@@ -109,7 +21,7 @@ function systemMessage(system: MessagesRequest["system"]): ChatMessage[] {
   return content === "" ? [] : [{ role: "system", content }];
 }
 
-function chatMessages({ role, content }: MessagesRequest["messages"][number]): ChatMessage[] {
+function chatMessages({ role, content = [] }: MessagesRequest["messages"][number]): ChatMessage[] {
   if (typeof content === "string") return [{ role, content }];
   return role === "assistant" ? assistantMessage(content) : userMessages(role, content);
 }
@@ -136,7 +48,7 @@ function userMessages(role: string, blocks: readonly Block[]): ChatMessage[] {
   ];
 }
 
-function resultText({ content, is_error }: z.output<typeof toolResult>): string {
+function resultText({ content, is_error }: ToolResult): string {
   const parts = Array.isArray(content) ? content : [];
   const said =
     typeof content === "string"
@@ -162,7 +74,7 @@ function picturePart(each: Block): ChatPart[] {
 
 /** Tools with a type of Anthropic's own come without a schema, or are run by Anthropic. */
 function toolsOf({ tools, tool_choice: choice }: MessagesRequest): Record<string, unknown> {
-  const own = (tools ?? []).filter(({ type }) => type === undefined || type === null || type === "custom");
+  const own = (tools ?? []).filter(isOwnTool);
   if (own.length === 0) return {};
   return {
     tools: own.map(({ name, description, input_schema: parameters }) => ({
@@ -174,7 +86,7 @@ function toolsOf({ tools, tool_choice: choice }: MessagesRequest): Record<string
   };
 }
 
-function choiceOf({ type, name }: z.output<typeof toolChoice>): unknown {
+function choiceOf({ type, name }: NonNullable<MessagesRequest["tool_choice"]>): unknown {
   switch (type) {
     case "auto":
     case "none":

@@ -1,7 +1,7 @@
 import type { Usage } from "../../delegate/budget.ts";
 import { type Block, Blocks, type Piece } from "./blocks.ts";
-import type { Chunk } from "./chunks.ts";
-import type { AnswerWriter, StreamEvent } from "./dialect.ts";
+import type { Chunk, ChunkWriter } from "./chunks.ts";
+import type { StreamEvent } from "./dialect.ts";
 import { openAiError } from "./openai-error.ts";
 import type { Refusal } from "./refusal.ts";
 import type { ToolNames } from "./responses-tools.ts";
@@ -9,7 +9,7 @@ import type { ToolNames } from "./responses-tools.ts";
 type Status = "in_progress" | "completed" | "incomplete" | "failed";
 
 /** Chunks as OpenAI's response, and as the events of its stream. */
-export class ResponseWriter implements AnswerWriter {
+export class ResponseWriter implements ChunkWriter {
   readonly #blocks = new Blocks();
   readonly #id = `resp_${crypto.randomUUID().replaceAll("-", "")}`;
   readonly #createdAt = Math.floor(Date.now() / 1_000);

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { modelName, pictureUrl, present, readAsked } from "./ask-schema.ts";
-import type { Asked, ChatMessage, ChatPart } from "./dialect.ts";
+import { type ChatMessage, type ChatPart, chatQuestion } from "./chat-question.ts";
+import type { Asked } from "./dialect.ts";
 import { ResponseWriter } from "./responses-answer.ts";
 import { type ToolNames, chatTools, toolNames } from "./responses-tools.ts";
 
@@ -69,18 +70,19 @@ export function readResponses(body: unknown): Asked {
   const names = toolNames(asked.tools ?? []);
   const items: Item[] = typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
   const tools = chatTools(names, asked.tool_choice);
+  const chat = {
+    messages: [...(instructions ? [{ role: "system", content: instructions }] : []), ...chatMessages(items, names)],
+    ...present({ temperature, top_p }),
+    ...tools,
+    ...("tools" in tools ? present({ parallel_tool_calls }) : {}),
+    ...responseFormat(asked.text?.format),
+  };
   return {
     ...(model ? { model } : {}),
     isStream: asked.stream === true,
     ...(maxTokens === undefined || maxTokens === null ? {} : { maxTokens }),
-    answer: (served) => new ResponseWriter(served, names),
-    chat: {
-      messages: [...(instructions ? [{ role: "system", content: instructions }] : []), ...chatMessages(items, names)],
-      ...present({ temperature, top_p }),
-      ...tools,
-      ...("tools" in tools ? present({ parallel_tool_calls }) : {}),
-      ...responseFormat(asked.text?.format),
-    },
+    question: (endpoint, named) =>
+      chatQuestion({ chat, answer: (served) => new ResponseWriter(served, names) }, endpoint, named),
   };
 }
 

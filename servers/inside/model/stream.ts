@@ -1,6 +1,6 @@
 import { ToolError } from "../../shared/errors.ts";
 import type { Answer } from "./ask.ts";
-import type { AnswerWriter, StreamEvent } from "./dialect.ts";
+import type { StreamEvent } from "./dialect.ts";
 import { PacedBody } from "./paced-body.ts";
 import { refusalOf } from "./refusal.ts";
 
@@ -17,8 +17,7 @@ const BROKEN = new ToolError("internal", "Something broke in Pincer; try again."
  * Where the client goes `stop` is aborted; where the answer breaks off for another reason the client is told.
  */
 export async function streamAnswer(
-  { chunks, usage }: Answer,
-  writer: AnswerWriter,
+  { events, writer, usage }: Answer,
   stop: AbortController,
   begin: (response: Response) => void,
 ): Promise<number> {
@@ -33,14 +32,14 @@ export async function streamAnswer(
     bytes += piece.length;
     await body.write(piece);
   };
-  const sendAll = async (events: readonly StreamEvent[]): Promise<void> => {
-    if (events.length > 0) await send(events.map(eventText).join(""));
+  const sendAll = async (told: readonly StreamEvent[]): Promise<void> => {
+    if (told.length > 0) await send(told.map(eventText).join(""));
   };
   // A write that fails ends the stream, which is noticed above.
   const beat = setInterval(() => void send(": keepalive\n\n").catch(() => undefined), HEARTBEAT_MS);
   begin(new Response(body.readable, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } }));
   try {
-    for await (const chunk of chunks) await sendAll(writer.take(chunk));
+    for await (const each of events) await sendAll(each);
     await sendAll(writer.end(usage()));
     return bytes;
   } catch (failure) {

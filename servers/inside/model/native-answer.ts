@@ -1,0 +1,65 @@
+import * as z from "zod";
+import { UNREADABLE } from "../../delegate/model/failure.ts";
+import { parseJson } from "../../shared/parse-json.ts";
+import { anthropicError } from "./anthropic-error.ts";
+import { present } from "./ask-schema.ts";
+import type { AnswerWriter, StreamEvent, Told } from "./dialect.ts";
+import { assembledMessage } from "./native-message.ts";
+import { readNativeUsage } from "./native-usage.ts";
+import { ModelFailed, type Refusal } from "./refusal.ts";
+
+const usage = z.record(z.string(), z.unknown()).nullish().catch(undefined);
+const event = z.looseObject({
+  type: z.string(),
+  message: z.looseObject({ model: z.string().catch(""), usage }).optional(),
+  usage,
+});
+
+/** One event of Anthropic's stream. */
+export type MessageEvent = Readonly<z.output<typeof event>>;
+
+/** Passes on what Anthropic answers as it is, thoughts with their signatures among it, and notes what it used. */
+export class NativeAnswer implements AnswerWriter {
+  readonly #isStream: boolean;
+  readonly #keepsLong: boolean;
+  /** For an answer that is told in one piece. */
+  readonly #events: MessageEvent[] = [];
+  #model = "";
+  #usage: Record<string, unknown> = {};
+  #hasEnded = false;
+
+  /** `keepsLong`: the request may have had something kept in the cache for longer. */
+  constructor(isStream: boolean, keepsLong: boolean) {
+    this.#isStream = isStream;
+    this.#keepsLong = keepsLong;
+  }
+
+  take(data: string, isWhole: boolean): readonly StreamEvent[] {
+    const said = isWhole ? undefined : event.safeParse(parseJson(data)).data;
+    // Its own words for an error may hold parts of the key.
+    if (said === undefined || said.type === "error") throw new ModelFailed(UNREADABLE);
+    if (!this.#isStream) this.#events.push(said);
+    if (said.type === "message_start") this.#model = said.message?.model ?? "";
+    // What the end tells are sums, that take the place of what the beginning told.
+    this.#usage = { ...this.#usage, ...present(said.message?.usage ?? {}), ...present(said.usage ?? {}) };
+    this.#hasEnded ||= said.type === "message_stop";
+    return [{ name: said.type, data }];
+  }
+
+  told(): Told {
+    const used = readNativeUsage(this.#usage, this.#keepsLong);
+    return { model: this.#model, usage: used, hasEnded: this.#hasEnded };
+  }
+
+  end(): readonly StreamEvent[] {
+    return [];
+  }
+
+  fail(refusal: Refusal): readonly StreamEvent[] {
+    return [{ name: "error", data: anthropicError(refusal) }];
+  }
+
+  whole(): unknown {
+    return assembledMessage(this.#events);
+  }
+}

@@ -1,0 +1,68 @@
+import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
+import type { MessagesApi } from "../../delegate/model/messages-api.ts";
+import type { ModelPrice } from "../../delegate/model/model-prices.ts";
+import { present } from "./ask-schema.ts";
+import type { Question } from "./dialect.ts";
+import type { MessagesRequest } from "./messages-schema.ts";
+import { NativeAnswer } from "./native-answer.ts";
+import { describedTools, knownBetas, nativePictures, nativeRequest } from "./native-request.ts";
+import { mostInputTokens } from "./request-size.ts";
+
+/**
+ * More than Anthropic adds to a request with tools or a format, and again for each tool that it describes itself: some
+ * hundreds (platform.claude.com/docs/en/about-claude/pricing#tool-use-pricing).
+ */
+const MOST_ADDED_TOKENS = 2_048;
+/** What is written to the cache costs so many times as much as other input (the same page, read on 2026-11-28). */
+const USUAL_WRITE = 1.25;
+const LONG_WRITE = 2;
+/** Less is no budget for thoughts. */
+const LEAST_THINKING_TOKENS = 1_024;
+
+/** A request of a client's as it came, with the headers that say what it means. */
+export interface AskedMessages {
+  readonly asked: MessagesRequest;
+  readonly body: unknown;
+  readonly headers: Headers;
+}
+
+/** One of Anthropic's own models asked in Anthropic's shape. */
+export function nativeQuestion(
+  { asked, body, headers }: AskedMessages,
+  endpoint: ModelEndpoint,
+  { url, headers: apiHeaders }: MessagesApi,
+  name: string,
+): Question {
+  const request = JSON.stringify({ model: name, ...nativeRequest(asked, body), stream: true });
+  // A quotation mark within any of its texts has a backslash before it.
+  const keepsLong = request.includes('"ttl":"1h"');
+  const added = MOST_ADDED_TOKENS * (1 + describedTools(asked));
+  return {
+    url,
+    endpoint: {
+      ...endpoint,
+      headers: { ...apiHeaders, ...present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) }) },
+      priceOf: (model) => withWrites(endpoint.priceOf(model), keepsLong),
+    },
+    limitField: "max_tokens",
+    body: (_, answerTokens) => {
+      const thinking = present({ thinking: thoughtsWithin(asked, answerTokens) });
+      return `${JSON.stringify({ max_tokens: answerTokens, ...thinking }).slice(0, -1)},${request.slice(1)}`;
+    },
+    mostInputTokens: mostInputTokens(request, nativePictures(asked)) + added,
+    answer: new NativeAnswer(asked.stream === true, keepsLong),
+  };
+}
+
+function withWrites(price: ModelPrice | undefined, keepsLong: boolean): ModelPrice | undefined {
+  return price && { ...price, cacheWrite: { usual: USUAL_WRITE, long: keepsLong ? LONG_WRITE : USUAL_WRITE } };
+}
+
+/** Thoughts are part of an answer: where that is to be shorter than was asked they are, or the model does without. */
+function thoughtsWithin({ thinking, max_tokens }: MessagesRequest, answerTokens: number): MessagesRequest["thinking"] {
+  const budget = thinking?.budget_tokens ?? 0;
+  if (answerTokens === max_tokens || budget < answerTokens) return thinking;
+  return answerTokens > LEAST_THINKING_TOKENS
+    ? { ...thinking, type: "enabled", budget_tokens: answerTokens - 1 }
+    : null;
+}
