@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import * as z from "zod";
 import { type AgentLink, AgentRefusal, parseJson, refusal } from "./agent-link.ts";
-import { NO_BYTES } from "./bytes.ts";
+import { NO_BYTES, release } from "./bytes.ts";
 import type { Agent } from "./enclosure.ts";
 import { FROM_AGENT, TO_AGENT } from "./inside/frames.mjs";
 import { Problem } from "./problem.ts";
@@ -23,7 +23,7 @@ export interface GuestSnapshots {
   look(): Promise<Seen | { readonly reason: string }>;
   /** Throws in the middle where it is not whole. */
   save(): AsyncGenerator<Uint8Array>;
-  /** Fills an empty workspace; nothing where what came is damaged. */
+  /** Fills an empty workspace; nothing where what came is damaged. The bytes are gone afterwards. */
   restore(body: AsyncIterable<Uint8Array>): Promise<Seen | undefined>;
 }
 
@@ -69,7 +69,10 @@ export function guestSnapshots({ link, snapshotSocket }: Agent): GuestSnapshots 
     restore: async (body) => {
       const { talk, connection } = await connect("restore");
       try {
-        for await (const part of body) await write(connection, part);
+        for await (const part of body) {
+          await write(connection, part);
+          release(part);
+        }
         connection.end();
         return seenSchema.parse(await talk.answer());
       } catch (error) {

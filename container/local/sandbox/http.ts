@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as z from "zod";
-import { concatBytes, decode, encode } from "./bytes.ts";
+import { concatBytes, decode, encode, release } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 
 /** A request's body, refused beyond `maxBytes`. */
@@ -40,6 +40,17 @@ export function sendJson(response: ServerResponse, content: object): void {
   const body = encode(JSON.stringify(content));
   response.writeHead(200, { "content-type": "application/json", "content-length": body.length });
   response.end(body);
+}
+
+/** Sends what may be large, and is gone afterwards. Rejects where whoever asked has gone away. */
+export async function sendBytes(response: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const bytes of body) {
+    await new Promise<void>((resolve, reject) => {
+      response.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+    release(bytes);
+  }
+  response.end();
 }
 
 const STATUS: Readonly<Partial<Record<Problem["code"], number>>> = {
