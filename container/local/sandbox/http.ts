@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
 import * as z from "zod";
 import { concatBytes, decode, encode, release } from "./bytes.ts";
 import { Problem } from "./problem.ts";
@@ -42,15 +43,18 @@ export function sendJson(response: ServerResponse, content: object): void {
   response.end(body);
 }
 
-/** Sends what may be large, and is gone afterwards. Rejects where whoever asked has gone away. */
+/** Sends bytes as they come; what has left is gone. */
 export async function sendBytes(response: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const bytes of body) {
-    await new Promise<void>((resolve, reject) => {
-      response.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
-    release(bytes);
-  }
-  response.end();
+  await pipeline(async function* () {
+    let given: Uint8Array[] = [];
+    for await (const bytes of body) {
+      given.push(bytes);
+      yield bytes;
+      if (response.writableLength > 0) continue;
+      given.forEach(release);
+      given = [];
+    }
+  }, response);
 }
 
 const STATUS: Readonly<Partial<Record<Problem["code"], number>>> = {
