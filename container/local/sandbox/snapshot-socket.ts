@@ -18,7 +18,7 @@ export const TOKEN_CHARS = 32;
 const NAME = "snapshots.sock";
 /** Programs in the sandbox may connect too, and get nowhere. */
 const MAX_CONNECTIONS = 16;
-const MEET_MS = 20_000;
+const MEET_MS = 60_000;
 
 /** Makes the socket in the sandbox's folder, for what is started in it next. */
 export async function openSnapshotSocket(dir: string): Promise<SnapshotSocket> {
@@ -40,9 +40,19 @@ export async function openSnapshotSocket(dir: string): Promise<SnapshotSocket> {
   // The path of a socket ends at about 100 bytes, that of a sandbox's folder need not. The server removes it by the same
   // name when it is closed.
   const folder = await open(dir);
-  server.listen(`/proc/self/fd/${folder.fd}/${NAME}`);
-  await once(server, "listening");
-  await openToSandbox(path);
+  const close = async (): Promise<void> => {
+    for (const connection of connections) connection.destroy();
+    await new Promise((resolve) => server.close(resolve));
+    await folder.close();
+  };
+  try {
+    server.listen(`/proc/self/fd/${folder.fd}/${NAME}`);
+    await once(server, "listening");
+    await openToSandbox(path);
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return {
     path,
     meet: async (token) => {
@@ -54,12 +64,7 @@ export async function openSnapshotSocket(dir: string): Promise<SnapshotSocket> {
       }, MEET_MS);
       return await promise.finally(() => clearTimeout(late));
     },
-    close: async () => {
-      for (const connection of connections) connection.destroy();
-      server.close();
-      await once(server, "close");
-      await folder.close();
-    },
+    close,
   };
 }
 
