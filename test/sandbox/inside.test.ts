@@ -118,7 +118,9 @@ test("a sandbox cannot speak as another one", async () => {
   const line = "other-main 80\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\nHost: pincer.internal\\r\\n\\r\\n";
   expect(await said(mine, `python3 unix.py - 0 '${line}'`)).toMatch(/^HTTP\/1\.1 400 /);
   // Neither do there lie any sockets of others.
-  expect(await said(mine, "find /run /tmp /dev /etc -exec test -S {} \\; -print")).toBe("/run/egress.sock\n");
+  expect(await said(mine, "find /run /tmp /dev /etc -exec test -S {} \\; -print | sort")).toBe(
+    "/run/egress.sock\n/run/snapshots.sock\n",
+  );
   expect(world.suite.seen.filter(({ headers: seen }) => seen[INSIDE_SANDBOX] === "other-main")).toHaveLength(1);
 });
 

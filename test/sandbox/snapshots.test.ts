@@ -181,6 +181,27 @@ test("a Worker that is killed before a change is in a snapshot takes it when it 
   expect(await text(suite, "cat kept")).toBe("kept\n");
 });
 
+const STRANGER = `
+import { connect } from "node:net";
+let got = 0;
+connect("/run/snapshots.sock")
+  .on("data", (bytes) => (got += bytes.length))
+  .on("close", () => console.log("sent away with", got))
+  .write("0".repeat(100));
+for (let index = 0; index < 8; index += 1) connect("/run/snapshots.sock").write("0");
+setTimeout(() => {}, 600_000);
+`;
+
+test("a program inside that connects where snapshots pass is given nothing, and keeps none from passing", async () => {
+  await using suite = await startSnapshotSuite(BY_HAND);
+  const begin = `cat > stranger.mjs <<'END'\n${STRANGER}\nEND\nnode stranger.mjs > .cache/said 2>&1 &`;
+  await text(suite, `${LARGE}; mkdir .cache; ${begin}`);
+  await until(async () => (await text(suite, "cat .cache/said")) === "sent away with 0\n");
+  expect(await suite.remote.saveSnapshot()).toBe(true);
+  await suite.lose();
+  expect(await text(suite, "sha256sum -c sum; ls -A")).toBe("large: OK\nfiles\nlarge\nstranger.mjs\nsum\n");
+});
+
 test("whoever looks at a sandbox again and again does not keep it awake", async () => {
   await using sandboxes = await startLocalSandboxes({ idleMs: 1_000 });
   await run(sandboxes.open({ id: "looked-at" }), "sleep 600 > /dev/null 2>&1 &");

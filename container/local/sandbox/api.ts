@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import * as z from "zod";
 import { type Call, MAX_COMMAND_BODY_BYTES, MAX_FILE_BYTES, pathSchema, type Route } from "./call.ts";
 import { codeSchema } from "./context.ts";
-import { answerLines, readBytes, readJson, sendJson, sendProblem } from "./http.ts";
+import { answerLines, readBytes, readJson, sendBytes, sendJson, sendProblem } from "./http.ts";
 import { LiveOutput } from "./live-output.ts";
 import { filesSchema, lookForChanges, MOUNT_ROUTES, withFiles } from "./mount-api.ts";
 import { PROCESS_ROUTES } from "./process-api.ts";
@@ -51,7 +51,7 @@ const SNAPSHOT_ROUTES: Readonly<Record<string, Route>> = {
   "POST snapshot": async ({ response, sandbox }) => {
     const body = await sandbox.workspace.save();
     response.writeHead(200, { "content-type": "application/octet-stream" });
-    await pipeline(Readable.from(body), response);
+    await sendBytes(response, body);
   },
   "PUT snapshot": async ({ request, response, sandbox }) =>
     sendJson(response, await sandbox.workspace.restore(readBytes(request, MAX_SNAPSHOT_BYTES))),

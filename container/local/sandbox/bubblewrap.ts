@@ -9,6 +9,7 @@ import { doOnce } from "./do-once.ts";
 import { type Agent, type Enclosure, identityOf } from "./enclosure.ts";
 import { isThere, jailCommand, makeSandboxFolder } from "./jail.ts";
 import type { Limits } from "./limits.ts";
+import { openSnapshotSocket, type SnapshotSocket } from "./snapshot-socket.ts";
 import { statusOf } from "./status.ts";
 import { watchSandbox } from "./watch.ts";
 import { openWayOut, type WayOut } from "./way-out.ts";
@@ -29,6 +30,11 @@ export interface BubblewrapOptions {
   readonly log: (line: string) => void;
 }
 
+/** Without an image, the folders lie on the machine's own. */
+interface Disk {
+  readonly image?: string;
+}
+
 const PROGRAM = ["/opt/node/bin/node", "--max-old-space-size=128", "--v8-pool-size=0", "/opt/pincer/agent.mjs"];
 
 /** A sandbox in namespaces of its own, with the machine's programs. */
@@ -39,7 +45,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
   const cgroups = new WeakMap<AgentLink, SandboxCgroup>();
 
   /** A sandbox that was made without a disk of its own keeps its folders. */
-  const prepareDisk = doOnce(async (): Promise<{ readonly image?: string }> => {
+  const prepareDisk = doOnce(async (): Promise<Disk> => {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     if (await isThere(imagePath)) return { image: imagePath };
     if ((await isThere(folders.workspace)) || !(await options.hasDiskImages())) {
@@ -52,9 +58,13 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     return { image: imagePath };
   });
 
-  const startAgent = async (cgroup: SandboxCgroup | undefined, wayOut: WayOut | undefined): Promise<AgentLink> => {
+  const startAgent = async (
+    { image }: Disk,
+    snapshotSocket: SnapshotSocket,
+    cgroup: SandboxCgroup | undefined,
+    wayOut: WayOut | undefined,
+  ): Promise<AgentLink> => {
     const { etcDir } = options;
-    const { image } = await prepareDisk();
     const [workspaceDir, filesDir] =
       image === undefined ? [folders.workspace, folders.files] : [`${DISK_FOLDER}/workspace`, `${DISK_FOLDER}/files`];
     const command = await jailCommand(
@@ -64,6 +74,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
         chromeDir: await unpackedChrome(options.chromeParent),
         cgroupProcsFiles: cgroup?.procsFiles ?? [],
         isNice: cgroup?.limits.cpu !== true,
+        snapshotSocket: snapshotSocket.path,
         ...(wayOut !== undefined && { egressSocket: wayOut.socket, hasLowPorts: wayOut.hasLowPorts }),
       },
       PROGRAM,
@@ -82,14 +93,18 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
 
   const start = async (): Promise<Agent> => {
     const { hasCgroups, egressSocket } = options;
-    const wayOut =
-      egressSocket === undefined ? undefined : await openWayOut(egressSocket, id, await options.hasLowPorts());
+    const disk = await prepareDisk();
+    const snapshotSocket = await openSnapshotSocket(dir);
+    let wayOut: WayOut | undefined;
     const cgroup = hasCgroups ? createCgroup(`${process.pid}-${randomBytes(6).toString("hex")}`, limits) : undefined;
-    const clear = async (): Promise<void> => void (await Promise.all([cgroup?.remove(), wayOut?.close()]));
+    const clear = async (): Promise<void> =>
+      void (await Promise.all([cgroup?.remove(), wayOut?.close(), snapshotSocket.close()]));
     try {
-      const link = await startAgent(cgroup, wayOut);
+      if (egressSocket !== undefined) wayOut = await openWayOut(egressSocket, id, await options.hasLowPorts());
+      const link = await startAgent(disk, snapshotSocket, cgroup, wayOut);
       if (cgroup !== undefined) cgroups.set(link, cgroup);
-      return { link, outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0, gone: link.ended.then(clear) };
+      const outOfMemoryKills = (): number => cgroup?.outOfMemoryKills() ?? 0;
+      return { link, snapshotSocket, outOfMemoryKills, gone: link.ended.then(clear) };
     } catch (error) {
       await clear();
       throw error;

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import type { AgentLink } from "./agent-link.ts";
+import type { SnapshotSocket } from "./snapshot-socket.ts";
 import type { LocalStatus } from "./status.ts";
 
 /** What one sandbox lies in: how its agent is started, and what is kept from one start to the next. */
@@ -19,6 +20,8 @@ export interface Enclosure {
 
 export interface Agent {
   readonly link: AgentLink;
+  /** Absent where there are no snapshots of it. */
+  readonly snapshotSocket?: SnapshotSocket;
   /** Of everything in the sandbox, since it was started. */
   readonly outOfMemoryKills: () => number;
   /** Resolves when everything in it is gone, and so is what limited it. */

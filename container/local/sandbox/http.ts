@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
 import * as z from "zod";
-import { concatBytes, decode, encode } from "./bytes.ts";
+import { concatBytes, decode, encode, release } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 
 /** A request's body, refused beyond `maxBytes`. */
@@ -40,6 +41,20 @@ export function sendJson(response: ServerResponse, content: object): void {
   const body = encode(JSON.stringify(content));
   response.writeHead(200, { "content-type": "application/json", "content-length": body.length });
   response.end(body);
+}
+
+/** Sends bytes as they come; what has left is gone. */
+export async function sendBytes(response: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {
+  await pipeline(async function* () {
+    let given: Uint8Array[] = [];
+    for await (const bytes of body) {
+      given.push(bytes);
+      yield bytes;
+      if (response.writableLength > 0) continue;
+      given.forEach(release);
+      given = [];
+    }
+  }, response);
 }
 
 const STATUS: Readonly<Partial<Record<Problem["code"], number>>> = {

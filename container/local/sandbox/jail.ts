@@ -31,6 +31,8 @@ export interface JailOptions {
   readonly cgroupProcsFiles: readonly string[];
   /** Yields to the machine's other processes; for where no cgroup sees to that. */
   readonly isNice: boolean;
+  /** The sandbox's own. */
+  readonly snapshotSocket?: string;
   /** The sandbox's own, to the egress proxy; without one there is no way out. */
   readonly egressSocket?: string;
   /** Whether programs may listen at ports below 1024 of the sandbox's own network. */
@@ -41,13 +43,13 @@ export interface JailOptions {
 
 /** The program that starts a jail with `program` in it, and its arguments. */
 export async function jailCommand(options: JailOptions, program: readonly string[]): Promise<readonly string[]> {
-  const { limits, workspaceDir, filesDir, etcDir, egressSocket, chromeDir } = options;
+  const { limits, workspaceDir, filesDir, etcDir, snapshotSocket, egressSocket, chromeDir } = options;
   const insideDir = join(HERE, "inside");
   const skillsDir = join(HERE, "../../skills");
   const presetsDir = join(HERE, "../../presets");
   const npmDir = await npmOfUser();
   const ours = [process.execPath, insideDir, skillsDir, presetsDir];
-  const all = [workspaceDir, filesDir, etcDir, ...ours, egressSocket, npmDir, chromeDir];
+  const all = [workspaceDir, filesDir, etcDir, ...ours, snapshotSocket, egressSocket, npmDir, chromeDir];
   const sources = all.filter((path) => path !== undefined);
   const place = (path: string): string => (isRoot ? `/mnt/${sources.indexOf(path)}` : path);
   const etc = place(etcDir);
@@ -93,6 +95,7 @@ export async function jailCommand(options: JailOptions, program: readonly string
     ...["--symlink", "/opt/presets/program/preset.mjs", "/opt/node/bin/preset"],
     ...(npmDir === undefined ? [] : bindNpm(place(npmDir))),
     ...(chromeDir === undefined ? [] : ["--ro-bind", place(chromeDir), "/opt/chrome"]),
+    ...(snapshotSocket === undefined ? [] : ["--bind", place(snapshotSocket), "/run/snapshots.sock"]),
     ...(egressSocket === undefined ? [] : ["--bind", place(egressSocket), "/run/egress.sock"]),
     ...["--bind", place(workspaceDir), "/workspace", "--bind", place(filesDir), "/workspace/files"],
     ...["--remount-ro", "/"],

@@ -55,16 +55,16 @@ export class LocalWorkspace {
     if (this.#isSimulated) return { state: "unable", reason: NO_SNAPSHOTS };
     // What nobody has used is not made by a look.
     if (!(await this.#isUsed()) || !(await this.#mark.isRestored())) return { state: "unrestored" };
-    const { link } = await this.#start();
-    const isBusy = processCount(link) > 0;
-    const seen = await guestSnapshots(link).look();
+    const agent = await this.#start();
+    const isBusy = processCount(agent.link) > 0;
+    const seen = await guestSnapshots(agent).look();
     return "reason" in seen ? { state: "unable", ...seen } : { state: "ready", isBusy, ...seen };
   }
 
   async save(): Promise<AsyncGenerator<Uint8Array>> {
     if (this.#isSimulated) throw new Problem("unavailable", NO_SNAPSHOTS);
     if (!(await this.#mark.isRestored())) throw new Problem("conflict", "The sandbox lost its disk meanwhile.");
-    return guestSnapshots((await this.#start()).link).save();
+    return guestSnapshots(await this.#start()).save();
   }
 
   /** Fills an unrestored workspace; without a snapshot it begins as it is, but for half a restore. */
@@ -76,20 +76,20 @@ export class LocalWorkspace {
 
   async #restore(body: AsyncIterable<Uint8Array> | undefined): Promise<RestoreEnd> {
     if (await this.isRestored()) throw new Problem("conflict", "The sandbox is restored already.");
-    const { link, guest, gone } = await this.#start();
+    const agent = await this.#start();
     try {
       if (body !== undefined || (await this.#mark.isHalf())) {
         await this.#mark.beginRestore();
-        await guest.empty("/workspace", "files");
+        await agent.guest.empty("/workspace", "files");
       }
-      const seen = body === undefined ? {} : await guestSnapshots(link).restore(body);
+      const seen = body === undefined ? {} : await guestSnapshots(agent).restore(body);
       if (seen === undefined) return { state: "damaged" };
       await this.#mark.endRestore();
       return { state: "restored", ...seen };
     } catch (error) {
       // Whatever of it is still at work must not meet the next.
-      link.kill("The sandbox could not be restored.");
-      await gone;
+      agent.link.kill("The sandbox could not be restored.");
+      await agent.gone;
       throw error;
     }
   }

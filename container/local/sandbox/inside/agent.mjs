@@ -4,7 +4,7 @@ import { openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
 import { FROM_AGENT, TO_AGENT } from "./frames.mjs";
-import { answerSnapshot, feedSnapshot, forgetSnapshot, isAboutSnapshots } from "./pack.mjs";
+import { answerSnapshot, forgetSnapshot, isAboutSnapshots } from "./pack.mjs";
 import { isListening } from "./ports.mjs";
 import { command } from "./process.mjs";
 
@@ -35,7 +35,7 @@ async function answer(kind, call, content) {
       return isAboutSnapshots(request) ? answerSnapshot(call, request, outbox) : answerFile(call, request, outbox);
     }
     case TO_AGENT.bytes:
-      return whileWriting(content, async () => (await feedSnapshot(call, content)) || feedFile(call, content));
+      return whileWriting(content, () => feedFile(call, content));
     case TO_AGENT.input:
       return outbox.send(FROM_AGENT.done, call, command.input(JSON.parse(content.toString())));
     case TO_AGENT.port:
