@@ -64,6 +64,8 @@ export default defineConfig({
           name: "e2e",
           include: ["test/{e2e,conformance}/**/*.test.ts"],
           globalSetup: ["test/support/suite-setup.ts"],
+          // The last of all, since the sandboxes of their suite are watched until the end.
+          sequence: { groupOrder: 1 },
         },
       },
     ],
