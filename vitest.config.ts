@@ -14,9 +14,8 @@ const TEST_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-// One more than the machine has cores: a file waits for a good part of its time, for a limit to pass or a process to start.
-// Each may take a gigabyte of memory.
-const MAX_WORKERS = Math.min(availableParallelism() + 1, 8);
+// A file waits for half of its time, for a limit to pass or a process to start. Each may take a gigabyte of memory.
+const MAX_WORKERS = Math.min(2 * availableParallelism(), 8);
 /** What hangs ends; what is slow on a busy machine does not. */
 const TIMEOUT_MS = 60_000;
 /** What comes in a moment is polled for longer than it takes there. */
@@ -65,6 +64,8 @@ export default defineConfig({
           name: "e2e",
           include: ["test/{e2e,conformance}/**/*.test.ts"],
           globalSetup: ["test/support/suite-setup.ts"],
+          // The last of all, since the sandboxes of their suite are watched until the end.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

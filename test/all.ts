@@ -23,10 +23,10 @@ interface Sum {
 async function main(args: readonly string[]): Promise<Sum> {
   const mayInstall = !args.includes("--no-install");
   const { signal } = new AbortController();
-  await provision({ mayInstall, report: (line) => console.error(line), signal });
+  const provisioned = provision({ mayInstall, report: (line) => console.error(line), signal });
   const [failedChecks, tests] = await Promise.all([
     runChecks(),
-    runTests(args.filter((argument) => argument !== "--no-install")),
+    provisioned.then(async () => await runTests(args.filter((argument) => argument !== "--no-install"))),
   ]);
   // What they said stands far above by now.
   for (const name of failedChecks) console.log(`FAILED ${name}`);
@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<Sum> {
   };
 }
 
-/** One after the other, beside the tests, which wait for a good part of their time. Returns the names of those that failed. */
+/** One after the other, beside apt and the tests, which wait for a good part of their time. Returns the names of those that failed. */
 async function runChecks(): Promise<string[]> {
   const failed: string[] = [];
   for (const check of CHECKS) if (!(await runCheck(check))) failed.push(check.name);

@@ -42,7 +42,7 @@ async function openTerminal(address = "/account/terminal?sandbox=main"): Promise
 
 async function shows(page: Page, expression: string, wanted: RegExp): Promise<string> {
   let seen = "";
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await pause(50)) {
+  for (const deadline = Date.now() + 40_000; Date.now() < deadline; await pause(50)) {
     seen = String(await page.evaluate(expression).catch(() => "")).replaceAll("\u00a0", " ");
     if (wanted.test(seen)) return seen;
   }

@@ -4,14 +4,16 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { freePort, place } from "./tiny.ts";
 
-/** A server with a child of another session, in the way of agents that start helpers. */
-function server(port: number, mark: string): object {
+/** A server with a child of another session, in the way of agents that start helpers; it may wait for `/go` to be ready. */
+function server(port: number, mark: string, isReady = true): object {
   const code = `
     const child = require("node:child_process").spawn("sleep", ["${mark}"], { detached: true, stdio: "ignore" });
     child.unref();
     console.log("up");
+    let isReady = ${isReady};
     require("node:http").createServer((request, response) => {
-      response.statusCode = request.url === "/ready" ? 200 : 404;
+      isReady ||= request.url === "/go";
+      response.statusCode = request.url === "/ready" && isReady ? 200 : 404;
       response.end("here");
     }).listen(${port}, "127.0.0.1");`;
   return { start: ["node", "-e", code], port, ready: "/ready" };
@@ -44,10 +46,11 @@ test("a preset is started, found running, not started twice, and stopped with al
 
 test("of two that start the same one, the second is told so", async () => {
   const [port, mark] = [await freePort(), newMark()];
-  await using it = await place({ tiny: server(port, mark) });
-  const both = await Promise.all([it.run("start", "tiny"), it.run("start", "tiny")]);
-  expect(both.map(({ code }) => code).toSorted((one, other) => one - other)).toEqual([0, 1]);
-  expect(both.find(({ code }) => code === 1)?.stderr).toBe("tiny is being started already.\n");
+  await using it = await place({ tiny: server(port, mark, false) });
+  const both = [it.run("start", "tiny"), it.run("start", "tiny")];
+  expect(await Promise.race(both)).toEqual({ code: 1, stdout: "", stderr: "tiny is being started already.\n" });
+  await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/go`)).status).toBe(404);
+  expect((await Promise.all(both)).map(({ code }) => code).toSorted((one, other) => one - other)).toEqual([0, 1]);
   expect(await it.alive(mark)).toBe(2);
 });
 

@@ -182,7 +182,7 @@ test.each([
   },
   { hog: "jq", script: "jq -n '[range(1e9)] | length'" },
 ])("memory used up by $hog ends that command alone", async ({ script }) => {
-  await using sandboxes = await simulate({ memoryBytes: 700 * MIB });
+  await using sandboxes = await simulate({ memoryBytes: 400 * MIB });
   const sandbox = sandboxes.open();
   const other = run(sandbox, "until [ -e go ]; do sleep 0.05; done; echo spared", {
     timeoutMs: 60_000,
@@ -191,7 +191,7 @@ test.each([
   const result = await run(sandbox, script, { timeoutMs: 45_000, waitMs: 50_000 });
   expect(result.hasTimedOut).toBe(false);
   expect(result.exitCode).not.toBe(0);
-  expect(result.stderr.text).toMatch(/more than 175 MB of memory|limit exceeded/);
+  expect(result.stderr.text).toMatch(/more than 100 MB of memory|limit exceeded/);
   await sandbox.writeFile("go", new Uint8Array());
   expect((await other).stdout.text).toBe("spared\n");
 });

@@ -130,8 +130,10 @@ test("where the newest snapshot cannot be read, the one before comes back and th
   expect(await text(suite, "ls -A")).toBe("files\n");
 });
 
+// A busy machine may look too late, when the snapshot is there.
 test.each(["runtime", "Worker"] as const)(
   "a %s that is killed in the middle of a snapshot loses none",
+  { retry: 1 },
   async (which) => {
     await using suite = await startSnapshotSuite(BY_HAND);
     await text(suite, "echo before > state");
@@ -139,7 +141,7 @@ test.each(["runtime", "Worker"] as const)(
     const [whole = ""] = await suite.keys();
     await text(suite, `${LARGE}; echo after > state`);
     const saving = suite.remote.saveSnapshot().catch(() => false);
-    await until(async () => (await suite.keys()).length > 2);
+    await until(async () => (await suite.keys()).length > 1);
     await (which === "runtime" ? suite.killRuntime() : suite.killWorker());
     expect(await saving).toBe(false);
     expect(await suite.keys()).toContain(whole);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,7 +62,7 @@ export interface DelegateOrder {
   readonly mayLeave?: boolean;
 }
 
-/** Delegated runs in the real workerd, on a disk of their own. */
+/** One person's delegated runs in the real workerd, on a disk of their own. */
 export interface DelegateSuite extends AsyncDisposable {
   send(order: DelegateOrder): Promise<DelegateAnswer>;
   /** As `send`, for orders that are answered with a report. */
@@ -84,9 +85,10 @@ export interface DelegateSuite extends AsyncDisposable {
   logs(): string;
   /** Kills workerd in the middle of whatever it does and starts it on the same disk. */
   killAndRestart(): Promise<void>;
+  /** Ends what is under way, and goes on with another person, who has done nothing yet. */
+  changePerson(): Promise<void>;
 }
 
-const USER_ID = "u".repeat(32);
 const SCOPES = ["files:read", "files:write", "sandbox:exec", "browser:read", "delegate:run", "admin"];
 
 export async function startDelegateSuite(settings: Readonly<Record<string, string>>): Promise<DelegateSuite> {
@@ -113,9 +115,10 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       }),
     );
   let miniflare = start();
+  let person = newUserId();
 
   const send = async ({
-    userId = USER_ID,
+    userId = person,
     scopes = SCOPES,
     waitMs = 20_000,
     ...order
@@ -127,6 +130,16 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
     return answer.parse(JSON.parse(text));
   };
 
+  const list = async (): Promise<z.output<typeof listed>> => {
+    const sent = await send({ list: true });
+    if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
+    return listed.parse(sent.answer);
+  };
+  const told = async (name: string, text: string): Promise<void> => {
+    const grants = await miniflare.getR2Bucket("GRANTS");
+    await grants.put(`${person} ${name}`, text);
+  };
+
   return {
     send,
     report: async (order) => {
@@ -134,40 +147,27 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
       return report.parse(sent.answer);
     },
-    list: async () => {
-      const sent = await send({ list: true });
-      if (!sent.ok) throw new Error(`${sent.code}: ${sent.message}`);
-      return listed.parse(sent.answer);
-    },
+    list,
     usage: async () => {
       const sent = await send({ usage: true });
       return sent.ok ? sent.answer : sent;
     },
-    leave: async () => {
-      const grants = await miniflare.getR2Bucket("GRANTS");
-      await grants.put("leave", "");
-    },
-    changeGrant: async (scopes) => {
-      const grants = await miniflare.getR2Bucket("GRANTS");
-      await grants.put(USER_ID, scopes.join(" "));
-    },
-    setStanding: async (standing) => {
-      const grants = await miniflare.getR2Bucket("GRANTS");
-      await grants.put("standing", standing);
-    },
+    leave: async () => await told("leave", ""),
+    changeGrant: async (scopes) => await told("scopes", scopes.join(" ")),
+    setStanding: async (standing) => await told("standing", standing),
     effects: async () => {
       const bucket = await miniflare.getR2Bucket("EFFECTS");
-      const { objects } = await bucket.list();
+      const { objects } = await bucket.list({ prefix: person });
       const keys = objects.map(({ key }) => key).toSorted();
       const bodies = await Promise.all(keys.map(async (key) => await (await bucket.get(key))?.text()));
       return bodies.map((body) => (body ?? "").replace(/^\S+ /, ""));
     },
     files: async () => {
       const bucket = await miniflare.getR2Bucket("FILES");
-      const { objects } = await bucket.list({ prefix: filesPrefix(USER_ID) });
+      const { objects } = await bucket.list({ prefix: filesPrefix(person) });
       const bodies = objects.map(
         async ({ key }) =>
-          [key.slice(filesPrefix(USER_ID).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
+          [key.slice(filesPrefix(person).length), (await (await bucket.get(key))?.text()) ?? ""] as const,
       );
       return new Map(await Promise.all(bodies));
     },
@@ -177,9 +177,17 @@ export async function startDelegateSuite(settings: Readonly<Record<string, strin
       miniflare = start();
       await miniflare.ready;
     },
+    changePerson: async () => {
+      for (const { runId } of await list()) await send({ runId, cancel: true });
+      person = newUserId();
+    },
     [Symbol.asyncDispose]: async () => {
       await miniflare.dispose();
       await rm(disk, { recursive: true, force: true });
     },
   };
+}
+
+function newUserId(): string {
+  return randomUUID().replaceAll("-", "");
 }

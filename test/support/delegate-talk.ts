@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect } from "vitest";
+import { afterAll, expect } from "vitest";
 import { type DelegateSuite, startDelegateSuite } from "./delegate-suite.ts";
 import type { ScriptedReply } from "./scripted-replies.ts";
 import { type TestGateway, startTestGateway } from "./test-gateway.ts";
@@ -7,10 +7,30 @@ import { type TestGateway, startTestGateway } from "./test-gateway.ts";
 export const KEY = "sk-secret-key-that-nobody-may-see";
 export const USAGE = { prompt_tokens: 100, completion_tokens: 10 };
 
-/** A suite and the model endpoint that its runs ask. */
-export async function startBoth(
-  settings: Readonly<Record<string, string>> = {},
-): Promise<{ gateway: TestGateway; suite: DelegateSuite } & AsyncDisposable> {
+interface Both {
+  readonly gateway: TestGateway;
+  readonly suite: DelegateSuite;
+}
+
+/** Those of tests that are over: to start workerd takes longer than most tests. */
+const idle: Both[] = [];
+afterAll(async () => {
+  for (const both of idle.splice(0)) await end(both);
+});
+
+/** A suite and the model endpoint that its runs ask: new ones where there are settings, else perhaps ones that are clean again. */
+export async function startBoth(settings?: Readonly<Record<string, string>>): Promise<Both & AsyncDisposable> {
+  const both = (settings === undefined ? idle.pop() : undefined) ?? (await start(settings));
+  const dispose = async (): Promise<void> => {
+    if (settings !== undefined) return await end(both);
+    await both.suite.changePerson();
+    both.gateway.clear();
+    idle.push(both);
+  };
+  return { ...both, [Symbol.asyncDispose]: dispose };
+}
+
+async function start(settings: Readonly<Record<string, string>> = {}): Promise<Both> {
   const gateway = await startTestGateway({ key: KEY });
   const suite = await startDelegateSuite({
     MODEL_BASE_URL: gateway.baseUrl,
@@ -18,14 +38,12 @@ export async function startBoth(
     MODEL_DEFAULT: "m",
     ...settings,
   });
-  return {
-    gateway,
-    suite,
-    [Symbol.asyncDispose]: async () => {
-      await suite[Symbol.asyncDispose]();
-      await gateway[Symbol.asyncDispose]();
-    },
-  };
+  return { gateway, suite };
+}
+
+async function end({ gateway, suite }: Both): Promise<void> {
+  await suite[Symbol.asyncDispose]();
+  await gateway[Symbol.asyncDispose]();
 }
 
 export function note(...texts: readonly string[]): ScriptedReply {

@@ -25,7 +25,7 @@ export { Account, Directory };
 interface Env {
   readonly EFFECTS: R2Bucket;
   readonly FILES: R2Bucket;
-  /** What a person's grant allows by now, by `userId`: scopes, or nothing where it was revoked. */
+  /** What a test says of a person, by `userId` and what it is: `scopes`, none where the grant was revoked; `standing`; `leave`. */
   readonly GRANTS: R2Bucket;
   readonly LOSE_START_OF?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;
@@ -152,7 +152,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
     const files = noteWrites(filesOf(this.env, caller, waitUntil), run.onFile);
     const delegates = runsOf(this.env, caller, waitUntil, run);
     const note = async (text: string): Promise<void> =>
-      void (await this.env.EFFECTS.put(`${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`));
+      void (await this.env.EFFECTS.put(`${caller.userId} ${Date.now()} ${crypto.randomUUID()}`, `${runId} ${text}`));
     const call: RunHost["callTool"] = async (tool, input, signal) => {
       const fixture = FIXTURES.find(({ tool: known }) => known === tool);
       if (fixture === undefined) return await callDelegateTool(tool, input, { caller, delegates, files, signal });
@@ -163,7 +163,7 @@ export class DelegateRun extends DelegateRunObject<Env> {
     return {
       files,
       account: accountOf(this.env, caller),
-      checkStanding: async () => await checkStanding(this.env),
+      checkStanding: async () => await checkStanding(this.env, caller),
       scopesNow: async () => await scopesNow(this.env, caller),
       forkSandbox: async () => await note(`forked ${run.forkOf}`),
       discardSandbox: async () => await note("discarded"),
@@ -178,13 +178,13 @@ export class DelegateRun extends DelegateRunObject<Env> {
 }
 
 /** The person stands as the suite says: with a code of `ToolError`, or well. */
-async function checkStanding({ GRANTS }: Env): Promise<void> {
-  const said = await (await GRANTS.get("standing"))?.text();
+async function checkStanding({ GRANTS }: Env, { userId }: Caller): Promise<void> {
+  const said = await (await GRANTS.get(`${userId} standing`))?.text();
   if (said === "forbidden" || said === "limit_reached" || said === "unavailable") throw new ToolError(said, "As told.");
 }
 
 async function scopesNow({ GRANTS }: Env, { userId }: Caller): Promise<readonly Scope[] | undefined> {
-  const changed = await (await GRANTS.get(userId))?.text();
+  const changed = await (await GRANTS.get(`${userId} scopes`))?.text();
   if (changed === undefined) return ALL_SCOPES;
   return changed === "" ? undefined : changed.split(" ").filter(isScope);
 }
@@ -273,8 +273,8 @@ async function follow(runs: DelegateRuns, asked: Order, watch: RunWatch): Promis
   );
 }
 
-async function leaveWhenTold({ GRANTS }: Env, client: AbortController): Promise<void> {
-  while ((await GRANTS.head("leave")) === null) await scheduler.wait(20);
+async function leaveWhenTold({ GRANTS }: Env, { userId }: Caller, client: AbortController): Promise<void> {
+  while ((await GRANTS.head(`${userId} leave`)) === null) await scheduler.wait(20);
   client.abort();
 }
 
@@ -285,7 +285,7 @@ export default {
     const runs = runsOf(env, caller, (work) => ctx.waitUntil(work));
     const progress: string[] = [];
     const client = new AbortController();
-    if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, client));
+    if (asked.mayLeave) ctx.waitUntil(leaveWhenTold(env, caller, client));
     const { waitMs } = asked;
     const watch = { waitMs, signal: client.signal, onProgress: (activity: string) => void progress.push(activity) };
     if (asked.usage) {

@@ -14,6 +14,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly requests: readonly RecordedRequest[];
   /** Adds replies to the script. A request beyond its end is answered with 501. */
   script(...steps: readonly ScriptStep[]): void;
+  /** Forgets what it was asked, and what was to come. */
+  clear(): void;
   /** A model with a script of its own, whatever the others are asked; its fallbacks are named `model-2` and so on. */
   newModel(): ScriptedModel;
 }
@@ -75,6 +77,7 @@ export async function startTestGateway({ key }: { readonly key?: string } = {}):
     baseUrl: `http://127.0.0.1:${portOf(server.address())}/v1/account/gateway/compat`,
     requests,
     script: (...steps) => void script.push(...steps),
+    clear: () => void ([requests.length, script.length] = [0, 0]),
     newModel: () => {
       const model = `model${models.size}`;
       const scripted: Script = { requests: [], script: [] };

@@ -4,7 +4,7 @@ import { KEY, USAGE, marked, note, say, startBoth, toldByTools, until, wait } fr
 import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { type ScriptStep, startTestGateway } from "../support/test-gateway.ts";
 
-// Each test starts a workerd of its own, and some wait out a retry.
+// Some start a workerd of their own, and some wait out a retry.
 vi.setConfig({ testTimeout: 30_000 });
 
 test("a task is worked on with the suite's tools and its answer comes back", async () => {

@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { NANO_USD } from "../../servers/delegate/budget.ts";
 import { USAGE, call, marked, note, say, startBoth, toldByTools, until, wait } from "../support/delegate-talk.ts";
 
-// Each test starts a workerd of its own.
+// Some start a workerd of their own.
 vi.setConfig({ testTimeout: 30_000 });
 
 test("the same call three times in a row ends the run as a loop, and the third is not made", async () => {

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -49,12 +49,15 @@ export async function alone({ name, title }, work) {
     // Nobody is at it, or has ended in the middle of saying so.
     rmSync(path, { force: true });
   }
+  // It is there as a whole or not at all: who finds half of one takes it for a dead process's.
+  const draft = `${path}-${process.pid}`;
+  writeFileSync(draft, own);
   try {
-    const file = openSync(path, "wx");
-    writeFileSync(file, own);
-    closeSync(file);
+    linkSync(draft, path);
   } catch {
     throw new Problem(`${title} is being started already.`);
+  } finally {
+    rmSync(draft, { force: true });
   }
   const forget = () => rmSync(path, { force: true });
   process.once("exit", forget);
