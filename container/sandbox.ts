@@ -5,6 +5,7 @@ import { refuse } from "./egress.ts";
 import { ContainerPorts } from "./ports.ts";
 import { Refusals, withRefusals } from "./mount/refusals.ts";
 import { FILES_BINDING, S3FS_OPTIONS } from "./mount/serve.ts";
+import { wake } from "./waking.ts";
 import { type Books, ContainerTime, readRunTime, RUN_TIME_KEY } from "./run-time.ts";
 
 /** As much of `SandboxSnapshots` as a container that is about to sleep asks. */
@@ -84,6 +85,7 @@ export class Sandbox extends SdkSandbox<Env> {
     await this.#mounting;
   }
 
+  /** The files are missing where the container has just woken, and its workspace is restored by then. */
   async #mount(prefix: string): Promise<void> {
     const options = { prefix: `/${prefix}`, s3fsOptions: S3FS_OPTIONS };
     try {
@@ -92,6 +94,7 @@ export class Sandbox extends SdkSandbox<Env> {
       // The SDK refuses what it believes to be mounted, and believes it no longer once it has refused.
       await this.mountBucket(FILES_BINDING, FILES_AT, options);
     }
+    this.ctx.waitUntil(wake(async (command) => await this.callGuest("run", command)));
   }
 
   /**

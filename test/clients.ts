@@ -7,6 +7,7 @@ import { type Agent, type Surroundings, claudeCode, claudeCodeSignedIn, codex, o
 import { tryInside } from "./agents/inside.ts";
 import { type Agents, installAgents } from "./agents/install.ts";
 import { tryOpenClaw } from "./agents/openclaw.ts";
+import { tryStagehand } from "./agents/stagehand.ts";
 import { connectOfficial, textOf } from "./support/mcp-clients.ts";
 import { startScriptedModel } from "./support/scripted-model.ts";
 import { spawnSuite } from "./support/suite.ts";
@@ -14,7 +15,7 @@ import { spawnSuite } from "./support/suite.ts";
 /**
  * `npm run test:clients`: has the coding agents that people use list Pincer's tools and call one, against a suite of
  * their own. They need no account: a scripted model stands in for theirs, and decides to call `files_write`. Then the
- * presets, in the sandbox of a suite. `--only outside|inside|openclaw` does a part.
+ * presets and Stagehand, in the sandbox of a suite. `--only outside|inside|openclaw|stagehand` does a part.
  */
 
 const AGENTS: readonly ((agents: Agents, surroundings: Surroundings) => Agent)[] = [
@@ -36,7 +37,10 @@ async function main(): Promise<boolean> {
   const parts: Readonly<Record<string, () => Promise<boolean>>> = {
     outside: async () => await tryOutside(cache, report),
     inside: async () => await whereSandboxesAre(async () => await tryInside(path.join(cache, "inside"), report)),
-    openclaw: async () => await whereSandboxesAre(async () => await reported("OpenClaw", path.join(cache, "inside"))),
+    openclaw: async () =>
+      await whereSandboxesAre(async () => await reported("OpenClaw", tryOpenClaw, path.join(cache, "inside"))),
+    stagehand: async () =>
+      await whereSandboxesAre(async () => await reported("Stagehand", tryStagehand, path.join(cache, "inside"))),
   };
   let isGood = true;
   for (const [name, part] of Object.entries(parts)) {
@@ -51,9 +55,9 @@ async function whereSandboxesAre(work: () => Promise<boolean>): Promise<boolean>
   return true;
 }
 
-async function reported(name: string, dataDir: string): Promise<boolean> {
+async function reported(name: string, work: (dataDir: string) => Promise<string>, dataDir: string): Promise<boolean> {
   try {
-    console.log(`ok     ${name}, inside: ${await tryOpenClaw(dataDir)}.`);
+    console.log(`ok     ${name}, inside: ${await work(dataDir)}.`);
     return true;
   } catch (failure) {
     console.log(`FAILED ${name}, inside: ${failure instanceof Error ? failure.message : String(failure)}`);

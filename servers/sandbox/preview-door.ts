@@ -31,7 +31,7 @@ export interface PreviewHost {
   readonly known: KnownPreviews;
   readonly now: () => Date;
   readonly accountOf: (userId: string) => Pick<DurableObjectStub<Account>, "findPreview" | "takePreviewCode">;
-  readonly sandboxOf: (userId: string, name: string) => Pick<Sandbox, "port" | "exec">;
+  readonly sandboxOf: (userId: string, name: string) => Pick<Sandbox, "port" | "exec" | "status">;
   /** Whether the preview's person may still use sandboxes. Rejects where nobody can say. */
   readonly isLetIn: (userId: string, scopes: readonly Scope[]) => Promise<boolean>;
   /** Refuses while the preview's person is paused. */

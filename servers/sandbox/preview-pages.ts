@@ -56,9 +56,18 @@ export const UNFIT: Notice = {
 export const WAKING: Notice = {
   status: 503,
   heading: "The sandbox is waking up",
-  text: "Its files come back first. What ran in it has ended: start the server again where it does not start by itself.",
+  text: "Its files come back first. What ran in it has ended: an agent that ran as a preset starts again, and anything else has to be started.",
   again: 2,
 };
+
+/** In a sandbox that has just woken. */
+export function startingUp(port: number): Notice {
+  return {
+    ...nothingListens(port),
+    text: "The sandbox has just woken, which ended all that ran in it. An agent that ran as a preset is being started again, and this page looks again by itself; start anything else with sandbox_exec.",
+    again: 5,
+  };
+}
 
 export function nothingListens(port: number): Notice {
   return {

@@ -1,7 +1,16 @@
 import type { PreviewSite } from "../shared/preview-site.ts";
 import type { Sandbox } from "./driver.ts";
 import { headersForIt, headersFromIt } from "./preview-headers.ts";
-import { BUSY, UNFIT, WAKING, notice, nothingListens, speaksGarbage, staysSilent } from "./preview-pages.ts";
+import {
+  BUSY,
+  UNFIT,
+  WAKING,
+  notice,
+  nothingListens,
+  speaksGarbage,
+  startingUp,
+  staysSilent,
+} from "./preview-pages.ts";
 
 /** A visitor who was let in. */
 export interface PreviewVisit {
@@ -11,7 +20,7 @@ export interface PreviewVisit {
   readonly port: number;
   /** The `userId` of the preview's person, where it is they who visit. */
   readonly person: string | undefined;
-  readonly sandbox: Pick<Sandbox, "port" | "exec">;
+  readonly sandbox: Pick<Sandbox, "port" | "exec" | "status">;
   /** How long what listens may take to begin its answer, once it has all of the request. */
   readonly answersWithinMs: number;
   /** When the visitor is asked again, or is out. */
@@ -26,6 +35,8 @@ const LOOK_AGAIN_MS = 1_000;
 /** What is over before that is looked at. */
 const SHORT_BYTES = 256 * 1024;
 const WAKES_WITHIN_MS = 50_000;
+/** How long what starts as its sandbox wakes is waited for: hundreds of megabytes may have to be installed. */
+const STARTS_WITHIN_MS = 5 * 60_000;
 
 /** Passes a visitor's request on to what listens in the sandbox, and its answer back. */
 export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
@@ -53,7 +64,7 @@ export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
       visit.waitUntil(wake(sandbox));
       return notice(request, WAKING);
     case "closed":
-      return notice(request, nothingListens(port));
+      return notice(request, (await hasJustWoken(sandbox)) ? startingUp(port) : nothingListens(port));
     case "garbled":
       return notice(request, speaksGarbage(port));
     case "busy":
@@ -75,6 +86,11 @@ async function wake(sandbox: Pick<Sandbox, "exec">): Promise<void> {
   const nothing = { command: "true", isInternal: true, timeoutMs: 10_000, waitMs: WAKES_WITHIN_MS, maxChars: 100 };
   // Whoever comes next tries it again.
   await sandbox.exec(nothing, { signal: AbortSignal.timeout(WAKES_WITHIN_MS) }).catch(() => undefined);
+}
+
+async function hasJustWoken(sandbox: Pick<Sandbox, "status">): Promise<boolean> {
+  const status = await sandbox.status().catch(() => undefined);
+  return (status?.uptimeMs ?? Infinity) < STARTS_WITHIN_MS;
 }
 
 /** The body, and when all of it has been taken: to be silent until then is no fault. */

@@ -28,6 +28,8 @@ export interface InsideSuite extends AsyncDisposable {
   run(command: string): Promise<Ended>;
   /** By one call, as anybody would. Returns the URL of its preview, where it has one. */
   startPreset(name: string): Promise<string | undefined>;
+  /** Installs packages from npm in a folder of the sandbox. */
+  install(packages: readonly string[], folder: string): Promise<void>;
 }
 
 const stepSchema = z.object({
@@ -40,10 +42,15 @@ const stepSchema = z.object({
 });
 
 /** `dataDir` is kept: what presets install lies there, a gigabyte. */
-export async function startInsideSuite(dataDir: string, modelUrl: string): Promise<InsideSuite> {
+export async function startInsideSuite(
+  dataDir: string,
+  modelUrl: string,
+  allowedHosts: readonly string[] = [],
+): Promise<InsideSuite> {
   const registry = await npmRegistry();
   const port = registry.port === "" ? (registry.protocol === "https:" ? "443" : "80") : registry.port;
-  const suite = spawnSuite(["--data", dataDir, "--driver", "local", "--allow-host", `${registry.hostname}:${port}`], {
+  const hosts = [`${registry.hostname}:${port}`, ...allowedHosts].flatMap((host) => ["--allow-host", host]);
+  const suite = spawnSuite(["--data", dataDir, "--driver", "local", ...hosts], {
     MODEL_BASE_URL: `${modelUrl}/v1`,
     MODEL_API_KEY: MODEL_KEY,
     MODEL_DEFAULT: MODEL,
@@ -72,14 +79,20 @@ export async function startInsideSuite(dataDir: string, modelUrl: string): Promi
     }
     return { exitCode: last.exit_code ?? -1, said };
   };
+  const certificates = CERTIFICATES === undefined ? "" : `NODE_EXTRA_CA_CERTS='${CERTIFICATES}' `;
+  const withRegistry = `${certificates}npm_config_registry='${registry.href}'`;
   return {
     ...{ url, signInCode, call, run },
     secrets: [MODEL_KEY, token, running.adminSecret],
-    startPreset: async (name) => {
-      const certificates = CERTIFICATES === undefined ? "" : `NODE_EXTRA_CA_CERTS='${CERTIFICATES}' `;
+    install: async (packages, folder) => {
+      const flags = "--ignore-scripts --no-audit --no-fund --loglevel=error";
       const { exitCode, said } = await run(
-        `${certificates}npm_config_registry='${registry.href}' preset start ${name}`,
+        `mkdir -p ${folder} && cd ${folder} && ${withRegistry} npm install ${flags} ${packages.join(" ")}`,
       );
+      if (exitCode !== 0) throw new Error(`npm install ended with ${exitCode}:\n${said}`);
+    },
+    startPreset: async (name) => {
+      const { exitCode, said } = await run(`${withRegistry} preset start ${name}`);
       if (exitCode !== 0) throw new Error(`preset start ${name} ended with ${exitCode}:\n${said}`);
       return / at (http:\S+)\. /.exec(said)?.[1];
     },

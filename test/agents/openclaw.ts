@@ -27,7 +27,8 @@ const TEXT = `(() => {
 
 /**
  * OpenClaw as a preset: started by one call, its page opened by its person through the preview, one message answered, the
- * sandbox put to sleep and woken, OpenClaw started again: it remembers. Whoever has a share link is not let in.
+ * sandbox put to sleep, and woken by a visit to the page: OpenClaw is there again, and remembers. Whoever has a share link
+ * is not let in.
  */
 export async function tryOpenClaw(dataDir: string): Promise<string> {
   await using model = await startRememberingModel();
@@ -57,9 +58,7 @@ export async function tryOpenClaw(dataDir: string): Promise<string> {
   await page.open(`${suite.url}/account`);
   await page.evaluate(`document.querySelector("#sandbox-main-sleep").click() ?? ""`);
   await shows(page, "The sandbox was put to sleep");
-  if ((await suite.run("preset status")).said.includes("runs for"))
-    throw new Error("It ran on though its sandbox slept.");
-  if ((await suite.startPreset("openclaw")) !== url) throw new Error("Its page is elsewhere after the sandbox slept.");
+  // The visit wakes the sandbox, and OpenClaw with it.
   await openSignedIn(page, url, suite.signInCode);
   await say(page, "What is my cat called?");
   await shows(page, `What is my cat called\\? .*Your cat is called ${name}, I remember\\.`);

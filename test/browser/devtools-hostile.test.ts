@@ -37,12 +37,22 @@ async function listOf(origin: string): Promise<z.output<typeof targetSchema>[]> 
   return z.array(targetSchema).parse(await (await fetch(`${origin}/json/list`)).json());
 }
 
-/** A session of the person's first page. */
-async function attach(socket: DevToolsSocket, origin: string): Promise<string> {
-  const [page] = await listOf(origin);
-  const { result } = await socket.ask("Target.attachToTarget", { targetId: page?.id });
-  return z.object({ sessionId: z.string() }).parse(result).sessionId;
+const sessionSchema = z.object({ sessionId: z.string() });
+
+/** A session of that page. */
+async function attach(socket: DevToolsSocket, targetId: string, parentId?: string): Promise<string> {
+  const { result } = await socket.ask("Target.attachToTarget", { targetId, flatten: true }, parentId);
+  return sessionSchema.parse(result).sessionId;
 }
+
+/** A session of the person's first page. */
+async function attachToFirst(socket: DevToolsSocket, origin: string, parentId?: string): Promise<string> {
+  return await attach(socket, (await listOf(origin))[0]?.id ?? "", parentId);
+}
+
+/** What a page is asked for an answer that does not come. */
+const NEVER = { expression: "new Promise(() => undefined)", awaitPromise: true };
+const NO_SESSION = { code: -32_001, message: "Session with given id not found." };
 
 describe("a client is refused", () => {
   test.each([
@@ -94,7 +104,7 @@ describe("a client is refused", () => {
 
   test("a session that is not its own, such as that of another client or of the tools", async () => {
     const [mine, theirs] = [await openSocket(socketUrl(door)), await openSocket(socketUrl(door))];
-    const sessionId = await attach(theirs, door);
+    const sessionId = await attachToFirst(theirs, door);
     const refused = { error: { code: -32001, message: "Session with given id not found." } };
     expect(await mine.ask("Runtime.evaluate", { expression: "1" }, sessionId)).toMatchObject(refused);
     expect(await mine.ask("Target.detachFromTarget", { sessionId })).toMatchObject({
@@ -127,7 +137,7 @@ describe("a client is refused", () => {
 describe("the gate stays", () => {
   test("whatever a client says of interception, in the browser and in a page", async () => {
     const socket = await openSocket(socketUrl(door));
-    const sessionId = await attach(socket, door);
+    const sessionId = await attachToFirst(socket, door);
     const fetchPrivate = {
       expression: `fetch("${closed.origin}/data", { mode: "no-cors" }).then(() => "let out", () => "refused")`,
       awaitPromise: true,
@@ -146,7 +156,7 @@ describe("the gate stays", () => {
 
   test("where a client answers in a site's place and leads away from it", async () => {
     const socket = await openSocket(socketUrl(door));
-    const sessionId = await attach(socket, door);
+    const sessionId = await attachToFirst(socket, door);
     await socket.ask("Fetch.enable", { patterns: [{ urlPattern: "*" }] });
     const asking = socket.ask("Page.navigate", { url: `${site.origin}/?paused` }, sessionId);
     await expect.poll(() => socket.heard.map(({ method }) => method)).toContain("Fetch.requestPaused");
@@ -168,7 +178,7 @@ describe("the gate stays", () => {
     const socket = await openSocket(socketUrl(door));
     const allowed = { behavior: "allow", downloadPath: "/tmp", eventsEnabled: true };
     expect(await socket.ask("Browser.setDownloadBehavior", allowed)).toMatchObject({ result: {} });
-    const sessionId = await attach(socket, door);
+    const sessionId = await attachToFirst(socket, door);
     expect(await socket.ask("Page.setDownloadBehavior", allowed, sessionId)).toMatchObject({ result: {} });
     await socket.ask("Runtime.evaluate", { expression: `location.href = "/file"` }, sessionId);
     await expect.poll(() => site.asked).toContain("/file");
@@ -197,6 +207,33 @@ describe("a client that", () => {
     socket.close();
   });
 
+  test("asks a page that closes meanwhile, or has closed, is answered as Chrome does", async () => {
+    const socket = await openSocket(socketUrl(door));
+    const { result } = await socket.ask("Target.createTarget", { url: "about:blank" });
+    const { targetId } = z.object({ targetId: z.string() }).parse(result);
+    const sessionId = await attach(socket, targetId);
+    const asked = socket.ask("Runtime.evaluate", NEVER, sessionId);
+    await socket.ask("Target.closeTarget", { targetId });
+    expect(await asked).toEqual({ id: expect.any(Number), error: NO_SESSION });
+    expect(await socket.ask("Runtime.evaluate", NEVER, sessionId)).toEqual({
+      id: expect.any(Number),
+      error: NO_SESSION,
+    });
+    socket.close();
+  });
+
+  test("asks by a session that goes with the one that it came by is answered as Chrome does", async () => {
+    const socket = await openSocket(socketUrl(door));
+    const { result } = await socket.ask("Target.attachToBrowserTarget");
+    const { sessionId: parentId } = sessionSchema.parse(result);
+    const sessionId = await attachToFirst(socket, door, parentId);
+    const asked = socket.ask("Runtime.evaluate", NEVER, sessionId);
+    await socket.ask("Target.detachFromTarget", { sessionId: parentId });
+    expect(await asked).toEqual({ id: expect.any(Number), error: NO_SESSION });
+    expect(await socket.ask("Runtime.evaluate", NEVER, sessionId)).toMatchObject({ error: NO_SESSION });
+    socket.close();
+  });
+
   test("says too much at once is cut off, and the browser goes on", async () => {
     const socket = await openSocket(socketUrl(door));
     socket.say(JSON.stringify({ id: 1, method: "Runtime.evaluate", params: { expression: "x".repeat(9_000_000) } }));
@@ -206,10 +243,9 @@ describe("a client that", () => {
 
   test("waits for no answer is cut off, and the browser goes on", async () => {
     const socket = await openSocket(socketUrl(door));
-    const sessionId = await attach(socket, door);
-    const params = { expression: "new Promise(() => undefined)", awaitPromise: true };
+    const sessionId = await attachToFirst(socket, door);
     for (let id = 100; id < 1_200; id += 1) {
-      socket.say(JSON.stringify({ id, method: "Runtime.evaluate", params, sessionId }));
+      socket.say(JSON.stringify({ id, method: "Runtime.evaluate", params: NEVER, sessionId }));
     }
     expect(await socket.closed).toEqual({ code: 1013, reason: "More than 1000 commands wait for their answers." });
     expect(await person.read("browser_snapshot")).toContain("home");

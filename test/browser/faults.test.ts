@@ -153,6 +153,27 @@ describe("a page that", () => {
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 
+  test("opened pop-ups without end leaves none, and costs no page that is opened after it", async () => {
+    await using person = suite.person();
+    for (let round = 0; round < 3; round += 1) {
+      await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
+      await expect
+        .poll(async () => await person.call("browser_snapshot"))
+        .toMatchObject({ ok: false, code: "unavailable", message: expect.stringContaining("pop-ups without end") });
+      await person.read("browser_open", { url: `${site.origin}/` });
+      await expectOnlyHome(person);
+    }
+  });
+
+  test("opens pop-ups without end and is left before it is closed takes them along", async () => {
+    await using person = suite.person();
+    await person.call("browser_open", { url: `${site.origin}/pop-up-storm` });
+    await expect.poll(async () => (await person.call("browser_open", { url: `${site.origin}/` })).ok).toBe(true);
+    await expect.poll(async () => (await openTabs(person)).length).toBeLessThan(2);
+    await person.read("browser_open", { url: `${site.origin}/` });
+    await expectOnlyHome(person);
+  });
+
   test("does not want to be left is left", async () => {
     await person.read("browser_open", { url: `${site.origin}/stay` });
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
@@ -288,6 +309,22 @@ describe("a browser", () => {
     expect(opened.map((text) => /home|cookie|stay$/.exec(text)?.[0])).toEqual(["home", "cookie", "stay", "home"]);
   });
 });
+
+/** Their numbers. */
+async function openTabs(person: Person): Promise<string[]> {
+  const answer = await person.call("browser_open", { tab: "999" });
+  if (answer.ok || answer.code !== "not_found") throw new Error(JSON.stringify(answer));
+  return answer.message.match(/\d+(?=[,.])/g) ?? [];
+}
+
+/** What is being closed has time to open something. */
+async function expectOnlyHome(person: Person): Promise<void> {
+  const endsMs = Date.now() + 500;
+  while (Date.now() < endsMs) {
+    expect(await openTabs(person)).toHaveLength(1);
+    expect(await person.read("browser_snapshot")).toContain(HOME);
+  }
+}
 
 /** Kills the Chrome processes below this test whose command line fits. */
 async function killChromes(fits: (command: string) => boolean): Promise<void> {

@@ -98,6 +98,16 @@ sockets.on("connection", (socket) => socket.on("message", (text) => {
 server.listen(4000, "127.0.0.1");
 `;
 
+const GREETER = JSON.stringify({
+  ...{ title: "Greeter", description: "a test's", node: "22.0.0", install: {}, programs: {}, kept: [], hint: "" },
+  start: [
+    "node",
+    "-e",
+    `require("http").createServer((_, r) => r.end("hello from an agent")).listen(4321, "127.0.0.1")`,
+  ],
+  ...{ port: 4321, ready: "/", expose: true },
+});
+
 describe("a preview", { timeout: 180_000 }, () => {
   test("of a sandbox that sleeps wakes it, and says then that nothing listens", async () => {
     const { url, listening } = await expose(4999, { sandbox: "sleeper" });
@@ -105,6 +115,37 @@ describe("a preview", { timeout: 180_000 }, () => {
     await openAsPerson(chrome.page, url, "The sandbox is waking up");
     // The page looks again by itself.
     expect(await shows(chrome.page, TEXT, "Nothing listens on port 4999")).toContain("sandbox_exec");
+  });
+
+  test("finds an agent again that ran when its sandbox fell asleep", async () => {
+    const sandbox = "resident";
+    const path = "presets/greeter/preset.json";
+    const exec = async (command: string): Promise<unknown> => await call("sandbox_exec", { command, sandbox });
+    // Presets of the test's own, in the place of those that need the network.
+    await exec(
+      "cp -r /opt/presets presets; mkdir -p presets/greeter .local/bin; ln -s ../../presets/program/preset.mjs .local/bin/preset",
+    );
+    await call("sandbox_write", { path, content: GREETER, sandbox });
+    expect(await exec("preset start greeter")).toMatchObject({ exit_code: 0, stderr: "" });
+    const { page } = chrome;
+    const { url } = await expose(4321, { sandbox });
+    await openAsPerson(page, url, "hello from an agent");
+    await page.open(`${suite.url}/account`);
+    await page.evaluate(`document.querySelector("#sandbox-resident-sleep").click() ?? ""`);
+    await shows(page, TEXT, "The sandbox was put to sleep");
+    await page.open(url);
+    await shows(page, TEXT, "hello from an agent");
+    expect(await exec("preset status")).toMatchObject({ stdout: expect.stringContaining("greeter\truns for 0 min") });
+    await exec("preset stop greeter");
+    await page.open(`${suite.url}/account`);
+    await page.evaluate(`document.querySelector("#sandbox-resident-sleep").click() ?? ""`);
+    await shows(page, TEXT, "The sandbox was put to sleep");
+    await page.open(url);
+    await shows(page, TEXT, "Nothing listens on port 4321");
+    await pause(2_000);
+    expect(await exec("preset status")).toMatchObject({
+      stdout: expect.stringContaining("greeter\tinstalled, does not"),
+    });
   });
 
   test("shows a server and its WebSocket chat, until it is withdrawn", async () => {

@@ -18,8 +18,12 @@ export interface Place extends AsyncDisposable {
   run(...args: readonly string[]): Promise<Said>;
   /** Starts it and ends it by that signal once it has said so much. */
   interrupt(args: readonly string[], said: RegExp, signal: NodeJS.Signals): Promise<Said>;
-  /** The processes that hold this in their command line. */
+  /** How many processes hold this in their command line. */
   alive(mark: string): Promise<number>;
+  /** Ends them at once, as sleep does. */
+  killAll(mark: string): Promise<void>;
+  /** Says something else of one of the test's presets. */
+  describe(name: string, preset: object): Promise<void>;
 }
 
 export async function place(presets: Readonly<Record<string, object>>, env: NodeJS.ProcessEnv = {}): Promise<Place> {
@@ -28,7 +32,7 @@ export async function place(presets: Readonly<Record<string, object>>, env: Node
   if (home === undefined || temp === undefined || folder === undefined) throw new Error("No folders.");
   await Promise.all([home, temp].map(async (path) => await mkdir(path)));
   await cp(PRESETS, folder, { recursive: true });
-  for (const [name, preset] of Object.entries(presets)) {
+  const describe: Place["describe"] = async (name, preset) => {
     await mkdir(path.join(folder, name), { recursive: true });
     const whole = {
       title: name,
@@ -40,7 +44,8 @@ export async function place(presets: Readonly<Record<string, object>>, env: Node
       hint: "",
     };
     await writeFile(path.join(folder, name, "preset.json"), JSON.stringify({ ...whole, ...preset }));
-  }
+  };
+  for (const [name, preset] of Object.entries(presets)) await describe(name, preset);
   const program = path.join(folder, "program/preset.mjs");
   const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const inside = { PATH, HOME: home, TMPDIR: temp, ...env };
@@ -63,19 +68,44 @@ export async function place(presets: Readonly<Record<string, object>>, env: Node
       });
       return { code: await ended, stdout, stderr };
     },
-    alive: async (mark) => {
-      const lines = await Promise.all(
-        (await readdir("/proc"))
-          .filter((name) => /^\d+$/.test(name))
-          .map(async (pid) => await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
-      );
-      return lines.filter((line) => line.includes(mark)).length;
+    describe,
+    alive: async (mark) => (await pidsOf(mark)).length,
+    killAll: async (mark) => {
+      for (const pid of await pidsOf(mark)) process.kill(pid, "SIGKILL");
     },
     [Symbol.asyncDispose]: async () => {
       for (const name of Object.keys(presets)) await run("stop", name);
       await rm(root, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+async function pidsOf(mark: string): Promise<number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+  const isMarked = async (pid: number): Promise<boolean> =>
+    (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes(mark);
+  const marked = await Promise.all(pids.map(async (pid) => ((await isMarked(pid)) ? [pid] : [])));
+  return marked.flat();
+}
+
+/** A server with a child of another session, in the way of agents that start helpers. */
+export function server(port: number, mark: string): object {
+  const code = `
+    const child = require("node:child_process").spawn("sleep", ["${mark}"], { detached: true, stdio: "ignore" });
+    child.unref();
+    console.log("up");
+    require("node:http").createServer((request, response) => {
+      response.statusCode = request.url === "/ready" ? 200 : 404;
+      response.end("here");
+    }).listen(${port}, "127.0.0.1");`;
+  return { start: ["node", "-e", code], port, ready: "/ready" };
+}
+
+let lastMark = 40_000_000 + process.pid;
+
+/** What a test's processes are known by. */
+export function newMark(): string {
+  return String((lastMark += 1));
 }
 
 export async function freePort(): Promise<number> {

@@ -17,7 +17,13 @@ export interface PreviewSuite {
   readonly access: { isLetIn: PreviewHost["isLetIn"] };
   /** What has come to the sandbox's port. */
   readonly received: Request[];
-  readonly port: { answer: (request: Request) => Promise<PortAnswer>; closed: number; isRefused?: boolean };
+  readonly port: {
+    answer: (request: Request) => Promise<PortAnswer>;
+    closed: number;
+    isRefused?: boolean;
+    /** Of the sandbox; else it has run for long. */
+    uptimeMs?: number;
+  };
   /** The commands that were run, to wake it. */
   readonly commands: string[];
   /** The people whose accounts visits have come to. */
@@ -72,6 +78,13 @@ export function previewSuite(userId: string, settings: Partial<Settings> = {}): 
           commands.push(command);
           return await nobody();
         },
+        status: async () =>
+          await Promise.resolve({
+            driver: "local",
+            state: "running",
+            uptimeMs: port.uptimeMs ?? 3_600_000,
+            costUsd: 0,
+          }),
       }),
     };
   };

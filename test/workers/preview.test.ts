@@ -391,6 +391,19 @@ describe("what a server answers", () => {
     expect(suite.commands).toEqual(isAsleep ? ["true", "true"] : []);
   });
 
+  test("where nothing listens yet, says so and looks again, while the sandbox has woken a moment ago", async () => {
+    const suite = previewSuite(OWNER);
+    const { url, cookie } = await shared(suite);
+    suite.port.answer = async () => ({ state: "closed" });
+    suite.port.uptimeMs = 10_000;
+    const page = await suite.visit(url, cookie);
+    expect([page.status, page.headers.get("Refresh")]).toEqual([502, "5"]);
+    expect(await page.text()).toMatch(/Nothing listens on port 3000.*An agent that ran as a preset is being started/s);
+    suite.port.uptimeMs = 301_000;
+    expect((await suite.visit(url, cookie)).headers.get("Refresh")).toBeNull();
+    expect(suite.commands).toEqual([]);
+  });
+
   test("that never comes is given up once it had all of the request, with words", async () => {
     const suite = previewSuite(OWNER);
     const { url, cookie } = await shared(suite);

@@ -23,6 +23,7 @@ import { problemOfMaking, problemOfStart, refusalOf } from "./start.ts";
 import type { LocalStatus } from "./status.ts";
 import { throwAway } from "./trash.ts";
 import type { Turns } from "./turns.ts";
+import { wake } from "./wake.ts";
 import { LocalWorkspace } from "./workspace.ts";
 
 export interface SandboxOptions {
@@ -50,6 +51,7 @@ interface Running extends Agent {
   readonly guest: Guest;
   readonly contexts: Contexts;
   readonly startedMs: number;
+  readonly wake: () => Promise<void>;
 }
 
 /** One caller's environment. Its processes come and go; its folders stay. */
@@ -220,7 +222,10 @@ export class LocalSandbox {
   async #running(): Promise<Running> {
     const isRestored = await this.#make(async () => await this.workspace.isRestored());
     if (!isRestored) throw new Problem("unrestored", UNRESTORED);
-    return await this.#started();
+    const running = await this.#started();
+    // Nobody waits for it. A mere look does not do it: busy with what that started, the sandbox would never sleep.
+    void running.wake();
+    return running;
   }
 
   async #started(): Promise<Running> {
@@ -250,7 +255,8 @@ export class LocalSandbox {
     this.#gone = agent.gone;
     const guest = guestFiles(agent.link);
     const contexts = new Contexts(agent.link, agent.outOfMemoryKills);
-    const running = { ...agent, guest, contexts, startedMs: performance.now() };
+    const wakeOnce = doOnce(async () => await wake(agent, this.processes, this.#options));
+    const running = { ...agent, guest, contexts, startedMs: performance.now(), wake: wakeOnce };
     if (this.#mustEmpty) await this.#empty(agent.link, guest);
     this.#current = running;
     void agent.link.ended.then(() => {

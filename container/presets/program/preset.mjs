@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { importMoltworker } from "../openclaw/moltworker.mjs";
 import { Problem, presetNames, readPreset } from "./presets.mjs";
-import { start } from "./start.mjs";
+import { resumeAll } from "./again.mjs";
+import { start, startAgain } from "./start.mjs";
 import { describeState, stop } from "./running.mjs";
 
 /**
@@ -11,13 +12,14 @@ import { describeState, stop } from "./running.mjs";
 
 const USAGE = `preset list                     what there is
 preset start NAME               installs it where it is missing, and starts it
-preset stop NAME
+preset stop NAME                and it does not start again when the sandbox wakes
 preset status                   what runs
 preset import-moltworker PATH   brings a Moltworker's R2 backup to openclaw: a folder, or a .tar, .tar.gz or .tar.zst`;
 
 /** @type {Readonly<Record<string, (argument: string) => Promise<void> | void>>} */
 const WITH_ARGUMENT = {
   start: async (name) => await start(readPreset(name), say),
+  resume: async (name) => await startAgain(readPreset(name), say),
   stop: async (name) => await stop(readPreset(name), say),
   "import-moltworker": async (path) => await importMoltworker(path, say),
 };
@@ -27,6 +29,8 @@ const ALONE = {
   list: () => {
     for (const { name, title, description } of all()) say(`${name}\t${title}: ${description}`);
   },
+  // What a sandbox runs as it wakes.
+  resume: async () => await resumeAll(import.meta.filename),
   status: async () => {
     for (const preset of all()) say(`${preset.name}\t${await describeState(preset)}`);
   },

@@ -1,10 +1,10 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isInstalled } from "./install.mjs";
-import { Problem } from "./presets.mjs";
+import { wantNoMore, wantedOf } from "./again.mjs";
 import { end, isAlive, lookAt } from "./processes.mjs";
 
 /** What has been started is noted in `/tmp`, which ends with the processes of a sandbox. */
@@ -33,56 +33,94 @@ export function noteRunning({ name }, running) {
   writeFileSync(join(NOTES, `${name}.json`), JSON.stringify(running));
 }
 
-/**
- * Lets one `preset start` at a time do its work, and not the second where the first is still at it.
- * @template T
- * @param {Preset} preset
- * @param {() => Promise<T>} work
- */
-export async function alone({ name, title }, work) {
-  mkdirSync(NOTES, { recursive: true });
-  const path = join(NOTES, `${name}.starting`);
-  const own = JSON.stringify(lookAt(process.pid));
+/** Who is starting it. @param {Pick<Preset, "name">} preset */
+function starterOf({ name }) {
   try {
-    if (!isAlive(JSON.parse(readFileSync(path, "utf8")))) rmSync(path);
+    const starter = JSON.parse(readFileSync(startingOf(name), "utf8"));
+    return isAlive(starter) ? starter : undefined;
   } catch {
     // Nobody is at it, or has ended in the middle of saying so.
-    rmSync(path, { force: true });
+    return undefined;
   }
+}
+
+/** @param {string} name */
+function startingOf(name) {
+  return join(NOTES, `${name}.starting`);
+}
+
+/**
+ * Lets one process at a time do its work with a preset. False where another one is still at it.
+ * @param {Preset} preset
+ * @param {() => Promise<void>} work
+ */
+export async function alone(preset, work) {
+  mkdirSync(NOTES, { recursive: true });
+  const path = startingOf(preset.name);
   // It is there as a whole or not at all: who finds half of one takes it for a dead process's.
   const draft = `${path}-${process.pid}`;
-  writeFileSync(draft, own);
+  writeFileSync(draft, JSON.stringify(lookAt(process.pid)));
   try {
-    linkSync(draft, path);
-  } catch {
-    throw new Problem(`${title} is being started already.`);
+    if (!isLinked(draft, path) && (starterOf(preset) !== undefined || !isTakenOver(draft, path))) return false;
   } finally {
     rmSync(draft, { force: true });
   }
   const forget = () => rmSync(path, { force: true });
   process.once("exit", forget);
   try {
-    return await work();
+    await work();
+    return true;
   } finally {
     process.off("exit", forget);
     forget();
   }
 }
 
+/** False where there is such a file. @param {string} from @param {string} to */
+function isLinked(from, to) {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** In the place of a dead process's note; whoever did the same a moment earlier keeps it. @param {string} draft @param {string} path */
+function isTakenOver(draft, path) {
+  const old = `${draft}-old`;
+  try {
+    renameSync(path, old);
+    if (isAlive(JSON.parse(readFileSync(old, "utf8")))) linkSync(old, path);
+  } catch {
+    // It is gone already, or nobody's.
+  } finally {
+    rmSync(old, { force: true });
+  }
+  return isLinked(draft, path);
+}
+
 /** @param {Preset} preset @param {(line: string) => void} say */
 export async function stop(preset, say) {
+  wantNoMore(preset);
+  // As it is where this very call has woken the sandbox: whoever begins after this finds that it is not wanted.
+  const starter = starterOf(preset);
+  if (starter !== undefined) await end(starter, STOPS_WITHIN_MS);
   const running = runningOf(preset);
-  if (running === undefined) return say(`${preset.title} does not run.`);
-  await end(running, STOPS_WITHIN_MS);
-  say(`${preset.title} has stopped.`);
+  if (running !== undefined) await end(running, STOPS_WITHIN_MS);
+  wantNoMore(preset);
+  say(`${preset.title} ${starter === undefined && running === undefined ? "does not run" : "has stopped"}.`);
 }
 
 /** @param {Preset} preset */
 export async function describeState(preset) {
-  if (!isInstalled(preset)) return "not installed";
-  if (preset.start === undefined) return "installed";
   const running = runningOf(preset);
-  if (running === undefined) return "installed, does not run";
+  if (running === undefined && starterOf(preset) !== undefined) return "is being started";
+  const problem = wantedOf(preset)?.problem?.split("\n")[0];
+  const whyNot = problem === undefined ? "" : `; it did not start again when the sandbox woke: ${problem}`;
+  if (!isInstalled(preset)) return `not installed${whyNot}`;
+  if (preset.start === undefined) return "installed";
+  if (running === undefined) return `installed, does not run${whyNot}`;
   const minutes = Math.floor((Date.now() - running.sinceMs) / 60_000);
   const isAnswering = await isReady(preset);
   const where = running.url === undefined ? "" : `, at ${running.url}`;

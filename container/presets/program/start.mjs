@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:f
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { resume, wantAgain } from "./again.mjs";
 import { cacheOf, install, programPath } from "./install.mjs";
 import { lastLines } from "./log.mjs";
 import { HOME, Problem } from "./presets.mjs";
@@ -20,24 +21,38 @@ const ENDS_WITHIN_MS = 5_000;
 
 /**
  * Installs what is missing, writes the agent's settings, and starts it as a daemon that lives on after this command,
- * on every driver. Whatever does not work leaves nothing running.
+ * on every driver. Whatever does not work leaves nothing running. Where it is being started already, that comes first.
  * @param {Preset} preset
  * @param {Say} say
  */
 export async function start(preset, say) {
-  await alone(preset, async () => {
-    const running = runningOf(preset);
-    if (running !== undefined) return say(`${preset.title} runs already${at(running.url)}.`);
-    const { port } = preset;
-    if (port !== undefined && (await isTaken(port))) {
-      throw new Problem(`Something else listens on port ${port}; end that, and start ${preset.title} again.`);
-    }
-    await install(preset, say);
-    const url = preset.expose === true && port !== undefined ? await expose(port, say) : undefined;
-    await configure(preset, url, say);
-    if (preset.start !== undefined) await launch(preset, url, say);
-    say(`${preset.title} ${preset.start === undefined ? "is installed" : "runs"}${at(url)}. ${preset.hint}`);
-  });
+  for (let isFirst = true; !(await alone(preset, async () => await bringUp(preset, say))); isFirst = false) {
+    if (isFirst) say(`${preset.title} is being started already; waiting for that.`);
+    await pause(LOOK_AGAIN_MS);
+  }
+}
+
+/** Starts it where it ran when the sandbox fell asleep. Whoever starts it now is not disturbed. @param {Preset} preset @param {Say} say */
+export async function startAgain(preset, say) {
+  await alone(preset, async () => await resume(preset, async () => await bringUp(preset, say)));
+}
+
+/** @param {Preset} preset @param {Say} say */
+async function bringUp(preset, say) {
+  const running = runningOf(preset);
+  if (running !== undefined) return say(`${preset.title} runs already${at(running.url)}.`);
+  const { port } = preset;
+  if (port !== undefined && (await isTaken(port))) {
+    throw new Problem(`Something else listens on port ${port}; end that, and start ${preset.title} again.`);
+  }
+  await install(preset, say);
+  const url = preset.expose === true && port !== undefined ? await expose(port, say) : undefined;
+  await configure(preset, url, say);
+  if (preset.start !== undefined) {
+    await launch(preset, url, say);
+    await wantAgain(preset);
+  }
+  say(`${preset.title} ${preset.start === undefined ? "is installed" : "runs"}${at(url)}. ${preset.hint}`);
 }
 
 /** @param {string | undefined} url */

@@ -4,10 +4,16 @@ const SUITE = "http://pincer.internal/";
 const REVISION = "2026-07-28";
 const ANSWERS_WITHIN_MS = 60_000;
 
+/** What its person calls this sandbox; nothing where the suite does not answer, or does not answer this sandbox. */
+export async function sandboxName() {
+  const { sandbox } = parse(await ask(SUITE));
+  return typeof sandbox === "string" ? sandbox : undefined;
+}
+
 /** Gives a port of this sandbox a URL that its person alone may open, or says why there is none. @param {number} port */
 export async function exposePort(port) {
   try {
-    const { sandbox } = parse(await ask(SUITE));
+    const sandbox = await sandboxName();
     const { url } = await callTool("sandbox_expose", { sandbox, port });
     return { url: String(url) };
   } catch (failure) {
@@ -19,7 +25,7 @@ export async function exposePort(port) {
 /**
  * Calls a tool of the suite, by the name that it has in here.
  * @param {string} name
- * @param {Record<string, unknown>} input
+ * @param {{ [name: string]: unknown }} input
  * @returns {Promise<Record<string, unknown>>}
  */
 async function callTool(name, input) {

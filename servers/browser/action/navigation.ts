@@ -60,6 +60,8 @@ export async function navigate(chrome: Chrome, live: LivePage, url: string, sign
     if (begun.errorText !== "net::ERR_ABORTED") await orAborted(within(watch.parsed(), ERROR_PAGE_TIMEOUT_MS), signal);
     throw failureOf(begun.errorText, url, refusal, "isDownload" in begun && begun.isDownload === true);
   }
+  // What the page before has opened on its way out is not this one's fault.
+  chrome.tabs.forgive();
   // Only the fragment has changed.
   if (begun.loaderId === undefined) return { hasLoaded: true };
   // A page that asks something comes no further until it is answered.

@@ -3,8 +3,8 @@ export type Arrival = "call" | "aside" | "client" | "unasked";
 
 /** Tells of the pages that come whom they are for, by who waits for one. */
 export class Arrivals {
-  /** Until all pages have come that were there before. */
-  #forCall = true;
+  #areAllHere = false;
+  #forCall = false;
   #aside = false;
   #forClients = 0;
 
@@ -18,13 +18,17 @@ export class Arrivals {
       this.#aside = false;
       return "aside";
     }
+    // Openers may come after what they have opened.
+    if (!this.#areAllHere) return "call";
+    // A page that another one opens is no call's and no client's, whoever made it do so.
+    if (openerId !== undefined) return "unasked";
     if (this.#forCall) return "call";
-    // A page that another one opens is no client's, whoever made it do so.
-    return openerId === undefined && this.#forClients > 0 ? "client" : "unasked";
+    return this.#forClients > 0 ? "client" : "unasked";
   }
 
+  /** All pages have come that were there before. */
   allHere(): void {
-    this.#forCall = false;
+    this.#areAllHere = true;
   }
 
   async forCall<T>(open: () => Promise<T>): Promise<T> {

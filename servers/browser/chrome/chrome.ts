@@ -8,7 +8,8 @@ import { Notes } from "./notes.ts";
 import { connectTo, explainRefusal, patiently, refusing } from "./platform-refusal.ts";
 import type { SharedConnection } from "./shared-connection.ts";
 import { RefBook, type RefRecord } from "../snapshot/ref-book.ts";
-import { type TabRecord, Tabs } from "./tabs.ts";
+import type { TabRecord } from "./tab.ts";
+import { Tabs } from "./tabs.ts";
 
 /** How long the platform keeps a Chrome that nobody talks to; the longest that it allows. */
 export const KEEP_ALIVE_MS = 600_000;

@@ -14,12 +14,19 @@ const messageSchema = z.object({
 export type ChromeMessage = z.output<typeof messageSchema>;
 
 const attachedSchema = z.object({ sessionId: z.string() });
+const noSessionSchema = z.object({ code: z.literal(-32_001) });
+
+interface OwnedSession {
+  readonly owner: SessionOwner;
+  /** The session that it was attached from, with which it goes. */
+  readonly parentId?: string;
+}
 
 /** Who has sessions of their own on the connection. */
 export interface SessionOwner {
   /** Something of one of the owner's sessions; `text` is the message as it came. */
   receive(message: ChromeMessage, text: string): void;
-  /** A session of the owner's is there no more. */
+  /** A session of the owner's is there no more, and answers nothing that it was asked. */
   detached(sessionId: string): void;
 }
 
@@ -32,7 +39,7 @@ export class SharedConnection implements ConnectionTransport {
   onmessage?: (message: string) => void;
   onclose?: () => void;
   readonly #socket: WebSocket;
-  readonly #owners = new Map<string, SessionOwner>();
+  readonly #owned = new Map<string, OwnedSession>();
 
   /** `socket` has been accepted. */
   constructor(socket: WebSocket) {
@@ -55,34 +62,40 @@ export class SharedConnection implements ConnectionTransport {
 
   /** What comes of that session goes to its new owner from here on, and what is attached from it is the owner's too. */
   own(sessionId: string, owner: SessionOwner): void {
-    this.#owners.set(sessionId, owner);
+    this.#owned.set(sessionId, { owner });
   }
 
   isOwner(sessionId: string, owner: SessionOwner): boolean {
-    return this.#owners.get(sessionId) === owner;
+    return this.#owned.get(sessionId)?.owner === owner;
   }
 
   /** The owner has gone, and its sessions with it. */
   disown(owner: SessionOwner): void {
-    for (const [sessionId, each] of this.#owners) if (each === owner) this.#owners.delete(sessionId);
+    for (const [sessionId, each] of this.#owned) if (each.owner === owner) this.#owned.delete(sessionId);
   }
 
   #receive(text: string): void {
     // Nobody pays for sharing while there is nobody to share with.
-    if (this.#owners.size === 0) return this.onmessage?.(text);
+    if (this.#owned.size === 0) return this.onmessage?.(text);
     const message = messageSchema.safeParse(JSON.parse(text)).data;
-    const owner = this.#owners.get(message?.sessionId ?? "");
-    const about =
-      message?.method?.startsWith("Target.") === true ? attachedSchema.safeParse(message.params).data : undefined;
-    if (owner !== undefined && about !== undefined && message?.method === "Target.attachedToTarget") {
-      this.#owners.set(about.sessionId, owner);
+    const { id, method = "", sessionId = "" } = message ?? {};
+    // Chrome does not say whose command it was; its owner has been told with the session's end.
+    if (id !== undefined && sessionId === "" && noSessionSchema.safeParse(message?.error).success) return;
+    const owner = this.#owned.get(sessionId)?.owner;
+    const about = method.startsWith("Target.") ? attachedSchema.safeParse(message?.params).data : undefined;
+    if (owner !== undefined && about !== undefined && method === "Target.attachedToTarget") {
+      this.#owned.set(about.sessionId, { owner, parentId: sessionId });
     }
     if (owner === undefined) this.onmessage?.(text);
     else if (message !== undefined) owner.receive(message, text);
-    if (about !== undefined && message?.method === "Target.detachedFromTarget") {
-      const gone = this.#owners.get(about.sessionId);
-      this.#owners.delete(about.sessionId);
-      gone?.detached(about.sessionId);
-    }
+    if (about !== undefined && method === "Target.detachedFromTarget") this.#detached(about.sessionId);
+  }
+
+  /** Chrome says nothing of those that go with another one. */
+  #detached(sessionId: string): void {
+    const gone = this.#owned.get(sessionId);
+    this.#owned.delete(sessionId);
+    gone?.owner.detached(sessionId);
+    for (const [id, { parentId }] of this.#owned) if (parentId === sessionId) this.#detached(id);
   }
 }

@@ -1,32 +1,18 @@
 import { type Browser, type CDPSession, type Frame, type Page, TargetType } from "@cloudflare/puppeteer";
 import { ToolError } from "../../shared/errors.ts";
-import { Arrivals } from "./arrivals.ts";
+import { type Arrival, Arrivals } from "./arrivals.ts";
 import { within } from "./abort.ts";
 import { LivePage } from "./live-page.ts";
 import type { NetworkGate } from "./network-gate.ts";
 import type { Notes } from "./notes.ts";
 import { targetIdOf } from "./puppeteer-internals.ts";
 import type { RefBook } from "../snapshot/ref-book.ts";
+import { type Family, type Tab, type TabRecord, guestNote, popUpNote } from "./tab.ts";
 
 export const MAX_TABS = 8;
-/** A page that opens more than this beyond what there is room for is closed, or it would keep us busy for ever. */
+/** Pages that open more than this beyond what there is room for are closed, or they would keep us busy for ever. */
 const MAX_REFUSED = 20;
 const ATTACH_LIMIT_MS = 3_000;
-
-/** What finds a tab again after an eviction. */
-export interface TabRecord {
-  readonly number: number;
-  readonly targetId: string;
-}
-
-interface Tab {
-  readonly number: number;
-  readonly targetId: string;
-  /** Whether a client of Chrome's own protocol has opened it, and nothing is done to it unless a call turns to it. */
-  readonly isGuest: boolean;
-  /** Of what is attached to. Absent where the page is so busy that it cannot be, and then closed. */
-  live?: Promise<LivePage | undefined>;
-}
 
 /** A Chrome's pages, numbered in the order in which they came; one of them is the current one. */
 export class Tabs {
@@ -43,9 +29,6 @@ export class Tabs {
   /** Those that we are attached to. */
   #pages: LivePage[] = [];
   #current: LivePage | undefined;
-  #refused = 0;
-  /** Tabs that nobody asked for, since a page was last opened. */
-  readonly #popUps = new Set<string>();
   #lastNumber = 0;
 
   private constructor(parts: Parameters<typeof Tabs.watch>[0]) {
@@ -73,10 +56,12 @@ export class Tabs {
       if (type !== "page") return;
       const arrival = tabs.#arrivals.take(openerId);
       if (arrival === "aside") return void tabs.#asides.add(targetId);
-      const isGuest = arrival === "client" || tabs.#tabs.get(openerId ?? "")?.isGuest === true;
-      const isUnasked = arrival === "unasked";
-      if (tabs.#hasRoom && (!isUnasked || tabs.#refused <= MAX_REFUSED)) tabs.#take(targetId, isGuest, isUnasked);
-      else gate.bar(targetId);
+      const opener = tabs.#tabs.get(openerId ?? "");
+      // What was closed opens pages until it is gone; they go with it.
+      const isOrphan = arrival === "unasked" && openerId !== undefined && opener === undefined;
+      if (tabs.#hasRoom && !isOrphan) return tabs.#take(targetId, arrival, opener);
+      gate.bar(targetId);
+      if (!isOrphan) tabs.#refuse(opener);
     });
     control.on("Target.targetDestroyed", ({ targetId }) => tabs.#onGone(targetId));
     // A page that is closed before puppeteer has let it go on would leave its opener waiting.
@@ -199,10 +184,10 @@ export class Tabs {
     this.#onGone(live.targetId);
   }
 
-  /** Pop-ups that come from here on are the fault of another page. */
+  /** Pop-ups that the current tab opens from here on are the fault of another page. */
   forgive(): void {
-    this.#refused = 0;
-    this.#popUps.clear();
+    const tab = this.#tabs.get(this.#current?.targetId ?? "");
+    if (tab !== undefined) tab.family = { refused: 0 };
   }
 
   async #find(number: number): Promise<LivePage> {
@@ -227,17 +212,17 @@ export class Tabs {
     );
   }
 
-  #take(targetId: string, isGuest: boolean, isUnasked: boolean): void {
+  #take(targetId: string, arrival: Arrival, opener: Tab | undefined): void {
+    const isGuest = arrival === "client" || opener?.isGuest === true;
+    const isUnasked = arrival === "unasked";
     const record = this.#records.find((known) => known.targetId === targetId);
     const number = record?.number ?? Math.max(this.#lastNumber, ...this.#records.map((known) => known.number)) + 1;
     this.#lastNumber = Math.max(this.#lastNumber, number);
-    const tab = { number, targetId, isGuest };
+    const tab = { number, targetId, isGuest, family: opener?.family ?? { refused: 0 } };
     this.#tabs.set(targetId, tab);
     if (!isGuest) void this.#liveOf(tab);
     else if (!isUnasked) this.#notes.add(guestNote(number));
-    if (!isUnasked) return;
-    this.#popUps.add(targetId);
-    this.#notes.add(`A pop-up opened as tab ${number}; look at it with browser_open {"tab": "${number}"}.`);
+    if (isUnasked) this.#notes.add(popUpNote(number));
   }
 
   async #liveOf(tab: Tab): Promise<LivePage | undefined> {
@@ -264,21 +249,24 @@ export class Tabs {
   }
 
   #closeUnlessTaken(targetId: string): void {
-    if (this.#tabs.has(targetId) || this.#asides.has(targetId)) return;
-    this.#notes.add(`A pop-up was closed: ${MAX_TABS} tabs are open.`);
-    this.#closeTarget(targetId);
-    this.#refused += 1;
-    if (this.#refused > MAX_REFUSED) this.#endStorm();
+    if (!this.#tabs.has(targetId) && !this.#asides.has(targetId)) this.#closeTarget(targetId);
   }
 
-  /** What the page has opened goes with it, or there would be no room for another one, and it might go on by itself. */
-  #endStorm(): void {
-    this.#current?.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
-    for (const popUp of this.#popUps) {
-      this.#closeTarget(popUp);
-      this.#onGone(popUp);
+  #refuse(opener: Tab | undefined): void {
+    this.#notes.add(`A pop-up was closed: ${MAX_TABS} tabs are open.`);
+    if (opener === undefined) return;
+    opener.family.refused += 1;
+    if (opener.family.refused > MAX_REFUSED) this.#endStorm(opener.family);
+  }
+
+  /** They all go, or there would be no room for another page, and each might go on by itself. */
+  #endStorm(family: Family): void {
+    for (const { targetId } of [...this.#tabs.values()].filter((tab) => tab.family === family)) {
+      const live = this.#pages.find((page) => page.targetId === targetId);
+      live?.lose("The page opened pop-ups without end and was closed; open another one with browser_open.");
+      this.#closeTarget(targetId);
+      this.#onGone(targetId);
     }
-    this.#popUps.clear();
   }
 
   #onGone(targetId: string): void {
@@ -293,8 +281,4 @@ export class Tabs {
     // It may have closed itself.
     this.#control.send("Target.closeTarget", { targetId }).catch(() => undefined);
   }
-}
-
-function guestNote(number: number): string {
-  return `A program in the sandbox opened tab ${number}; look at it with browser_open {"tab": "${number}"}.`;
 }

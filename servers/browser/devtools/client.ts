@@ -124,17 +124,23 @@ export class DevToolsClient implements SessionOwner {
 
   detached(sessionId: string): void {
     this.#sessions -= 1;
-    // Nobody answers for it any more.
     this.#giveUp(keyOf(sessionId, ""));
     if (sessionId === this.#parts.sessionId) this.end({ code: 1000, reason: "The page was closed." });
   }
 
+  /** Chrome answers them no more. */
   #giveUp(keyStart: string): void {
     for (const [key, { onEnd }] of this.#waiting) {
       if (!key.startsWith(keyStart)) continue;
       this.#waiting.delete(key);
       onEnd?.();
+      this.#sayNoSession(Number(key.slice(key.lastIndexOf("/") + 1)));
     }
+  }
+
+  /** As Chrome says it: by no session, whoever was asked. */
+  #sayNoSession(id: number): void {
+    this.#refuse({ id }, "Session with given id not found.", NO_SESSION);
   }
 
   async #handAfter(message: ChromeMessage, id: number, onResult: (result: unknown) => unknown): Promise<void> {
@@ -176,7 +182,7 @@ export class DevToolsClient implements SessionOwner {
       return this.#say(JSON.stringify({ error: { code: INVALID, message: "That is no command." } }));
     }
     const sessionId = command.sessionId ?? this.#parts.sessionId;
-    if (!this.#owns(sessionId)) return this.#refuse(command, "Session with given id not found.", NO_SESSION);
+    if (!this.#owns(sessionId)) return this.#sayNoSession(command.id);
     if (this.#waiting.has(keyOf(sessionId, command.id))) {
       return this.#refuse(command, "A command of that id waits for its answer.", INVALID);
     }
