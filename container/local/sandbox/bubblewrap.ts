@@ -88,6 +88,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     const clear = async (): Promise<void> => void (await Promise.all([cgroup?.remove(), wayOut?.close()]));
     try {
       const link = await startAgent(cgroup, wayOut);
+      void wayOut?.shorten(link);
       if (cgroup !== undefined) cgroups.set(link, cgroup);
       return { link, outOfMemoryKills: () => cgroup?.outOfMemoryKills() ?? 0, gone: link.ended.then(clear) };
     } catch (error) {
