@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SANDBOX_UID } from "../sandbox/jail.ts";
 import type { Sender } from "./inside.ts";
 
-const PROGRAM = join(import.meta.dirname, "listen-in-network.ts");
+const PROGRAM = join(import.meta.dirname, "listen-in-network.mjs");
 const START_TIMEOUT_MS = 10_000;
 
 /**
