@@ -9,6 +9,9 @@ const LINE = /^([a-z0-9][\w-]{0,127}) (\d{1,5})((?: \/proc\/\d{1,10}\/fd\/\d{1,1
 const MAX_LINE_BYTES = 199;
 const END_OF_LINE = 10;
 
+/** Of one sandbox, whichever way they come. */
+export const MAX_CONNECTIONS_OF_ONE = 256;
+
 /** Where a connection comes from. */
 export interface Sender {
   /** The sandbox's id. */

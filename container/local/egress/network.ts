@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { SANDBOX_UID } from "../sandbox/jail.ts";
-import type { Sender } from "./inside.ts";
+import { MAX_CONNECTIONS_OF_ONE, type Sender } from "./inside.ts";
 
 const PROGRAM = join(import.meta.dirname, "listen-in-network.mjs");
 const START_TIMEOUT_MS = 10_000;
@@ -29,7 +29,10 @@ export async function listenInNetwork(
   const servers: Server[] = [];
   helper.on("message", (_place, handle) => {
     if (!(handle instanceof Server)) return;
-    servers.push(createServer({ allowHalfOpen: true, noDelay: true }, onClient).listen(handle));
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, onClient);
+    // Whoever floods it is turned away before there is anything of theirs to count.
+    server.maxConnections = MAX_CONNECTIONS_OF_ONE;
+    servers.push(server.listen(handle));
     helper.send("next", () => undefined);
   });
   const close = (): void => {

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { type Sender, readSandbox } from "./inside.ts";
+import { MAX_CONNECTIONS_OF_ONE, type Sender, readSandbox } from "./inside.ts";
 import { listenInNetwork } from "./network.ts";
 
 export interface SandboxDoorOptions {
@@ -11,8 +11,6 @@ export interface SandboxDoorOptions {
 }
 
 export const MAX_CONNECTIONS = 512;
-/** Of one sandbox, whichever way they come. */
-export const MAX_CONNECTIONS_OF_ONE = 256;
 
 /**
  * Where connections of sandboxes come in. The runtime passes them on to this server, each with a first line that says
