@@ -4,10 +4,13 @@ import type { Socket } from "node:net";
 import { type InsideHost, INSIDE_SANDBOX, INSIDE_SECRET, insideHost } from "../../../servers/shared/inside-hosts.ts";
 import { parseHostAndPort } from "../../../servers/shared/network-policy.ts";
 
-/** How the runtime names the sandbox whose connection follows: its id and the port, and the end of the line. */
-const LINE = /^([a-z0-9][\w-]{0,127}) (\d{1,5})\n/;
-const MAX_LINE_BYTES = 135;
+/** How the runtime names the sandbox whose connection follows: its id and the port, namespaces, the end of the line. */
+const LINE = /^([a-z0-9][\w-]{0,127}) (\d{1,5})((?: \/proc\/\d{1,10}\/fd\/\d{1,10}){0,2})\n/;
+const MAX_LINE_BYTES = 199;
 const END_OF_LINE = 10;
+
+/** Of one sandbox, whichever way they come. */
+export const MAX_CONNECTIONS_OF_ONE = 256;
 
 /** Where a connection comes from. */
 export interface Sender {
@@ -15,6 +18,11 @@ export interface Sender {
   readonly sandbox: string;
   /** Where programs in it that know no proxy find the names that exist only inside. */
   readonly port: number;
+  /**
+   * Files of its network and, unless it is root who enters, of the user namespace around that: no connection follows, the
+   * proxy is to listen there. Otherwise none.
+   */
+  readonly namespaces: readonly string[];
 }
 
 /**
@@ -35,10 +43,10 @@ export async function readSandbox(socket: Socket, withinMs: number): Promise<Sen
     return undefined;
   }
   const text = new TextDecoder("latin1").decode(bytes.subarray(0, MAX_LINE_BYTES));
-  const [line, sandbox, port] = LINE.exec(text) ?? [];
+  const [line, sandbox, port, namespaces = ""] = LINE.exec(text) ?? [];
   if (line === undefined || sandbox === undefined) return undefined;
   if (bytes.length > line.length) socket.unshift(bytes.subarray(line.length));
-  return { sandbox, port: Number(port) };
+  return { sandbox, port: Number(port), namespaces: namespaces.split(" ").slice(1) };
 }
 
 /** A request for one of the names that exist only inside. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createNetServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { insideHost } from "../../../servers/shared/inside-hosts.ts";
@@ -9,16 +9,17 @@ import { checkUrl, isLocalPreview, isSuite, type NetworkPolicy } from "../../../
 import type { HostSecrets } from "../../../servers/shared/sandbox-secrets.ts";
 import { connectTo, connectToSuite, dialTcp, resolveWithSystem, type Connection, type EgressRules } from "./connect.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES } from "./forward.ts";
-import { type Sender, insideTarget, readSandbox } from "./inside.ts";
+import { type Sender, insideTarget } from "./inside.ts";
 import { pipeBothWays } from "./pipe-both-ways.ts";
 import { RequestTurns } from "./request-turns.ts";
+import { MAX_CONNECTIONS, createSandboxDoor } from "./sandbox-door.ts";
 import { type SecretHost, type SecretHosts, prepareSecretHosts, refusalInTunnel } from "./secret-hosts.ts";
 
 export interface EgressOptions extends NetworkPolicy, Pick<EgressRules, "mode"> {
   /**
    * Where the proxy listens: a unix socket in a folder of its user alone, so that nobody else on the machine can use
-   * it. At most 100 bytes long. It is mounted into the browser's sandbox; of other sandboxes the runtime passes the
-   * connections on, each with a first line that says whose it is.
+   * it. At most 100 bytes long. It is mounted into the browser's sandbox; what other sandboxes have comes as
+   * `createSandboxDoor` says.
    */
   readonly socketPath: string;
   /** One line for each request that was refused or failed: method, host, port and verdict; never a path or query. */
@@ -51,7 +52,6 @@ export interface EgressProxy {
 }
 
 const MAX_SOCKET_PATH_BYTES = 100;
-const MAX_CONNECTIONS = 512;
 
 /**
  * An HTTP forward proxy (absolute-form requests, `CONNECT`, WebSockets through either) that resolves names itself,
@@ -97,15 +97,11 @@ export async function startEgressProxy(options: EgressOptions): Promise<EgressPr
     socket.once("close", () => open.delete(socket));
   };
   server.on("connection", track);
-  const welcome = async (socket: Socket): Promise<void> => {
-    track(socket);
-    socket.on("error", () => socket.destroy());
-    const sender = await readSandbox(socket, timeouts.headersMs);
-    if (sender === undefined) return void socket.destroy();
+  const admit = (socket: Socket, sender: Sender): void => {
     senders.set(socket, sender);
     server.emit("connection", socket);
   };
-  const door = mode === "sandbox" ? createNetServer({ allowHalfOpen: true }, (socket) => void welcome(socket)) : server;
+  const door = mode === "sandbox" ? createSandboxDoor({ lineMs: timeouts.headersMs, track, admit }) : server;
   // A server that is handed its connections would not look after slow heads.
   if (door !== server) server.emit("listening");
   door.maxConnections = MAX_CONNECTIONS;

@@ -102,6 +102,7 @@ export function bubblewrapEnclosure(options: BubblewrapOptions): Enclosure {
     try {
       if (egressSocket !== undefined) wayOut = await openWayOut(egressSocket, id, await options.hasLowPorts());
       const link = await startAgent(disk, snapshotSocket, cgroup, wayOut);
+      void wayOut?.shorten(link);
       if (cgroup !== undefined) cgroups.set(link, cgroup);
       const outOfMemoryKills = (): number => cgroup?.outOfMemoryKills() ?? 0;
       return { link, snapshotSocket, outOfMemoryKills, gone: link.ended.then(clear) };

@@ -1,6 +1,6 @@
 import { converse, outbox, whileWriting } from "./conversation.mjs";
 import { creditThere, dial, hangUp, sendThere } from "./dial.mjs";
-import { openEgress } from "./egress.mjs";
+import { closeEgress, openEgress } from "./egress.mjs";
 import { fillFifos } from "./fifos.mjs";
 import { answerFile, feedFile, forgetFile } from "./files.mjs";
 import { FROM_AGENT, TO_AGENT } from "./frames.mjs";
@@ -46,6 +46,10 @@ async function answer(kind, call, content) {
       return sendThere(call, content, outbox);
     case TO_AGENT.taken:
       return creditThere(call);
+    case TO_AGENT.egress:
+      if (JSON.parse(content.toString()).isOpen === true) openEgress();
+      else closeEgress();
+      return outbox.send(FROM_AGENT.done, call, {});
   }
 }
 

@@ -8,6 +8,9 @@ const PROXY_PORT = 3128;
 const INSIDE_ADDRESS = "127.0.0.2";
 const [HTTP_PORT, PORT_WITHOUT_RIGHTS] = [80, 9222];
 
+/** @type {import("node:net").Server[]} */
+let servers = [];
+
 /** Lets programs reach the egress proxy, the only way out, at ports of the sandbox's own loopback. */
 export function openEgress() {
   if (!existsSync(SOCKET)) return;
@@ -15,9 +18,15 @@ export function openEgress() {
   listen(HTTP_PORT, INSIDE_ADDRESS, () => listen(PORT_WITHOUT_RIGHTS, INSIDE_ADDRESS, report));
 }
 
+/** The proxy listens at these ports by now. What has come in goes on. */
+export function closeEgress() {
+  for (const server of servers) server.close();
+  servers = [];
+}
+
 /** @param {number} port @param {string} address @param {(error: Error) => void} onError */
 function listen(port, address, onError) {
-  const server = createServer({ allowHalfOpen: true }, (client) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const proxy = connect({ path: SOCKET, allowHalfOpen: true });
     client.pipe(proxy).pipe(client);
     for (const [one, other] of [
@@ -28,8 +37,10 @@ function listen(port, address, onError) {
       one?.on("close", () => other?.destroy());
     }
   });
+  servers.push(server);
   server.on("error", onError);
-  server.listen(port, address);
+  // The proxy may come to listen there too.
+  server.listen({ port, host: address, reusePort: true });
 }
 
 /** @param {Error} error */

@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 export const TO_AGENT: Readonly<
   Record<
     | ("spawn" | "stdin" | "control" | "kill" | "forget" | "file")
-    | ("bytes" | "input" | "port" | "dial" | "there" | "taken"),
+    | ("bytes" | "input" | "port" | "dial" | "there" | "taken" | "egress"),
     number
   >
 >;

@@ -28,6 +28,8 @@ export const TO_AGENT = /** @type {const} */ ({
   there: 11,
   /** One more piece of such a connection was taken. */
   taken: 12,
+  /** JSON: whether to take connections to the egress proxy. */
+  egress: 13,
 });
 
 export const FROM_AGENT = /** @type {const} */ ({
