@@ -88,6 +88,7 @@ test("a call whose arguments are no JSON is a call without any", () => {
 });
 
 const GATEWAY = { MODEL_DEFAULT: "workers-ai/@cf/a/b", MODEL_FALLBACKS: ["claude-mine"], MODEL_PRICES: {} };
+const PRICED = { MODEL_PRICES: { "gpt-6-sol": { input: 1, output: 2 }, "o5-mini": { input: 1, output: 2 } } };
 const compat = { ...GATEWAY, MODEL_BASE_URL: undefined, AI_GATEWAY_API: "compat" } as const;
 const rest = { ...GATEWAY, MODEL_BASE_URL: undefined, AI_GATEWAY_API: "rest" } as const;
 const at = (baseUrl: string) =>
@@ -107,6 +108,9 @@ test.each([
   ["the default at AI Gateway, for a name of nobody's", "house", compat, "workers-ai/@cf/a/b"],
   ["a model of a provider, at that provider", "gpt-6-sol", OPENAI, "gpt-6-sol"],
   ["the default at a provider, for another's model", "claude-sonnet-5", OPENAI, "own"],
+  ["OpenAI's at AI Gateway, whatever name has a price", "gpt-6-sol", { ...compat, ...PRICED }, "openai/gpt-6-sol"],
+  ["a priced name of nobody's, as it is", "o5-mini", { ...compat, ...PRICED }, "o5-mini"],
+  ["a priced model at a server of one's own, as it is", "gpt-6-sol", { ...OLLAMA, ...PRICED }, "gpt-6-sol"],
   ["any name at a server of one's own", "qwen3:8b", OLLAMA, "qwen3:8b"],
   ["the default at a server of one's own, for a provider's model", "claude-sonnet-5", OLLAMA, "own"],
 ] as const)("a client is answered by %s", (_, named, settings, model) => {
