@@ -203,3 +203,28 @@ test("thoughts are fewer where the day has room for a shorter answer only, and n
   expect(budget.budget_tokens).toBe(longest - 1);
   expect(none).toEqual([expect.any(Number), undefined]);
 });
+
+test("thoughts that interleave with calls of tools have no budget beyond the answer's limit either", async () => {
+  endpoint.script({ content: [HELLO] }, { content: [HELLO] });
+  const budgetSent = async (maxTokens: number): Promise<unknown> => {
+    const thinking = { type: "enabled", budget_tokens: 150_000 };
+    expect((await send("interleaves", { max_tokens: maxTokens, thinking })).status).toBe(200);
+    return endpoint.requests.at(-1)?.body["thinking"];
+  };
+  expect(await budgetSent(4_000)).toEqual({ type: "enabled", budget_tokens: 3_999 });
+  expect(await budgetSent(1_000)).toBeUndefined();
+});
+
+test("a tool counts again wherever a conversation refers to it, for there its whole description is put", async () => {
+  const described = { ...TOOL, description: "a".repeat(10_000), defer_loading: true };
+  const reference = { type: "tool_reference", tool_name: "look" };
+  const addition = { type: "tool_addition", tool: { type: "tool_reference", name: "look" } };
+  const result = { type: "tool_result", tool_use_id: "t", content: [reference, reference] };
+  const spentOn = async (userId: string, content: object[]): Promise<number> => {
+    endpoint.script({ events: [] });
+    await (await send(userId, { tools: [described], messages: [{ role: "user", content }] })).text();
+    return (await spentBy(userId)).tokens;
+  };
+  const once = await spentOn("no-reference", [HELLO]);
+  expect(await spentOn("references", [HELLO, reference, addition, result])).toBeGreaterThan(once + 4 * 10_000);
+});
