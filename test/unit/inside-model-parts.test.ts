@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { Blocks, type Piece } from "../../servers/inside/model/blocks.ts";
 import type { CallDelta, Chunk } from "../../servers/inside/model/chunks.ts";
 import { MessageWriter } from "../../servers/inside/model/messages-answer.ts";
+import { NativeAnswer } from "../../servers/inside/model/native-answer.ts";
 import { modelFor } from "../../servers/inside/model/which-model.ts";
 
 function says(delta: { readonly content?: string; readonly tool_calls?: CallDelta[] }, end?: string): Chunk {
@@ -85,6 +86,24 @@ test("a call whose arguments are no JSON is a call without any", () => {
   writer.take(says({ tool_calls: [call(0, "look up", { id: "a", name: "look" })] }, "tool_calls"));
   writer.end(undefined);
   expect(writer.whole()).toMatchObject({ content: [{ type: "tool_use", id: "a", name: "look", input: {} }] });
+});
+
+test("an endpoint that tells very many things has them put together in no time", () => {
+  const many = 20_000;
+  const fields = (name: string): object =>
+    Object.fromEntries(Array.from({ length: many }, (_, at) => [`${name}${at}`, at]));
+  const source = { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: {} } };
+  const events = [
+    { type: "message_start", message: { id: "m", model: "model", ...fields("a"), usage: fields("b") } },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
+    ...Array<object>(many).fill(source),
+    ...Array<object>(many).fill({ type: "message_delta", delta: {}, usage: { output_tokens: 1 } }),
+  ];
+  const answer = new NativeAnswer(false, false);
+  for (const event of events) answer.take(JSON.stringify(event), false);
+  const told = JSON.stringify(answer.whole());
+  expect(told).toContain(`"b${many - 1}":${many - 1},"output_tokens":1}`);
+  expect(told.match(/\{\}/g)).toHaveLength(many);
 });
 
 const GATEWAY = { MODEL_DEFAULT: "workers-ai/@cf/a/b", MODEL_FALLBACKS: ["claude-mine"], MODEL_PRICES: {} };
