@@ -228,3 +228,32 @@ test("a tool counts again wherever a conversation refers to it, for there its wh
   const once = await spentOn("no-reference", [HELLO]);
   expect(await spentOn("references", [HELLO, reference, addition, result])).toBeGreaterThan(once + 4 * 10_000);
 });
+
+test("what a client marks for the cache in OpenAI's shape is set aside and in the books as written to it", async () => {
+  await using gateway = await startTestGateway();
+  await using compat = await startSuite({ AI_GATEWAY_BASE_URL: gateway.baseUrl, DELEGATE_DAILY_USD: "100" });
+  const spentOn = async (userId: string, cache_control?: object): Promise<number> => {
+    const content = [{ type: "text", text: "a".repeat(50_000), ...(cache_control ? { cache_control } : {}) }];
+    const response = await fetch(`${compat.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "x-test-user": userId },
+      body: JSON.stringify({ model: "claude-sonnet-5", max_tokens: 1, messages: [{ role: "user", content }] }),
+    });
+    await response.text();
+    return (await spentBy(userId, { to: compat })).nanoUsd;
+  };
+  const broken = { kind: "truncated" } as const;
+  gateway.script(broken, broken, broken);
+  const plain = await spentOn("plain");
+  expect(await spentOn("marked", USUAL)).toBeGreaterThan(plain * 1.24);
+  expect(await spentOn("marked-long", LONG)).toBeGreaterThan(plain * 1.99);
+  const answered = (details: object) =>
+    ({
+      ...{ kind: "text", text: "Hello" },
+      usage: { prompt_tokens: 1_000, completion_tokens: 1, prompt_tokens_details: details },
+    }) as const;
+  gateway.script(answered({}), answered({ cache_write_tokens: 400 }), answered({ cache_write_tokens: 400 }));
+  expect(await spentOn("untold", USUAL)).toBe(1_000 * PRICE.written + PRICE.output);
+  expect(await spentOn("told", USUAL)).toBe(600 * PRICE.input + 400 * PRICE.written + PRICE.output);
+  expect(await spentOn("told-long", LONG)).toBe(600 * PRICE.input + 400 * PRICE.longWritten + PRICE.output);
+});

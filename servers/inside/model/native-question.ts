@@ -1,7 +1,7 @@
 import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
 import type { MessagesApi } from "../../delegate/model/messages-api.ts";
-import type { ModelPrice } from "../../delegate/model/model-prices.ts";
 import { present } from "./ask-schema.ts";
+import { keepsLong, toldWrites } from "./cache-writes.ts";
 import type { Question } from "./dialect.ts";
 import { type MessagesRequest, isOwnTool } from "./messages-schema.ts";
 import { NativeAnswer } from "./native-answer.ts";
@@ -13,9 +13,6 @@ import { mostInputTokens } from "./request-size.ts";
  * hundreds (platform.claude.com/docs/en/about-claude/pricing#tool-use-pricing).
  */
 const MOST_ADDED_TOKENS = 2_048;
-/** What is written to the cache costs so many times as much as other input (the same page, read on 2026-11-28). */
-const USUAL_WRITE = 1.25;
-const LONG_WRITE = 2;
 /** Less is no budget for thoughts. */
 const LEAST_THINKING_TOKENS = 1_024;
 
@@ -34,15 +31,13 @@ export function nativeQuestion(
   name: string,
 ): Question {
   const request = JSON.stringify({ model: name, ...nativeRequest(asked, body), stream: true });
-  // A quotation mark within any of its texts has a backslash before it.
-  const keepsLong = request.includes('"ttl":"1h"');
   const added = MOST_ADDED_TOKENS * (1 + describedTools(asked)) + referredTokens(asked);
   return {
     url,
     endpoint: {
       ...endpoint,
       headers: { ...apiHeaders, ...present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) }) },
-      priceOf: (model) => withWrites(endpoint.priceOf(model), keepsLong),
+      priceOf: (model) => toldWrites(endpoint.priceOf(model), request),
     },
     limitField: "max_tokens",
     body: (_, answerTokens) => {
@@ -50,7 +45,7 @@ export function nativeQuestion(
       return `${JSON.stringify({ max_tokens: answerTokens, ...thinking }).slice(0, -1)},${request.slice(1)}`;
     },
     mostInputTokens: mostInputTokens(request, nativePictures(asked)) + added,
-    answer: new NativeAnswer(asked.stream === true, keepsLong),
+    answer: new NativeAnswer(asked.stream === true, keepsLong(request)),
   };
 }
 
@@ -63,10 +58,6 @@ function referredTokens(asked: MessagesRequest): number {
     ]),
   );
   return referredTools(asked).reduce((sum, name) => sum + (tokens.get(name) ?? 0), 0);
-}
-
-function withWrites(price: ModelPrice | undefined, keepsLong: boolean): ModelPrice | undefined {
-  return price && { ...price, cacheWrite: { usual: USUAL_WRITE, long: keepsLong ? LONG_WRITE : USUAL_WRITE } };
 }
 
 /**
