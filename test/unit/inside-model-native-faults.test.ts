@@ -60,7 +60,7 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
     { status: 402, body: refusal("billing_error", REAL_KEY) },
     ...([429, /spend limit is reached/, GIVEN_BACK] as const),
   ],
-  ["is overloaded", { status: 529, body: refusal("overloaded_error", REAL_KEY) }, 502, /status 529/, KEPT],
+  ["is overloaded", { status: 529, body: refusal("overloaded_error", REAL_KEY) }, 502, /status 529/, GIVEN_BACK],
   [
     "finds the conversation too long",
     { status: 400, body: refusal("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum") },
@@ -80,6 +80,11 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
   [
     "reports an error in the midst",
     { events: [{ type: "message_start", message: MESSAGE }, refusal("overloaded_error", REAL_KEY)] },
+    ...([502, /could not be read/, KEPT] as const),
+  ],
+  [
+    "names an event by several lines",
+    { raw: `data: ${JSON.stringify({ type: `ping\ndata: ${REAL_KEY}` })}\n\n`, contentType: "text/event-stream" },
     ...([502, /could not be read/, KEPT] as const),
   ],
   ["is a page", { raw: `<html>${REAL_KEY}</html>`, contentType: "text/html" }, 502, /could not be read/, KEPT],

@@ -9,7 +9,8 @@ import { ModelFailed, type Refusal } from "./refusal.ts";
 
 const usage = z.record(z.string(), z.unknown()).nullish().catch(undefined);
 const event = z.looseObject({
-  type: z.string(),
+  // It becomes a line of its own.
+  type: z.string().regex(/^\w+$/),
   message: z.looseObject({ model: z.string().catch(""), usage }).optional(),
   usage,
 });
