@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { type InsideModelSuite, startInsideModel } from "../support/inside-model.ts";
+import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { type AnthropicUsage, startTestAnthropic } from "../support/test-anthropic.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
 
@@ -247,11 +248,10 @@ test("what a client marks for the cache in OpenAI's shape is set aside and in th
   const plain = await spentOn("plain");
   expect(await spentOn("marked", USUAL)).toBeGreaterThan(plain * 1.24);
   expect(await spentOn("marked-long", LONG)).toBeGreaterThan(plain * 1.99);
-  const answered = (details: object) =>
-    ({
-      ...{ kind: "text", text: "Hello" },
-      usage: { prompt_tokens: 1_000, completion_tokens: 1, prompt_tokens_details: details },
-    }) as const;
+  const answered = (details: object): ScriptedReply => ({
+    ...{ kind: "text", text: "Hello" },
+    usage: { prompt_tokens: 1_000, completion_tokens: 1, prompt_tokens_details: details },
+  });
   gateway.script(answered({}), answered({ cache_write_tokens: 400 }), answered({ cache_write_tokens: 400 }));
   expect(await spentOn("untold", USUAL)).toBe(1_000 * PRICE.written + PRICE.output);
   expect(await spentOn("told", USUAL)).toBe(600 * PRICE.input + 400 * PRICE.written + PRICE.output);

@@ -92,12 +92,13 @@ test("an endpoint that tells very many things has them put together in no time",
   const many = 20_000;
   const fields = (name: string): object =>
     Object.fromEntries(Array.from({ length: many }, (_, at) => [`${name}${at}`, at]));
-  const source = { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: {} } };
+  const one = { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: {} } };
+  const end = { type: "message_delta", delta: {}, usage: { output_tokens: 1 } };
   const events = [
     { type: "message_start", message: { id: "m", model: "model", ...fields("a"), usage: fields("b") } },
     { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
-    ...Array<object>(many).fill(source),
-    ...Array<object>(many).fill({ type: "message_delta", delta: {}, usage: { output_tokens: 1 } }),
+    ...Array.from({ length: many }, () => one),
+    ...Array.from({ length: many }, () => end),
   ];
   const answer = new NativeAnswer(false, false);
   for (const event of events) answer.take(JSON.stringify(event), false);
