@@ -57,7 +57,7 @@ const REFUSALS: readonly (readonly [
   ["has reached its spend limit", { kind: "spend limit" }, 429, /spend limit is reached/, GIVEN_BACK],
   ["limits its rate", { kind: "rate limit" }, 429, /limits requests/, GIVEN_BACK],
   ["breaks", { kind: "status", status: 500, body: { error: { message: REAL_KEY } } }, 502, /status 500/, KEPT],
-  ["is overloaded", { kind: "status", status: 529 }, 502, /status 529/, KEPT],
+  ["is overloaded", { kind: "status", status: 529 }, 502, /status 529/, GIVEN_BACK],
   [
     "refuses our key",
     { kind: "status", status: 401, body: { error: { message: REAL_KEY } } },

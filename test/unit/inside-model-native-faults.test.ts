@@ -60,7 +60,7 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
     { status: 402, body: refusal("billing_error", REAL_KEY) },
     ...([429, /spend limit is reached/, GIVEN_BACK] as const),
   ],
-  ["is overloaded", { status: 529, body: refusal("overloaded_error", REAL_KEY) }, 502, /status 529/, KEPT],
+  ["is overloaded", { status: 529, body: refusal("overloaded_error", REAL_KEY) }, 502, /status 529/, GIVEN_BACK],
   [
     "finds the conversation too long",
     { status: 400, body: refusal("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum") },
@@ -80,6 +80,11 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
   [
     "reports an error in the midst",
     { events: [{ type: "message_start", message: MESSAGE }, refusal("overloaded_error", REAL_KEY)] },
+    ...([502, /could not be read/, KEPT] as const),
+  ],
+  [
+    "names an event by several lines",
+    { raw: `data: ${JSON.stringify({ type: `ping\ndata: ${REAL_KEY}` })}\n\n`, contentType: "text/event-stream" },
     ...([502, /could not be read/, KEPT] as const),
   ],
   ["is a page", { raw: `<html>${REAL_KEY}</html>`, contentType: "text/html" }, 502, /could not be read/, KEPT],
@@ -108,14 +113,20 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
   expect(suite.logs()).not.toContain(REAL_KEY);
 });
 
-test("an answer that does not say what it used counts as the most that it could have used", async () => {
+const USED_UNTOLD: readonly (readonly [what: string, begun: object, end: object])[] = [
+  ["tells less than nothing", { input_tokens: -1 }, { output_tokens: 3 }],
+  ["tells at its beginning alone", { input_tokens: 9, output_tokens: 1 }, {}],
+  ["ends with what is no number", { input_tokens: 9, output_tokens: 1 }, { output_tokens: "3" }],
+];
+
+test.each(USED_UNTOLD)("an answer that %s counts as the most that it could have used", async (what, begun, end) => {
   endpoint.script({
     events: [
-      { type: "message_start", message: { ...MESSAGE, usage: { input_tokens: -1 } } },
-      { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 3 } },
+      { type: "message_start", message: { ...MESSAGE, usage: begun } },
+      { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: end },
       { type: "message_stop" },
     ],
   });
-  expect((await send("mute", false)).status).toBe(200);
-  expect(DAY_TOKENS - (await suite.books(1, "mute")).left.tokens).toBeGreaterThan(500);
+  expect((await send(what, false)).status).toBe(200);
+  expect(DAY_TOKENS - (await suite.books(1, what)).left.tokens).toBeGreaterThan(500);
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { type InsideModelSuite, startInsideModel } from "../support/inside-model.ts";
+import type { ScriptedReply } from "../support/scripted-replies.ts";
 import { type AnthropicUsage, startTestAnthropic } from "../support/test-anthropic.ts";
 import { startTestGateway } from "../support/test-gateway.ts";
 
@@ -202,4 +203,57 @@ test("thoughts are fewer where the day has room for a shorter answer only, and n
   expect(longest).toBeLessThan(3_000);
   expect(budget.budget_tokens).toBe(longest - 1);
   expect(none).toEqual([expect.any(Number), undefined]);
+});
+
+test("thoughts that interleave with calls of tools have no budget beyond the answer's limit either", async () => {
+  endpoint.script({ content: [HELLO] }, { content: [HELLO] });
+  const budgetSent = async (maxTokens: number): Promise<unknown> => {
+    const thinking = { type: "enabled", budget_tokens: 150_000 };
+    expect((await send("interleaves", { max_tokens: maxTokens, thinking })).status).toBe(200);
+    return endpoint.requests.at(-1)?.body["thinking"];
+  };
+  expect(await budgetSent(4_000)).toEqual({ type: "enabled", budget_tokens: 3_999 });
+  expect(await budgetSent(1_000)).toBeUndefined();
+});
+
+test("a tool counts again wherever a conversation refers to it, for there its whole description is put", async () => {
+  const described = { ...TOOL, description: "a".repeat(10_000), defer_loading: true };
+  const reference = { type: "tool_reference", tool_name: "look" };
+  const addition = { type: "tool_addition", tool: { type: "tool_reference", name: "look" } };
+  const result = { type: "tool_result", tool_use_id: "t", content: [reference, reference] };
+  const spentOn = async (userId: string, content: object[]): Promise<number> => {
+    endpoint.script({ events: [] });
+    await (await send(userId, { tools: [described], messages: [{ role: "user", content }] })).text();
+    return (await spentBy(userId)).tokens;
+  };
+  const once = await spentOn("no-reference", [HELLO]);
+  expect(await spentOn("references", [HELLO, reference, addition, result])).toBeGreaterThan(once + 4 * 10_000);
+});
+
+test("what a client marks for the cache in OpenAI's shape is set aside and in the books as written to it", async () => {
+  await using gateway = await startTestGateway();
+  await using compat = await startSuite({ AI_GATEWAY_BASE_URL: gateway.baseUrl, DELEGATE_DAILY_USD: "100" });
+  const spentOn = async (userId: string, cache_control?: object): Promise<number> => {
+    const content = [{ type: "text", text: "a".repeat(50_000), ...(cache_control ? { cache_control } : {}) }];
+    const response = await fetch(`${compat.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "x-test-user": userId },
+      body: JSON.stringify({ model: "claude-sonnet-5", max_tokens: 1, messages: [{ role: "user", content }] }),
+    });
+    await response.text();
+    return (await spentBy(userId, { to: compat })).nanoUsd;
+  };
+  const broken = { kind: "truncated" } as const;
+  gateway.script(broken, broken, broken);
+  const plain = await spentOn("plain");
+  expect(await spentOn("marked", USUAL)).toBeGreaterThan(plain * 1.24);
+  expect(await spentOn("marked-long", LONG)).toBeGreaterThan(plain * 1.99);
+  const answered = (details: object): ScriptedReply => ({
+    ...{ kind: "text", text: "Hello" },
+    usage: { prompt_tokens: 1_000, completion_tokens: 1, prompt_tokens_details: details },
+  });
+  gateway.script(answered({}), answered({ cache_write_tokens: 400 }), answered({ cache_write_tokens: 400 }));
+  expect(await spentOn("untold", USUAL)).toBe(1_000 * PRICE.written + PRICE.output);
+  expect(await spentOn("told", USUAL)).toBe(600 * PRICE.input + 400 * PRICE.written + PRICE.output);
+  expect(await spentOn("told-long", LONG)).toBe(600 * PRICE.input + 400 * PRICE.longWritten + PRICE.output);
 });

@@ -201,6 +201,30 @@ test.each([
     /give the picture itself/,
   ],
   [
+    "a picture that is a text",
+    {
+      messages: [
+        {
+          role: "user",
+          content: [{ type: "image", source: { type: "base64", media_type: "text/plain", data: "Hi" } }],
+        },
+      ],
+    },
+    /give the picture itself/,
+  ],
+  [
+    "a picture that is no base64",
+    {
+      messages: [
+        {
+          role: "user",
+          content: [{ type: "image", source: { type: "base64", media_type: "image/png", data: "H i" } }],
+        },
+      ],
+    },
+    /give the picture itself/,
+  ],
+  [
     "a file by its id",
     { messages: [{ role: "user", content: [{ type: "document", source: { type: "file", file_id: "file_1" } }] }] },
     /plain text/,
@@ -262,11 +286,13 @@ test("what Anthropic has run for another client, and what nobody knows yet, is p
 test("tokens are counted by Anthropic, and estimated where that fails", async () => {
   const ask = { model: "claude-opus-4.8", messages: ASK.messages, tools: [TOOL], system: "Be kind." };
   endpoint.script({ tokens: 403 }, { status: 529 });
-  expect(await anthropic.messages.countTokens(ask)).toEqual({ input_tokens: 403 });
+  const betas = { headers: { "anthropic-beta": "effort-2025-11-24,fast-mode-2026-02-01" } };
+  expect(await anthropic.messages.countTokens(ask, betas)).toEqual({ input_tokens: 403 });
   const { path, body, headers } = lastAsked();
   expect(path).toBe("/v1/account/gateway/anthropic/v1/messages/count_tokens");
   expect(body).toEqual({ ...ask, model: "claude-opus-4-8" });
   expect(headers["x-api-key"]).toBe("the-real-key");
+  expect(headers["anthropic-beta"]).toBe("effort-2025-11-24");
   const { input_tokens } = await anthropic.messages.countTokens(ask);
   expect(input_tokens).toBeGreaterThan(20);
   expect(input_tokens).toBeLessThan(200);

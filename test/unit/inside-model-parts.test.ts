@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { Blocks, type Piece } from "../../servers/inside/model/blocks.ts";
 import type { CallDelta, Chunk } from "../../servers/inside/model/chunks.ts";
 import { MessageWriter } from "../../servers/inside/model/messages-answer.ts";
+import { NativeAnswer } from "../../servers/inside/model/native-answer.ts";
 import { modelFor } from "../../servers/inside/model/which-model.ts";
 
 function says(delta: { readonly content?: string; readonly tool_calls?: CallDelta[] }, end?: string): Chunk {
@@ -87,7 +88,27 @@ test("a call whose arguments are no JSON is a call without any", () => {
   expect(writer.whole()).toMatchObject({ content: [{ type: "tool_use", id: "a", name: "look", input: {} }] });
 });
 
+test("an endpoint that tells very many things has them put together in no time", () => {
+  const many = 20_000;
+  const fields = (name: string): object =>
+    Object.fromEntries(Array.from({ length: many }, (_, at) => [`${name}${at}`, at]));
+  const one = { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: {} } };
+  const end = { type: "message_delta", delta: {}, usage: { output_tokens: 1 } };
+  const events = [
+    { type: "message_start", message: { id: "m", model: "model", ...fields("a"), usage: fields("b") } },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
+    ...Array.from({ length: many }, () => one),
+    ...Array.from({ length: many }, () => end),
+  ];
+  const answer = new NativeAnswer(false, false);
+  for (const event of events) answer.take(JSON.stringify(event), false);
+  const told = JSON.stringify(answer.whole());
+  expect(told).toContain(`"b${many - 1}":${many - 1},"output_tokens":1}`);
+  expect(told.match(/\{\}/g)).toHaveLength(many);
+});
+
 const GATEWAY = { MODEL_DEFAULT: "workers-ai/@cf/a/b", MODEL_FALLBACKS: ["claude-mine"], MODEL_PRICES: {} };
+const PRICED = { MODEL_PRICES: { "gpt-6-sol": { input: 1, output: 2 }, "o5-mini": { input: 1, output: 2 } } };
 const compat = { ...GATEWAY, MODEL_BASE_URL: undefined, AI_GATEWAY_API: "compat" } as const;
 const rest = { ...GATEWAY, MODEL_BASE_URL: undefined, AI_GATEWAY_API: "rest" } as const;
 const at = (baseUrl: string) =>
@@ -107,6 +128,9 @@ test.each([
   ["the default at AI Gateway, for a name of nobody's", "house", compat, "workers-ai/@cf/a/b"],
   ["a model of a provider, at that provider", "gpt-6-sol", OPENAI, "gpt-6-sol"],
   ["the default at a provider, for another's model", "claude-sonnet-5", OPENAI, "own"],
+  ["OpenAI's at AI Gateway, whatever name has a price", "gpt-6-sol", { ...compat, ...PRICED }, "openai/gpt-6-sol"],
+  ["a priced name of nobody's, as it is", "o5-mini", { ...compat, ...PRICED }, "o5-mini"],
+  ["a priced model at a server of one's own, as it is", "gpt-6-sol", { ...OLLAMA, ...PRICED }, "gpt-6-sol"],
   ["any name at a server of one's own", "qwen3:8b", OLLAMA, "qwen3:8b"],
   ["the default at a server of one's own, for a provider's model", "claude-sonnet-5", OLLAMA, "own"],
 ] as const)("a client is answered by %s", (_, named, settings, model) => {

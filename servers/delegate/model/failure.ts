@@ -60,10 +60,13 @@ export function describeFailedAnswer(answer: FailedAnswer, model: string, limitF
   if (status >= 200 && status < 300) return UNREADABLE;
   if (status >= 500 || status === 408) {
     const message = `The model endpoint failed (status ${status}); try again later, or name another model.`;
-    return { ...UNREADABLE, ...waitOf(answer), message, status };
+    return { ...UNREADABLE, ...waitOf(answer), message, status, mayHaveCost: status !== OVERLOADED };
   }
   return describeRefusal(answer, model, limitField);
 }
+
+/** Anthropic's, where it has no room to begin (platform.claude.com/docs/en/api/errors); clients ask again many times. */
+const OVERLOADED = 529;
 
 /** The endpoint did nothing, and said so. */
 function describeRefusal(answer: FailedAnswer, model: string, limitField: LimitField): Failure {

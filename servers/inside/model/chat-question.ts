@@ -1,5 +1,6 @@
 import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
 import type { LimitField } from "../../delegate/model/failure.ts";
+import { possibleWrites } from "./cache-writes.ts";
 import { type ChunkWriter, ChunkReader } from "./chunks.ts";
 import type { Question } from "./dialect.ts";
 import { mostInputTokens } from "./request-size.ts";
@@ -39,7 +40,7 @@ export function chatQuestion(
   const request = JSON.stringify({ model, ...chat, stream: true, stream_options: { include_usage: true } });
   return {
     url: `${endpoint.baseUrl}/chat/completions`,
-    endpoint,
+    endpoint: { ...endpoint, priceOf: (asked) => possibleWrites(endpoint.priceOf(asked), request) },
     limitField: limitField ?? usualLimitField(model),
     body: (field, answerTokens) => `{"${field}":${answerTokens},${request.slice(1)}`,
     mostInputTokens: mostInputTokens(request, picturesIn(chat)),

@@ -2,13 +2,13 @@ import * as z from "zod";
 import { modelEndpoint } from "../../delegate/model/endpoint.ts";
 import { parseJson } from "../../shared/parse-json.ts";
 import { readText } from "../../shared/read-text.ts";
-import { readAsked } from "./ask-schema.ts";
+import { present, readAsked } from "./ask-schema.ts";
 import { type InsideModels, requestLabels } from "./ask.ts";
 import { picturesIn } from "./chat-question.ts";
 import { messagesAsChat } from "./messages-request.ts";
 import { type MessagesRequest, messagesRequest } from "./messages-schema.ts";
 import { MESSAGES } from "./messages.ts";
-import { nativeRequest } from "./native-request.ts";
+import { knownBetas, nativeRequest } from "./native-request.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
 import { mostInputTokens } from "./request-size.ts";
 import { modelFor } from "./which-model.ts";
@@ -41,11 +41,12 @@ async function countedByAnthropic(
   if (model === undefined) return undefined;
   const { system, tools, tool_choice, messages: said, output_config } = nativeRequest(asked, body);
   const { thinking } = asked;
+  const betas = present({ "anthropic-beta": knownBetas(request.headers.get("anthropic-beta")) });
   const question = { model, system, tools, tool_choice, messages: said, output_config, thinking };
   try {
     const response = await fetcher(messages.countUrl, {
       method: "POST",
-      headers: { ...messages.headers, "content-type": "application/json" },
+      headers: { ...messages.headers, ...betas, "content-type": "application/json" },
       body: JSON.stringify(question),
       // A redirect would take the key along.
       redirect: "manual",

@@ -1,4 +1,4 @@
-import { pictureUrl, present, readAsked } from "./ask-schema.ts";
+import { present } from "./ask-schema.ts";
 import type { ChatBody, ChatMessage, ChatPart } from "./chat-question.ts";
 import { type Block, type MessagesRequest, type ToolResult, isOwnTool } from "./messages-schema.ts";
 
@@ -68,7 +68,7 @@ function textPart(each: Block): { readonly type: "text"; readonly text: string }
 
 function picturePart(each: Block): ChatPart[] {
   if (each.type !== "image") return [];
-  const url = readAsked(pictureUrl, `data:${each.source.media_type};base64,${each.source.data}`);
+  const url = `data:${each.source.media_type};base64,${each.source.data}`;
   return [{ type: "image_url", image_url: { url } }];
 }
 

@@ -17,12 +17,14 @@ const passedOver = z.object({ type: z.literal("other") });
 
 const cache_control = z.object({ type: z.literal("ephemeral"), ttl: z.enum(["5m", "1h"]).nullish() }).nullish();
 const text = z.object({ type: z.literal("text"), text: z.string(), cache_control });
+const GIVE_PICTURE = "give the picture itself, as a source of type base64";
 const image = z.object({
   type: z.literal("image"),
   source: z.object({
-    type: z.literal("base64", "give the picture itself, as a source of type base64"),
-    media_type: z.string(),
-    data: z.string(),
+    type: z.literal("base64", GIVE_PICTURE),
+    // Pictures are not measured by their bytes, so that nothing else may pass for one.
+    media_type: z.string().regex(/^image\/[\w.+-]+$/, GIVE_PICTURE),
+    data: z.string().regex(/^[\w+/=-]*$/, GIVE_PICTURE),
   }),
   cache_control,
 });

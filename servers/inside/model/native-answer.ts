@@ -2,15 +2,15 @@ import * as z from "zod";
 import { UNREADABLE } from "../../delegate/model/failure.ts";
 import { parseJson } from "../../shared/parse-json.ts";
 import { anthropicError } from "./anthropic-error.ts";
-import { present } from "./ask-schema.ts";
 import type { AnswerWriter, StreamEvent, Told } from "./dialect.ts";
 import { assembledMessage } from "./native-message.ts";
-import { readNativeUsage } from "./native-usage.ts";
+import { readNativeUsage, toldCounts } from "./native-usage.ts";
 import { ModelFailed, type Refusal } from "./refusal.ts";
 
 const usage = z.record(z.string(), z.unknown()).nullish().catch(undefined);
 const event = z.looseObject({
-  type: z.string(),
+  // It becomes a line of its own.
+  type: z.string().regex(/^\w+$/),
   message: z.looseObject({ model: z.string().catch(""), usage }).optional(),
   usage,
 });
@@ -40,8 +40,9 @@ export class NativeAnswer implements AnswerWriter {
     if (said === undefined || said.type === "error") throw new ModelFailed(UNREADABLE);
     if (!this.#isStream) this.#events.push(said);
     if (said.type === "message_start") this.#model = said.message?.model ?? "";
-    // What the end tells are sums, that take the place of what the beginning told.
-    this.#usage = { ...this.#usage, ...present(said.message?.usage ?? {}), ...present(said.usage ?? {}) };
+    // The end tells sums, that take the place of what the beginning told; how long the answer is only the end can know.
+    const { output_tokens: _, ...begun } = toldCounts(said.message?.usage);
+    this.#usage = { ...this.#usage, ...begun, ...toldCounts(said.usage) };
     this.#hasEnded ||= said.type === "message_stop";
     return [{ name: said.type, data }];
   }

@@ -10,32 +10,37 @@ interface Begun {
   readonly block: Record<string, unknown>;
   /** The input of a call, as far as it is written. */
   json: string;
+  readonly citations: unknown[];
 }
 
-/** The message that the events of Anthropic's stream tell together. */
+/** The message that the events of Anthropic's stream tell together. However many they are, each is read once. */
 export function assembledMessage(events: readonly MessageEvent[]): unknown {
   const blocks = new Map<number, Begun>();
-  let message: Record<string, unknown> = {};
+  const message: Record<string, unknown> = {};
+  const used: Record<string, unknown> = {};
   for (const { type, message: begun, delta, usage, index, content_block, ...rest } of events) {
     const at = position.parse(index);
     const block = blocks.get(at);
-    if (type === "message_start") message = { ...begun };
-    if (type === "content_block_start") blocks.set(at, { block: { ...fields.parse(content_block) }, json: "" });
+    if (type === "message_start") {
+      Object.assign(message, begun);
+      Object.assign(used, begun?.usage);
+    }
+    if (type === "content_block_start")
+      blocks.set(at, { block: { ...fields.parse(content_block) }, json: "", citations: [] });
     if (type === "content_block_delta" && block !== undefined) append(block, fields.parse(delta));
     if (type !== "message_delta") continue;
-    const used = { ...fields.parse(message["usage"]), ...present(usage ?? {}) };
-    message = { ...message, ...rest, ...fields.parse(delta), usage: used };
+    Object.assign(message, rest, fields.parse(delta));
+    Object.assign(used, present(usage ?? {}));
   }
   const inOrder = [...blocks].toSorted(([a], [b]) => a - b);
-  return { ...message, content: inOrder.map(([, begun]) => wholeBlock(begun)) };
+  return { ...message, usage: used, content: inOrder.map(([, begun]) => wholeBlock(begun)) };
 }
 
 /** Texts are lengthened, a text's or a thought's and its signature; sources come one by one. */
 function append(begun: Begun, { partial_json: json, citation, ...said }: Record<string, unknown>): void {
   const { block } = begun;
   if (typeof json === "string") begun.json += json;
-  if (citation !== undefined)
-    block["citations"] = [...z.array(z.unknown()).catch([]).parse(block["citations"]), citation];
+  if (citation !== undefined) begun.citations.push(citation);
   for (const [field, value] of Object.entries(said)) {
     if (field === "type") continue;
     const before = block[field];
@@ -43,6 +48,10 @@ function append(begun: Begun, { partial_json: json, citation, ...said }: Record<
   }
 }
 
-function wholeBlock({ block, json }: Begun): unknown {
-  return json === "" ? block : { ...block, input: parseJson(json) ?? {} };
+function wholeBlock({ block, json, citations }: Begun): unknown {
+  return {
+    ...block,
+    ...(json === "" ? {} : { input: parseJson(json) ?? {} }),
+    ...(citations.length === 0 ? {} : { citations }),
+  };
 }

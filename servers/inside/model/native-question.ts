@@ -1,11 +1,11 @@
 import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
 import type { MessagesApi } from "../../delegate/model/messages-api.ts";
-import type { ModelPrice } from "../../delegate/model/model-prices.ts";
 import { present } from "./ask-schema.ts";
+import { keepsLong, toldWrites } from "./cache-writes.ts";
 import type { Question } from "./dialect.ts";
-import type { MessagesRequest } from "./messages-schema.ts";
+import { type MessagesRequest, isOwnTool } from "./messages-schema.ts";
 import { NativeAnswer } from "./native-answer.ts";
-import { describedTools, knownBetas, nativePictures, nativeRequest } from "./native-request.ts";
+import { describedTools, knownBetas, nativePictures, nativeRequest, referredTools } from "./native-request.ts";
 import { mostInputTokens } from "./request-size.ts";
 
 /**
@@ -13,9 +13,6 @@ import { mostInputTokens } from "./request-size.ts";
  * hundreds (platform.claude.com/docs/en/about-claude/pricing#tool-use-pricing).
  */
 const MOST_ADDED_TOKENS = 2_048;
-/** What is written to the cache costs so many times as much as other input (the same page, read on 2026-11-28). */
-const USUAL_WRITE = 1.25;
-const LONG_WRITE = 2;
 /** Less is no budget for thoughts. */
 const LEAST_THINKING_TOKENS = 1_024;
 
@@ -34,15 +31,13 @@ export function nativeQuestion(
   name: string,
 ): Question {
   const request = JSON.stringify({ model: name, ...nativeRequest(asked, body), stream: true });
-  // A quotation mark within any of its texts has a backslash before it.
-  const keepsLong = request.includes('"ttl":"1h"');
-  const added = MOST_ADDED_TOKENS * (1 + describedTools(asked));
+  const added = MOST_ADDED_TOKENS * (1 + describedTools(asked)) + referredTokens(asked);
   return {
     url,
     endpoint: {
       ...endpoint,
       headers: { ...apiHeaders, ...present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) }) },
-      priceOf: (model) => withWrites(endpoint.priceOf(model), keepsLong),
+      priceOf: (model) => toldWrites(endpoint.priceOf(model), request),
     },
     limitField: "max_tokens",
     body: (_, answerTokens) => {
@@ -50,18 +45,27 @@ export function nativeQuestion(
       return `${JSON.stringify({ max_tokens: answerTokens, ...thinking }).slice(0, -1)},${request.slice(1)}`;
     },
     mostInputTokens: mostInputTokens(request, nativePictures(asked)) + added,
-    answer: new NativeAnswer(asked.stream === true, keepsLong),
+    answer: new NativeAnswer(asked.stream === true, keepsLong(request)),
   };
 }
 
-function withWrites(price: ModelPrice | undefined, keepsLong: boolean): ModelPrice | undefined {
-  return price && { ...price, cacheWrite: { usual: USUAL_WRITE, long: keepsLong ? LONG_WRITE : USUAL_WRITE } };
+/** A tool that a conversation refers to is described there, each time. */
+function referredTokens(asked: MessagesRequest): number {
+  const tokens = new Map(
+    asked.tools?.map((tool) => [
+      tool.name,
+      isOwnTool(tool) ? mostInputTokens(JSON.stringify(tool), []) : MOST_ADDED_TOKENS,
+    ]),
+  );
+  return referredTools(asked).reduce((sum, name) => sum + (tokens.get(name) ?? 0), 0);
 }
 
-/** Thoughts are part of an answer: where that is to be shorter than was asked they are, or the model does without. */
-function thoughtsWithin({ thinking, max_tokens }: MessagesRequest, answerTokens: number): MessagesRequest["thinking"] {
-  const budget = thinking?.budget_tokens ?? 0;
-  if (answerTokens === max_tokens || budget < answerTokens) return thinking;
+/**
+ * Thoughts are part of an answer: those that would be longer are made shorter, or the model does without. Anthropic does not
+ * see to that where they interleave with calls of tools.
+ */
+function thoughtsWithin({ thinking }: MessagesRequest, answerTokens: number): MessagesRequest["thinking"] {
+  if ((thinking?.budget_tokens ?? 0) < answerTokens) return thinking;
   return answerTokens > LEAST_THINKING_TOKENS
     ? { ...thinking, type: "enabled", budget_tokens: answerTokens - 1 }
     : null;

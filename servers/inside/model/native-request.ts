@@ -67,13 +67,26 @@ export function describedTools({ tools }: MessagesRequest): number {
   return (tools ?? []).filter((tool) => !isOwnTool(tool)).length;
 }
 
-/** Pictures in the request, in messages and in results. */
-export function nativePictures({ messages }: MessagesRequest): string[] {
+/** Pictures in the request. */
+export function nativePictures(asked: MessagesRequest): string[] {
+  return blocksOf(asked).flatMap((each) => (each.type === "image" ? [each.source.data] : []));
+}
+
+/** The names of tools that the conversation refers to, as often as it does. */
+export function referredTools(asked: MessagesRequest): string[] {
+  return blocksOf(asked).flatMap((each) => {
+    if (each.type === "tool_reference") return [each.tool_name];
+    return each.type === "tool_addition" ? [each.tool.name] : [];
+  });
+}
+
+/** Parts of messages, and of results in them. */
+function blocksOf({ messages }: MessagesRequest): Block[] {
   const blocks = messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
   const within = blocks.flatMap((each) =>
     each.type === "tool_result" && Array.isArray(each.content) ? each.content : [],
   );
-  return [...blocks, ...within].flatMap((each) => (each.type === "image" ? [each.source.data] : []));
+  return [...blocks, ...within];
 }
 
 /** What these names begin with changes how an answer is told or how a prompt is laid out, and nothing of its price. */

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Usage } from "../../delegate/budget.ts";
+import { present } from "./ask-schema.ts";
 
 const count = z.int().min(0).max(1_000_000_000);
 const counts = z.object({
@@ -9,6 +10,11 @@ const counts = z.object({
   cache_creation_input_tokens: count.default(0),
   cache_creation: z.object({ ephemeral_1h_input_tokens: count }).optional().catch(undefined),
 });
+
+/** Of what an event tells, what is counted. */
+export function toldCounts(told: Readonly<Record<string, unknown>> | null | undefined): Record<string, unknown> {
+  return present(Object.fromEntries(Object.keys(counts.shape).map((field) => [field, told?.[field]])));
+}
 
 /**
  * What Anthropic says that an answer used, or `undefined` where that is missing or makes no sense. It counts what was read

@@ -15,9 +15,13 @@ const COMPAT_PROVIDERS = new Map([
 ]);
 
 /** The models that the settings name: the default first. */
-export function ownModels({ MODEL_DEFAULT, MODEL_FALLBACKS, MODEL_PRICES }: ModelSettings): string[] {
-  const named = [...(MODEL_DEFAULT === undefined ? [] : [MODEL_DEFAULT]), ...MODEL_FALLBACKS];
-  return [...new Set([...named, ...Object.keys(MODEL_PRICES)])];
+export function ownModels(settings: ModelSettings): string[] {
+  return [...new Set([...askedModels(settings), ...Object.keys(settings.MODEL_PRICES)])];
+}
+
+/** Those that sub-agents are given, by the endpoint's names. */
+function askedModels({ MODEL_DEFAULT, MODEL_FALLBACKS }: ModelSettings): string[] {
+  return [...(MODEL_DEFAULT === undefined ? [] : [MODEL_DEFAULT]), ...MODEL_FALLBACKS];
 }
 
 /**
@@ -26,8 +30,10 @@ export function ownModels({ MODEL_DEFAULT, MODEL_FALLBACKS, MODEL_PRICES }: Mode
  */
 export function modelFor(named: string | undefined, settings: ModelSettings): string {
   const { MODEL_DEFAULT } = settings;
-  const served = named === undefined || ownModels(settings).includes(named) ? named : nameThere(named, settings);
-  const model = served ?? MODEL_DEFAULT;
+  const served = named === undefined || askedModels(settings).includes(named) ? named : nameThere(named, settings);
+  // A price is given under whichever of a model's names: it tells no more than that there is one.
+  const priced = Object.keys(settings.MODEL_PRICES).find((name) => name === named);
+  const model = served ?? priced ?? MODEL_DEFAULT;
   if (model !== undefined) return model;
   const problem = named === undefined ? "No model is named" : `The endpoint has no ${JSON.stringify(named)}`;
   throw new ToolError("invalid_input", `${problem}, and no MODEL_DEFAULT is set; name a model that it has.`);
