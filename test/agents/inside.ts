@@ -34,7 +34,7 @@ export async function tryInside(dataDir: string, report: (line: string) => void)
 }
 
 async function tryAgent(suite: InsideSuite, model: ScriptedModel, preset: string, command: string): Promise<void> {
-  await suite.run("rm -rf /workspace/.claude* /workspace/.config/opencode /workspace/.local");
+  await suite.run(`preset stop ${preset}; rm -rf /workspace/.claude* /workspace/.config/opencode /workspace/.local`);
   await suite.call("files_delete", { path: FILE });
   await suite.startPreset(preset);
   const { exitCode, said } = await suite.run(command);

@@ -33,7 +33,8 @@ const TEXT = `(() => {
 export async function tryOpenClaw(dataDir: string): Promise<string> {
   await using model = await startRememberingModel();
   await using suite = await startInsideSuite(dataDir, model.url);
-  await suite.run("rm -rf /workspace/.openclaw*");
+  // One that was cut off has left it, to be started again as the sandbox wakes.
+  await suite.run("preset stop openclaw; rm -rf /workspace/.openclaw*");
   const url = await suite.startPreset("openclaw");
   if (url === undefined) throw new Error("It has no page.");
   await using chrome = await launchChrome(WINDOW);
@@ -75,8 +76,13 @@ async function useBrowser(suite: InsideSuite, url: string): Promise<void> {
   const headers = { ...asProxy, "x-forwarded-host": new URL(url).host, "content-type": "application/json" };
   const flags = Object.entries(headers).map(([name, value]) => `-H '${name}: ${value}'`);
   const order = JSON.stringify({ tool: "browser", args: { action: "open", url: "about:blank" } });
-  const { said } = await suite.run(`curl -sS ${flags.join(" ")} -d '${order}' http://127.0.0.1:18789/tools/invoke`);
-  if (!/"ok":true.*"profile":"pincer"/s.test(said)) throw new Error(`Its browser opened nothing: ${said}`);
+  let said = "";
+  // On a busy machine it gives its own browser up before that is there.
+  for (const deadline = Date.now() + ANSWERS_WITHIN_MS; Date.now() < deadline; await pause(2_000)) {
+    ({ said } = await suite.run(`curl -sS ${flags.join(" ")} -d '${order}' http://127.0.0.1:18789/tools/invoke`));
+    if (/"ok":true.*"profile":"pincer"/s.test(said)) return;
+  }
+  throw new Error(`Its browser opened nothing: ${said}`);
 }
 
 async function openSignedIn(page: Page, url: string, signInCode: string): Promise<void> {

@@ -8,6 +8,8 @@ const CONGESTED_BYTES = 2 * 1024 * 1024;
 
 const toRuntime = new Socket({ fd: 1, readable: false, writable: true });
 const fromRuntime = new Socket({ fd: 0, readable: true, writable: false });
+// Streams look at it as they are piped. It would open the descriptor once more then, which fails in the middle of a write.
+Object.defineProperty(process, "stdout", { value: toRuntime });
 
 let unwritten = 0;
 
