@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<Sum> {
   };
 }
 
-/** One after the other, beside apt and the tests, which wait for a good part of their time. Returns the names of those that failed. */
+/** One after the other, beside apt and the tests, which often wait. Returns the names of those that failed. */
 async function runChecks(): Promise<string[]> {
   const failed: string[] = [];
   for (const check of CHECKS) if (!(await runCheck(check))) failed.push(check.name);

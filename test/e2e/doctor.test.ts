@@ -157,6 +157,7 @@ describe("by its URL", () => {
     const suite = sharedSuite();
     const environment = { PINCER_TOKEN: await suite.token(["admin"]) };
     const { code, machine, suite: examined } = await readDoctor(["--url", suite.url], environment);
+    expect(examined?.checks.filter(({ state }) => state === "broken")).toEqual([]);
     expect([code, machine, examined?.url]).toEqual([0, {}, suite.url]);
     expect(examined?.found["R2 bucket SNAPSHOTS"]?.state).toBe("ok");
   });

@@ -53,7 +53,9 @@ describe("processes", () => {
     const answer = await call("sandbox_send", { process_id: python, text: "6 * 7\n", pattern: "42\\r?\\n>>> $" });
     expect(answer).toMatchObject({ running: true, reached: true });
     const bye = await call("sandbox_send", { process_id: python, text: "exit()\n", wait_ms: 10_000 });
-    expect(await call("sandbox_wait", { process_id: python, cursor: bye["cursor"], end: true })).toMatchObject({
+    expect(
+      await call("sandbox_wait", { process_id: python, cursor: bye["cursor"], end: true, wait_ms: 20_000 }),
+    ).toMatchObject({
       running: false,
       exit_code: 0,
     });

@@ -18,7 +18,7 @@ afterAll(async () => {
   for (const both of idle.splice(0)) await end(both);
 });
 
-/** A suite and the model endpoint that its runs ask: new ones where there are settings, else perhaps ones that are clean again. */
+/** A suite and the model endpoint that its runs ask: without settings they may be those of a test that is over. */
 export async function startBoth(settings?: Readonly<Record<string, string>>): Promise<Both & AsyncDisposable> {
   const both = (settings === undefined ? idle.pop() : undefined) ?? (await start(settings));
   const dispose = async (): Promise<void> => {

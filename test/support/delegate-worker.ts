@@ -25,7 +25,7 @@ export { Account, Directory };
 interface Env {
   readonly EFFECTS: R2Bucket;
   readonly FILES: R2Bucket;
-  /** What a test says of a person, by `userId` and what it is: `scopes`, none where the grant was revoked; `standing`; `leave`. */
+  /** What a test says of a person, by `userId` and a word: `scopes` (none: revoked), `standing` or `leave`. */
   readonly GRANTS: R2Bucket;
   readonly LOSE_START_OF?: string;
   readonly ACCOUNT: DurableObjectNamespace<Account>;

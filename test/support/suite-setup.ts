@@ -8,7 +8,7 @@ const SHORT_LIFE_SECONDS = 60;
 
 /** Starts one suite for all e2e tests of the run, and ends it after them. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Its sandboxes go on as long as it does, and to look through them for changes takes more time than all else that they do.
+  // To look through its idle sandboxes for changes takes more time than all that tests do in them.
   const suite = await startSuite([], { SNAPSHOT_AFTER: "1h" });
   // Made and used before all tests, so that the one that needs it expired has little left to wait.
   const token = await requestToken(await readSuite(suite.dataDir), { expiresInSeconds: SHORT_LIFE_SECONDS });
