@@ -20,7 +20,8 @@ export async function armAlarm(
 ): Promise<void> {
   const due = chores.flatMap((chore) => chore.dueAtMs() ?? []);
   if (due.length === 0) return;
-  const atMs = Math.max(Math.min(...due), notBeforeMs);
+  // No alarm can be set to 0.
+  const atMs = Math.max(Math.min(...due), notBeforeMs, 1);
   const armedAtMs = await storage.getAlarm();
   if (armedAtMs === null || armedAtMs > atMs) await storage.setAlarm(atMs);
 }

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
+import { armAlarm } from "../../servers/account/chores.ts";
 import { StorageLedger } from "../../servers/account/storage-ledger.ts";
 import { storageChores } from "../../servers/account/storage-upkeep.ts";
 import { filesPrefix, trashPrefix } from "../../servers/shared/paths.ts";
@@ -136,6 +137,14 @@ describe("what a write came to", () => {
 });
 
 describe("the account's alarm", () => {
+  test("is set for what has always been due", async () => {
+    await runInDurableObject(accountOf("late"), async (_, { storage }) => {
+      const always = { name: "always due", dueAtMs: () => 0, run: async () => await Promise.resolve() };
+      await armAlarm(storage, [always]);
+      expect(await storage.getAlarm()).not.toBeNull();
+    });
+  });
+
   test("files and trash from before the ledger are counted, and their versions can be restored", async () => {
     const files = openFiles("veteran");
     await files.write("kept.txt", "kept");
