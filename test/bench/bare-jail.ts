@@ -43,13 +43,12 @@ export async function prepareBareJail(): Promise<BareJail> {
  * the order in which they are listed before `--`; here each is named where it is.
  */
 function withoutPreparation(command: readonly string[]): string[] {
-  const listed = command.slice(0, command.indexOf("--"));
-  return command.slice(command.indexOf("bwrap") + 1).map((argument) => {
-    const [, index, rest = ""] = /^\/mnt\/(\d)(\/.*)?$/.exec(argument) ?? [];
-    const source = index === undefined ? undefined : listed.slice(-SOURCES)[Number(index)];
-    return source === undefined ? argument : `${source}${rest}`;
+  const args = command.slice(command.indexOf("bwrap") + 1);
+  const places = args.map((argument) => /^\/mnt\/(?<index>\d+)(?<rest>\/.*)?$/.exec(argument)?.groups);
+  const count = 1 + Math.max(-1, ...places.map((place) => Number(place?.["index"] ?? -1)));
+  const sources = command.slice(0, command.indexOf("--")).slice(-count);
+  return args.map((argument, at) => {
+    const { index, rest = "" } = places[at] ?? {};
+    return index === undefined ? argument : `${sources[Number(index)]}${rest}`;
   });
 }
-
-/** Workspace, files, etc, Node, and the programs of Pincer's own. */
-const SOURCES = 5;
