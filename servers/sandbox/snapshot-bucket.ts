@@ -43,19 +43,24 @@ export async function putParts(
 export class MissingPart extends Error {}
 
 /** Its parts in order, the next of them on its way. */
-export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): AsyncGenerator<Uint8Array> {
-  const get = async (index: number): Promise<Uint8Array> => {
+export async function* getParts(bucket: R2Bucket, { key, parts }: StoredParts): AsyncGenerator<R2ObjectBody> {
+  const get = async (index: number): Promise<R2ObjectBody> => {
     const object = await bucket.get(nameOf(key, index));
     if (object === null) throw new MissingPart(nameOf(key, index));
-    return await object.bytes();
+    return object;
   };
-  let next = get(0);
-  for (let index = 0; index < parts; index += 1) {
-    const part = await next;
-    if (index + 1 < parts) next = get(index + 1);
-    // Whoever takes that part hears of it.
-    next.catch(() => undefined);
-    yield part;
+  let next: Promise<R2ObjectBody> | undefined;
+  try {
+    for (let index = 0; index < parts; index += 1) {
+      const part = await (next ?? get(index));
+      next = index + 1 < parts ? get(index + 1) : undefined;
+      // Whoever takes that part hears of it.
+      next?.catch(() => undefined);
+      yield part;
+    }
+  } finally {
+    // What nobody takes any more is let go of.
+    await next?.then(async ({ body }) => await body.cancel()).catch(() => undefined);
   }
 }
 
@@ -69,7 +74,7 @@ export async function copyParts(
   let index = 0;
   for await (const part of getParts(bucket, from)) {
     signal.throwIfAborted();
-    await bucket.put(nameOf(key, index), part);
+    await bucket.put(nameOf(key, index), await part.bytes());
     index += 1;
   }
   return { key, parts: from.parts, sizeBytes: from.sizeBytes };

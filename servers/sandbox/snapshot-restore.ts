@@ -57,22 +57,21 @@ async function restoreOne(
 ): Promise<RestoreEnd> {
   const { readable, writable } = new FixedLengthStream(stored.sizeBytes);
   let isIncomplete = false;
-  const send = async (writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> => {
+  const send = async (): Promise<void> => {
     let doneBytes = 0;
     try {
-      for await (const part of getParts(bucket, stored)) {
-        signal.throwIfAborted();
-        await writer.write(part);
-        onProgress({ doneBytes: (doneBytes += part.length), totalBytes: stored.sizeBytes });
+      for await (const { body, size } of getParts(bucket, stored)) {
+        await body.pipeTo(writable, { preventClose: true, preventAbort: true, signal });
+        onProgress({ doneBytes: (doneBytes += size), totalBytes: stored.sizeBytes });
       }
-      await writer.close();
+      await writable.close();
     } catch (error) {
       isIncomplete = error instanceof MissingPart;
-      await writer.abort(error).catch(() => undefined);
+      await writable.abort(error).catch(() => undefined);
     }
   };
   onProgress({ doneBytes: 0, totalBytes: stored.sizeBytes });
-  void send(writable.getWriter());
+  void send();
   try {
     return await workspace.restore({ body: readable, sizeBytes: stored.sizeBytes }, signal);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { createZstdCompress, createZstdDecompress } from "node:zlib";
+import { constants as zlib, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ignoreRules } from "./ignore.mjs";
 import { isOurTemporary } from "./scan.mjs";
 
@@ -104,7 +104,11 @@ switch (process.argv[2]) {
     list();
     break;
   case "compress":
-    await pipeline(process.stdin, createZstdCompress(), process.stdout);
+    await pipeline(
+      process.stdin,
+      createZstdCompress({ params: { [zlib.ZSTD_c_compressionLevel]: 2 } }),
+      process.stdout,
+    );
     break;
   case "decompress":
     await pipeline(process.stdin, createZstdDecompress(), process.stdout);

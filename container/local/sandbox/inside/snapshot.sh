@@ -15,8 +15,8 @@ cd /workspace || exit 1
 
 [[ $(tar --version 2>/dev/null) == *"GNU tar"* ]] || exit 4
 
-# A machine without zstd has Node's.
-compress() { if type -P zstd >/dev/null; then zstd -q -T0 -c; else node "$here/snapshot.mjs" compress; fi; }
+# Level 2 takes a fifth less time than 3, and a fortieth more room. A machine without zstd has Node's.
+compress() { if type -P zstd >/dev/null; then zstd -q -2 -T0 -c; else node "$here/snapshot.mjs" compress; fi; }
 decompress() { if type -P zstd >/dev/null; then zstd -q -d -c; else node "$here/snapshot.mjs" decompress; fi; }
 
 case $1 in
