@@ -9,6 +9,8 @@ import { type Row, versus } from "./table.ts";
 const ROUNDS = 12;
 /** Clocks in the Worker tell milliseconds: as many round trips are timed together. */
 const TRIPS = 100;
+/** Of both, right before. */
+const WARM_UP_TRIPS = 1_000;
 
 /** Asks a page something so often, twice: the first time warms up. Prints how many milliseconds the second took. */
 const PROGRAM = `
@@ -20,7 +22,7 @@ const PROGRAM = `
     socket.onmessage = ({ data }) => { if (JSON.parse(data).result?.result.value === 2) resolve(); };
     socket.send(JSON.stringify({ id, method: "Runtime.evaluate", params: { expression: "1 + 1" } }));
   });
-  for (let id = 1; id <= ${TRIPS}; id += 1) await ask(id);
+  for (let id = 1; id <= ${WARM_UP_TRIPS}; id += 1) await ask(id);
   const startedMs = performance.now();
   for (let id = 1; id <= ${TRIPS}; id += 1) await ask(id);
   console.log(performance.now() - startedMs);
@@ -43,6 +45,7 @@ export async function measureInside(dataDir: string): Promise<Row[]> {
   const inside: number[] = [];
   const own: number[] = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
+    await person.roundTrips(WARM_UP_TRIPS);
     const ownMs = await person.roundTrips(TRIPS);
     const { structuredContent } = await client.callTool("sandbox_exec", { command: "node trips.mjs", wait_ms: 40_000 });
     const { stdout, stderr } = z.object({ stdout: z.string(), stderr: z.string() }).parse(structuredContent);
