@@ -14,8 +14,9 @@ const TEST_SETTINGS = {
   LOCAL_RUNTIME_SECRET: "r".repeat(40),
 };
 
-// A file waits for half of its time, for a limit to pass or a process to start. Each may take a gigabyte of memory.
-const MAX_WORKERS = Math.min(2 * availableParallelism(), 8);
+// One more than the machine has cores: a file waits for a good part of its time, for a limit to pass or a process to start.
+// Each may take a gigabyte of memory. With two for each core, pages that wait for sandboxes are too slow at times.
+const MAX_WORKERS = Math.min(availableParallelism() + 1, 8);
 /** What hangs ends; what is slow on a busy machine does not. */
 const TIMEOUT_MS = 60_000;
 /** What comes in a moment is polled for longer than it takes there. */

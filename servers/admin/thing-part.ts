@@ -134,7 +134,7 @@ function processList(id: string, sandbox: string, all: readonly ProcessInfo[], c
         .slice(0, SHOWN_PROCESSES)
         .map((process) => ({
           cells: [
-            html`<code>${oneLine(process.command, SHOWN_COMMAND_CHARS)}</code>`,
+            html`<code class="command">${oneLine(process.command, SHOWN_COMMAND_CHARS)}</code>`,
             ago(process.startedAtMs, context.nowMs),
             duration(process.durationMs),
             processState(process),
