@@ -12,6 +12,15 @@ const LABELS = {
   client: "client-1",
 };
 const GATEWAY = { AI_GATEWAY_ACCOUNT_ID: "acc", AI_GATEWAY_ID: "gate way", AI_GATEWAY_TOKEN: "tok" };
+/** What it is always asked with, whatever the shape. */
+const GATEWAY_HEADERS = {
+  "cf-aig-authorization": "Bearer tok",
+  "cf-aig-metadata": JSON.stringify(LABELS),
+  "cf-aig-session-id": "run-0123456789abcdef",
+  "cf-aig-max-attempts": "1",
+  "cf-aig-collect-log-payload": "false",
+  "cf-aig-skip-cache": "true",
+};
 
 function settings(given: Record<string, string>): ReturnType<typeof parseSettings> {
   return parseSettings({ ...LOCAL_SETTINGS, ...given });
@@ -34,12 +43,7 @@ test("AI Gateway is asked at its own address, once, with its token and labels, w
   });
   expect(endpoint({ ...GATEWAY, MODEL_API_KEY: "key" }).headers).toEqual({
     authorization: "Bearer key",
-    "cf-aig-authorization": "Bearer tok",
-    "cf-aig-metadata": JSON.stringify(LABELS),
-    "cf-aig-session-id": "run-0123456789abcdef",
-    "cf-aig-max-attempts": "1",
-    "cf-aig-collect-log-payload": "false",
-    "cf-aig-skip-cache": "true",
+    ...GATEWAY_HEADERS,
   });
 });
 
@@ -121,12 +125,7 @@ test("Anthropic's key goes where Anthropic looks for it, and the gateway's optio
   expect(messages?.headers).toEqual({
     "anthropic-version": "2023-06-01",
     "x-api-key": "key",
-    "cf-aig-authorization": "Bearer tok",
-    "cf-aig-metadata": JSON.stringify(LABELS),
-    "cf-aig-session-id": "run-0123456789abcdef",
-    "cf-aig-max-attempts": "1",
-    "cf-aig-collect-log-payload": "false",
-    "cf-aig-skip-cache": "true",
+    ...GATEWAY_HEADERS,
   });
   expect(endpoint(GATEWAY).messages?.headers).not.toHaveProperty("x-api-key");
 });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { SANDBOX_UID } from "../sandbox/jail.ts";
+import { INSIDE_ADDRESS, PROXY_PLACE, SANDBOX_UID } from "../sandbox/jail.ts";
 import { MAX_CONNECTIONS_OF_ONE, type Sender } from "./inside.ts";
 
 const PROGRAM = join(import.meta.dirname, "listen-in-network.mjs");
@@ -17,7 +17,7 @@ export async function listenInNetwork(
   onClient: (client: Socket) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const places = ["127.0.0.1:3128", `127.0.0.2:${port}`];
+  const places = [PROXY_PLACE, `${INSIDE_ADDRESS}:${port}`];
   const enter = user === undefined ? [] : [`--user=${user}`, "--preserve-credentials"];
   const helper = spawn(
     "/usr/bin/nsenter",

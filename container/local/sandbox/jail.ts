@@ -147,8 +147,10 @@ const READABLE = [
   "/etc/bash.bashrc",
 ];
 
-/** Where `inside/egress.mjs` listens for them. Not where servers of the sandbox's own are looked for. */
-const INSIDE_ADDRESS = "127.0.0.2";
+/** Where `inside/egress.mjs` listens for programs that know of a proxy. */
+export const PROXY_PLACE = "127.0.0.1:3128";
+/** And for those that do not. Not where servers of the sandbox's own are looked for. */
+export const INSIDE_ADDRESS = "127.0.0.2";
 
 const ETC_FILES: readonly (readonly [name: string, content: string])[] = [
   [
@@ -239,7 +241,7 @@ export async function openToSandbox(socket: string): Promise<void> {
 }
 
 function environment(hasEgress: boolean, hasCaBundle: boolean): Record<string, string> {
-  const proxy = "http://127.0.0.1:3128";
+  const proxy = `http://${PROXY_PLACE}`;
   return {
     PATH: "/workspace/.local/bin:/opt/node/bin:/usr/local/bin:/usr/bin:/bin",
     HOME: "/workspace",
