@@ -73,8 +73,9 @@ export async function copyParts(
 ): Promise<StoredParts> {
   let index = 0;
   for await (const part of getParts(bucket, from)) {
+    const bytes = await part.bytes();
     signal.throwIfAborted();
-    await bucket.put(nameOf(key, index), await part.bytes());
+    await bucket.put(nameOf(key, index), bytes);
     index += 1;
   }
   return { key, parts: from.parts, sizeBytes: from.sizeBytes };

@@ -191,7 +191,7 @@ test("sliders show at once what they come to, and the address keeps it", async (
   page.close();
 });
 
-// The page says of a sandbox that does not answer within a second that it does not: on a busy machine one may not.
+// The page says of a sandbox that does not answer within two seconds that it does not: on a busy machine one may not.
 test(
   "a button starts an agent in the sandbox, and the page says by itself why it did not work",
   { retry: 1 },
