@@ -44,17 +44,21 @@ async function startEgress() {
   };
 }
 
-/** While the agent inside stands still, which what goes by way of it waits for. */
+/** Where the agent inside stands still meanwhile, which what goes by way of it waits for. */
+function withoutAgent(command: string): string {
+  const agent = "$(pgrep -f '^/opt/node/bin/node .*/opt/pincer/agent.mjs$')";
+  return `kill -STOP ${agent} && ${command}; kill -CONT ${agent}`;
+}
+
 async function saidWithoutAgent(sandbox: Sandbox, command: string): Promise<string> {
-  const agent = "$(pgrep -o -f /opt/pincer/agent.mjs)";
-  const { stdout, stderr } = await run(sandbox, `kill -STOP ${agent}; ${command}; kill -CONT ${agent}`);
+  const { stdout, stderr } = await run(sandbox, withoutAgent(command));
   return stdout.text + stderr.text;
 }
 
 /** Once the sandbox has gone out, and its way has become the direct one. */
 async function goneOut(sandbox: Sandbox, answer: string): Promise<void> {
   expect((await run(sandbox, ASK)).stdout.text).toBe(answer);
-  await expect.poll(async () => await saidWithoutAgent(sandbox, ASK)).toBe(answer);
+  await expect.poll(async () => await saidWithoutAgent(sandbox, ASK.replace("-m 5", "-m 1"))).toBe(answer);
 }
 
 test("after a sandbox has gone out once, its programs reach the proxy without the agent, as their sandbox", async () => {
@@ -71,6 +75,17 @@ test("after a sandbox has gone out once, its programs reach the proxy without th
   // The line by which the runtime says whose a connection is means nothing here.
   const line = `printf 'other-main 80\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\n\\r\\n' | curl -sS -m 5 --http0.9 telnet://127.0.0.1:3128`;
   expect((await run(mine, line)).stdout.text).toMatch(/^HTTP\/1\.1 400 /);
+});
+
+test("whoever waits at the agent's place while the proxy takes it is answered as well", async () => {
+  await using egress = await startEgress();
+  await using sandboxes = await startLocalSandboxes({ egressSocket: egress.socketPath });
+  const sandbox = sandboxes.open({ id: "owner-main" });
+  // The agent learns that the proxy listens as it goes on, when half of these stand in its own queue.
+  const asks = withoutAgent(`sleep 1; for i in $(seq 40); do ${ASK_WITHOUT_PROXY} & done; sleep 1`);
+  const { stdout, stderr } = await run(sandbox, `${ASK}; ${asks}; wait`);
+  expect(stderr.text).toBe("");
+  expect(stdout.text).toBe("owner-main\n".repeat(41));
 });
 
 test("where the machine gives no port below 1024, the direct way leads to the names at port 9222", async () => {

@@ -122,7 +122,7 @@ const UNSHARED = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare
 /** The jail in a network of its own that was made around it, with whose settings nobody in the jail has to do. */
 const LOW_PORTS = [
   ...["bwrap", "--unshare-user", "--unshare-net", "--dev-bind", "/", "/", "--cap-add", "CAP_NET_ADMIN"],
-  ...["--die-with-parent", "--", "/bin/bash", join(HERE, "low-ports.sh"), "bwrap"],
+  ...["--die-with-parent", "--", "/bin/bash", join(HERE, "own-network.sh"), "bwrap"],
 ];
 
 /** Node with a worker, which a JavaScript context is, sets aside two thirds of this before it runs a line. */
