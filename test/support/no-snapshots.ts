@@ -2,6 +2,7 @@ import { createLocalDriver } from "../../servers/sandbox/driver-local.ts";
 import type { SandboxDriver } from "../../servers/sandbox/driver.ts";
 import type { Fetch, LocalRuntimeSettings } from "../../servers/sandbox/local-runtime.ts";
 import { createLocalWorkspaces } from "../../servers/sandbox/local-workspace.ts";
+import { ToolError } from "../../servers/shared/errors.ts";
 
 /** The local driver where nobody keeps snapshots: every sandbox begins as it is. */
 export function createDriverWithoutSnapshots(settings: LocalRuntimeSettings, fetch: Fetch): SandboxDriver {
@@ -9,9 +10,13 @@ export function createDriverWithoutSnapshots(settings: LocalRuntimeSettings, fet
   return createLocalDriver(settings, fetch, (id) => ({
     noteChange: () => undefined,
     restore: async () => {
-      await workspaceOf(id)
-        .restore(undefined, new AbortController().signal)
-        .catch(() => undefined);
+      try {
+        await workspaceOf(id).restore(undefined, new AbortController().signal);
+      } catch (error) {
+        if (!(error instanceof ToolError)) throw error;
+        // Another call was quicker.
+        if (error.code !== "conflict") return { state: "failed", code: error.code, message: error.message };
+      }
       return { state: "restored" };
     },
     reset: async () => {
