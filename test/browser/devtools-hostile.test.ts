@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { commandOf, treeOf } from "../egress/processes.ts";
+import { commandOf, killAll, treeOf } from "../egress/processes.ts";
 import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
 import { type DevToolsSocket, openDeafSocket, openSocket } from "./devtools-socket.ts";
 import { type Site, serveSite } from "./pages.ts";
@@ -363,7 +363,7 @@ describe("the connection ends", () => {
     await using other = suite.person();
     const before = new Set(await chromes());
     const socket = await openSocket(socketUrl(await other.openDoor()));
-    for (const pid of await chromes()) if (!before.has(pid)) process.kill(pid, "SIGKILL");
+    killAll((await chromes()).filter((pid) => !before.has(pid)));
     expect((await socket.closed).code).toBe(1001);
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { commandOf, treeOf } from "../egress/processes.ts";
+import { commandOf, killAll, treeOf } from "../egress/processes.ts";
 import { type BrowserSuite, type Person, startBrowserSuite } from "./browser-suite.ts";
 import { type Site, serveSite, silence } from "./pages.ts";
 
@@ -330,7 +330,6 @@ async function expectOnlyHome(person: Person): Promise<void> {
 async function killChromes(fits: (command: string) => boolean): Promise<void> {
   for (const pid of await treeOf(process.pid)) {
     const command = await commandOf(pid);
-    if (/^\S*(chrome|chromium)\S* .*--remote-debugging|--type=renderer/.test(command) && fits(command))
-      process.kill(pid, "SIGKILL");
+    if (/^\S*(chrome|chromium)\S* .*--remote-debugging|--type=renderer/.test(command) && fits(command)) killAll([pid]);
   }
 }

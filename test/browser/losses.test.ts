@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { commandOf, treeOf } from "../egress/processes.ts";
+import { commandOf, killAll, treeOf } from "../egress/processes.ts";
 import { type BrowserSuite, startBrowserSuite } from "./browser-suite.ts";
 import { type Site, serveSite, silence } from "./pages.ts";
 
@@ -48,7 +48,7 @@ test("a page that crashes during a call says so, and the next one opens with its
   const pending = person.call("browser_evaluate", { script: "fetch('/silent').then(String)" });
   await expect.poll(isWaiting).toBe(true);
   for (const pid of await treeOf(process.pid)) {
-    if ((await commandOf(pid)).includes("--type=renderer")) process.kill(pid, "SIGKILL");
+    if ((await commandOf(pid)).includes("--type=renderer")) killAll([pid]);
   }
   expect(await pending).toEqual({
     ok: false,

@@ -18,6 +18,17 @@ export async function commandOf(pid: number): Promise<string> {
   return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ").trim();
 }
 
+/** Each of them that has not ended with another one. */
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    }
+  }
+}
+
 /** Those that are still there after `withinMs`; zombies count as gone. */
 export async function survivorsOf(pids: readonly number[], withinMs: number): Promise<number[]> {
   for (const deadline = Date.now() + withinMs; ; await pause(20)) {
