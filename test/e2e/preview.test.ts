@@ -211,12 +211,13 @@ describe("a preview", { timeout: 180_000 }, () => {
   });
 
   test("says so of a request that it cannot pass on", async () => {
-    await serve("plain.cjs", `require("node:http").createServer((q, r) => r.end("plain")).listen(4777);`, 4777);
+    const server = `createServer({ maxHeaderSize: 1 << 20 }, (q, r) => r.setHeader("x-again", q.headers["x-long"] ?? "").end("plain"))`;
+    await serve("plain.cjs", `require("node:http").${server}.listen(4777);`, 4777);
     const { share_url: shareUrl = "" } = await expose(4777, { share_for: 60 });
     const { port, hostname, pathname } = new URL(shareUrl);
     const send = async (path: string, given: Record<string, string>, body = ""): Promise<IncomingMessage> => {
       const headers = { Host: `${hostname}:${port}`, ...given };
-      const asked = request({ host: "127.0.0.1", port, path, headers }).end(body);
+      const asked = request({ host: "127.0.0.1", port, path, headers, maxHeaderSize: 2 ** 20 }).end(body);
       const [answer]: IncomingMessage[] = await once(asked, "response");
       if (answer === undefined) throw new Error("There was no answer.");
       return answer.resume();
@@ -224,6 +225,9 @@ describe("a preview", { timeout: 180_000 }, () => {
     const cookie = (await send(pathname, {})).headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
     expect((await send("/", { Cookie: cookie })).statusCode).toBe(200);
     expect((await send("/", { Cookie: cookie, "Content-Length": "5" }, "hello")).statusCode).toBe(400);
+    const long = await send("/", { Cookie: cookie, "x-long": "a".repeat(100_000) });
+    expect([long.statusCode, long.headers["x-again"]?.length]).toEqual([200, 100_000]);
+    expect((await send("/", { Cookie: cookie, "x-long": "a".repeat(200_000) })).statusCode).toBe(431);
   });
 
   test("shows a Vite dev server, whose page changes as its files do", async () => {

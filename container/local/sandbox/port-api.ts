@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, type ServerResponse, request 
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { VISITORS } from "../../../servers/sandbox/local-ports.ts";
-import { PORT_STATE, PORT_UNTIL, type PortState } from "../../../servers/sandbox/port-answer.ts";
+import { MAX_HEAD_BYTES, PORT_STATE, PORT_UNTIL, type PortState } from "../../../servers/sandbox/port-answer.ts";
 import { AgentRefusal } from "./agent-link.ts";
 import { sendProblem } from "./http.ts";
 import type { LocalSandbox } from "./sandbox.ts";
@@ -104,6 +104,7 @@ async function connect(
     method: request.method ?? "GET",
     path,
     headers: headersFor(request, port),
+    maxHeaderSize: MAX_HEAD_BYTES,
   });
   // Whoever waits for its answer hears of it; after that the answer tells.
   inner.on("error", () => undefined);
