@@ -49,6 +49,8 @@ export async function servePort(
     sendProblem(response, error);
   } finally {
     clearTimeout(timer);
+    // What is still on its way of a request that was answered early would stand in the way of the next one.
+    request.unpipe().resume();
   }
 }
 
@@ -157,9 +159,12 @@ async function upgradeOf(inner: ClientRequest): Promise<Upgraded | undefined> {
 
 const OUR_HEADERS: ReadonlySet<string> = new Set(["host", "authorization", "origin", PORT_UNTIL, "connection"]);
 
-/** As the visitor sent them: what would mean something to the runtime itself comes under other names. */
+/**
+ * As the visitor sent them: what would mean something to the runtime itself comes under other names. To close is ours:
+ * a server that is asked to does it while it is still sent a body that it has refused, and its answer is lost.
+ */
 function headersFor({ rawHeaders, headers: { upgrade } }: IncomingMessage, port: number): readonly string[] {
-  const headers = ["Host", `localhost:${port}`, "Connection", upgrade === undefined ? "close" : "Upgrade"];
+  const headers = ["Host", `localhost:${port}`, "Connection", upgrade === undefined ? "keep-alive" : "Upgrade"];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
     const lower = name.toLowerCase();
