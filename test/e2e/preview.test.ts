@@ -251,7 +251,7 @@ describe("a preview", { timeout: 180_000 }, () => {
     const { share_url: shareUrl = "" } = await expose(4778, { share_for: 60 });
     const send = await enter(shareUrl);
     const upload = async (path: string): Promise<string> => {
-      const answer = await send(path, { method: "POST", body: Buffer.alloc(32_000_000) });
+      const answer = await send(path, { method: "POST", body: new Uint8Array(32_000_000) });
       return `${answer.statusCode} ${await readAll(answer)}`;
     };
     for (let round = 0; round < 4; round += 1) {
