@@ -119,6 +119,20 @@ test("what a background process writes while the files' version is on its way in
   ]);
 });
 
+test("what a background process writes while removed files are on their way out is kept", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const files = mapFiles();
+  const sandbox = sandboxes.open({ files });
+  const paths = Array.from({ length: 100 }, (_, index) => `f${100 + index}`);
+  for (const path of paths) await files.write(path, "one\n");
+  await run(sandbox, "(until [[ ! -e files/f100 ]]; do :; done; echo sandbox > files/f199) >/dev/null 2>&1 &");
+  for (const path of paths) await files.remove(path);
+  await run(sandbox, "true");
+  await run(sandbox, "true");
+  expect(files.paths()).toEqual(["f199"]);
+  expect(await textOf(files, "f199")).toBe("sandbox\n");
+});
+
 test.each([
   ["a name as long as a disk takes", `${"n".repeat(251)}.txt`],
   ["a name of long characters", `${"\u{1f600}".repeat(62)}.tar.gz`],

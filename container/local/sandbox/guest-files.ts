@@ -38,7 +38,8 @@ export interface Guest {
     body: AsyncIterable<Uint8Array>,
     over?: Over,
   ): Promise<{ readonly stamp: string; readonly isAside: boolean }>;
-  remove(path: string, root: string): Promise<void>;
+  /** Where it has the stamp `known`; with the folders that it leaves empty below `root`. */
+  remove(path: string, root: string, known: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes everything in the folder but what has the name `kept`. */
   empty(root: string, kept: string): Promise<void>;
@@ -55,7 +56,7 @@ export function guestFiles(link: AgentLink): Guest {
   return {
     read: async (path, options) => await translate(path, readFile(link, path, options)),
     write: async (path, body, over) => await translate(path, writeFile(link, { path, ...over }, body)),
-    remove: async (path, root) => void (await translate(path, ask({ op: "remove", path, root }))),
+    remove: async (path, root, known) => void (await translate(path, ask({ op: "remove", path, root, known }))),
     rename: async (from, to) => void (await translate(from, ask({ op: "rename", from, to }))),
     empty: async (root, kept) => void (await link.ask(TO_AGENT.file, { op: "empty", root, kept }, EMPTY_TIMEOUT_MS)),
     md5: async (path) => {

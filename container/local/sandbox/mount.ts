@@ -70,7 +70,7 @@ export class FilesMount {
       manifest.delete(path);
       // Removed there: here too, unless it was changed here and is new again.
       if (here !== undefined && entry.stamp !== undefined && (await this.#isUnchanged(path, here, entry))) {
-        await guest.remove(`${ROOT}/${path}`, ROOT);
+        await guest.remove(`${ROOT}/${path}`, ROOT, here.stamp);
       }
     }
     const download: string[] = [];

@@ -35,7 +35,7 @@ export async function answerFile(call, request, outbox) {
     case "hash":
       return done(await hash(request.path));
     case "remove":
-      return done(await remove(request.path, request.root));
+      return done(await remove(request));
     case "rename":
       await rename(request.from, request.to);
       return done({});
@@ -209,8 +209,12 @@ async function hash(path) {
   return { md5: md5.digest("hex"), stamp: stampOf(info) };
 }
 
-/** Removes a file and the folders that it leaves empty below `root`. @param {string} path @param {string} root */
-async function remove(path, root) {
+/**
+ * Removes a file that has the stamp `known`, and the folders that it leaves empty below `root`.
+ * @param {{ path: string, root: string, known: string }} request
+ */
+async function remove({ path, root, known }) {
+  if (await isAnother(path, known)) return {};
   await unlink(path).catch((error) => {
     if (error.code !== "ENOENT") throw error;
   });
