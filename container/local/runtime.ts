@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import * as z from "zod";
 import { answer } from "./sandbox/api.ts";
+import { MAX_HEAD_BYTES } from "../../servers/sandbox/port-answer.ts";
 import { isAllowed } from "./sandbox/gate.ts";
 import { readPortTarget, servePort, upgradePort } from "./sandbox/port-api.ts";
 import { Problem } from "./sandbox/problem.ts";
@@ -33,13 +34,16 @@ export interface Runtime {
 }
 
 const CLOSE_MS = 2_000;
+/** A visitor's, and what the Worker says with them. */
+const MAX_HEADER_BYTES = 2 * MAX_HEAD_BYTES;
 
 /** Serves sandboxes on loopback to whoever knows the secret. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const sandboxes = await Sandboxes.open({ ...options, dataDir: resolve(options.dataDir) });
   if (sandboxes.simulatedBecause !== undefined)
     options.log(`Sandboxes are simulated (just-bash). ${sandboxes.simulatedBecause}`);
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
+  const limits = { requestTimeout: 0, keepAliveTimeout: 60_000, maxHeaderSize: MAX_HEADER_BYTES };
+  const server = createServer(limits, (request, response) => {
     const target = readPortTarget(request.url);
     if (!isAllowed(request, options.secret)) {
       response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("Forbidden\n");

@@ -10,6 +10,9 @@ export const PORT_UNTIL = "x-pincer-port-until";
 /** Which port a request to a container's object is for; without it the request is the SDK's. */
 export const CONTAINER_PORT = "x-pincer-port";
 
+/** What a request's address and headers may come to, as Cloudflare has it too; and those of an answer. */
+export const MAX_HEAD_BYTES = 128 * 1024;
+
 export type PortState = PortAnswer["state"];
 
 const unheard = z.enum(UNHEARD_STATES);

@@ -53,6 +53,12 @@ export const UNFIT: Notice = {
   text: "It asks with GET or HEAD and has a body, or is longer than can be. Send it with POST, or in parts.",
 };
 
+export const TOO_LONG: Notice = {
+  status: 431,
+  heading: "That request is too long",
+  text: "Its address and headers come to more than 128 KB. Where it is the cookies, clear those of this preview.",
+};
+
 export const WAKING: Notice = {
   status: 503,
   heading: "The sandbox is waking up",

@@ -1,8 +1,10 @@
 import type { PreviewSite } from "../shared/preview-site.ts";
 import type { Sandbox } from "./driver.ts";
 import { headersForIt, headersFromIt } from "./preview-headers.ts";
+import { MAX_HEAD_BYTES } from "./port-answer.ts";
 import {
   BUSY,
+  TOO_LONG,
   UNFIT,
   WAKING,
   notice,
@@ -42,6 +44,7 @@ const STARTS_WITHIN_MS = 5 * 60_000;
 export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
   const { request, label, site, port, person, sandbox, untilMs, answersWithinMs } = visit;
   if (!isFit(request)) return notice(request, UNFIT);
+  if (headBytes(request) > MAX_HEAD_BYTES) return notice(request, TOO_LONG);
   const givenUp = new AbortController();
   const upload = uploadOf(request);
   const { pathname, search } = new URL(request.url);
@@ -79,6 +82,10 @@ export async function proxyPreview(visit: PreviewVisit): Promise<Response> {
 function isFit({ method, body, headers, url }: Request): boolean {
   const length = Number(headers.get("Content-Length") ?? 0);
   return Number.isSafeInteger(length) && (body === null || !["GET", "HEAD"].includes(method)) && URL.canParse(url);
+}
+
+function headBytes({ url, headers }: Request): number {
+  return [...headers].reduce((sum, [name, value]) => sum + name.length + value.length, url.length);
 }
 
 /** Its workspace is restored before anything runs in it. */

@@ -1,8 +1,8 @@
 import { ToolError } from "./errors.ts";
 
-const MAX_PATH_BYTES = 900;
+export const MAX_PATH_BYTES = 900;
 /** What a disk takes: a longer name could not exist in a sandbox. */
-const MAX_NAME_BYTES = 255;
+export const MAX_NAME_BYTES = 255;
 /**
  * What is not seen makes one name look like another, and spells words for a model alone: zero-width spaces, fillers,
  * marks of direction, tags. Joiners and variation selectors are part of words and emoji.

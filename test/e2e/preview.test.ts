@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
+import { text as readAll } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -49,6 +50,28 @@ async function start(command: string, port: number, sandbox = "main"): Promise<v
   const { process_id } = z.object({ process_id: z.string() }).parse(started);
   const waited = await client.callTool("sandbox_wait", { process_id, port, wait_ms: 40_000 });
   if (!/"reached":true/.test(JSON.stringify(waited.structuredContent))) throw new Error(textOf(waited));
+}
+
+interface Sent {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** Sends requests as whoever has the link. */
+async function enter(shareUrl: string): Promise<(path: string, sent?: Sent) => Promise<IncomingMessage>> {
+  const { port, hostname, pathname } = new URL(shareUrl);
+  const at = { host: "127.0.0.1", port, agent: false, maxHeaderSize: 2 ** 20 };
+  const send = async (path: string, { method = "GET", headers = {}, body = "" }: Sent): Promise<IncomingMessage> => {
+    const asked = request({ ...at, path, method, headers: { Host: `${hostname}:${port}`, ...headers } }).end(body);
+    const [answer]: IncomingMessage[] = await once(asked, "response", { signal: AbortSignal.timeout(20_000) });
+    if (answer === undefined) throw new Error("There was no answer.");
+    // Whoever has answered need not take the rest.
+    asked.on("error", () => undefined);
+    return answer;
+  };
+  const cookie = (await send(pathname, {})).resume().headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
+  return async (path, sent = {}) => await send(path, { ...sent, headers: { Cookie: cookie, ...sent.headers } });
 }
 
 async function shows(page: Page, expression: string, wanted: string): Promise<string> {
@@ -211,19 +234,29 @@ describe("a preview", { timeout: 180_000 }, () => {
   });
 
   test("says so of a request that it cannot pass on", async () => {
-    await serve("plain.cjs", `require("node:http").createServer((q, r) => r.end("plain")).listen(4777);`, 4777);
+    const server = `createServer({ maxHeaderSize: 1 << 20 }, (q, r) => r.setHeader("x-again", q.headers["x-long"] ?? "").end("plain"))`;
+    await serve("plain.cjs", `require("node:http").${server}.listen(4777);`, 4777);
     const { share_url: shareUrl = "" } = await expose(4777, { share_for: 60 });
-    const { port, hostname, pathname } = new URL(shareUrl);
-    const send = async (path: string, given: Record<string, string>, body = ""): Promise<IncomingMessage> => {
-      const headers = { Host: `${hostname}:${port}`, ...given };
-      const asked = request({ host: "127.0.0.1", port, path, headers }).end(body);
-      const [answer]: IncomingMessage[] = await once(asked, "response");
-      if (answer === undefined) throw new Error("There was no answer.");
-      return answer.resume();
+    const send = await enter(shareUrl);
+    expect((await send("/")).statusCode).toBe(200);
+    expect((await send("/", { headers: { "Content-Length": "5" }, body: "hello" })).statusCode).toBe(400);
+    const long = await send("/", { headers: { "x-long": "a".repeat(100_000) } });
+    expect([long.statusCode, long.headers["x-again"]?.length]).toEqual([200, 100_000]);
+    expect((await send("/", { headers: { "x-long": "a".repeat(200_000) } })).statusCode).toBe(431);
+  });
+
+  test("passes on what is answered before all was sent, and the next request after it", async () => {
+    const refuse = `q.url === "/refuses" ? r.writeHead(413).end("no") : q.resume().on("end", () => r.end("all"))`;
+    await serve("refuses.cjs", `require("node:http").createServer((q, r) => ${refuse}).listen(4778);`, 4778);
+    const { share_url: shareUrl = "" } = await expose(4778, { share_for: 60 });
+    const send = await enter(shareUrl);
+    const upload = async (path: string): Promise<string> => {
+      const answer = await send(path, { method: "POST", body: new Uint8Array(32_000_000) });
+      return `${answer.statusCode} ${await readAll(answer)}`;
     };
-    const cookie = (await send(pathname, {})).headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
-    expect((await send("/", { Cookie: cookie })).statusCode).toBe(200);
-    expect((await send("/", { Cookie: cookie, "Content-Length": "5" }, "hello")).statusCode).toBe(400);
+    for (let round = 0; round < 4; round += 1) {
+      expect([await upload("/refuses"), await upload("/takes")]).toEqual(["413 no", "200 all"]);
+    }
   });
 
   test("shows a Vite dev server, whose page changes as its files do", async () => {

@@ -89,6 +89,68 @@ test("a file that changes in the files while a command changes it is kept twice"
   expect((await run(sandbox, "cat files/shared.txt files/new.txt")).stdout.text).toBe("person\nperson's new\n");
 });
 
+test("what a background process writes while the files' version is on its way in is kept beside it", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const files = mapFiles();
+  const sandbox = sandboxes.open({ files });
+  await files.write("a.txt", "one\n");
+  const writer = "until [[ -e go ]]; do sleep 0.02; done; echo sandbox | tee files/a.txt files/new.txt; touch done";
+  await run(sandbox, `(${writer}) >/dev/null 2>&1 &`);
+  for (const path of ["a.txt", "new.txt"]) await files.write(path, "person\n");
+  const { read } = files;
+  // By then it is known what has to come.
+  files.read = async (path) => {
+    await sandbox.writeFile("go", new Uint8Array());
+    await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+    return await read(path);
+  };
+  const { notes } = await run(sandbox, "true");
+  files.read = read;
+  expect(notes?.toSorted()).toEqual([
+    expect.stringMatching(/a\.txt changed in the sandbox and in your files; .* is now a \(conflict/),
+    expect.stringMatching(/new\.txt changed in the sandbox and in your files; .* is now new \(conflict/),
+  ]);
+  const texts = await Promise.all(files.paths().map(async (path) => `${path}: ${await textOf(files, path)}`));
+  expect(texts).toEqual([
+    expect.stringMatching(/^a \(conflict .*\)\.txt: sandbox\n$/),
+    "a.txt: person\n",
+    expect.stringMatching(/^new \(conflict .*\)\.txt: sandbox\n$/),
+    "new.txt: person\n",
+  ]);
+});
+
+test("what a background process writes while removed files are on their way out is kept", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const files = mapFiles();
+  const sandbox = sandboxes.open({ files });
+  const paths = Array.from({ length: 100 }, (_, index) => `f${100 + index}`);
+  for (const path of paths) await files.write(path, "one\n");
+  await run(sandbox, "(until [[ ! -e files/f100 ]]; do :; done; echo sandbox > files/f199) >/dev/null 2>&1 &");
+  for (const path of paths) await files.remove(path);
+  await run(sandbox, "true");
+  await run(sandbox, "true");
+  expect(files.paths()).toEqual(["f199"]);
+  expect(await textOf(files, "f199")).toBe("sandbox\n");
+});
+
+test.each([
+  ["a name as long as a disk takes", `${"n".repeat(251)}.txt`],
+  ["a name of long characters", `${"\u{1f600}".repeat(62)}.tar.gz`],
+  ["a path as long as files take", `${"folder/".repeat(128)}x.y`],
+])("both versions of %s are kept", async (_, path) => {
+  await using sandboxes = await startLocalSandboxes();
+  const files = mapFiles();
+  const sandbox = sandboxes.open({ files });
+  await files.write(path, "one\n");
+  await run(sandbox, `(sleep 0.3; echo sandbox > files/${path}; touch done) >/dev/null 2>&1 &`);
+  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+  await files.write(path, "person\n");
+  expect((await run(sandbox, `cat files/${path}`)).stdout.text).toBe("person\n");
+  await during(sandbox, `echo again >> files/${path}`, async () => await files.write(path, "person's again\n"));
+  const texts = await Promise.all(files.paths().map(async (name) => await textOf(files, name)));
+  expect(texts.toSorted()).toEqual(["person\nagain\n", "person's again\n", "sandbox\n"]);
+});
+
 test("removed on one side and changed on the other: the change is kept", async () => {
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();

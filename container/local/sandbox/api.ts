@@ -110,6 +110,6 @@ async function readFile({ response, query, sandbox }: Call): Promise<void> {
 async function writeFile({ request, response, query, sandbox }: Call): Promise<void> {
   const path = absolute(pathSchema.parse(query.get("path")));
   const replaces = hashSchema.parse(query.get("replaces") ?? undefined);
-  await (await sandbox.guest()).write(path, readBytes(request, MAX_FILE_BYTES), replaces);
+  await (await sandbox.guest()).write(path, readBytes(request, MAX_FILE_BYTES), { replaces });
   sendJson(response, {});
 }

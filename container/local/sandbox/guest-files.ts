@@ -14,7 +14,16 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 const scanSchema = z.object({ digest: z.string().max(64), leftOut: z.int(), isFull: z.boolean() });
 const pageSchema = z.array(z.tuple([z.string().max(4_096), z.int().nonnegative(), z.string().max(200)])).max(1_000);
-const stampSchema = z.object({ stamp: z.string().max(200) });
+const writtenSchema = z.object({ stamp: z.string().max(200), isAside: z.boolean() });
+
+/** What may be there before. */
+export interface Over {
+  /** Refused with `conflict` unless what is there has this hash. */
+  readonly replaces?: string | undefined;
+  /** Where what is there goes unless it has the stamp `known`; nothing should be there where that is absent. */
+  readonly aside?: string;
+  readonly known?: string | undefined;
+}
 
 /** The sandbox's disk, through its agent: no path is looked up outside, and what comes back is parsed. */
 export interface Guest {
@@ -23,9 +32,14 @@ export interface Guest {
     path: string,
     options: { readonly maxBytes: number; readonly isExact: boolean },
   ): Promise<{ sizeBytes: number; body: AsyncGenerator<Uint8Array> }>;
-  /** The whole file or nothing, if what is there has the hash `replaces`. Answers the file's stamp. */
-  write(path: string, body: AsyncIterable<Uint8Array>, replaces?: string): Promise<string>;
-  remove(path: string, root: string): Promise<void>;
+  /** The whole file or nothing, on the terms of `over`. Answers the file's stamp. */
+  write(
+    path: string,
+    body: AsyncIterable<Uint8Array>,
+    over?: Over,
+  ): Promise<{ readonly stamp: string; readonly isAside: boolean }>;
+  /** Where it has the stamp `known`; with the folders that it leaves empty below `root`. */
+  remove(path: string, root: string, known: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes everything in the folder but what has the name `kept`. */
   empty(root: string, kept: string): Promise<void>;
@@ -41,8 +55,8 @@ export function guestFiles(link: AgentLink): Guest {
   const ask = async (request: object): Promise<unknown> => await link.ask(TO_AGENT.file, request, TIMEOUT_MS);
   return {
     read: async (path, options) => await translate(path, readFile(link, path, options)),
-    write: async (path, body, replaces) => await translate(path, writeFile(link, { path, replaces }, body)),
-    remove: async (path, root) => void (await translate(path, ask({ op: "remove", path, root }))),
+    write: async (path, body, over) => await translate(path, writeFile(link, { path, ...over }, body)),
+    remove: async (path, root, known) => void (await translate(path, ask({ op: "remove", path, root, known }))),
     rename: async (from, to) => void (await translate(from, ask({ op: "rename", from, to }))),
     empty: async (root, kept) => void (await link.ask(TO_AGENT.file, { op: "empty", root, kept }, EMPTY_TIMEOUT_MS)),
     md5: async (path) => {
@@ -78,9 +92,9 @@ async function readFile(
 
 async function writeFile(
   link: AgentLink,
-  target: { readonly path: string; readonly replaces: string | undefined },
+  target: Over & { readonly path: string },
   body: AsyncIterable<Uint8Array>,
-): Promise<string> {
+): Promise<z.output<typeof writtenSchema>> {
   let call = 0;
   const answer = new Promise<unknown>((resolve, reject) => {
     call = link.open(
@@ -110,7 +124,7 @@ async function writeFile(
       }
     }
     await inTime(link.send(TO_AGENT.bytes, call, NO_BYTES));
-    return stampSchema.parse(await inTime(answer)).stamp;
+    return writtenSchema.parse(await inTime(answer));
   } catch (error) {
     await link.send(TO_AGENT.forget, call, NO_BYTES);
     throw error;

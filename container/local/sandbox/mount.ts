@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { normalizePath } from "../../../servers/shared/paths.ts";
+import { conflictName } from "./conflict-name.ts";
 import type { Guest } from "./guest-files.ts";
 import { Leases } from "./lease.ts";
 import type { Limits } from "./limits.ts";
@@ -69,7 +70,7 @@ export class FilesMount {
       manifest.delete(path);
       // Removed there: here too, unless it was changed here and is new again.
       if (here !== undefined && entry.stamp !== undefined && (await this.#isUnchanged(path, here, entry))) {
-        await guest.remove(`${ROOT}/${path}`, ROOT);
+        await guest.remove(`${ROOT}/${path}`, ROOT, here.stamp);
       }
     }
     const download: string[] = [];
@@ -87,11 +88,9 @@ export class FilesMount {
           manifest.set(path, { etag, stamp: here.stamp });
           continue;
         }
-        const kept = conflictName(path, new Date());
+        const kept = this.#conflictName(path);
         await guest.rename(`${ROOT}/${path}`, `${ROOT}/${kept}`);
-        notes.push(
-          `/workspace/files/${path} changed in the sandbox and in your files; the sandbox's version is now ${kept}.`,
-        );
+        notes.push(bothChanged(path, kept));
       }
       download.push(path);
     }
@@ -99,12 +98,15 @@ export class FilesMount {
     return { download, notes };
   }
 
-  /** Writes a file that came from the caller's files. */
+  /** Writes a file that came from the caller's files. What was changed here since the plan is kept under another name. */
   async put(path: string, etag: string, body: AsyncIterable<Uint8Array>): Promise<{ note?: string }> {
     const guest = await this.#guest();
+    const kept = this.#conflictName(path);
+    const over = { known: this.#scanned.get(path)?.stamp, aside: `${ROOT}/${kept}` };
     try {
-      this.#manifest.set(path, { etag, stamp: await guest.write(`${ROOT}/${path}`, body) });
-      return {};
+      const { stamp, isAside } = await guest.write(`${ROOT}/${path}`, body, over);
+      this.#manifest.set(path, { etag, stamp });
+      return isAside ? { note: bothChanged(path, kept) } : {};
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       // Left out: never taken for removed, and tried again when it changes.
@@ -160,7 +162,7 @@ export class FilesMount {
 
   /** Keeps a file that also changed in the caller's files, under another name. */
   async keepBoth(path: string): Promise<{ path: string }> {
-    const kept = conflictName(path, new Date());
+    const kept = this.#conflictName(path);
     await (await this.#guest()).rename(`${ROOT}/${path}`, `${ROOT}/${kept}`);
     this.#manifest.delete(path);
     return { path: kept };
@@ -173,6 +175,10 @@ export class FilesMount {
 
   async save(): Promise<void> {
     await this.#manifest.save();
+  }
+
+  #conflictName(path: string): string {
+    return conflictName(path, new Date(), (name) => this.#scanned.has(name));
   }
 
   #nothing(lease: string, notes: readonly string[] = []): { readonly notes: readonly string[] } {
@@ -271,11 +277,6 @@ function shorten(paths: readonly string[]): string {
   return paths.length > 5 ? `${shown} and ${paths.length - 5} more` : shown;
 }
 
-/** `report.md` → `report (conflict 2026-11-22 21-10-05).md`. */
-function conflictName(path: string, now: Date): string {
-  const time = now.toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
-  const slash = path.lastIndexOf("/") + 1;
-  const dot = path.lastIndexOf(".");
-  const end = dot > slash ? dot : path.length;
-  return `${path.slice(0, end)} (conflict ${time})${path.slice(end)}`;
+function bothChanged(path: string, kept: string): string {
+  return `/workspace/files/${path} changed in the sandbox and in your files; the sandbox's version is now ${kept}.`;
 }

@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, type ServerResponse, request 
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { VISITORS } from "../../../servers/sandbox/local-ports.ts";
-import { PORT_STATE, PORT_UNTIL, type PortState } from "../../../servers/sandbox/port-answer.ts";
+import { MAX_HEAD_BYTES, PORT_STATE, PORT_UNTIL, type PortState } from "../../../servers/sandbox/port-answer.ts";
 import { AgentRefusal } from "./agent-link.ts";
 import { sendProblem } from "./http.ts";
 import type { LocalSandbox } from "./sandbox.ts";
@@ -49,6 +49,8 @@ export async function servePort(
     sendProblem(response, error);
   } finally {
     clearTimeout(timer);
+    // What is still on its way of a request that was answered early would stand in the way of the next one.
+    request.unpipe().resume();
   }
 }
 
@@ -104,6 +106,7 @@ async function connect(
     method: request.method ?? "GET",
     path,
     headers: headersFor(request, port),
+    maxHeaderSize: MAX_HEAD_BYTES,
   });
   // Whoever waits for its answer hears of it; after that the answer tells.
   inner.on("error", () => undefined);
@@ -156,9 +159,12 @@ async function upgradeOf(inner: ClientRequest): Promise<Upgraded | undefined> {
 
 const OUR_HEADERS: ReadonlySet<string> = new Set(["host", "authorization", "origin", PORT_UNTIL, "connection"]);
 
-/** As the visitor sent them: what would mean something to the runtime itself comes under other names. */
+/**
+ * As the visitor sent them: what would mean something to the runtime itself comes under other names. To close is ours:
+ * a server that is asked to does it while it is still sent a body that it has refused, and its answer is lost.
+ */
 function headersFor({ rawHeaders, headers: { upgrade } }: IncomingMessage, port: number): readonly string[] {
-  const headers = ["Host", `localhost:${port}`, "Connection", upgrade === undefined ? "close" : "Upgrade"];
+  const headers = ["Host", `localhost:${port}`, "Connection", upgrade === undefined ? "keep-alive" : "Upgrade"];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
     const lower = name.toLowerCase();

@@ -5,7 +5,7 @@ import { chmod, lstat, mkdir, open, rename, rm, rmdir, stat, unlink } from "node
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { FROM_AGENT } from "./frames.mjs";
-import { isOurTemporary, scan, stampOf, TEMPORARY } from "./scan.mjs";
+import { isOurTemporary, isSameStamp, scan, stampOf, TEMPORARY } from "./scan.mjs";
 
 /** @typedef {import("./process.mjs").Outbox} Outbox */
 
@@ -30,12 +30,12 @@ export async function answerFile(call, request, outbox) {
     case "read":
       return done(await read(call, request, outbox));
     case "write":
-      writers.set(call, writer(request.path, request.replaces, done));
+      writers.set(call, writer(request, done));
       return undefined;
     case "hash":
       return done(await hash(request.path));
     case "remove":
-      return done(await remove(request.path, request.root));
+      return done(await remove(request));
     case "rename":
       await rename(request.from, request.to);
       return done({});
@@ -115,12 +115,11 @@ let placing = Promise.resolve();
 
 /**
  * The whole file or nothing: it takes its place when its last byte is written, if what is there has the hash
- * `replaces`, where that is given.
- * @param {string} path
- * @param {string | undefined} replaces
+ * `replaces`, where that is given. Where `aside` is, what is there by then goes there, unless it has the stamp `known`.
+ * @param {{ path: string, replaces?: string, known?: string, aside?: string }} request
  * @param {(result: object) => void} done
  */
-function writer(path, replaces, done) {
+function writer({ path, replaces, known, aside }, done) {
   const temporary = `${dirname(path)}/${TEMPORARY.prefix}${randomBytes(8).toString("hex")}`;
   const opened = (async () => {
     const before = await stat(path).catch(() => undefined);
@@ -146,12 +145,18 @@ function writer(path, replaces, done) {
       await file.close();
       const placed = placing.then(async () => {
         if (replaces !== undefined && (await sha256(path)) !== replaces) throw refuse("ECONFLICT");
+        const isAside = aside !== undefined && (await isAnother(path, known));
+        if (isAside) await rename(path, aside);
         await rename(temporary, path);
+        return isAside;
       });
-      placing = placed.catch(() => {});
-      await placed;
+      placing = placed.then(
+        () => {},
+        () => {},
+      );
+      const isAside = await placed;
       TEMPORARY.inUse.delete(temporary);
-      return done({ stamp: stampOf(await lstat(path, { bigint: true })) });
+      return done({ stamp: stampOf(await lstat(path, { bigint: true })), isAside });
     });
     turn = turn.catch(async (error) => {
       await abandon();
@@ -160,6 +165,12 @@ function writer(path, replaces, done) {
     return turn;
   };
   return { write, abandon };
+}
+
+/** Whether there is a file with another stamp. @param {string} path @param {string | undefined} known */
+async function isAnother(path, known) {
+  const info = await lstat(path, { bigint: true }).catch(() => undefined);
+  return info !== undefined && (known === undefined || !isSameStamp(stampOf(info), known));
 }
 
 /** Of a file's content; nothing where there is no file. @param {string} path */
@@ -198,8 +209,12 @@ async function hash(path) {
   return { md5: md5.digest("hex"), stamp: stampOf(info) };
 }
 
-/** Removes a file and the folders that it leaves empty below `root`. @param {string} path @param {string} root */
-async function remove(path, root) {
+/**
+ * Removes a file that has the stamp `known`, and the folders that it leaves empty below `root`.
+ * @param {{ path: string, root: string, known: string }} request
+ */
+async function remove({ path, root, known }) {
+  if (await isAnother(path, known)) return {};
   await unlink(path).catch((error) => {
     if (error.code !== "ENOENT") throw error;
   });

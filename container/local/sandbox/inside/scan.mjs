@@ -28,6 +28,11 @@ export function stampOf(info) {
   return `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}${isRacy ? "?" : ""}`;
 }
 
+/** Whether nothing was written between the two, as far as times tell. @param {string} one @param {string} other */
+export function isSameStamp(one, other) {
+  return one.replace("?", "") === other.replace("?", "");
+}
+
 /**
  * Every regular file below `root`, by name, and a digest of all of it. Links, devices and the like are counted, not
  * followed.

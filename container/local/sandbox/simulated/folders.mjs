@@ -48,7 +48,7 @@ export function openFolders({ workspace, files, tmp }) {
   async function answer(call, request, outbox) {
     const isChange = request.op !== "read" && request.op !== "hash";
     const mapped = { ...request };
-    for (const name of ["path", "root", "from", "to"]) {
+    for (const name of ["path", "root", "from", "to", "aside"]) {
       if (name in request) mapped[name] = placed(request[name], isChange ? "EROFS" : "ENOENT");
     }
     if (request.op !== "empty") return answerFile(call, mapped, outbox);
