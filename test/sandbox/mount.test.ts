@@ -105,6 +105,21 @@ test("removed on one side and changed on the other: the change is kept", async (
   );
 });
 
+test("a file that changes at the moment at which its removal is brought out is kept", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const files = mapFiles();
+  const stat: MountedFiles["stat"] = async (path) => {
+    const info = await files.stat(path);
+    await files.write(path, "person\n");
+    return info;
+  };
+  const sandbox = sandboxes.open({ files: { ...files, stat } });
+  await files.write("a.txt", "one\n");
+  await run(sandbox, "rm files/a.txt");
+  expect(await textOf(files, "a.txt")).toBe("person\n");
+  expect((await run(sandbox, "cat files/a.txt")).stdout.text).toBe("person\n");
+});
+
 test("what a background process writes is in the files after the next call", async () => {
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();
