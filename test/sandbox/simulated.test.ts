@@ -118,6 +118,7 @@ test("a command that is ended while it copies leaves nothing half-made among the
     await run(sandbox, "cd files; while :; do cp a b; done", { timeoutMs: 250 + 17 * ends });
   }
   expect(files.paths().toSorted()).toEqual(["a", "b"]);
+  expect((await files.stat("b")).etag).toBe((await files.stat("a")).etag);
 });
 
 test("commands run side by side, each with its own output", async () => {
