@@ -154,6 +154,8 @@ if (reason === undefined) {
         paths.map((path) => `curl --path-as-is -s -w '%{http_code}\\n' 'http://r2.internal/FILES/${path}'`).join("; "),
       );
       expect(asked.stdout.text).toBe("404\n".repeat(paths.length));
+      await mine.files.write("own.txt", "mine");
+      expect((await run(mine.sandbox, "curl -s http://r2.internal/FILES/own.txt")).stdout.text).toBe("mine");
     });
   });
 } else {

@@ -43,6 +43,17 @@ while chunk := connection.recv(65536): answer += chunk
 print(answer.endswith(b"\\r\\n0\\r\\n\\r\\n"))
 `;
 
+/** Takes everything that is asked of it for done. */
+const SQUATTER = `
+import http.server
+class Squatter(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}\\n")
+http.server.HTTPServer(("0.0.0.0", 3777), Squatter).serve_forever()
+`;
+
 if (reason === undefined) {
   describe("the guest's server", () => {
     let standIn: StandIn;
@@ -144,8 +155,8 @@ if (reason === undefined) {
     test("is not mistaken for what took its port: the sandbox is ended, and the next call starts a fresh one", async () => {
       const sandbox = open();
       await sandbox.exec(command("touch before"), quiet());
-      const squat = `(sleep 0.5; ${KILL_SERVER}; exec python3 -m http.server 3777) >/dev/null 2>&1 &`;
-      await sandbox.exec(command(squat), quiet());
+      const squat = `(sleep 0.5; ${KILL_SERVER}; exec python3 -c "$SQUATTER") >/dev/null 2>&1 &`;
+      await sandbox.exec(command(squat, 30_000, { env: { SQUATTER } }), quiet());
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       await expect(sandbox.exec(command("true"), quiet())).rejects.toMatchObject({
         code: "unavailable",

@@ -78,17 +78,19 @@ test.skipIf(process.getuid?.() !== 0)(
   async () => {
     await using web = await serve((_request, response) => response.end("inside"));
     const bridge = await startBridge(LOOPBACK, { host: "127.0.0.1", port: web.port }, isOwnPeer);
-    const ask = async (...become: readonly string[]) => {
-      const script = `exec 3<>/dev/tcp/127.0.0.1/${portOf(bridge)}; printf '${REQUEST}' >&3; cat <&3`;
+    const ask = async (port: number, ...become: readonly string[]) => {
+      const script = `exec 3<>/dev/tcp/127.0.0.1/${port}; printf '${REQUEST}' >&3; cat <&3`;
       return await promisify(execFile)("setpriv", [...become, "bash", "-c", script]).then(
         ({ stdout }) => stdout,
         () => "",
       );
     };
+    const asNobody = ["--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups"];
     try {
-      expect(await ask("--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups")).toBe("");
+      expect(await ask(portOf(bridge), ...asNobody)).toBe("");
       expect(web.seen).toEqual([]);
-      expect(await ask("--no-new-privs")).toContain("inside");
+      expect(await ask(web.port, ...asNobody)).toContain("inside");
+      expect(await ask(portOf(bridge), "--no-new-privs")).toContain("inside");
     } finally {
       bridge.close();
     }

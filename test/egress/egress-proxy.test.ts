@@ -189,6 +189,11 @@ test("of the suite itself share links can be read, in every spelling of loopback
   expect(await askProxy(outside.proxy, `http://localhost:${port}/s/abc`, { method: "POST" })).toMatchObject({
     status: 403,
   });
+  const upgrade = connect(outside.proxy.socketPath);
+  upgrade.write(
+    `GET http://localhost:${port}/s/abc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  );
+  expect(await readUntil(upgrade, "\r\n\r\n")).toMatch(/^HTTP\/1\.1 403 /);
   for (const path of ["/mcp", "/s", "/s/../mcp", "/s/%2e%2e/mcp", "/s/..%5cmcp/../../mcp", "//s/", "/S/abc"]) {
     const answer = await askProxy(outside.proxy, `http://localhost:${port}${path}`);
     expect.soft(answer, path).toMatchObject({ status: 403 });
@@ -348,10 +353,11 @@ test("requests that come on one connection at once go on one after the other, an
   let most = 0;
   await using web = await serve((request, response) => {
     most = Math.max(most, (underWay += 1));
-    setImmediate(() => {
+    // Long enough for the next to come, if it did not wait.
+    setTimeout(() => {
       underWay -= 1;
       response.end(`answer to ${request.url}\n`);
-    });
+    }, 100);
   });
   await using outside = await startTestProxy({
     names: { "site.test": [[PUBLIC]] },

@@ -53,7 +53,7 @@ test.each([
   for (const limits of ["(5, resource.getrlimit(12)[1])", "(5, 5)"]) {
     const program = `import os, resource; ${leave}resource.setrlimit(12, ${limits}); os.execvp("sleep", ["sleep", "8888"])`;
     const result = await run(sandbox, `python3 -c '${program}' & sleep 8888`, { timeoutMs: 1_000 });
-    expect(result).toMatchObject({ hasTimedOut: true, signal: "SIGKILL" });
+    expect(result).toMatchObject({ hasTimedOut: true, signal: "SIGKILL", stderr: { text: "" } });
     expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 8888'")).stdout.text, limits).toBe("0\n");
   }
   expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 7777'")).stdout.text).toBe("1\n");

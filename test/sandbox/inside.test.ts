@@ -145,6 +145,15 @@ test("no other name, port or protocol leads to the suite", async () => {
     const direct = `curl -sS --noproxy '*' -o /dev/null -w '%{http_code}' -H 'Host: ${host}' http://pincer.internal/`;
     expect(await said(sandbox, direct), host).toBe("403");
   }
+  await sandbox.writeFile("raw.py", new TextEncoder().encode(RAW));
+  const heads = [
+    "GET http://user@pincer.internal/mcp HTTP/1.1\\r\\nHost: pincer.internal\\r\\n",
+    "GET /mcp HTTP/1.1\\r\\nHost: pincer.internal\\r\\nHost: other.test\\r\\n",
+  ];
+  for (const head of heads) {
+    const raw = `python3 raw.py 127.0.0.1 3128 '${head}Connection: close\\r\\n\\r\\n'`;
+    expect(await said(sandbox, raw), head).toMatch(/^HTTP\/1\.1 403 /);
+  }
   expect(world.suite.seen).toEqual([]);
 });
 

@@ -7,6 +7,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import * as z from "zod";
+import { permissionsFor } from "../../container/local/sandbox/simulated.ts";
 import { mapFiles } from "./map-files.ts";
 import { type LocalSandboxes, run, startLocalSandboxes } from "./local-sandboxes.ts";
 
@@ -199,12 +200,12 @@ const attempts = {
   relativeLink: () => fs.symlinkSync("../../../secret.txt", tmp + "/link2"),
   hardLink: () => fs.linkSync("/etc/passwd", tmp + "/link3"),
   descriptor: () => fs.readFileSync(fs.openSync("/etc/passwd")),
-  require: () => require("/etc/passwd.json"),
+  require: () => require(json),
   blob: () => fs.openAsBlob("/etc/passwd"),
   watch: () => fs.watch("/etc"),
   folder: () => fs.opendirSync("/"),
   copy: () => fs.cpSync("/etc/passwd", tmp + "/copy"),
-  environmentFile: () => process.loadEnvFile("/etc/environment"),
+  environmentFile: () => process.loadEnvFile(secret),
   heap: () => require("node:v8").writeHeapSnapshot(secret),
   replace: () => process.execve("/usr/bin/id", ["id"], {}),
   spawn: () => require("node:child_process").execSync("id"),
@@ -225,22 +226,29 @@ const attempts = {
   datagram: () => require("node:dgram").createSocket("udp4").send("x", port, "127.0.0.1"),
   resolve: () => require("node:dns").resolve("example.com", () => {}),
   lookup: () => require("node:dns").lookup("example.com", () => {}),
+  importedLookup: () => lookup("example.com", () => {}),
+  debug: () => process._debugProcess(process.pid),
   http: () => require("node:http").get("http://127.0.0.1:" + port),
 };
 const results = {};
+const done = () => "done";
+/* By the fence or the thread, and not since what was tried is not there. */
+const REFUSALS = ["EPERM", "ERR_ACCESS_DENIED", "ERR_WORKER_UNSUPPORTED_OPERATION"];
+const refusal = ({ code, cause, message }) => REFUSALS.includes(cause?.code ?? code) ? "refused" : code + " " + message;
 for (const [name, attempt] of Object.entries(attempts)) {
-  try { attempt(); results[name] = "done"; } catch (error) { results[name] = "refused"; }
+  try { attempt(); results[name] = "done"; } catch (error) { results[name] = refusal(error); }
 }
-results.fetch = await fetch("http://127.0.0.1:" + port).then(() => "done", () => "refused");
-results.promise = await fs.promises.readFile("/etc/passwd").then(() => "done", () => "refused");
-results.importFile = await import("/etc/passwd.mjs").then(() => "done", () => "refused");
-results.importedDatabase = await import("node:sqlite").then(({ DatabaseSync }) => { new DatabaseSync(secret); return "done"; }).catch(() => "refused");
+results.fetch = await fetch("http://127.0.0.1:" + port).then(done, refusal);
+results.promise = await fs.promises.readFile("/etc/passwd").then(done, refusal);
+results.importFile = await import(module).then(done, refusal);
+results.importedDatabase = await import("node:sqlite").then(({ DatabaseSync }) => void new DatabaseSync(secret)).then(done, refusal);
 results.webSocket = await new Promise((resolve) => {
   const socket = new WebSocket("ws://127.0.0.1:" + port);
   socket.onopen = () => resolve("done");
   socket.onerror = () => resolve("refused");
 });
-results.importedThread = await import("node:worker_threads").then(({ Worker }) => { new Worker("1", { eval: true }); return "done"; }).catch(() => "refused");
+results.importedThread = await import("node:worker_threads").then(({ Worker }) => void new Worker("1", { eval: true })).then(done, refusal);
+results.report = typeof process.report.getReport === "function" ? "done" : "refused";
 results.variables = Object.keys(process.env).length === 0 ? "refused" : "done";
 `;
 
@@ -255,13 +263,16 @@ test("code that got out of just-bash would still meet a fence: files, programs, 
   try {
     const simulated = await realpath(join(import.meta.dirname, "../../container/local/sandbox/simulated"));
     const [tmp, secret] = [join(folder, "tmp"), join(folder, "secret.txt")];
+    const [json, module] = [join(folder, "secret.json"), join(folder, "secret.mjs")];
     await mkdir(tmp);
     await writeFile(secret, "host-secret");
-    const known = JSON.stringify({ tmp, secret, port, code: join(simulated, "shell.mjs") });
+    await writeFile(json, "{}");
+    await writeFile(module, "");
+    const known = JSON.stringify({ tmp, secret, json, module, port, code: join(simulated, "shell.mjs") });
     await writeFile(
       join(tmp, "thread.mjs"),
-      `import fs from "node:fs"; import { createRequire } from "node:module"; import { parentPort } from "node:worker_threads";
-       const require = createRequire(import.meta.url); const { tmp, secret, port, code } = ${known};
+      `import fs from "node:fs"; import { lookup } from "node:dns"; import { createRequire } from "node:module"; import { parentPort } from "node:worker_threads";
+       const require = createRequire(import.meta.url); const { tmp, secret, json, module, port, code } = ${known};
        const { closeFence } = await import(${JSON.stringify(join(simulated, "fence.mjs"))}); closeFence();
        process.on("uncaughtException", () => {});
        ${HOSTILE}
@@ -274,17 +285,13 @@ test("code that got out of just-bash would still meet a fence: files, programs, 
        worker.once("message", (results) => { console.log(JSON.stringify(results)); process.exit(); });
        worker.once("error", (error) => { console.error(error); process.exit(1); });`,
     );
-    const permissions = [
-      "--no-warnings",
-      "--permission",
-      "--allow-worker",
-      `--allow-fs-read=${simulated}`,
-      `--allow-fs-read=${tmp}`,
-      `--allow-fs-write=${tmp}`,
-    ];
-    const { stdout } = await promisify(execFile)(process.execPath, [...permissions, join(tmp, "main.mjs")], {
-      env: {},
-    });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [...permissionsFor([simulated], [tmp]), join(tmp, "main.mjs")],
+      {
+        env: {},
+      },
+    );
     const results = z.record(z.string(), z.string()).parse(JSON.parse(stdout));
     expect(Object.keys(results).length).toBeGreaterThan(30);
     expect(Object.entries(results).filter(([, result]) => result !== "refused")).toEqual([]);

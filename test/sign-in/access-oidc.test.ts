@@ -260,6 +260,7 @@ test("a code of ours that is used twice ends the grant", async () => {
   const { url } = await authorize(suite, new CookieBrowser(), client);
   const code = url.searchParams.get("code") ?? "";
   const { tokens } = await exchange(suite, client, code);
+  expect(tokens?.scope).toBe(WORKING);
   expect(await exchange(suite, client, code)).toEqual({ status: 400, error: "invalid_grant" });
   expect(await isTaken(tokens?.access_token ?? "")).toBe(false);
 });

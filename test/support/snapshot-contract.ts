@@ -48,8 +48,9 @@ export function describeSnapshots(name: string, subject: SnapshotSubject): void 
     test.skipIf(why !== "")(`the caller's files are in no snapshot, and are where they were${why}`, async () => {
       const { sandbox, files, lose, saveSnapshot } = await subject.open();
       await files.write("kept.txt", "one");
-      await run(sandbox, "cat files/kept.txt > copy");
+      await run(sandbox, "cat files/kept.txt > copy; head -c 3000000 /dev/urandom > files/large");
       expect(await saveSnapshot()).toBe(true);
+      expect((await sandbox.status()).snapshot?.sizeBytes).toBeLessThan(1_000_000);
       await files.write("kept.txt", "two");
       await lose();
       expect(text(await run(sandbox, "cat copy files/kept.txt"))).toBe("onetwo");

@@ -207,7 +207,7 @@ async function isFile(file: string): Promise<boolean> {
   return (await lstat(file).catch(() => undefined))?.isFile() === true;
 }
 
-/** What the programs that start a sandbox see; none of it gets into it. */
+/** What the programs that start a sandbox see; of it `start.sh` lets no more in than the folder that bubblewrap is in. */
 export function jailEnvironment(): Record<string, string> {
   return { PATH: process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 }

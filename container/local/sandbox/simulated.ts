@@ -61,10 +61,16 @@ export function simulatedEnclosure({ dir, limits, reason, log }: SimulatedOption
   };
 }
 
-/**
- * Node with no more permissions than the agent needs: it starts no programs, and reaches no files but its own and the
- * sandbox's. Permissions are about paths without links.
- */
+/** What the agent runs as: in folders of its code it only reads, and it starts no programs. Paths are without links. */
+export function permissionsFor(code: readonly string[], own: readonly string[]): readonly string[] {
+  return [
+    ...["--no-warnings", "--permission", "--allow-worker"],
+    ...[...code, ...own].map((folder) => `--allow-fs-read=${folder}`),
+    ...own.map((folder) => `--allow-fs-write=${folder}`),
+  ];
+}
+
+/** Node with no more permissions than the agent needs, which reaches no files but its own and the sandbox's. */
 async function agentCommand(folders: Readonly<Record<string, string>>, limits: Limits): Promise<readonly string[]> {
   const { memoryBytes, diskBytes, diskFiles, spoolBytes: outputBytes } = limits;
   const places = await Promise.all(
@@ -77,9 +83,7 @@ async function agentCommand(folders: Readonly<Record<string, string>>, limits: L
     throw new Error("The path of the data folder must not hold an asterisk; choose another by --data.");
   return [
     process.execPath,
-    ...["--no-warnings", "--permission", "--allow-worker"],
-    ...[...code, ...own].map((folder) => `--allow-fs-read=${folder}`),
-    ...own.map((folder) => `--allow-fs-write=${folder}`),
+    ...permissionsFor(code, own),
     join(await realpath(HERE), "simulated/agent.mjs"),
     JSON.stringify({
       folders: Object.fromEntries(places),

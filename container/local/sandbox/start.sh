@@ -47,4 +47,13 @@ else
   shift "$count"
 fi
 shift
+
+# What bubblewrap starts with can be read inside, where it is the first process.
+if ! program=$(type -P bwrap); then
+  echo "bwrap: not found" >&2
+  exit 127
+fi
+PATH=${program%/*}
+cd /
+unset OLDPWD
 exec "$@"
