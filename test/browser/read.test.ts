@@ -30,7 +30,8 @@ beforeAll(async () => {
         .end(`self.oninstall = () => fetch("${closed.origin}/data", { mode: "no-cors" })`),
     "/silent": silence,
   });
-  suite = await startBrowserSuite([open.host]);
+  // The egress proxy lets through what the platform would: all that keeps the closed one is what the Worker does.
+  suite = await startBrowserSuite([open.host, closed.host], { ALLOWED_HOSTS: open.host });
   person = suite.person();
 });
 afterAll(async () => {

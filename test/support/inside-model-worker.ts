@@ -32,6 +32,7 @@ export default {
     const caller: Caller = { userId, role: "member", clientId: "sandbox:main", scopes };
     const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
     if (new URL(request.url).pathname === "/test/books") {
+      consoleLog.info("books shown");
       const days = { fromDay: "2000-01-01", toDay: "2999-12-31" };
       const limit = {
         tokens: settings.DELEGATE_DAILY_TOKENS,

@@ -91,6 +91,16 @@ const REFUSALS: readonly (readonly [
     /could not be read/,
     KEPT,
   ],
+  [
+    "tells what it has used and ends without an end",
+    {
+      kind: "events",
+      data: [{ choices: [{ delta: { content: "a" } }], usage: { prompt_tokens: 1, completion_tokens: 1 } }],
+    },
+    502,
+    /could not be read/,
+    KEPT,
+  ],
   ["reports an error", { kind: "events", data: [{ error: { message: REAL_KEY } }] }, 502, /could not be read/, KEPT],
   ["never answers", { kind: "hang" }, 504, /did not answer in time/, KEPT],
   ["falls silent", { kind: "hang", afterBytes: true }, 504, /did not answer in time/, KEPT],
@@ -316,6 +326,7 @@ test("a path that is none is answered with those that there are", async () => {
 });
 
 test("nothing of what was said or of the key is in the log", () => {
+  expect(suite.logs()).toContain("books shown");
   expect(suite.logs()).not.toContain(REAL_KEY);
   expect(suite.logs()).not.toContain("Hello");
 });

@@ -110,6 +110,7 @@ test.each<readonly [what: string, AnthropicReply, status: number, message: RegEx
     if (reservation === GIVEN_BACK) expect(left.tokens).toBe(DAY_TOKENS);
     else expect(DAY_TOKENS - left.tokens).toBeGreaterThan(500);
   }
+  expect(suite.logs()).toContain("books shown");
   expect(suite.logs()).not.toContain(REAL_KEY);
 });
 

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
+import type { Desk } from "../../servers/admin/desk.ts";
 import { LOCAL_SETTINGS, type Suite, startSuite } from "./auth-suite.ts";
 
 export const TEAM = "https://team.cloudflareaccess.com";
@@ -26,6 +27,7 @@ interface Access {
 export async function startAccess(
   settings: Readonly<Record<string, string>> = {},
   identity: (request: Request) => Response | Promise<Response> = () => new Response(null, { status: 599 }),
+  deskOf: (desk: Desk) => Desk = (desk) => desk,
 ): Promise<Access> {
   const keys = await generateKeyPair("RS256", { extractable: true });
   const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "RS256", use: "sig" }] };
@@ -38,6 +40,7 @@ export async function startAccess(
   const suite = startSuite({
     bindings: env,
     settings: { ...EDGE_SETTINGS, ...settings },
+    desk: deskOf,
     fetch: async (input, init) => {
       const request = new Request(input, init);
       const response = await answer(request);

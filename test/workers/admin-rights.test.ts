@@ -86,6 +86,15 @@ test("a person's own pages show and change nobody else's, whatever id a form or 
   expect((await accountOf(reader.userId).standing()).own).toEqual({});
 });
 
+test("an admin makes no token on somebody else's page", async () => {
+  const { reader, admin } = await signedInReaderAndAdmin();
+  const order = { key: admin.key, name: "for them", days: "1", scope: "files:read" };
+  expect((await admin.visit.post(`/admin/people/${reader.userId}/tokens`, order)).status).toBe(404);
+  expect((await admin.visit.post("/account/tokens", order)).status).toBe(200);
+  const held = await Promise.all([reader, admin].map(async ({ userId }) => await accountOf(userId).listTokens()));
+  expect(held.map((tokens) => tokens.length)).toEqual([0, 1]);
+});
+
 test("no act goes without the session's key, or from another page", async () => {
   const done: string[] = [];
   const { visit, userId, key, suite } = await signedInOwner((desk) => ({ ...desk, actsOn: scriptedActs(done) }));

@@ -69,6 +69,7 @@ test("a guess at a personal token is refused before anything is looked up", asyn
   }
   expect(looks).toEqual([]);
   expect(await callerOf(suite, "/mcp", genuine)).toBeDefined();
+  expect(looks).toContain("account.get");
 });
 
 test("a guess at an OAuth token, a code or a refresh token wakes nobody, and ends nothing of whom it names", async () => {

@@ -1,8 +1,10 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { StorageKeeper } from "../../servers/account/storage-keeper.ts";
 import type { FileStore } from "../../servers/files/store.ts";
-import { trashPrefix } from "../../servers/shared/paths.ts";
-import { openFiles, textOf, watchBucket } from "./open-files.ts";
+import { filesPrefix, trashPrefix } from "../../servers/shared/paths.ts";
+import { accountOf, openFiles, textOf, watchBucket } from "./open-files.ts";
 
 async function read(files: FileStore, path: string): Promise<string> {
   return await textOf((await files.read(path)).body);
@@ -117,6 +119,29 @@ describe("deleting", () => {
     await files.remove("a.txt");
     expect((await trashed(files, "crossers")).toSorted()).toEqual(["first", ...written].toSorted());
     expect(await files.usage()).toMatchObject({ filesBytes: 0 });
+  });
+
+  test("nobody begins to write between the look at a file and its end", async () => {
+    const userId = "late-writer";
+    const { etag } = await env.FILES.put(`${filesPrefix(userId)}a.txt`, "one");
+    const order = await runInDurableObject(accountOf(userId), async (_account, { storage }) => {
+      const order: string[] = [];
+      let writing: Promise<unknown> = Promise.resolve();
+      const bucket = watchBucket(async (method) => {
+        if (method !== "delete") return;
+        const change = { id: "writing", userId, path: "a.txt", growsBytes: 3, writes: true };
+        writing = keeper.begin(change).then(() => order.push("begun"));
+        await scheduler.wait(20);
+        order.push("ended");
+      });
+      const keeper = new StorageKeeper(storage.sql, bucket, () => ({ FILES_QUOTA_MB: 1 }));
+      keeper.state(userId);
+      order.push(await keeper.delete("deleting", { path: "a.txt", etag }, { filesBytes: -3 }));
+      await writing;
+      return order;
+    });
+    expect(order[0]).toBe("ended");
+    expect(order.toSorted()).toEqual(["begun", "deleted", "ended"]);
   });
 
   test("the trash is told for a folder, a file or all, newest first", async () => {

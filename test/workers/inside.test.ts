@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import * as z from "zod";
 import { localUserId } from "../../auth/local.ts";
+import { readArrival } from "../../servers/inside/arrival.ts";
 import { INSIDE_HOSTS, INSIDE_SANDBOX, INSIDE_SECRET } from "../../servers/shared/inside-hosts.ts";
 import worker from "../../servers/worker.ts";
 import { accountOf } from "./admin-suite.ts";
@@ -113,6 +114,12 @@ test("from outside the names are a stranger's, whatever a request says of itself
     }
   }
   expect(await audit()).toEqual([]);
+});
+
+test("the secret that the proxy and the suite share goes no further", async () => {
+  const headers = { [INSIDE_SECRET]: SECRET, [INSIDE_SANDBOX]: "owner-main", "X-Other": "kept" };
+  const arrival = await readArrival(new Request("http://pincer.internal/", { headers }), SECRET);
+  expect([...(arrival?.request.headers ?? [])]).toEqual([["x-other", "kept"]]);
 });
 
 test("where the settings have no secret, no request is taken for a sandbox's", async () => {

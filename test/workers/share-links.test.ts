@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MAX_LINKS } from "../../servers/account/share-links.ts";
+import { serveDownload } from "../../servers/files/download.ts";
 import { ToolError } from "../../servers/shared/errors.ts";
 import { type LinkSuite, linkSuite } from "../support/link-suite.ts";
 import { rules } from "./gate-suite.ts";
@@ -205,6 +206,19 @@ describe("a download", () => {
     expect(await resume(`W/${headers.get("ETag")}`)).toBe("200 0123456789");
     await suite.files.write("digits.txt", "abcdefghij");
     expect(await resume(headers.get("ETag"))).toBe("200 abcdefghij");
+  });
+
+  test("is the whole of what has replaced the file in this moment", async () => {
+    const { files } = linkSuite("replacer");
+    await files.write("digits.txt", "0123456789");
+    const stat: typeof files.stat = async (path) => {
+      const info = await files.stat(path);
+      await files.write(path, "abcdefghij");
+      return info;
+    };
+    const request = new Request("https://pincer.example.com/", { headers: { Range: "bytes=5-" } });
+    const response = await serveDownload(request, { ...files, stat }, "digits.txt");
+    expect([response.status, await response.text()]).toEqual([200, "abcdefghij"]);
   });
 
   test("is not sent again to a reader who has this version", async () => {
