@@ -9,6 +9,14 @@ afterAll(async () => {
   await sandboxes[Symbol.asyncDispose]();
 });
 
+test("python starts without a shell's completion and terminal, and code that imports them finds them", async () => {
+  const sandbox = sandboxes.open();
+  const loaded = await runCode(sandbox, "import sys; [name in sys.modules for name in ('jedi', 'prompt_toolkit')]");
+  expect(loaded.results).toEqual([{ text: "[False, False]" }]);
+  const found = await runCode(sandbox, "import jedi; from IPython.terminal.embed import embed; callable(embed)");
+  expect([found.error, found.results]).toEqual([undefined, [{ text: "True" }]]);
+});
+
 test("javascript imports in every way that people write it, and leaves texts about it alone", async () => {
   const sandbox = sandboxes.open();
   await sandbox.writeFile("mine.mjs", new TextEncoder().encode("export default 1; export const two = 2;"));

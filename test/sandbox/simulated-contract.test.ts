@@ -22,7 +22,7 @@ const NO_PROC = "it looks for processes in /proc; simulated.test.ts looks for wh
 const CANNOT = {
   "programs are found by their names: preset, and what lies in ~/.local/bin, wherever the command is": NO_PROGRAMS,
   "a command ended by a signal says which": NO_SIGNALS,
-  "a gigabyte of output is a result, and its first 64 MB are kept": "output over 64 MB ends the command",
+  "more output than is kept is a result, and its first 64 MB are kept": "output over 64 MB ends the command",
   "bytes that are no text are replaced, and characters are never cut in two": "just-bash's printf writes text",
   "output is told while the command runs": AT_THE_END,
   "after waitMs it goes on as a process, and what it writes later is kept": AT_THE_END,

@@ -8,10 +8,15 @@ import { type RemoteSandbox, remoteSandbox } from "../container/remote-sandbox.t
 import { startRuntimeChild } from "./runtime-child.ts";
 import { startSandboxWorker } from "./sandbox-worker-host.ts";
 
-/** One sandbox behind a Worker and a runtime that can be killed, each in a process of its own, on a disk that stays. */
+/** A Worker and a runtime that can be killed, each in a process of its own, on a disk that stays. */
 export interface SnapshotSuite extends AsyncDisposable {
+  newPerson(): SnapshotPerson;
+}
+
+/** Somebody whom nobody else knows. */
+export interface SnapshotPerson {
   readonly remote: RemoteSandbox;
-  /** Another one of the same person. */
+  /** Another sandbox of theirs. */
   readonly copy: RemoteSandbox;
   /** SIGKILL, and a start on the same disk. */
   killRuntime(): Promise<void>;
@@ -20,11 +25,11 @@ export interface SnapshotSuite extends AsyncDisposable {
   lose(): Promise<void>;
   /** What says on the disk whether the sandbox, or that one, is restored. */
   mark(of?: RemoteSandbox): Promise<string>;
-  /** What there is on the disk of sandboxes, and of those that were removed. */
+  /** What there is on the disk of their sandboxes, and of any that were removed. */
   folders(): Promise<string[]>;
   /** Asks the runtime itself. */
   ask(route: string, init?: RequestInit): Promise<Response>;
-  /** The bucket that snapshots are in. */
+  /** What is theirs in the bucket that snapshots are in. */
   keys(): Promise<string[]>;
   read(key: string): Promise<Uint8Array<ArrayBuffer>>;
   write(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
@@ -33,7 +38,6 @@ export interface SnapshotSuite extends AsyncDisposable {
 
 export async function startSnapshotSuite({ after = "1s" } = {}): Promise<SnapshotSuite> {
   const dataDir = await mkdtemp(join(tmpdir(), "pincer-snapshots-"));
-  const id = randomUUID().replaceAll("-", "");
   const secret = "s".repeat(40);
   let runtime: { child: ChildProcess; url: string } = await startRuntimeChild({ dataDir, secret });
   const { url } = runtime;
@@ -52,40 +56,46 @@ export async function startSnapshotSuite({ after = "1s" } = {}): Promise<Snapsho
   const startRuntime = async (): Promise<void> => {
     runtime = await startRuntimeChild({ dataDir, secret, port: Number(new URL(url).port) });
   };
+  const newPerson = (): SnapshotPerson => {
+    const id = randomUUID().replaceAll("-", "");
+    return {
+      remote: remoteSandbox(worker.url, id),
+      copy: remoteSandbox(worker.url, id, `${id}-copy`),
+      killRuntime: async () => {
+        await endRuntime();
+        await startRuntime();
+      },
+      killWorker: async () => {
+        await worker.miniflare.dispose();
+        worker = await startWorker(Number(new URL(worker.url).port));
+      },
+      lose: async () => {
+        await endRuntime();
+        await rm(join(dataDir, "sandboxes", id), { recursive: true, force: true });
+        await startRuntime();
+      },
+      mark: async (of) =>
+        await readFile(join(dataDir, "sandboxes", of?.id ?? id, "workspace.mark"), "utf8").catch(() => ""),
+      folders: async () => {
+        const [sandboxes = [], trash = []] = await Promise.all(
+          ["sandboxes", "sandbox-trash"].map(async (folder) => await readdir(join(dataDir, folder)).catch(() => [])),
+        );
+        return [...sandboxes.filter((name) => name.startsWith(id)), ...trash];
+      },
+      ask: async (route, init) =>
+        await fetch(`${url}/sandboxes/${id}/${route}`, { ...init, headers: { authorization: `Bearer ${secret}` } }),
+      keys: async () => (await (await bucket()).list({ prefix: id })).objects.map(({ key }) => key),
+      read: async (key) => {
+        const object = await (await bucket()).get(key);
+        if (object === null) throw new Error(`There is no ${key}.`);
+        return new Uint8Array(await object.arrayBuffer());
+      },
+      write: async (key, bytes) => void (await (await bucket()).put(key, bytes)),
+      remove: async (keys) => await (await bucket()).delete([...keys]),
+    };
+  };
   return {
-    remote: remoteSandbox(worker.url, id),
-    copy: remoteSandbox(worker.url, id, `${id}-copy`),
-    killRuntime: async () => {
-      await endRuntime();
-      await startRuntime();
-    },
-    killWorker: async () => {
-      await worker.miniflare.dispose();
-      worker = await startWorker(Number(new URL(worker.url).port));
-    },
-    lose: async () => {
-      await endRuntime();
-      await rm(join(dataDir, "sandboxes", id), { recursive: true, force: true });
-      await startRuntime();
-    },
-    mark: async (of) =>
-      await readFile(join(dataDir, "sandboxes", of?.id ?? id, "workspace.mark"), "utf8").catch(() => ""),
-    folders: async () => {
-      const listing = ["sandboxes", "sandbox-trash"].map(
-        async (folder) => await readdir(join(dataDir, folder)).catch(() => []),
-      );
-      return (await Promise.all(listing)).flat();
-    },
-    ask: async (route, init) =>
-      await fetch(`${url}/sandboxes/${id}/${route}`, { ...init, headers: { authorization: `Bearer ${secret}` } }),
-    keys: async () => (await (await bucket()).list()).objects.map(({ key }) => key),
-    read: async (key) => {
-      const object = await (await bucket()).get(key);
-      if (object === null) throw new Error(`There is no ${key}.`);
-      return new Uint8Array(await object.arrayBuffer());
-    },
-    write: async (key, bytes) => void (await (await bucket()).put(key, bytes)),
-    remove: async (keys) => await (await bucket()).delete([...keys]),
+    newPerson,
     [Symbol.asyncDispose]: async () => {
       await worker.miniflare.dispose();
       await endRuntime();

@@ -129,10 +129,11 @@ export function describeCommands(name: string, subject: ContractSubject): void {
       expect(await new Response((await sandbox.readOutput(processId, "stderr")).body).text()).toBe("problem\n");
     });
 
-    test("a gigabyte of output is a result, and its first 64 MB are kept", async () => {
+    // A gigabyte at a time is a case of the soak.
+    test("more output than is kept is a result, and its first 64 MB are kept", async () => {
       const { sandbox } = await subject.open();
-      const { processId, stdout } = await run(sandbox, "head -c 1G /dev/zero | tr '\\0' x", { waitMs: 40_000 });
-      expect(stdout).toMatchObject({ totalBytes: 1024 ** 3, isCut: true });
+      const { processId, stdout } = await run(sandbox, "head -c 100M /dev/zero | tr '\\0' x", { waitMs: 40_000 });
+      expect(stdout).toMatchObject({ totalBytes: 100 * 1024 ** 2, isCut: true });
       expect((await sandbox.readOutput(processId, "stdout")).sizeBytes).toBe(64 * 1024 ** 2);
     });
 
@@ -533,7 +534,8 @@ export function describeFiles(name: string, subject: ContractSubject): void {
 
     test("bytes come back as they were written, and missing folders are made", async () => {
       const { sandbox } = await subject.open();
-      const bytes = new Uint8Array(20 * 1024 * 1024);
+      // More than goes to a sandbox, or comes from one, in one piece.
+      const bytes = new Uint8Array(9 * 1024 * 1024);
       for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
       await sandbox.writeFile("/workspace/new/folder/data.bin", bytes);
       expect(isSame(await sandbox.readFile("new/folder/data.bin", bytes.length), bytes)).toBe(true);

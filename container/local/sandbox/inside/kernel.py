@@ -18,13 +18,22 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 import warnings
 
+# IPython's completion and terminal: of no use here, and two fifths of the time that a context takes to start. Code
+# that imports them finds them.
+sys.modules["jedi"] = None
+sys.modules["IPython.terminal.embed"] = types.SimpleNamespace(embed=None)
+
+import IPython.core.completer  # noqa: F401 - else the shell imports it, and jedi, once that is there again
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
+
+del sys.modules["jedi"], sys.modules["IPython.terminal.embed"]
 
 FORMS = {
     "text/plain": "text",
