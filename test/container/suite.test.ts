@@ -9,7 +9,7 @@ import { LOCAL_SETTINGS } from "../support/local-settings.ts";
 import { type ToolClient, connectOfficial, textOf } from "../support/mcp-clients.ts";
 import { bringPackages } from "../support/sandbox-packages.ts";
 import { type TestGateway, startTestGateway } from "../support/test-gateway.ts";
-import { startEngineWorker, whyNoContainers } from "./engine.ts";
+import { type EngineWorker, startEngineWorker, whyNoContainers } from "./engine.ts";
 
 /* The suite's own Worker, its sandboxes real containers: what programs in these have of it without a token. */
 
@@ -17,6 +17,12 @@ const ROOT = path.resolve(import.meta.dirname, "../..");
 /** Building the image and fetching its base. */
 const START_MS = 15 * 60_000;
 const MODEL_KEY = "only-for-tests";
+/** In the place of agents that come from the network. */
+const GREETER = JSON.stringify({
+  ...{ title: "Greeter", description: "a test's", node: "22.0.0", install: {}, programs: {}, kept: [], hint: "" },
+  start: ["node", "-e", `require("http").createServer((_, r) => r.end("hello")).listen(4321, "127.0.0.1")`],
+  ...{ port: 4321, ready: "/" },
+});
 
 const HEADERS = ["Content-Type: application/json", "Accept: application/json, text/event-stream"]
   .concat("MCP-Protocol-Version: 2025-11-25")
@@ -28,6 +34,7 @@ const reason = whyNoContainers();
 if (reason === undefined) {
   const ends = new AsyncDisposableStack();
   let client: ToolClient;
+  let worker: EngineWorker;
   let gateway: TestGateway;
 
   beforeAll(async () => {
@@ -36,18 +43,18 @@ if (reason === undefined) {
     gateway = ends.use(await startTestGateway({ key: MODEL_KEY }));
     const browser = ends.use(await prepareBrowser([], url));
     const settings = {
-      ...{ ...LOCAL_SETTINGS, PUBLIC_URL: url, SANDBOX_DRIVER: "container" },
+      ...{ ...LOCAL_SETTINGS, PUBLIC_URL: url, SANDBOX_DRIVER: "container", SNAPSHOT_AFTER: "1s" },
       ...{ MODEL_BASE_URL: gateway.baseUrl, MODEL_API_KEY: MODEL_KEY, MODEL_DEFAULT: "model" },
     };
     const config = path.join(ROOT, "wrangler.jsonc");
-    ends.use(await startEngineWorker(settings, { config, port, env: browser.env }));
+    worker = ends.use(await startEngineWorker(settings, { config, port, env: browser.env }));
     const running = { url, adminSecret: LOCAL_SETTINGS.LOCAL_ADMIN_SECRET, pid: process.pid, startedAt: "" };
     const token = await requestToken(running, { name: "test" });
     client = ends.use(await connectOfficial(new URL("/mcp", url), token, "modern"));
   }, START_MS);
 
   afterAll(async () => {
-    for (const sandbox of ["main", "other"]) await client.callTool("sandbox_reset", { sandbox });
+    for (const sandbox of ["main", "other", "agent"]) await client.callTool("sandbox_reset", { sandbox });
     await ends.disposeAsync();
   });
 
@@ -163,6 +170,26 @@ if (reason === undefined) {
       expect(await exec("cd /opt/skills && ls -d */ | tr -d /")).toBe(`${skills.toSorted().join("\n")}\n`);
       expect(await exec("preset list")).toMatch(/^claude-code\t.*\nopenclaw\t.*\nopencode\t.*\n$/);
       expect(await exec("preset status")).toMatch(/^claude-code\tnot installed\n/);
+    });
+
+    test("an agent that was started runs again when a call has woken its sandbox", async () => {
+      const sandbox = "agent";
+      await exec(
+        "cp -r /opt/presets presets; mkdir presets/greeter; mkdir -p .local/bin; ln -s ../../presets/program/preset.mjs .local/bin/preset",
+        sandbox,
+      );
+      await client.callTool("sandbox_write", { sandbox, path: "presets/greeter/preset.json", content: GREETER });
+      await exec("preset start greeter", sandbox);
+      const startedAtMs = Date.now();
+      const ageSchema = z.object({ snapshot_age_s: z.number() });
+      const savedAtMs = async (): Promise<number> => {
+        const { structuredContent } = await client.callTool("sandbox_status", { sandbox });
+        return Date.now() - 1_000 * (ageSchema.safeParse(structuredContent).data?.snapshot_age_s ?? Infinity);
+      };
+      await expect.poll(savedAtMs, { timeout: 60_000, interval: 1_000 }).toBeGreaterThan(startedAtMs + 1_000);
+      await worker.stopContainers();
+      await expect.poll(async () => await exec("preset status", sandbox)).toMatch(/^greeter\truns for 0 min/m);
+      expect(await exec("curl -sS http://127.0.0.1:4321/", sandbox)).toBe("hello");
     });
   });
 } else {
