@@ -155,16 +155,19 @@ test("at the next call a role goes by the groups that the settings name by then"
   const { suite, keys } = await startAccess(GROUPS, inGroups(["staff"]));
   const visit = new Visit(suite, await headersOf(keys));
   await visit.signIn();
-  const personal = await visit.makeToken({ scopes: ["files:read"] });
-  const { access_token: granted } = await signIn(suite, {}, await headersOf(keys));
-  const rolesUnder = async (settings: Readonly<Record<string, string>>): Promise<(string | undefined)[]> => {
+  const personal = await visit.makeToken({ scopes: ["files:read", "files:write"] });
+  const { access_token: granted } = await signIn(suite, { scope: "files:read files:write" }, await headersOf(keys));
+  const rightsUnder = async (settings: Readonly<Record<string, string>>): Promise<(string | undefined)[]> => {
     const later = startSuite({ bindings: env, settings: { ...EDGE_SETTINGS, ...settings } });
-    return [(await callerOf(later, "/mcp", granted))?.role, (await callerOf(later, "/mcp", personal))?.role];
+    const callers = [await callerOf(later, "/mcp", granted), await callerOf(later, "/mcp", personal)];
+    return callers.map((caller) => caller && [caller.role, ...caller.scopes].join(" "));
   };
-  expect(await rolesUnder(GROUPS)).toEqual(["member", "member"]);
-  expect(await rolesUnder({ READER_GROUPS: "staff" })).toEqual(["reader", "reader"]);
-  expect(await rolesUnder({ MEMBER_GROUPS: "ops" })).toEqual([undefined, undefined]);
-  expect(await rolesUnder({ MEMBER_GROUPS: "ops", ADMIN_EMAILS: CLAIMS.email })).toEqual(["admin", "admin"]);
+  const twice = (rights: string | undefined): (string | undefined)[] => [rights, rights];
+  expect(await rightsUnder(GROUPS)).toEqual(twice("member files:read files:write"));
+  expect(await rightsUnder({ READER_GROUPS: "staff" })).toEqual(twice("reader files:read"));
+  expect(await rightsUnder({ MEMBER_GROUPS: "ops" })).toEqual(twice(undefined));
+  const promoted = { MEMBER_GROUPS: "ops", ADMIN_EMAILS: CLAIMS.email };
+  expect(await rightsUnder(promoted)).toEqual(twice("admin files:read files:write"));
 });
 
 test("what goes on without a request has no more than the role that its person's groups give by then", async () => {

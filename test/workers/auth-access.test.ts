@@ -184,9 +184,13 @@ test("where the team's keys cannot be fetched nobody gets in", async () => {
 test("a person taken off ADMIN_EMAILS is no admin at the next call", async () => {
   const { suite, keys } = await startAccess();
   const boss = withAssertion(await assertion({ email: "boss@example.com" }).sign(keys.privateKey));
-  const { access_token: token } = await signIn(suite, {}, boss);
+  const client = await register(suite);
+  const form = await openConsent(suite, client, { scope: "admin files:read" }, boss);
+  const redirect = await press(suite, form, { headers: boss, scopes: form.offered });
+  const { access_token: token } = tokenAnswer.parse(await (await exchange(suite, client, codeOf(redirect))).json());
+  expect(await callerOf(suite, "/mcp", token)).toMatchObject({ role: "admin", scopes: ["files:read", "admin"] });
   const demoted = startSuite({ bindings: env, settings: { ...EDGE_SETTINGS, ADMIN_EMAILS: "" } });
-  expect((await callerOf(demoted, "/mcp", token))?.role).toBe("member");
+  expect(await callerOf(demoted, "/mcp", token)).toMatchObject({ role: "member", scopes: ["files:read"] });
 });
 
 test("a share link holds while its person has a grant, a token or an open page, and a day after sign-in not at all", async () => {
