@@ -123,7 +123,7 @@ describe("deleting", () => {
 
   test("nobody begins to write between the look at a file and its end", async () => {
     const userId = "late-writer";
-    const { etag } = await env.FILES.put(`${filesPrefix(userId)}a.txt`, "one");
+    const etag = (await env.FILES.put(`${filesPrefix(userId)}a.txt`, "one"))?.etag ?? "";
     const order = await runInDurableObject(accountOf(userId), async (_account, { storage }) => {
       const order: string[] = [];
       let writing: Promise<unknown> = Promise.resolve();
