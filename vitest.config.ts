@@ -21,13 +21,19 @@ const MAX_WORKERS = Math.min(availableParallelism() + 1, 8);
 const TIMEOUT_MS = 60_000;
 /** What comes in a moment is polled for longer than it takes there. */
 const POLL_TIMEOUT_MS = 20_000;
-const PATIENCE = { testTimeout: TIMEOUT_MS, hookTimeout: TIMEOUT_MS, expect: { poll: { timeout: POLL_TIMEOUT_MS } } };
+const COMMON = {
+  testTimeout: TIMEOUT_MS,
+  hookTimeout: TIMEOUT_MS,
+  expect: { poll: { timeout: POLL_TIMEOUT_MS } },
+  // Modules keep no state, and to load them anew for each file takes a second or two of a core, of the whole Worker more.
+  isolate: false,
+};
 
 export default defineConfig({
   test: {
     maxWorkers: MAX_WORKERS,
     projects: [
-      { test: { ...PATIENCE, name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { ...COMMON, name: "unit", include: ["test/unit/**/*.test.ts"] } },
       {
         plugins: [
           cloudflareTest({
@@ -42,17 +48,15 @@ export default defineConfig({
           }),
         ],
         test: {
-          ...PATIENCE,
+          ...COMMON,
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
-          // To load the whole Worker takes 5 s or more: once for each of the workers, and not for each file.
-          isolate: false,
           setupFiles: ["test/workers/empty-storage.ts"],
         },
       },
       {
         test: {
-          ...PATIENCE,
+          ...COMMON,
           name: "machine",
           // Whatever is not above or below, so that no test is left out by its place.
           include: ["test/**/*.test.ts"],
@@ -61,7 +65,7 @@ export default defineConfig({
       },
       {
         test: {
-          ...PATIENCE,
+          ...COMMON,
           name: "e2e",
           include: ["test/{e2e,conformance}/**/*.test.ts"],
           globalSetup: ["test/support/suite-setup.ts"],

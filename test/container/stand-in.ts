@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -14,11 +14,13 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
-import { build } from "esbuild";
+import { promisify } from "node:util";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { createCgroup } from "../../container/local/sandbox/cgroups.ts";
+import { quickenR2 } from "../../container/local/worker-host/r2-stand-in.ts";
 import { INSIDE_HOSTS } from "../../servers/shared/inside-hosts.ts";
 import { type Limits, defaultLimits } from "../../container/local/sandbox/limits.ts";
+import { bundleWorker } from "../support/bundle-worker.ts";
 
 const CONTAINER = join(import.meta.dirname, "../../container");
 
@@ -172,6 +174,8 @@ async function assembleOpt(target: string): Promise<string> {
       else await cp(join(CONTAINER, source), join(copied, basename(source)));
     }
   }
+  // As in the image: nothing compiles there for itself.
+  await promisify(execFile)("/usr/bin/python3", ["-m", "compileall", "-q", join(target, "pincer")]);
   return target;
 }
 
@@ -286,18 +290,11 @@ function upgrade({ method, url, rawHeaders }: IncomingMessage, socket: Duplex, p
 }
 
 async function startWorker(bindings: Readonly<Record<string, string>>): Promise<Miniflare> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "stand-in-worker.ts")],
-    bundle: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-  });
+  quickenR2();
   return new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: outputFiles[0]?.text ?? "",
+      script: await bundleWorker(join(import.meta.dirname, "stand-in-worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "enable_request_signal"],
       cf: false,

@@ -40,10 +40,13 @@ export function sum(lines: readonly AuditLine[]): Counted {
   return { calls: calls.length, failed: calls.filter(({ outcome }) => outcome !== "ok").length };
 }
 
-/** The same as a table has it. What sessions cost is in rows that have no calls. */
+/**
+ * The same as a table has it. What sessions cost is in rows that have no calls. An id that begins as a formula does, as
+ * one of a client may, has an apostrophe in front.
+ */
 export function tallied(rows: readonly Record<string, string>[]): Record<string, Counted> {
   const counted = rows.map(({ calls, failed, ...row }): [string, Counted] => [
-    Object.values(row)[0] ?? "",
+    (Object.values(row)[0] ?? "").replace(/^'/, ""),
     { calls: Number(calls), failed: Number(failed) },
   ]);
   return Object.fromEntries(counted.filter(([, { calls }]) => calls > 0));

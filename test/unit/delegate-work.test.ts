@@ -256,7 +256,7 @@ test("a run of somebody who is paused, or out of dollars, ends before its next s
     ["limit_reached", "budget_exhausted"],
   ] as const) {
     await suite.setStanding("well");
-    gateway.script(wait(1_000));
+    gateway.script(wait(3_000));
     const begun = (await suite.effects()).length;
     const run = await suite.report({ task: "Work.", waitMs: 0 });
     await until(async () => (await suite.effects()).length > begun);
