@@ -41,19 +41,37 @@ export function familyOf(known) {
   return [...family];
 }
 
+/** All that was started with this in its environment, whoever started it, and whether that is there still. @param {string} variable */
+export function startedWith(variable) {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(variable))
+    .map((name) => lookAt(Number(name)))
+    .filter((entry) => entry !== undefined);
+}
+
+/** Nothing of what has just ended, or is another user's. @param {string} pid */
+function environmentOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Asks a process to end, and ends it where that takes longer, with all that it leaves behind.
  * @param {{ pid: number, startedAt: number }} known
  * @param {number} withinMs
- * @param {ReturnType<typeof familyOf>} seen What was of its family before.
+ * @param {() => ReturnType<typeof familyOf>} others What ends with it, beside its family.
  */
-export async function end(known, withinMs, seen = []) {
+export async function end(known, withinMs, others = () => []) {
   // Until all that it has started is known it starts nothing more.
   if (isAlive(known)) send(known.pid, "SIGSTOP");
-  const family = [...seen, ...familyOf(known)];
+  const all = () => [...others(), ...familyOf(known)];
+  const seen = all();
   if (isAlive(known)) for (const signal of /** @type {const} */ (["SIGTERM", "SIGCONT"])) send(known.pid, signal);
   for (const deadline = Date.now() + withinMs; isAlive(known) && Date.now() < deadline;) await pause(LOOK_AGAIN_MS);
-  const left = [...family, ...familyOf(known)].filter(isAlive);
+  const left = [...seen, ...all()].filter(isAlive);
   for (const { pid } of left) send(pid, "SIGKILL");
   while (left.some(isAlive)) await pause(LOOK_AGAIN_MS);
 }

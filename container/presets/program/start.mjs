@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -7,7 +8,7 @@ import { resume, wantAgain } from "./again.mjs";
 import { cacheOf, install, programPath } from "./install.mjs";
 import { lastLines } from "./log.mjs";
 import { HOME, Problem } from "./presets.mjs";
-import { end, familyOf, isAlive, lookAt } from "./processes.mjs";
+import { end, isAlive, lookAt, startedWith } from "./processes.mjs";
 import { alone, isReady, isTaken, noteRunning, runningOf } from "./running.mjs";
 import { exposePort } from "./suite.mjs";
 
@@ -82,23 +83,27 @@ async function launch(preset, url, say) {
   mkdirSync(dirname(log), { recursive: true });
   const file = openSync(log, "w");
   const command = Object.hasOwn(preset.programs, program) ? programPath(preset, program) : program;
+  // By which those are found that it starts in sessions of their own, and leaves at once.
+  const mark = { PINCER_PRESET_START: randomUUID() };
   const child = spawn(command, args, {
     cwd: HOME,
-    env: { ...process.env, NO_COLOR: "1", ...envOf(preset) },
+    env: { ...process.env, NO_COLOR: "1", ...envOf(preset), ...mark },
     detached: true,
     stdio: ["ignore", file, file],
   });
   closeSync(file);
   const running = await begun(child, preset);
-  const giveUp = () => void end(running, ENDS_WITHIN_MS).finally(() => process.exit(130));
+  const marked = () => startedWith(`PINCER_PRESET_START=${mark.PINCER_PRESET_START}`);
+  const endAll = async () => await end(running, ENDS_WITHIN_MS, marked);
+  const giveUp = () => void endAll().finally(() => process.exit(130));
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.once(signal, giveUp);
   say(`Starting ${preset.title}; its log is ${log}.`);
-  const { problem, family } = await waitUntilReady(preset, running);
+  const problem = await waitUntilReady(preset, running);
   if (problem === undefined) {
     noteRunning(preset, { ...running, sinceMs: Date.now(), ...(url === undefined ? {} : { url }) });
     return child.unref();
   }
-  await end(running, ENDS_WITHIN_MS, family);
+  await endAll();
   throw new Problem(`${preset.title} ${problem}. The end of ${log}:\n${lastLines(readFileSync(log, "utf8"))}`);
 }
 
@@ -117,13 +122,11 @@ async function begun(child, { title }) {
   return { pid, startedAt: lookAt(pid)?.startedAt ?? 0 };
 }
 
-/** @param {Preset} preset @param {{ pid: number, startedAt: number }} running */
+/** Why it is not. @param {Preset} preset @param {{ pid: number, startedAt: number }} running */
 async function waitUntilReady(preset, running) {
-  let family = familyOf(running);
   for (const deadline = Date.now() + READY_WITHIN_MS; Date.now() < deadline; await pause(LOOK_AGAIN_MS)) {
-    if (!isAlive(running)) return { problem: "has ended", family };
-    if (await isReady(preset)) return { family };
-    family = familyOf(running);
+    if (!isAlive(running)) return "has ended";
+    if (await isReady(preset)) return undefined;
   }
-  return { problem: `was not ready within ${READY_WITHIN_MS / 1_000} s`, family };
+  return `was not ready within ${READY_WITHIN_MS / 1_000} s`;
 }
