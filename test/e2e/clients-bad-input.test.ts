@@ -135,7 +135,9 @@ describe("code", () => {
     const code = "import os\nwhile True: os.fork()";
     const answer = await client.callTool("interpreter_run", { code, context: "forks" });
     expect(textOf(answer)).toContain("variables are lost");
-    expect(textOf(await client.callTool("interpreter_run", { code: "20 + 22", context: "forks" }))).toBe("42");
+    // While the crowd is being ended, it may say to try again.
+    const next = async () => textOf(await client.callTool("interpreter_run", { code: "20 + 22", context: "forks" }));
+    await expect.poll(next).toBe("42");
   });
 });
 
