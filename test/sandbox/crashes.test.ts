@@ -59,6 +59,19 @@ test.each([
   expect((await run(sandbox, "ps -eo args= | grep -c '[s]leep 7777'")).stdout.text).toBe("1\n");
 });
 
+test("what goes on from fork to fork, each in a session of its own, is killed at timeoutMs", async () => {
+  await using sandboxes = await startLocalSandboxes();
+  const sandbox = sandboxes.open();
+  const hop = "import os\nwhile True:\n  os.fork() and os._exit(0)\n  os.setsid()\n  open('trace', 'a').write('x')";
+  await sandbox.writeFile("hop.py", new TextEncoder().encode(hop));
+  for (let round = 0; round < 6; round += 1) {
+    const result = await run(sandbox, "python3 hop.py; sleep 8888", { timeoutMs: 500 });
+    expect(result).toMatchObject({ hasTimedOut: true, signal: "SIGKILL", stderr: { text: "" } });
+    const grown = "[[ -s trace ]] && rm trace && sleep 0.1 && ! [[ -e trace ]]";
+    expect((await run(sandbox, grown)).exitCode).toBe(0);
+  }
+});
+
 test("an agent that is stopped is noticed by the next call, which starts afresh", async () => {
   await using sandboxes = await startLocalSandboxes();
   const sandbox = sandboxes.open();

@@ -67,6 +67,8 @@ export class SandboxProcess {
   #fed: Promise<void>;
   #isInputOpen: boolean;
   #isOver = false;
+  /** With everything that it started. */
+  #killing: Promise<unknown> = Promise.resolve();
   #settle: (outcome: Outcome) => void = () => undefined;
   #settleStarted: () => void = () => undefined;
   readonly #killsBefore: number;
@@ -93,8 +95,9 @@ export class SandboxProcess {
 
   /** Kills the command with everything that it started, or the whole sandbox where that fails. */
   async kill(): Promise<void> {
-    const isDone = await this.#link.killTree(this.#call);
-    if (!isDone)
+    const killing = this.#link.killTree(this.#call);
+    this.#killing = killing;
+    if (!(await killing))
       this.#link.kill("A command's processes could not be killed one by one; the sandbox was started afresh.");
     const timer = setTimeout(() => this.#link.kill(SILENT), AFTER_KILL_MS);
     await this.ended;
@@ -149,7 +152,9 @@ export class SandboxProcess {
       this.#settleStarted();
     } else if (kind === FROM_AGENT.exit) {
       const { code, signal } = exitSchema.catch({ code: null, signal: "SIGKILL" }).parse(parseJson(content));
-      this.#end(code === null ? killedBy(signal ?? "SIGKILL") : { exitCode: code });
+      const ending = code === null ? killedBy(signal ?? "SIGKILL") : { exitCode: code };
+      // Whoever hears of the end finds nothing any more of what was to be killed with it.
+      void this.#killing.then(() => this.#end(ending));
     } else if (kind === FROM_AGENT.failed) {
       this.#finish({ kind: "refused", code: refusal(content).code });
     }

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROUNDS = 40;
+/** So often nothing may be found while processes are started, before all stand still. */
+const MAX_MISSED = 5;
 
 const MAX_CEILING = 800_000;
 
@@ -39,7 +41,8 @@ function statOf(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const [state = "X", parent, , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return /^[ZX]$/.test(state) ? undefined : { pid, parent: Number(parent), session: Number(session) };
+    if (/^[ZX]$/.test(state)) return undefined;
+    return { pid, parent: Number(parent), session: Number(session), isStopped: state === "T" };
   } catch {
     return undefined;
   }
@@ -76,16 +79,26 @@ function belonging(mark, session) {
   return [...found];
 }
 
+/** The number of the process or thread that was started last (`proc_loadavg(5)`). */
+function lastStarted() {
+  return readFileSync("/proc/loadavg", "latin1").trimEnd().split(" ").at(-1);
+}
+
 /**
  * Kills all that belongs to a command, daemons and orphans too, and says whether nothing is left. Each is stopped
- * first, so that it does not fork while the others die.
+ * first, so that it does not fork while the others die. What forks and ends at once may be missed by a look, and what
+ * is being forked by one more: so it is over when two find nothing, between which nothing was started.
  * @param {number} mark
  * @param {number | undefined} session the command's own, while it runs
  */
 export async function killTree(mark, session) {
+  let [missed, before] = [0, lastStarted()];
   for (let round = 0; round < ROUNDS; round++) {
-    const pids = belonging(mark, session);
-    if (pids.length === 0) return true;
+    const pids = missed < MAX_MISSED ? belonging(mark, session) : inStandstill(() => belonging(mark, session));
+    const last = lastStarted();
+    missed = pids.length === 0 ? missed + 1 : 0;
+    if (missed > 1 && (last === before || missed > MAX_MISSED)) return true;
+    before = last;
     for (const signal of /** @type {const} */ (["SIGSTOP", "SIGKILL"])) {
       for (const pid of pids) send(pid, signal);
     }
@@ -95,7 +108,22 @@ export async function killTree(mark, session) {
 }
 
 /**
- * @param {number} pid a negative number is a process group
+ * Looks while the whole sandbox stands still but for this process, and kills what is found: nothing can come between.
+ * The others go on as they were, children before parents, who take no notice then.
+ * @param {() => readonly number[]} look
+ */
+function inStandstill(look) {
+  const stopped = new Set(alive().flatMap(({ pid, isStopped }) => (isStopped ? [pid] : [])));
+  send(-1, "SIGSTOP");
+  const found = look();
+  for (const pid of found) send(pid, "SIGKILL");
+  const others = alive().map(({ pid }) => pid);
+  for (const pid of others.toSorted((a, b) => b - a)) if (!stopped.has(pid)) send(pid, "SIGCONT");
+  return found;
+}
+
+/**
+ * @param {number} pid a negative number is a process group, and -1 all of the sandbox but for this process
  * @param {NodeJS.Signals} signal
  */
 export function send(pid, signal) {
