@@ -7,6 +7,8 @@ export interface Probe {
   /** Rejects where it does not work for a reason that is not ours to tell: `failing` says it instead. */
   readonly run: (signal: AbortSignal) => Finding | Promise<Finding>;
   readonly failing: { readonly says: string; readonly todo: string };
+  /** Where something has to start first. */
+  readonly limitMs?: number;
 }
 
 export interface ProbeWatch {
@@ -19,9 +21,9 @@ export interface ProbeWatch {
 
 const LIMIT_MS = 5_000;
 
-/** Tries it, for five seconds at most. Never rejects. */
-export async function runProbe({ name, run, failing }: Probe, watch: ProbeWatch): Promise<Check> {
-  const { now, log, waitUntil, limitMs = LIMIT_MS } = watch;
+/** Tries it, for five seconds at most unless it says otherwise. Never rejects. */
+export async function runProbe({ name, run, failing, ...probe }: Probe, watch: ProbeWatch): Promise<Check> {
+  const { now, log, waitUntil, limitMs = probe.limitMs ?? LIMIT_MS } = watch;
   const startedMs = now().getTime();
   const limit = new AbortController();
   const late = Promise.withResolvers<Finding>();
