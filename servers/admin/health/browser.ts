@@ -6,7 +6,7 @@ import type { Finding } from "../health-report.ts";
 import type { Probe } from "./probe.ts";
 
 /** A Chrome starts in less than a second, and on a busy machine in ten. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 15_000;
 
 /** What opens pages. Locally a Chrome is started and ended; at Cloudflare that is billed, so only its limits are read. */
 export function browserProbe(binding: BrowserWorker | undefined, isLocal: boolean): Probe {
