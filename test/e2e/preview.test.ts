@@ -255,7 +255,9 @@ describe("a preview", { timeout: 180_000 }, () => {
       return `${answer.statusCode} ${await readAll(answer)}`;
     };
     for (let round = 0; round < 4; round += 1) {
-      expect([await upload("/refuses"), await upload("/takes")]).toEqual(["413 no", "200 all"]);
+      // Node's client hears no answer where it is still writing as the connection ends.
+      await expect.poll(async () => await upload("/refuses").catch((error: unknown) => error)).toBe("413 no");
+      expect(await upload("/takes")).toBe("200 all");
     }
   });
 
