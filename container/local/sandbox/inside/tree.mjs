@@ -108,17 +108,17 @@ export async function killTree(mark, session) {
 }
 
 /**
- * Looks while the whole sandbox stands still but for this process, and kills what is found: nothing can come between.
- * The others go on as they were, children before parents, who take no notice then.
+ * Looks while the whole sandbox stands still but for this process, so that nothing can come between. What is found stays
+ * stopped; the others go on as they were, children before parents, who take no notice then.
  * @param {() => readonly number[]} look
  */
 function inStandstill(look) {
-  const stopped = new Set(alive().flatMap(({ pid, isStopped }) => (isStopped ? [pid] : [])));
+  const stopped = alive().flatMap(({ pid, isStopped }) => (isStopped ? [pid] : []));
   send(-1, "SIGSTOP");
   const found = look();
-  for (const pid of found) send(pid, "SIGKILL");
-  const others = alive().map(({ pid }) => pid);
-  for (const pid of others.toSorted((a, b) => b - a)) if (!stopped.has(pid)) send(pid, "SIGCONT");
+  const stay = new Set([...stopped, ...found]);
+  const others = alive().flatMap(({ pid }) => (stay.has(pid) ? [] : [pid]));
+  for (const pid of others.toSorted((a, b) => b - a)) send(pid, "SIGCONT");
   return found;
 }
 
