@@ -15,6 +15,11 @@ export function lookAt(pid) {
   }
 }
 
+function lookAtAll() {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map((pid) => lookAt(Number(pid))).filter((entry) => entry !== undefined);
+}
+
 /** @param {{ pid: number, startedAt: number }} known */
 export function isAlive({ pid, startedAt }) {
   return lookAt(pid)?.startedAt === startedAt;
@@ -28,10 +33,7 @@ export function isAlive({ pid, startedAt }) {
 export function familyOf(known) {
   const own = lookAt(known.pid);
   if (own !== undefined && own.startedAt !== known.startedAt) return [];
-  const all = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => lookAt(Number(name)))
-    .filter((entry) => entry !== undefined);
+  const all = lookAtAll();
   const family = new Set(all.filter(({ pid, session }) => pid === known.pid || session === known.pid));
   for (let before = -1; before !== family.size;) {
     before = family.size;
@@ -43,13 +45,10 @@ export function familyOf(known) {
 
 /** All that was started with this in its environment, whoever started it, and whether that is there still. @param {string} variable */
 export function startedWith(variable) {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(variable))
-    .map((name) => lookAt(Number(name)))
-    .filter((entry) => entry !== undefined);
+  return lookAtAll().filter(({ pid }) => environmentOf(pid).includes(variable));
 }
 
-/** Nothing of what has just ended, or is another user's. @param {string} pid */
+/** Nothing of what has just ended, or is another user's. @param {number} pid */
 function environmentOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
