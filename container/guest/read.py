@@ -16,6 +16,8 @@ from spool import character_start, kept_from, read, size_of
 POLL_SECONDS = 0.02
 #: Output that pauses for so long has come to a stop.
 PAUSE_SECONDS = 0.25
+#: A server that is gone sooner has only tried whether the port is free, as Vite does first.
+STAYS_SECONDS = 0.05
 
 
 class Reader:
@@ -27,6 +29,7 @@ class Reader:
         self.told = dict(self.starts)
         self.sizes = {}
         self.grew_at = time.monotonic()
+        self.listened_on_since = None
         self.is_reached = self._goal(request.get("until"))
 
     def wait(self):
@@ -53,7 +56,7 @@ class Reader:
         if until == "end":
             return lambda found, _: found is not None and not found["isRunning"]
         if "port" in until:
-            return lambda *_: is_listened_on(until["port"])
+            return lambda _, is_over: self._is_served(until["port"], is_over)
         pattern = Pattern(until["pattern"], {self.paths[name]: start for name, start in self.starts.items()})
         return lambda *_: pattern.is_found()
 
@@ -73,6 +76,15 @@ class Reader:
 
     def _has_paused(self):
         return time.monotonic() - self.grew_at >= PAUSE_SECONDS
+
+    def _is_served(self, port, is_over):
+        now = time.monotonic()
+        if not is_listened_on(port):
+            self.listened_on_since = None
+            return False
+        if self.listened_on_since is None:
+            self.listened_on_since = now
+        return is_over or now - self.listened_on_since >= STAYS_SECONDS
 
     def _output(self, name, is_over):
         path, start, end = self.paths[name], self.starts[name], self.sizes[name]

@@ -39,6 +39,7 @@ const CANNOT = {
   "a reader gets what came after its cursor, and waits for what comes next": AT_THE_END,
   "a pattern that takes for ever to try is given up, and the next call works": AT_THE_END,
   "a reader waits until something listens on a port": NO_PROGRAMS,
+  "a reader who waits for a port is not content with what only tries whether it is free": NO_PROGRAMS,
   "more than fits keeps head and tail, and the cursor goes to the end": AT_THE_END,
   "what is written to an open input arrives after the first, and its end ends it": NO_INPUT,
   "python3 is driven through a terminal": NO_INPUT,

@@ -363,6 +363,28 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
       });
     });
 
+    test("a reader who waits for a port is not content with what only tries whether it is free", async () => {
+      const { sandbox } = await subject.open();
+      const server = `import socket, time
+def listen():
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 8232))
+    listener.listen()
+    return listener
+tried = listen()
+time.sleep(0.045)
+tried.close()
+time.sleep(3)
+served = listen()
+print("serves", flush=True)
+time.sleep(60)`;
+      const { processId } = await run(sandbox, `${waitFor("go")}; exec python3 -c '${server}'`, { waitMs: 0 });
+      const served = read(sandbox, processId, { until: { port: 8232 }, waitMs: 20_000 });
+      await run(sandbox, "touch go");
+      expect(await served).toMatchObject({ isReached: true, stdout: { text: "serves\n" } });
+    });
+
     test("more than fits keeps head and tail, and the cursor goes to the end", async () => {
       const { sandbox } = await subject.open();
       const { processId } = await run(sandbox, "seq 1 200000; sleep 30", { waitMs: 0 });

@@ -30,7 +30,8 @@ export interface ReadOptions {
 
 /** Output that has paused for this long has come to a rest. */
 const PAUSE_MS = 250;
-const PORT_EVERY_MS = 100;
+/** So often a port is looked at, and so long a server has to stay: some, as Vite, first listen to see whether it is free. */
+const PORT_EVERY_MS = 50;
 /** Output comes in more pieces than anybody needs to look at one by one. */
 const PATTERN_EVERY_MS = 20;
 
@@ -58,9 +59,12 @@ async function waitFor(record: ProcessRecord, read: ProcessRead, options: ReadOp
     return !record.isRunning;
   }
   if ("port" in read.until) {
-    const { port } = read.until;
-    while (wait.isOn && !(await options.isListening(port))) await wait.forEnd(PORT_EVERY_MS);
-    return await options.isListening(port);
+    for (let wasThere = false; ;) {
+      const isThere = await options.isListening(read.until.port);
+      if (!wait.isOn || (wasThere && isThere)) return isThere;
+      wasThere = isThere;
+      await wait.forEnd(PORT_EVERY_MS);
+    }
   }
   const pattern = compilePattern(read.until.pattern, options.turns);
   const searches = [
