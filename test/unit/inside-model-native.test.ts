@@ -227,7 +227,7 @@ test.each([
   [
     "a file by its id",
     { messages: [{ role: "user", content: [{ type: "document", source: { type: "file", file_id: "file_1" } }] }] },
-    /plain text/,
+    /give the document itself/,
   ],
 ])("%s that Anthropic would see to is refused, and costs nothing", async (what, more, message) => {
   const asked = endpoint.requests.length;

@@ -21,7 +21,7 @@ import { ToolError } from "../../shared/errors.ts";
 import { readText } from "../../shared/read-text.ts";
 import type { Settings } from "../../shared/settings.ts";
 import { dataIn, isWholeAnswer } from "./answer-data.ts";
-import type { AnswerWriter, Asked, Question, StreamEvent } from "./dialect.ts";
+import type { AnswerWriter, Asked, Asking, Question, StreamEvent } from "./dialect.ts";
 import { ModelFailed } from "./refusal.ts";
 import { modelFor } from "./which-model.ts";
 
@@ -41,9 +41,8 @@ export interface InsideModels {
   readonly silenceMs?: number;
 }
 
-export interface AskContext extends InsideModels {
+export interface AskContext extends InsideModels, Asking {
   readonly pipeline: Pick<CallPipeline, "caller" | "log" | "readUsage">;
-  readonly signal: AbortSignal;
 }
 
 /** An answer that has begun. */
@@ -72,7 +71,7 @@ export async function askModel<T>(asked: Asked, context: AskContext, take: (answ
     { account, settings, endpoint: question.endpoint },
     {
       ...{ callId, model, room: { tokens: Infinity } },
-      requestBytes: question.mostInputTokens,
+      requestBytes: await question.mostInputTokens(context),
       longestAnswer: Math.min(asked.maxTokens ?? USUAL_ANSWER_TOKENS, MAX_ANSWER_TOKENS),
     },
   );

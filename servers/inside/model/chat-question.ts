@@ -43,7 +43,7 @@ export function chatQuestion(
     endpoint: { ...endpoint, priceOf: (asked) => possibleWrites(endpoint.priceOf(asked), request) },
     limitField: limitField ?? usualLimitField(model),
     body: (field, answerTokens) => `{"${field}":${answerTokens},${request.slice(1)}`,
-    mostInputTokens: mostInputTokens(request, picturesIn(chat)),
+    mostInputTokens: async () => await Promise.resolve(mostInputTokens(request, picturesIn(chat))),
     answer: new ChunkReader(answer(model)),
   };
 }

@@ -23,6 +23,12 @@ export interface Asked {
   readonly question: (endpoint: ModelEndpoint, model: string) => Question;
 }
 
+/** By whom an endpoint is asked, and for how long. */
+export interface Asking {
+  readonly fetcher: typeof fetch;
+  readonly signal: AbortSignal;
+}
+
 /** A request as an endpoint takes it, and who reads the answer. */
 export interface Question {
   readonly url: string;
@@ -32,8 +38,8 @@ export interface Question {
   readonly limitField: LimitField;
   /** As JSON, for an answer of at most so many tokens. */
   readonly body: (limitField: LimitField, answerTokens: number) => string;
-  /** What its input comes to at most. */
-  readonly mostInputTokens: number;
+  /** What its input comes to at most. Rejects with `ModelFailed` or `invalid_input` where nobody can tell. */
+  readonly mostInputTokens: (asking: Asking) => Promise<number>;
   readonly answer: AnswerWriter;
 }
 

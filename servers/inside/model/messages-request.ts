@@ -1,8 +1,14 @@
+import { ToolError } from "../../shared/errors.ts";
 import { present } from "./ask-schema.ts";
 import type { ChatBody, ChatMessage, ChatPart } from "./chat-question.ts";
 import { type Block, type MessagesRequest, type ToolResult, isOwnTool } from "./messages-schema.ts";
 
-/** A request of Anthropic's messages as one of OpenAI's chat completions, which know no thoughts and no mark for a cache. */
+export const NO_PDF = new ToolError(
+  "invalid_input",
+  "A PDF can be passed to Anthropic's own models alone, where the endpoint counts its tokens; send its text, as pdftotext makes it.",
+);
+
+/** A request of Anthropic's messages as one of OpenAI's chat completions, which know no thoughts and no mark for a cache. Throws `invalid_input` at a PDF. */
 export function messagesAsChat(asked: MessagesRequest): ChatBody {
   const { system, messages, temperature, top_p, stop_sequences: stop } = asked;
   const format = asked.output_config?.format;
@@ -63,7 +69,9 @@ function resultText({ content, is_error }: ToolResult): string {
 
 function textPart(each: Block): { readonly type: "text"; readonly text: string }[] {
   if (each.type === "text") return [{ type: "text", text: each.text }];
-  return each.type === "document" ? [{ type: "text", text: each.source.data }] : [];
+  if (each.type !== "document") return [];
+  if (each.source.type === "base64") throw NO_PDF;
+  return [{ type: "text", text: each.source.data }];
 }
 
 function picturePart(each: Block): ChatPart[] {

@@ -28,13 +28,16 @@ const image = z.object({
   }),
   cache_control,
 });
+const GIVE_DOCUMENT = "give the document itself, a text as a source of type text, a PDF as one of type base64";
+const textSource = z.object({ type: z.literal("text"), media_type: z.string().nullish(), data: z.string() });
+const pdfSource = z.object({
+  type: z.literal("base64"),
+  media_type: z.literal("application/pdf", GIVE_DOCUMENT),
+  data: z.string().regex(/^[\w+/=-]*$/, GIVE_DOCUMENT),
+});
 const document = z.object({
   type: z.literal("document"),
-  source: z.object({
-    type: z.literal("text", "only documents of plain text can be passed on"),
-    media_type: z.string().nullish(),
-    data: z.string(),
-  }),
+  source: z.discriminatedUnion("type", [textSource, pdfSource], GIVE_DOCUMENT),
   title: z.string().nullish(),
   context: z.string().nullish(),
   cache_control,

@@ -1,11 +1,13 @@
 import type { ModelEndpoint } from "../../delegate/model/endpoint.ts";
 import type { MessagesApi } from "../../delegate/model/messages-api.ts";
+import { countedByAnthropic } from "./anthropic-count.ts";
 import { present } from "./ask-schema.ts";
 import { keepsLong, toldWrites } from "./cache-writes.ts";
 import type { Question } from "./dialect.ts";
+import { NO_PDF } from "./messages-request.ts";
 import { type MessagesRequest, isOwnTool } from "./messages-schema.ts";
 import { NativeAnswer } from "./native-answer.ts";
-import { describedTools, knownBetas, nativePictures, nativeRequest, referredTools } from "./native-request.ts";
+import { describedTools, hasPdf, knownBetas, nativePictures, nativeRequest, referredTools } from "./native-request.ts";
 import { mostInputTokens } from "./request-size.ts";
 
 /**
@@ -13,6 +15,8 @@ import { mostInputTokens } from "./request-size.ts";
  * hundreds (platform.claude.com/docs/en/about-claude/pricing#tool-use-pricing).
  */
 const MOST_ADDED_TOKENS = 2_048;
+/** Anthropic's count is an estimate (platform.claude.com/docs/en/build-with-claude/token-counting). */
+const COUNT_MARGIN = 1.1;
 /** Less is no budget for thoughts. */
 const LEAST_THINKING_TOKENS = 1_024;
 
@@ -27,16 +31,18 @@ export interface AskedMessages {
 export function nativeQuestion(
   { asked, body, headers }: AskedMessages,
   endpoint: ModelEndpoint,
-  { url, headers: apiHeaders }: MessagesApi,
+  messages: MessagesApi,
   name: string,
 ): Question {
-  const request = JSON.stringify({ model: name, ...nativeRequest(asked, body), stream: true });
+  const native = { model: name, ...nativeRequest(asked, body) };
+  const request = JSON.stringify({ ...native, stream: true });
   const added = MOST_ADDED_TOKENS * (1 + describedTools(asked)) + referredTokens(asked);
+  const api = { ...messages, headers: { ...messages.headers, ...betasOf(headers) } };
   return {
-    url,
+    url: api.url,
     endpoint: {
       ...endpoint,
-      headers: { ...apiHeaders, ...present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) }) },
+      headers: api.headers,
       priceOf: (model) => toldWrites(endpoint.priceOf(model), request),
     },
     limitField: "max_tokens",
@@ -44,9 +50,19 @@ export function nativeQuestion(
       const thinking = present({ thinking: thoughtsWithin(asked, answerTokens) });
       return `${JSON.stringify({ max_tokens: answerTokens, ...thinking }).slice(0, -1)},${request.slice(1)}`;
     },
-    mostInputTokens: mostInputTokens(request, nativePictures(asked)) + added,
+    mostInputTokens: async (asking) => {
+      if (!hasPdf(asked)) return mostInputTokens(request, nativePictures(asked)) + added;
+      const counted = await countedByAnthropic({ ...native, ...present({ thinking: asked.thinking }) }, api, asking);
+      if (counted === undefined) throw NO_PDF;
+      return Math.ceil(counted * COUNT_MARGIN) + added;
+    },
     answer: new NativeAnswer(asked.stream === true, keepsLong(request)),
   };
+}
+
+/** The header of a request to Anthropic that asks for those of a client's betas that are passed on. */
+export function betasOf(headers: Headers): { "anthropic-beta"?: string } {
+  return present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) });
 }
 
 /** A tool that a conversation refers to is described there, each time. */

@@ -72,6 +72,11 @@ export function nativePictures(asked: MessagesRequest): string[] {
   return blocksOf(asked).flatMap((each) => (each.type === "image" ? [each.source.data] : []));
 }
 
+/** Whether it has PDFs, whose bytes are no measure of their tokens. */
+export function hasPdf(asked: MessagesRequest): boolean {
+  return blocksOf(asked).some((each) => each.type === "document" && each.source.type === "base64");
+}
+
 /** The names of tools that the conversation refers to, as often as it does. */
 export function referredTools(asked: MessagesRequest): string[] {
   return blocksOf(asked).flatMap((each) => {
