@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
@@ -15,7 +16,7 @@ async function suiteThatSays(
     suite.emit("connection", socket);
   });
   const port = await freePort();
-  await new Promise<void>((resolve) => suite.listen(port, "127.0.0.1", resolve));
+  await once(suite.listen(port, "127.0.0.1"), "listening");
   const env = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: "127.0.0.1" };
   return Object.assign(said, {
     env,
@@ -64,7 +65,7 @@ test("one that cannot start again says so in its status, holds up no other, and 
   await it.killAll(marks[0] ?? "");
   await fallAsleep(it, marks[1] ?? "");
   const squatter = createServer((_, response) => response.end());
-  await new Promise<void>((resolve) => squatter.listen(ports[0], "127.0.0.1", resolve));
+  await once(squatter.listen(ports[0], "127.0.0.1"), "listening");
   const problem = `Something else listens on port ${ports[0]}; end that, and start tiny again.`;
   try {
     expect((await it.run("resume")).stderr).toBe(`${problem}\n`);

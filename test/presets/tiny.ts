@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/pr
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 
 const PRESETS = path.resolve(import.meta.dirname, "../../container/presets");
 
@@ -20,7 +21,7 @@ export interface Place extends AsyncDisposable {
   interrupt(args: readonly string[], said: RegExp, signal: NodeJS.Signals): Promise<Said>;
   /** How many processes hold this in their command line. */
   alive(mark: string): Promise<number>;
-  /** Ends them at once, as sleep does. */
+  /** Ends them at once, as sleep does: nothing of them is left. */
   killAll(mark: string): Promise<void>;
   /** Says something else of one of the test's presets. */
   describe(name: string, preset: object): Promise<void>;
@@ -72,6 +73,7 @@ export async function place(presets: Readonly<Record<string, object>>, env: Node
     alive: async (mark) => (await pidsOf(mark)).length,
     killAll: async (mark) => {
       for (const pid of await pidsOf(mark)) process.kill(pid, "SIGKILL");
+      while ((await pidsOf(mark)).length > 0) await pause(20);
     },
     [Symbol.asyncDispose]: async () => {
       for (const name of Object.keys(presets)) await run("stop", name);
