@@ -839,6 +839,21 @@ export function describeCode(name: string, subject: ContractSubject): void {
       expect((await runCode(sandbox, "6 * 7", { language: "javascript" })).results.at(-1)?.text).toBe("42");
     });
 
+    test("code whose time is up before it has begun is interrupted as it begins, and its context keeps its state", async () => {
+      const { sandbox } = await subject.open();
+      // From then on the interpreter takes a while to begin anything.
+      const busy = "import threading; threading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()";
+      await runCode(sandbox, `${busy}\nkept = 5`);
+      for (const tries of [1, 2, 3]) {
+        const stopped = await runCode(sandbox, "while True: pass", { timeoutMs: 1 });
+        expect([tries, stopped.error]).toMatchObject([
+          tries,
+          { name: "Interrupted", message: expect.stringMatching(/kept|keeps/) },
+        ]);
+      }
+      expect((await runCode(sandbox, "kept")).results.at(-1)?.text).toBe("5");
+    });
+
     test("code that prints without end is cut and ends at timeoutMs", async () => {
       const { sandbox } = await subject.open();
       const result = await runCode(sandbox, "while True: print('x' * 1000)", { timeoutMs: 1_000, maxChars: 2_000 });
