@@ -376,8 +376,8 @@ tried = listen()
 time.sleep(0.045)
 tried.close()
 time.sleep(3)
-served = listen()
 print("serves", flush=True)
+served = listen()
 time.sleep(60)`;
       const { processId } = await run(sandbox, `${waitFor("go")}; exec python3 -c '${server}'`, { waitMs: 0 });
       const served = read(sandbox, processId, { until: { port: 8232 }, waitMs: 20_000 });
