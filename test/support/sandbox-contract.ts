@@ -604,6 +604,14 @@ export function describeFiles(name: string, subject: ContractSubject): void {
       expect(text(await run(sandbox, "cat counter"))).toBe(`${winner + 1}`);
     });
 
+    test("a file that somebody takes away as soon as it is there was written all the same", async () => {
+      const { sandbox } = await subject.open();
+      const takes = "import os\nwhile True:\n  try: os.unlink('fleeting')\n  except OSError: pass";
+      const { processId } = await run(sandbox, `python3 -c "${takes}"`, { waitMs: 0 });
+      for (let times = 0; times < 40; times += 1) await sandbox.writeFile("fleeting", new Uint8Array(1));
+      await sandbox.signalProcess(processId, "SIGKILL");
+    });
+
     test("what is not there, a folder and too much are refused each in their own way", async () => {
       const { sandbox } = await subject.open();
       await sandbox.writeFile("folder/big", new Uint8Array(101));
