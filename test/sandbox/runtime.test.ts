@@ -157,6 +157,30 @@ test("who asks for a sandbox that is being ended gets a fresh one when the old o
   }
 });
 
+test("a sandbox that is ended just as it is asked for is not handed out beside its successor", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const sandboxes = await Sandboxes.open({ dataDir, idleMs: 200, log: () => undefined });
+  try {
+    const old = await sandboxes.get("one");
+    const isEnded = Promise.withResolvers<undefined>();
+    const stop = old.stop.bind(old);
+    old.stop = async (reason) => {
+      await stop(reason);
+      isEnded.resolve(undefined);
+    };
+    old.hasLostDisk = async () => {
+      await isEnded.promise;
+      return false;
+    };
+    const asked = await sandboxes.get("one");
+    expect(asked).not.toBe(old);
+    expect(await sandboxes.get("one")).toBe(asked);
+  } finally {
+    await sandboxes.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
 /** Programs that speak in the agent's place, as hostile code in a sandbox could. */
 const FRAME =
   "const f=(k,c,b)=>{const h=Buffer.alloc(9);h.writeUInt32BE(b.length);h[4]=k;h.writeUInt32BE(c,5);process.stdout.write(Buffer.concat([h,Buffer.from(b)]))};";

@@ -140,7 +140,7 @@ export class CodeContext {
     const finished = new Promise<CodeError | undefined>((finish) => {
       this.#run = { mark, streams, live, results, resultBytes: 0, begun, begin, finish };
     });
-    void finished.then(begin);
+    void finished.then(() => begin());
     this.#killsBefore = this.#outOfMemoryKills();
     if (this.#end !== undefined) this.#run?.finish(crashed(this.#end));
     void this.#send({ mark, code: request.code, language: request.language });
