@@ -86,6 +86,7 @@ class Run:
         self.error = None
         self.is_done = False
         self.is_kernel_lost = False
+        self.has_begun = False
         self.interrupted_at = None
 
     def finish(self):
@@ -169,6 +170,10 @@ class Run:
         for message in messages:
             if "result" in message:
                 self._keep(message["result"])
+            elif message.get("begun") == self.mark:
+                self.has_begun = True
+                if self.interrupted_at is not None:
+                    self._tell_kernel()
             elif message.get("done") == self.mark:
                 self._end(message["error"])
 
@@ -195,6 +200,11 @@ class Run:
 
     def _interrupt(self):
         self.interrupted_at = time.monotonic()
+        # Before that a kernel does not hear a signal.
+        if self.has_begun or not self.kernel.is_told_by_signal:
+            self._tell_kernel()
+
+    def _tell_kernel(self):
         try:
             self.kernel.interrupt()
         except OSError:

@@ -32,7 +32,7 @@ class Kernel:
     """Reads a JSON line for each run from file descriptor 3, and answers with some."""
 
     def __init__(self, language, cwd):
-        self.language = language
+        self.is_told_by_signal = language == "python"
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
         self.outputs, writers = {}, []
@@ -72,10 +72,10 @@ class Kernel:
         self.control.setblocking(False)
 
     def interrupt(self):
-        if self.language == "javascript":
-            self.ask({"stop": True})
-        else:
+        if self.is_told_by_signal:
             os.killpg(self.pid, signal.SIGINT)  # What it started too, as Ctrl-C does.
+        else:
+            self.ask({"stop": True})
 
     def read_messages(self):
         """What it has said since; nothing at all once it has ended."""

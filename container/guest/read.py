@@ -16,8 +16,8 @@ from spool import character_start, kept_from, read, size_of
 POLL_SECONDS = 0.02
 #: Output that pauses for so long has come to a stop.
 PAUSE_SECONDS = 0.25
-#: A server that is gone sooner has only tried whether the port is free, as Vite does first.
-STAYS_SECONDS = 0.05
+#: A server that is gone sooner has only tried whether the port is free, as Vite does first; on a busy machine that takes its time.
+STAYS_SECONDS = 0.25
 
 
 class Reader:

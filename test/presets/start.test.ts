@@ -1,6 +1,8 @@
-import { lstat, mkdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { lstat, mkdir, open, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { freePort, newMark, place, server } from "./tiny.ts";
 
@@ -28,12 +30,33 @@ test("a preset is started, found running, not started twice, and stopped with al
 
 test("of two that start the same one, the second waits for the first", async () => {
   const [port, mark] = [await freePort(), newMark()];
-  await using it = await place({ tiny: server(port, mark) });
-  const both = await Promise.all([it.run("start", "tiny"), it.run("start", "tiny")]);
-  expect(both.map(({ code }) => code)).toEqual([0, 0]);
+  await using it = await place({ tiny: { ...server(port, mark), ready: "/go" } });
+  const first = it.run("start", "tiny");
+  await expect.poll(async () => await it.alive(mark)).toBe(2);
+  const go = (): void => void writeFile(path.join(it.home, "go"), "");
+  const second = await it.follow(["start", "tiny"], /waiting for that/, go);
   const waited = "tiny is being started already; waiting for that.\ntiny runs already.\n";
-  expect(both.filter(({ stdout }) => stdout === waited).length).toBe(1);
+  expect(second).toEqual({ code: 0, stdout: waited, stderr: "" });
+  expect((await first).code).toBe(0);
   expect(await it.alive(mark)).toBe(2);
+});
+
+test("one that begins to run while its status is looked at is not said to be off", async () => {
+  const [port, mark] = [await freePort(), newMark()];
+  await using it = await place({ tiny: server(port, mark) });
+  await it.run("start", "tiny");
+  const [running, starting] = ["json", "starting"].map((ending) => path.join(it.home, `../tmp/presets/tiny.${ending}`));
+  const note = await readFile(running ?? "", "utf8");
+  await rm(running ?? "");
+  // Whoever reads who is starting it waits there.
+  await promisify(execFile)("mkfifo", [starting ?? ""]);
+  const status = it.run("status");
+  await using nobody = await open(starting ?? "", "w");
+  await writeFile(running ?? "", note);
+  await nobody.close();
+  const { stdout } = await status;
+  await rm(starting ?? "");
+  expect(stdout).toMatch(/^tiny\truns for 0 min/m);
 });
 
 test("what ends at once says so with the end of its log, and leaves nothing running", async () => {
@@ -54,7 +77,7 @@ test("what ends at once says so with the end of its log, and leaves nothing runn
 test("a start that is broken off leaves nothing running", async () => {
   const [port, mark] = [await freePort(), newMark()];
   await using it = await place({ tiny: { ...server(port, mark), ready: "/never" } });
-  const { code } = await it.interrupt(["start", "tiny"], /Starting tiny/, "SIGTERM");
+  const { code } = await it.follow(["start", "tiny"], /Starting tiny/, (child) => child.kill("SIGTERM"));
   expect([code, await it.alive(mark)]).toEqual([130, 0]);
   expect((await it.run("start", "tiny", "now")).code).toBe(2);
 });

@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,8 +17,8 @@ export interface Said {
 export interface Place extends AsyncDisposable {
   readonly home: string;
   run(...args: readonly string[]): Promise<Said>;
-  /** Starts it and ends it by that signal once it has said so much. */
-  interrupt(args: readonly string[], said: RegExp, signal: NodeJS.Signals): Promise<Said>;
+  /** As `run`, with something to be done once it has said so much. */
+  follow(args: readonly string[], said: RegExp, act: (child: ChildProcess) => void): Promise<Said>;
   /** How many processes hold this in their command line. */
   alive(mark: string): Promise<number>;
   /** Ends them at once, as sleep does: nothing of them is left. */
@@ -58,14 +58,17 @@ export async function place(presets: Readonly<Record<string, object>>, env: Node
     });
   return {
     ...{ home, run },
-    interrupt: async (args, said, signal) => {
+    follow: async (args, said, act) => {
       const child = spawn(program, [...args], { env: inside, cwd: home, stdio: ["ignore", "pipe", "pipe"] });
       const ended = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? -1)));
       let [stdout, stderr] = ["", ""];
+      let isDone = false;
       child.stderr.on("data", (bytes: Buffer) => (stderr += bytes.toString()));
       child.stdout.on("data", (bytes: Buffer) => {
         stdout += bytes.toString();
-        if (said.test(stdout)) child.kill(signal);
+        if (isDone || !said.test(stdout)) return;
+        isDone = true;
+        act(child);
       });
       return { code: await ended, stdout, stderr };
     },
@@ -90,14 +93,15 @@ async function pidsOf(mark: string): Promise<number[]> {
   return marked.flat();
 }
 
-/** A server with a child of another session, in the way of agents that start helpers. */
+/** A server with a child of another session, in the way of agents that start helpers. What it has are its home's files. */
 export function server(port: number, mark: string): object {
   const code = `
     const child = require("node:child_process").spawn("sleep", ["${mark}"], { detached: true, stdio: "ignore" });
     child.unref();
     console.log("up");
     require("node:http").createServer((request, response) => {
-      response.statusCode = request.url === "/ready" ? 200 : 404;
+      const isThere = require("node:fs").existsSync(request.url.slice(1));
+      response.statusCode = request.url === "/ready" || isThere ? 200 : 404;
       response.end("here");
     }).listen(${port}, "127.0.0.1");`;
   return { start: ["node", "-e", code], port, ready: "/ready" };

@@ -14,8 +14,8 @@ import { mapFiles } from "./map-files.ts";
 import { startRuntimeChild } from "./runtime-child.ts";
 
 const SECRET = "secret-that-nobody-inside-may-see";
-const ASK = "curl -sS -m 5 http://pincer.internal/mcp";
-const ASK_WITHOUT_PROXY = "curl -sS -m 5 --noproxy '*' http://pincer.internal/mcp";
+const ASK = "curl -sS -m 20 http://pincer.internal/mcp";
+const ASK_WITHOUT_PROXY = "curl -sS -m 20 --noproxy '*' http://pincer.internal/mcp";
 
 /** A suite that says as whom it is asked, and the proxy that leads to it. */
 async function startEgress() {
@@ -58,7 +58,7 @@ async function saidWithoutAgent(sandbox: Sandbox, command: string): Promise<stri
 /** Once the sandbox has gone out, and its way has become the direct one. */
 async function goneOut(sandbox: Sandbox, answer: string): Promise<void> {
   expect((await run(sandbox, ASK)).stdout.text).toBe(answer);
-  await expect.poll(async () => await saidWithoutAgent(sandbox, ASK.replace("-m 5", "-m 1"))).toBe(answer);
+  await expect.poll(async () => await saidWithoutAgent(sandbox, ASK.replace("-m 20", "-m 1"))).toBe(answer);
 }
 
 test("after a sandbox has gone out once, its programs reach the proxy without the agent, as their sandbox", async () => {
@@ -73,7 +73,7 @@ test("after a sandbox has gone out once, its programs reach the proxy without th
     expect(await saidWithoutAgent(other, ask), ask).toBe("other-main\n");
   }
   // The line by which the runtime says whose a connection is means nothing here.
-  const line = `printf 'other-main 80\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\n\\r\\n' | curl -sS -m 5 --http0.9 telnet://127.0.0.1:3128`;
+  const line = `printf 'other-main 80\\nGET http://pincer.internal/mcp HTTP/1.1\\r\\n\\r\\n' | curl -sS -m 20 --http0.9 telnet://127.0.0.1:3128`;
   expect((await run(mine, line)).stdout.text).toMatch(/^HTTP\/1\.1 400 /);
 });
 
@@ -92,11 +92,11 @@ test("where the machine gives no port below 1024, the direct way leads to the na
   await using egress = await startEgress();
   await using sandboxes = await startLocalSandboxes({ egressSocket: egress.socketPath, hasLowPorts: false });
   const sandbox = sandboxes.open({ id: "owner-main" });
-  const ask = "curl -sS -m 5 --noproxy '*' http://pincer.internal:9222/mcp";
+  const ask = "curl -sS -m 20 --noproxy '*' http://pincer.internal:9222/mcp";
   expect((await run(sandbox, ask)).stdout.text).toBe("owner-main\n");
   // As an ordinary user nobody can enter the network of such a sandbox: there all goes on by way of the agent.
   if (process.getuid?.() === 0)
-    await expect.poll(async () => await saidWithoutAgent(sandbox, ask)).toBe("owner-main\n");
+    await expect.poll(async () => await saidWithoutAgent(sandbox, ask.replace("-m 20", "-m 1"))).toBe("owner-main\n");
   expect((await run(sandbox, ask)).stdout.text).toBe("owner-main\n");
 });
 

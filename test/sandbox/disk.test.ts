@@ -54,10 +54,11 @@ describe.skipIf(process.getuid?.() !== 0)("a disk of its own, which only root ca
   });
 
   test("it is let go when its sandbox sleeps, and what was on it is there again", async () => {
-    await using sandboxes = await startLocalSandboxes({ idleMs: 400 });
+    await using sandboxes = await startLocalSandboxes();
     const sandbox = sandboxes.open({ id: "sleeper" });
     await run(sandbox, "echo kept > kept; echo mounted > files/mounted");
     expect(await heldImages(sandboxes.dataDir)).toHaveLength(1);
+    await sandbox.sleep();
     await expect.poll(async () => await heldImages(sandboxes.dataDir)).toEqual([]);
     expect(await sandbox.status()).toMatchObject({ state: "asleep", notes: [] });
     expect((await run(sandbox, "cat kept files/mounted; id -u; stat -c %U .")).stdout.text).toBe(

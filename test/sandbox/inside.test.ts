@@ -15,7 +15,7 @@ import { run, startLocalSandboxes } from "./local-sandboxes.ts";
 
 const SECRET = "secret-that-nobody-inside-may-see";
 /** Nothing else of the machine sleeps for just as long. */
-const NAP = "123457.25";
+const NAP = `${process.pid}7.25`;
 /** Finds the secret without being it. */
 const PATTERN = "secret-that-n[o]body";
 
@@ -216,7 +216,7 @@ test("a sandbox that has ended leaves neither its socket nor, where the runtime 
     await sandbox.sleep();
     await expect.poll(async () => await readdir(folder)).toEqual(["egress.sock"]);
     await run(sandbox, `nohup sleep ${NAP} > /dev/null 2>&1 &`);
-    expect(await machineProcesses(`sleep\0${NAP}`)).toHaveLength(1);
+    await expect.poll(async () => await machineProcesses(`sleep\0${NAP}`)).toHaveLength(1);
   } finally {
     child.kill("SIGKILL");
     await once(child, "exit");

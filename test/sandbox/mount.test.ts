@@ -25,6 +25,14 @@ async function during(sandbox: Sandbox, command: string, act: () => Promise<unkn
   return result;
 }
 
+/** Has a process that a command left behind write to one of the files once that command's call has returned. */
+async function writeBehind(sandbox: Sandbox, path: string, word: string): Promise<void> {
+  const wait = "until [[ -e /workspace/go ]]; do sleep 0.02; done";
+  await run(sandbox, `(${wait}; echo ${word} > files/${path}; rm go; touch done) >/dev/null 2>&1 &`);
+  await sandbox.writeFile("go", new Uint8Array());
+  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+}
+
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await sleep(20);
 }
@@ -57,8 +65,7 @@ test("both sides changed: the files' version keeps the name, the sandbox's is be
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
   await files.write("notes/plan.md", "one\n");
-  await run(sandbox, "(sleep 0.3; echo sandbox > files/notes/plan.md; touch /workspace/done) >/dev/null 2>&1 &");
-  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+  await writeBehind(sandbox, "notes/plan.md", "sandbox");
   await files.write("notes/plan.md", "person\n");
   const result = await run(sandbox, "cat files/notes/plan.md; ls files/notes");
   expect(result.stdout.text).toMatch(/^person\nplan \(conflict \d{4}-\d\d-\d\d \d\d-\d\d-\d\d\)\.md\nplan\.md\n$/);
@@ -125,9 +132,12 @@ test("what a background process writes while removed files are on their way out 
   const sandbox = sandboxes.open({ files });
   const paths = Array.from({ length: 100 }, (_, index) => `f${100 + index}`);
   for (const path of paths) await files.write(path, "one\n");
-  await run(sandbox, "(until [[ ! -e files/f100 ]]; do :; done; echo sandbox > files/f199) >/dev/null 2>&1 &");
+  const writer = "until [[ ! -e files/f100 ]]; do :; done; echo sandbox > files/f199; touch done";
+  await run(sandbox, `(${writer}) >/dev/null 2>&1 &`);
   for (const path of paths) await files.remove(path);
   await run(sandbox, "true");
+  // Else it may not have come to write yet.
+  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
   await run(sandbox, "true");
   expect(files.paths()).toEqual(["f199"]);
   expect(await textOf(files, "f199")).toBe("sandbox\n");
@@ -142,8 +152,7 @@ test.each([
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
   await files.write(path, "one\n");
-  await run(sandbox, `(sleep 0.3; echo sandbox > files/${path}; touch done) >/dev/null 2>&1 &`);
-  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+  await writeBehind(sandbox, path, "sandbox");
   await files.write(path, "person\n");
   expect((await run(sandbox, `cat files/${path}`)).stdout.text).toBe("person\n");
   await during(sandbox, `echo again >> files/${path}`, async () => await files.write(path, "person's again\n"));
@@ -186,12 +195,7 @@ test("what a background process writes is in the files after the next call", asy
   await using sandboxes = await startLocalSandboxes();
   const files = mapFiles();
   const sandbox = sandboxes.open({ files });
-  await run(
-    sandbox,
-    "(until [[ -e /workspace/go ]]; do sleep 0.02; done; echo late > files/late.txt; touch done) >/dev/null 2>&1 &",
-  );
-  await sandbox.writeFile("go", new Uint8Array());
-  await until(async () => (await sandbox.readFile("done", 0).catch(() => undefined)) !== undefined);
+  await writeBehind(sandbox, "late.txt", "late");
   expect(files.paths()).toEqual([]);
   await runCode(sandbox, "1");
   expect(await textOf(files, "late.txt")).toBe("late\n");

@@ -73,6 +73,9 @@ test("a runtime killed in the middle of a command and of a read tells the next o
     const reading = read(first.sandbox, processId, { until: "end", waitMs: 30_000 });
     const running = run(first.sandbox, `sleep ${nap}`);
     const failures = Promise.allSettled([reading, running]);
+    const runningCount = async () => (await first.sandbox.listProcesses()).filter(({ isRunning }) => isRunning).length;
+    await expect.poll(runningCount).toBe(2);
+    // Until its beginning is on the disk, and the read has come.
     await sleep(300);
     await first.kill();
     for (const failure of await failures)
@@ -277,7 +280,7 @@ test("code that uses up the memory says so and is fresh, and the other contexts 
   const sandbox = sandboxes.open();
   await runCode(sandbox, "kept = 1", { context: "other" });
   await runCode(sandbox, "let kept = 2", { context: "other", language: "javascript" });
-  const { processId } = await run(sandbox, "sleep 60", { waitMs: 100 });
+  const { processId } = await run(sandbox, "sleep 600", { waitMs: 0, timeoutMs: 600_000 });
   // Shared memory, which no process is charged for alone.
   const hog = await runCode(sandbox, "import mmap\nmine = mmap.mmap(-1, 700 << 20)\nmine.write(b'x' * (700 << 20))");
   expect(hog.error).toMatchObject({ name: "ContextCrashed", message: expect.stringContaining("memory was used up") });

@@ -74,17 +74,19 @@ test("a command that goes on after its answer may say whatever it likes", async 
   const sandbox = sandboxes.open();
   const heard: string[] = [];
   const command = {
-    command: "for i in $(seq 8); do echo $i; sleep 0.2; done",
-    timeoutMs: 10_000,
-    waitMs: 500,
+    command: "echo 1; until [[ -e go ]]; do sleep 0.05; done; for i in $(seq 2 8); do echo $i; sleep 0.1; done",
+    timeoutMs: 60_000,
+    waitMs: 3_000,
     maxChars: 1_000,
   };
   const { processId } = await sandbox.exec(command, {
     signal: new AbortController().signal,
     onOutput: (text) => heard.push(text),
   });
-  expect(heard.length).toBeGreaterThan(0);
-  await run(sandbox, "sleep 2");
+  expect(heard).toEqual(["1\n"]);
+  await sandbox.writeFile("go", new Uint8Array());
+  const end = { after: { stdout: 0, stderr: 0 }, until: "end", waitMs: 20_000, maxChars: 100 } as const;
+  await sandbox.readProcess(processId, end, { signal: new AbortController().signal });
   expect(await new Response((await sandbox.readOutput(processId, "stdout")).body).text()).toBe(
     "1\n2\n3\n4\n5\n6\n7\n8\n",
   );
@@ -149,6 +151,30 @@ test("who asks for a sandbox that is being ended gets a fresh one when the old o
     order.push("fresh");
     expect(order).toEqual(["ending", "ended", "fresh"]);
     expect(fresh).not.toBe(old);
+  } finally {
+    await sandboxes.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+test("a sandbox that is ended just as it is asked for is not handed out beside its successor", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const sandboxes = await Sandboxes.open({ dataDir, idleMs: 200, log: () => undefined });
+  try {
+    const old = await sandboxes.get("one");
+    const isEnded = Promise.withResolvers<undefined>();
+    const stop = old.stop.bind(old);
+    old.stop = async (reason) => {
+      await stop(reason);
+      isEnded.resolve(undefined);
+    };
+    old.hasLostDisk = async () => {
+      await isEnded.promise;
+      return false;
+    };
+    const asked = await sandboxes.get("one");
+    expect(asked).not.toBe(old);
+    expect(await sandboxes.get("one")).toBe(asked);
   } finally {
     await sandboxes.close();
     await rm(dataDir, { recursive: true, force: true });

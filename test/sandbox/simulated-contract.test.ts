@@ -49,6 +49,7 @@ const CANNOT = {
   "a terminal is one to the program, has a size, and Ctrl-C interrupts what runs in it": NO_INPUT,
   "a signal reaches the process, which may answer it": NO_SIGNALS,
   "SIGKILL takes the whole tree along, daemons too": NO_PROC,
+  "a file that somebody takes away as soon as it is there was written all the same": NO_PROGRAMS,
   "a running one says for how long, and what it uses": "its memory is that of a process that runs other things too",
   "a reset ends processes and contexts and empties the workspace": NO_PROC,
 };

@@ -105,9 +105,10 @@ export function describeForks(name: string, subject: ForkSubject): void {
       const { source, copy } = await subject.open();
       await run(source.sandbox, "head -c 1M /dev/urandom > before; sha256sum before > sum");
       const begun = await run(source.sandbox, "for ((i = 0; ; i++)); do echo $i | tee -a log > file-$i; done", {
-        waitMs: 200,
+        waitMs: 0,
         timeoutMs: 50_000,
       });
+      while ((await source.sandbox.readFile("file-1", 100).catch(() => undefined)) === undefined) await sleep(20);
       await source.sandbox.fork(copy.id);
       const count = "sha256sum --quiet -c sum && tail -n 1 log";
       const seen = text(await run(copy.sandbox, count));

@@ -167,9 +167,8 @@ export function describeCommands(name: string, subject: ContractSubject): void {
       expect(result).toMatchObject({ isRunning: true, hasTimedOut: false, stdout: { text: "early\n" } });
       expect(result.exitCode).toBeUndefined();
       await run(sandbox, `touch go; ${waitFor("late")}`);
-      expect(await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text()).toBe(
-        "early\nlate\n",
-      );
+      const stored = async () => await new Response((await sandbox.readOutput(result.processId, "stdout")).body).text();
+      await expect.poll(stored).toBe("early\nlate\n");
     });
 
     test("at timeoutMs the whole tree is killed, daemons too", async () => {
@@ -252,19 +251,21 @@ export function describeProcesses(name: string, subject: ContractSubject): void 
 
     test("a command that goes on is listed, and how it ended is remembered", async () => {
       const { sandbox } = await subject.open();
-      const { processId } = await run(sandbox, "sleep 0.5; exit 4", { waitMs: 0 });
+      const script = `${waitFor("go")}; exit 4`;
+      const { processId } = await run(sandbox, script, { waitMs: 0 });
       expect((await sandbox.listProcesses())[0]).toEqual({
         processId,
-        command: "sleep 0.5; exit 4",
+        command: script,
         startedAtMs: expect.any(Number),
         isRunning: true,
         hasTimedOut: false,
         durationMs: expect.any(Number),
       });
+      await sandbox.writeFile("go", new Uint8Array());
       await read(sandbox, processId, { until: "end", waitMs: 20_000 });
       await run(sandbox, "true");
       const remembered = await sandbox.listProcesses();
-      expect(remembered.map((process) => process.command)).toEqual(["true", "sleep 0.5; exit 4"]);
+      expect(remembered.map((process) => process.command)).toEqual(["true", script]);
       expect(remembered[1]).toMatchObject({ processId, isRunning: false, exitCode: 4 });
     });
 
@@ -376,8 +377,8 @@ tried = listen()
 time.sleep(0.045)
 tried.close()
 time.sleep(3)
-served = listen()
 print("serves", flush=True)
+served = listen()
 time.sleep(60)`;
       const { processId } = await run(sandbox, `${waitFor("go")}; exec python3 -c '${server}'`, { waitMs: 0 });
       const served = read(sandbox, processId, { until: { port: 8232 }, waitMs: 20_000 });
@@ -463,7 +464,7 @@ time.sleep(60)`;
         const shown = await read(sandbox, shell.processId, { until: { pattern }, waitMs: 20_000 });
         expect([pattern, shown.isReached]).toEqual([pattern, true]);
       };
-      const program = "bash -c \"stty size; trap 'echo resi''zed' WINCH; while sleep 0.1; do :; done\"";
+      const program = "bash -c \"trap 'echo resi''zed' WINCH; stty size; while sleep 0.1; do :; done\"";
       await types(`${program}\r`, "30 90\\s");
       await resizeShell(sandbox, shell, { rows: 50, columns: 160 }, signal);
       await shows("resized");
@@ -601,6 +602,14 @@ export function describeFiles(name: string, subject: ContractSubject): void {
       expect(writes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
       const winner = writes.findIndex(({ status }) => status === "fulfilled");
       expect(text(await run(sandbox, "cat counter"))).toBe(`${winner + 1}`);
+    });
+
+    test("a file that somebody takes away as soon as it is there was written all the same", async () => {
+      const { sandbox } = await subject.open();
+      const takes = "import os\nwhile True:\n  try: os.unlink('fleeting')\n  except OSError: pass";
+      const { processId } = await run(sandbox, `python3 -c "${takes}"`, { waitMs: 0 });
+      for (let times = 0; times < 40; times += 1) await sandbox.writeFile("fleeting", new Uint8Array(1));
+      await sandbox.signalProcess(processId, "SIGKILL");
     });
 
     test("what is not there, a folder and too much are refused each in their own way", async () => {
@@ -837,6 +846,21 @@ export function describeCode(name: string, subject: ContractSubject): void {
       const loop = await runCode(sandbox, "for (;;) {}", { language: "javascript", timeoutMs: 700 });
       expect(loop.error?.name).toMatch(/Interrupted|ContextCrashed/);
       expect((await runCode(sandbox, "6 * 7", { language: "javascript" })).results.at(-1)?.text).toBe("42");
+    });
+
+    test("code whose time is up before it has begun is interrupted as it begins, and its context keeps its state", async () => {
+      const { sandbox } = await subject.open();
+      // From then on the interpreter takes a while to begin anything.
+      const busy = "import threading; threading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()";
+      await runCode(sandbox, `${busy}\nkept = 5`);
+      for (const tries of [1, 2, 3]) {
+        const stopped = await runCode(sandbox, "while True: pass", { timeoutMs: 1 });
+        expect([tries, stopped.error]).toMatchObject([
+          tries,
+          { name: "Interrupted", message: expect.stringMatching(/kept|keeps/) },
+        ]);
+      }
+      expect((await runCode(sandbox, "kept")).results.at(-1)?.text).toBe("5");
     });
 
     test("code that prints without end is cut and ends at timeoutMs", async () => {

@@ -139,7 +139,8 @@ export function describeSnapshots(name: string, subject: SnapshotSubject): void 
     test("a sandbox that is put to sleep has ended all that ran in it, and has everything else when it wakes", async () => {
       const { sandbox } = await subject.open();
       await sandbox.sleep();
-      await run(sandbox, "echo kept > kept; echo late > late; exec sleep 314.1", { waitMs: 500 });
+      await run(sandbox, "echo kept > kept; echo late > late; exec sleep 314.1", { waitMs: 0 });
+      await expect.poll(async () => (await sandbox.readFile("late", 10).catch(() => "")).length).toBe(5);
       await sandbox.sleep();
       expect((await sandbox.status()).state).toBe("asleep");
       await sandbox.sleep();

@@ -22,6 +22,8 @@ export type CodeRequest = z.output<typeof codeSchema>;
 
 const messageSchema = z.union([
   z.object({ ready: z.literal(true) }),
+  /** From here on Python code can be interrupted. */
+  z.object({ begun: z.string() }),
   z.object({ result: formsSchema }),
   z.object({ done: z.string(), error: errorSchema.nullable(), resultCount: z.int() }),
 ]);
@@ -53,6 +55,9 @@ interface Run {
   readonly live: LiveOutput;
   readonly results: z.output<typeof formsSchema>[];
   resultBytes: number;
+  /** Settled by `begin`, which Python says, and by `finish`. */
+  readonly begun: Promise<void>;
+  readonly begin: () => void;
   readonly finish: (error: CodeError | undefined) => void;
 }
 
@@ -131,9 +136,11 @@ export class CodeContext {
     const results: z.output<typeof formsSchema>[] = [];
     let wasStopped = false;
 
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const finished = new Promise<CodeError | undefined>((finish) => {
-      this.#run = { mark, streams, live, results, resultBytes: 0, finish };
+      this.#run = { mark, streams, live, results, resultBytes: 0, begun, begin, finish };
     });
+    void finished.then(() => begin());
     this.#killsBefore = this.#outOfMemoryKills();
     if (this.#end !== undefined) this.#run?.finish(crashed(this.#end));
     void this.#send({ mark, code: request.code, language: request.language });
@@ -171,6 +178,8 @@ export class CodeContext {
   /** Interrupts the code, or ends the context where that does not help. */
   async #stop(mark: string): Promise<void> {
     if (this.#language === "python") {
+      await Promise.race([this.#run?.begun, delay(GRACE_MS)]);
+      if (this.#run?.mark !== mark) return;
       await this.#link
         .ask(TO_AGENT.kill, { call: this.#call, signal: "SIGINT", isTree: false }, GRACE_MS)
         .catch(() => undefined);
@@ -232,6 +241,7 @@ export class CodeContext {
     if (!message.success) this.#distrust();
     else if ("ready" in message.data) this.#settleReady();
     else if (run === undefined) return;
+    else if ("begun" in message.data) run.begin();
     else if ("result" in message.data) {
       run.resultBytes += line.length;
       if (run.resultBytes <= MAX_RESULTS_BYTES) run.results.push(message.data.result);

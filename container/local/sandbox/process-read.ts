@@ -30,8 +30,9 @@ export interface ReadOptions {
 
 /** Output that has paused for this long has come to a rest. */
 const PAUSE_MS = 250;
-/** So often a port is looked at, and so long a server has to stay: some, as Vite, first listen to see whether it is free. */
 const PORT_EVERY_MS = 50;
+/** So long a server has to stay: some, as Vite, first listen to see whether a port is free, which takes its time on a busy machine. */
+const STAYS_MS = 250;
 /** Output comes in more pieces than anybody needs to look at one by one. */
 const PATTERN_EVERY_MS = 20;
 
@@ -59,10 +60,10 @@ async function waitFor(record: ProcessRecord, read: ProcessRead, options: ReadOp
     return !record.isRunning;
   }
   if ("port" in read.until) {
-    for (let wasThere = false; ;) {
+    for (let sinceMs = Infinity; ;) {
       const isThere = await options.isListening(read.until.port);
-      if (!wait.isOn || (wasThere && isThere)) return isThere;
-      wasThere = isThere;
+      sinceMs = isThere ? Math.min(sinceMs, performance.now()) : Infinity;
+      if (!wait.isOn || performance.now() - sinceMs >= STAYS_MS) return isThere;
       await wait.forEnd(PORT_EVERY_MS);
     }
   }

@@ -94,8 +94,10 @@ export class Sandboxes {
   async get(id: string): Promise<LocalSandbox> {
     const known = this.#sandboxes.get(id);
     if (known !== undefined) {
-      if (!(await known.hasLostDisk())) return known;
-      await this.#stop(id, known);
+      const hasLostDisk = await known.hasLostDisk();
+      if (hasLostDisk) await this.#stop(id, known);
+      // It may have been ended meanwhile.
+      else if (this.#sandboxes.get(id) === known) return known;
     }
     // Its successor has the same folders.
     await this.#ending.get(id);

@@ -114,8 +114,10 @@ export async function stop(preset, say) {
 
 /** @param {Preset} preset */
 export async function describeState(preset) {
+  // In this order: a starter notes what runs before it is gone.
+  const starter = starterOf(preset);
   const running = runningOf(preset);
-  if (running === undefined && starterOf(preset) !== undefined) return "is being started";
+  if (running === undefined && starter !== undefined) return "is being started";
   const problem = wantedOf(preset)?.problem?.split("\n")[0];
   const whyNot = problem === undefined ? "" : `; it did not start again when the sandbox woke: ${problem}`;
   if (!isInstalled(preset)) return `not installed${whyNot}`;

@@ -5,7 +5,7 @@ import { chmod, lstat, mkdir, open, rename, rm, rmdir, stat, unlink } from "node
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { FROM_AGENT } from "./frames.mjs";
-import { isOurTemporary, isSameStamp, scan, stampOf, TEMPORARY } from "./scan.mjs";
+import { isOurTemporary, isSameStamp, scan, stampOf, TEMPORARY, unsureStampOf } from "./scan.mjs";
 
 /** @typedef {import("./process.mjs").Outbox} Outbox */
 
@@ -156,7 +156,8 @@ function writer({ path, replaces, known, aside }, done) {
       );
       const isAside = await placed;
       TEMPORARY.inUse.delete(temporary);
-      return done({ stamp: stampOf(await lstat(path, { bigint: true })), isAside });
+      const info = await lstat(path, { bigint: true }).catch(() => undefined);
+      return done({ stamp: unsureStampOf(info), isAside });
     });
     turn = turn.catch(async (error) => {
       await abandon();

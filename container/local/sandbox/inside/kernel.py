@@ -236,9 +236,12 @@ def serve(channel, shell):
     own_pid = os.getpid()
     for request in channel:
         RUN.begin(channel)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # Whoever interrupts waits for this: an interrupt that came before would be lost.
+            channel.send({"begun": request["mark"]})
             shell.run_cell(request["code"], store_history=False)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         except BaseException as error:  # noqa: BLE001 - whatever the code throws, the context goes on
             RUN.error = RUN.error or {"name": type(error).__name__, "message": str(error), "traceback": ""}
         if os.getpid() != own_pid:

@@ -28,6 +28,14 @@ export function stampOf(info) {
   return `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}${isRacy ? "?" : ""}`;
 }
 
+/**
+ * Of a file that was just put there: somebody may have written to it since, or taken it away. The next look goes by what
+ * it holds. @param {import("node:fs").BigIntStats | undefined} info
+ */
+export function unsureStampOf(info) {
+  return info === undefined ? "?" : `${stampOf(info).replace("?", "")}?`;
+}
+
 /** Whether nothing was written between the two, as far as times tell. @param {string} one @param {string} other */
 export function isSameStamp(one, other) {
   return one.replace("?", "") === other.replace("?", "");
