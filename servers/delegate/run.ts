@@ -89,11 +89,19 @@ export abstract class DelegateRunObject<Env extends object = object> extends Dur
     if (run.version <= seenVersion && run.status === "running" && waitMs > 0) await this.#nextChange(waitMs);
     // Should its alarm be lost, whoever asks sees to it that it ends.
     if (!hasEnded(run) && leftMs(run, Date.now()) < -TRY_AGAIN_MS) await this.ctx.storage.setAlarm(Date.now());
-    if (hasEnded(this.#transcript.read()) && this.#transcript.read().conversation === undefined) {
-      const sinceMs = Date.now() - (this.#transcript.read().endedAtMs ?? 0);
-      if (sinceMs < CONVERSATION_WAIT_MS) await this.#nextChange(CONVERSATION_WAIT_MS - sinceMs);
-    }
+    await this.#conversationKept();
     return describeRun(this.#transcript.read());
+  }
+
+  /** A run that has ended changes more than once before its conversation is kept: what was set aside is settled first. */
+  async #conversationKept(): Promise<void> {
+    for (;;) {
+      const run = this.#transcript.read();
+      if (!hasEnded(run) || run.conversation !== undefined) return;
+      const waitMs = CONVERSATION_WAIT_MS - (Date.now() - (run.endedAtMs ?? 0));
+      if (waitMs <= 0) return;
+      await this.#nextChange(waitMs);
+    }
   }
 
   /** Tells a run what it has asked. `false`: it asks nothing. `undefined`: there is no such run. */

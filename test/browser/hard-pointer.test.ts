@@ -113,8 +113,7 @@ describe("a button", () => {
     expect(await visit.click('button "Catch me"')).toContain("Caught while arriving");
   });
 
-  // On a busy machine it may be away again each time.
-  test("that runs away when it is clicked is clicked again", { retry: 1 }, async () => {
+  test("that runs away when it is clicked is clicked again", async () => {
     await visit.open("/moving");
     for (const times of [1, 2, 3]) expect(await visit.click('button "Shy"')).toContain(`Pressed ${times} times`);
   });

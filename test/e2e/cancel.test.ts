@@ -69,6 +69,7 @@ test("a command that was handed over goes on when its client has gone", async ()
   const client = await connect();
   const input = { command: "exec -a handed-over sleep 600", wait_ms: 0 };
   await client.callTool({ name: "sandbox_exec", arguments: input });
+  await expect.poll(async () => await countRunning("handed-over"), { timeout }).toBe("1\n");
   await client.close();
   expect(await countRunning("handed-over")).toBe("1\n");
 });

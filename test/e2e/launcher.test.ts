@@ -134,9 +134,10 @@ describe("a suite on an empty folder", () => {
     const token = await requestToken(await readSuite(dataDir), { name: "test" });
     const started = await treeOf(suite.process.pid ?? 0);
     const commands = await Promise.all(started.map(commandOf));
-    const pid = started[commands.findIndex((command) => command.includes(part))] ?? 0;
+    const pid = started[commands.findIndex((command) => command.includes(part))];
+    if (pid === undefined) throw new Error(`There is no ${part} to kill.`);
     process.kill(pid, "SIGKILL");
-    expect(await survivorsOf([pid], 5_000)).toEqual([]);
+    expect(await survivorsOf([pid], 20_000)).toEqual([]);
 
     const said = async (): Promise<unknown> => {
       const client = await connect(url, token);
@@ -148,7 +149,7 @@ describe("a suite on an empty folder", () => {
       return structuredContent;
     };
     await vi.waitFor(async () => expect(await said()).toMatchObject({ exit_code: 0, stdout: "back\n" }), {
-      timeout: 15_000,
+      timeout: 40_000,
       interval: 200,
     });
   });
@@ -181,8 +182,9 @@ describe("nothing is left running", () => {
       expect(commands.join("\n")).toContain(part);
     }
     const launcher = started[commands.findIndex((command) => command.includes("/launch.ts"))];
-    process.kill(target === "the launcher" ? (launcher ?? 0) : pid, signal);
-    const left = await survivorsOf(started, 8_000);
+    if (launcher === undefined) throw new Error("There is no launcher to kill.");
+    process.kill(target === "the launcher" ? launcher : pid, signal);
+    const left = await survivorsOf(started, 20_000);
     expect(await Promise.all(left.map(commandOf))).toEqual([]);
   });
 
@@ -201,7 +203,7 @@ describe("nothing is left running", () => {
     const { pid = 0 } = suite.process;
     expect(await suite.ended).toBe(1);
     expect(suite.output()).toContain(`The Worker did not start; ${path.join(dataDir, "suite.log")} says why.`);
-    expect(await survivorsOf(await treeOf(pid), 5_000)).toEqual([]);
+    expect(await survivorsOf(await treeOf(pid), 20_000)).toEqual([]);
   });
 });
 

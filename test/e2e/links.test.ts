@@ -105,7 +105,8 @@ describe("curl", () => {
   });
 
   test("that is killed half-way leaves what was there, and nothing of what it sent", async () => {
-    const { file } = await localFile("killed.bin", 2 * TWO_PIECES_BYTES);
+    // At that rate it takes a few seconds.
+    const { file } = await localFile("killed.bin", 4 * TWO_PIECES_BYTES);
     const inbox = await link("killed/", true);
     await call("files_write", { path: "killed/killed.bin", content: "old" });
     for (const header of ["X-Sized: yes", "Transfer-Encoding: chunked"]) {

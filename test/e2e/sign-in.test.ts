@@ -39,7 +39,7 @@ async function allow(page: Page, code: string): Promise<string> {
   const mark = "document.documentElement.dataset.isOld";
   await page.evaluate(`${mark} = "yes"; document.querySelector("#code").value = ${JSON.stringify(code)}`);
   await page.evaluate(`document.querySelector("button.primary").click() ?? ""`);
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await pause(50)) {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await pause(50)) {
     const text = await page
       .evaluate(`${mark} === undefined && document.readyState === "complete" ? document.body.innerText : ""`)
       .catch(() => "");

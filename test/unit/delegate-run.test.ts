@@ -82,6 +82,18 @@ test("the conversation of a run that was cancelled is kept too", async () => {
   expect(text).toMatch(/^# run-[0-9a-f]{16}: cancelled\n/);
 });
 
+test("the answer to who cancels a run while the model thinks says where the conversation is", async () => {
+  await using both = await startBoth();
+  const { gateway, suite } = both;
+  gateway.script({ kind: "hang" });
+  const { runId } = await suite.report({ task: "Think.", waitMs: 0 });
+  await until(() => gateway.requests.length === 1);
+  expect(await suite.report({ runId, cancel: true })).toMatchObject({
+    status: "cancelled",
+    conversation: { path: expect.stringContaining(runId) },
+  });
+});
+
 test("a run goes on when nobody waits any longer, and its id finds the answer", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;

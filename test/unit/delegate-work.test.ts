@@ -233,7 +233,7 @@ test("material is told apart from the task, and a file that is not there is told
 test("a run that loses its grant ends before its next step; one that loses a scope loses the tools", async () => {
   await using both = await startBoth();
   const { gateway, suite } = both;
-  gateway.script(wait(1_500), () => note("never"), say("I could not."), wait(1_500), say("Never asked."));
+  gateway.script(wait(4_000), () => note("never"), say("I could not."), wait(4_000), say("Never asked."));
   const narrowed = await suite.report({ task: "Work.", waitMs: 0 });
   await until(async () => (await suite.effects()).includes("wait begun"));
   await suite.changeGrant(["sandbox:exec", "delegate:run"]);
@@ -541,6 +541,7 @@ test("what a model call came to is in the books while the tool that it asked for
   const { gateway, suite } = both;
   gateway.script(wait(60_000));
   const { runId } = await suite.report({ task: "Wait.", waitMs: 0 });
+  await until(async () => (await suite.effects()).includes("wait begun"));
   await until(async () => JSON.stringify(await suite.usage()).includes('"modelCalls":1'));
   expect(await suite.effects()).toEqual(["wait begun"]);
   await suite.report({ runId, cancel: true });
@@ -555,6 +556,7 @@ test("what a model call came to is not lost with a Worker that is killed before 
   await until(async () => (await suite.effects()).includes("wait begun"));
   await suite.killAndRestart();
   expect(await suite.report({ runId })).toMatchObject({ status: "completed" });
+  await until(async () => JSON.stringify(await suite.usage()).includes('"modelCalls":2'));
   expect(await suite.usage()).toMatchObject({
     models: [{ modelCalls: 2, inputTokens: 2 * USAGE.prompt_tokens, outputTokens: 2 * USAGE.completion_tokens }],
   });

@@ -1,4 +1,4 @@
-import { reset } from "cloudflare:test";
+import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import * as z from "zod";
@@ -120,12 +120,15 @@ test("what changes comes within a moment, and nothing else, for one question a s
   });
   expect(await live.next()).toMatchObject([{ id: "sandbox-main", into: "sandbox-list" }]);
   const runs = Array.from({ length: 50 }, (_, index) => `run-${String(index).padStart(16, "0")}`);
-  for (const id of runs) {
-    await account.beginRun({ id, title: `Task ${id}`, startedAtMs: Date.now(), endsByMs: Date.now() + 60_000 }, 100);
-  }
+  // All between two questions.
+  await runInDurableObject(account, (object) => {
+    for (const id of runs) {
+      object.beginRun({ id, title: `Task ${id}`, startedAtMs: Date.now(), endsByMs: Date.now() + 60_000 }, 100);
+    }
+  });
   const startedMs = Date.now();
   const seen = await live.next();
-  expect(Date.now() - startedMs).toBeLessThan(2_000);
+  expect(Date.now() - startedMs).toBeLessThan(5_000);
   expect(seen === "end" ? [] : seen.map(({ id }) => id).toSorted()).toEqual(runs);
   await account.endRun(runs[7] ?? "", "completed");
   const ended = await live.next();
@@ -172,7 +175,7 @@ test("a sandbox that falls asleep by itself is seen to", async () => {
   await using live = await listen({ desk: (desk) => ({ ...desk, thingsOf: things }) });
   expect(JSON.stringify(await live.next())).toContain("running</span>");
   state = "asleep";
-  await expect.poll(async () => JSON.stringify(await live.next()), { timeout: 8_000 }).toContain("asleep</span>");
+  await expect.poll(async () => JSON.stringify(await live.next())).toContain("asleep</span>");
 });
 
 test("everybody's page hears of who is at work, and of a pause", async () => {

@@ -64,8 +64,13 @@ describe("concurrent calls", () => {
     await rules.setPersonLimits("many-1", { concurrentCalls: 2 });
     const [one, other] = [isolate("many-1"), isolate("many-1")];
     const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
-    const running = ends.map(async ({ promise }) => await one.outcome("files_list", async () => await promise));
-    await scheduler.wait(100);
+    let begun = 0;
+    const work = async (end: Promise<void>): Promise<void> => {
+      begun += 1;
+      await end;
+    };
+    const running = ends.map(async ({ promise }) => await one.outcome("files_list", async () => await work(promise)));
+    await expect.poll(() => begun).toBe(2);
     expect(await one.outcome("files_list")).toBe(
       `limit_reached: concurrent_calls (2) are under way: call again once one of them has ended, ${RAISE}`,
     );

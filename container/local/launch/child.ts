@@ -42,7 +42,7 @@ export async function startChild<Ready>(options: ChildOptions<Ready>): Promise<C
 
   const supervise = async (): Promise<void> => {
     let pauseMs = FIRST_PAUSE_MS;
-    for (;;) {
+    while (!closing.signal.aborted) {
       const startedMs = performance.now();
       await running.ended;
       if (performance.now() - startedMs > STEADY_AFTER_MS) pauseMs = FIRST_PAUSE_MS;
@@ -51,7 +51,7 @@ export async function startChild<Ready>(options: ChildOptions<Ready>): Promise<C
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
       if (closing.signal.aborted) return;
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
-      running = await startOnce(options, first).catch((error: unknown) => {
+      running = await startOnce(options, { first, signal: closing.signal }).catch((error: unknown) => {
         log.write("launcher", String(error));
         return running;
       });
@@ -65,7 +65,7 @@ export async function startChild<Ready>(options: ChildOptions<Ready>): Promise<C
       closing.abort();
       await end(running.process, running.ended);
       await supervised;
-      // A restart may have been under way when the child was told to end.
+      // A restart may just have come to its end.
       await end(running.process, running.ended);
     },
   };
@@ -77,7 +77,13 @@ interface Running<Ready> {
   readonly ended: Promise<void>;
 }
 
-async function startOnce<Ready>(options: ChildOptions<Ready>, first?: Ready): Promise<Running<Ready>> {
+interface Restart<Ready> {
+  readonly first: Ready;
+  /** Aborts where it is to be given up. */
+  readonly signal: AbortSignal;
+}
+
+async function startOnce<Ready>(options: ChildOptions<Ready>, restart?: Restart<Ready>): Promise<Running<Ready>> {
   const { name, log, env } = options;
   // A process group of its own: Ctrl-C at the terminal is the launcher's to handle.
   const child = spawn(process.execPath, [path.join(import.meta.dirname, "..", options.script)], {
@@ -93,12 +99,16 @@ async function startOnce<Ready>(options: ChildOptions<Ready>, first?: Ready): Pr
   const announced = readAnnouncement(createInterface({ input: child.stdout }), options);
   announced.catch(() => undefined);
   try {
-    child.stdin.write(`${JSON.stringify(await options.config(first))}\n`);
+    child.stdin.write(`${JSON.stringify(await options.config(restart?.first))}\n`);
     const didNotStart = new LaunchProblem(`${name} did not start; ${log.file} says why.`);
+    const over = sleep(options.startTimeoutMs, undefined, {
+      ref: false,
+      ...(restart === undefined ? {} : { signal: restart.signal }),
+    }).catch(() => undefined);
     const ready = await Promise.race([
       announced,
       ended.then(() => Promise.reject(didNotStart)),
-      sleep(options.startTimeoutMs, undefined, { ref: false }).then(() => Promise.reject(didNotStart)),
+      over.then(() => Promise.reject(didNotStart)),
     ]);
     child.stdout.resume();
     return { process: child, ready, ended };

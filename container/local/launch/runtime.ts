@@ -13,7 +13,8 @@ export interface LocalRuntime {
   readonly description: string;
 }
 
-const START_TIMEOUT_MS = 20_000;
+/** Long, for a machine that is busy with something else. */
+const START_TIMEOUT_MS = 60_000;
 
 const readySchema = z.object({ url: z.url(), simulatedBecause: z.string().exactOptional() });
 

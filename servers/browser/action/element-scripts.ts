@@ -60,7 +60,9 @@ export const FIND_POINT = `async function (mayBeDisabled) {
     do await frame();
     while (running.some(isYoung) && ++frames < 6);
     const later = pick();
-    if (point?.x !== later?.x || point?.y !== later?.y) return { state: "moving" };
+    // Where hardly a frame was drawn meanwhile, that it has not moved says nothing.
+    const isAboutToMove = running.some((animation) => isYoung(animation) && animation.effect?.target?.contains(shown));
+    if (isAboutToMove || point?.x !== later?.x || point?.y !== later?.y) return { state: "moving" };
     point = later;
   }
   if (point === undefined) return { state: "hidden" };
