@@ -19,6 +19,7 @@ import {
   type Script,
   comeBack,
   idToken,
+  leave,
   openUpstream,
   sessionsKept,
   signInUpstream,
@@ -154,6 +155,14 @@ test("the session at Access of an own page is kept for an hour, and longer only 
   const token = await visit.makeToken({ scopes: ["files:read"] });
   expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
   expect(await callerOf(suite, "/mcp", token)).toBeDefined();
+});
+
+test("a HEAD at the way back from Access is refused, and uses nothing up", async () => {
+  const { suite } = await startOidcSuite();
+  const { state, cookie } = await leave(suite, await register(suite));
+  const way = `/authorize/callback?code=upstream-code&state=${state}`;
+  expect((await suite.fetch(way, { method: "HEAD", headers: { Cookie: cookie } })).status).toBe(404);
+  expect((await suite.fetch(way, { headers: { Cookie: cookie } })).status).toBe(200);
 });
 
 test("a person keeps their id when the application at Access is another, or stands in front of /authorize", async () => {
