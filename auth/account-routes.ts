@@ -3,6 +3,7 @@ import type { Log } from "../servers/core/log.ts";
 import { type AccountSessions, type SignInTarget, type Visitor, signInTarget } from "./account-session.ts";
 import { problemPage, refusalPage } from "./consent.ts";
 import { GiverUnknown, keepSession } from "./giver.ts";
+import { withHead } from "./head.ts";
 import type { HoldingsKeeper } from "./holdings.ts";
 import type { Identity, Refused, Upstream } from "./identity.ts";
 import { readForm } from "./page-form.ts";
@@ -58,14 +59,15 @@ type Arrival = AccountOptions & AccountStores & { readonly request: Request };
 export function createAccountRoutes(
   options: AccountOptions,
 ): (request: Request, stores: AccountStores) => Promise<Response> {
-  return async (request, stores) => {
-    try {
-      return await answer({ ...options, ...stores, request });
-    } catch (failure) {
-      if (!(failure instanceof GiverUnknown)) throw failure;
-      return problemPage(503, "Try again in a minute", failure.message);
-    }
-  };
+  return async (received, stores) =>
+    await withHead(received, async (request) => {
+      try {
+        return await answer({ ...options, ...stores, request });
+      } catch (failure) {
+        if (!(failure instanceof GiverUnknown)) throw failure;
+        return problemPage(503, "Try again in a minute", failure.message);
+      }
+    });
 }
 
 async function answer(arrival: Arrival): Promise<Response> {
@@ -81,7 +83,7 @@ async function answer(arrival: Arrival): Promise<Response> {
   if (request.method === "POST") {
     return await takeForm(arrival, async (form, visitor) => await pages({ ...visitOf(arrival, visitor), form }));
   }
-  if (request.method !== "GET") return problemPage(405, "This cannot go on", "Pages are opened, and forms are sent.");
+  if (request.method !== "GET") return neitherPageNorForm();
   const visitor = await sessions.find(request);
   const { pathname, search } = new URL(request.url);
   const page = signInTarget.safeParse(pathname + search).data ?? targetIn(pathname);
@@ -164,6 +166,11 @@ async function takeForm(
   if (visitor === undefined) return seeOther("/account");
   if (!(await isSameSecret(form.get("key") ?? "", visitor.formKey))) return strangeForm();
   return await handle(form, visitor);
+}
+
+function neitherPageNorForm(): Response {
+  const headers = new Headers({ Allow: "GET, HEAD, POST" });
+  return problemPage(405, "This cannot go on", "Pages are opened, and forms are sent.", headers);
 }
 
 function strangeForm(): Response {

@@ -9,6 +9,7 @@ import type { Endings } from "./endings.ts";
 import { endSession, giverNow } from "./giver.ts";
 import type { EndedGrants } from "./grants.ts";
 import { plainName } from "./html.ts";
+import { withHead } from "./head.ts";
 import type { Identity, Person, UpstreamArrival } from "./identity.ts";
 import { makeGrant } from "./new-grant.ts";
 import { readForm } from "./page-form.ts";
@@ -56,18 +57,22 @@ export function createAuthorizeRoute(
   options: AuthorizeOptions,
 ): (request: Request, oauth: OAuthHelpers, people: People) => Promise<Response> {
   return async (request, oauth, people) => {
-    if (request.method !== "GET" && request.method !== "POST") {
-      return new Response(null, { status: 405, headers: { Allow: "GET, POST" } });
-    }
-    try {
-      return await answer(request, { ...options, oauth, people });
-    } catch (failure) {
-      const reason = reasonOf(failure);
-      if (reason === undefined) throw failure;
-      options.log.info("authorization refused", { code: reason.code });
-      return problemPage(400, CANNOT_GO_ON, `${reason.message}. Go back to the app and start again.`);
-    }
+    const route = { ...options, oauth, people };
+    // The way back from a provider can be gone once, and whoever asks by HEAD does not see where it leads.
+    if (new URL(request.url).pathname === CALLBACK_ROUTE) return await answerOrRefuse(request, route);
+    return await withHead(request, async (asked) => await answerOrRefuse(asked, route));
   };
+}
+
+async function answerOrRefuse(request: Request, route: Route): Promise<Response> {
+  try {
+    return await answer(request, route);
+  } catch (failure) {
+    const reason = reasonOf(failure);
+    if (reason === undefined) throw failure;
+    route.log.info("authorization refused", { code: reason.code });
+    return problemPage(400, CANNOT_GO_ON, `${reason.message}. Go back to the app and start again.`);
+  }
 }
 
 async function answer(request: Request, route: Route): Promise<Response> {
@@ -75,6 +80,9 @@ async function answer(request: Request, route: Route): Promise<Response> {
     const consentOf = async (asked: AuthRequest, arrival: UpstreamArrival, headers: Headers): Promise<Response> =>
       await showConsent(asked, arrival.person, { ...route, headers, beforePage: arrival.hold });
     return await comeBackFromUpstream(request, route.oauth, { ...route, consentOf });
+  }
+  if (request.method !== "GET" && request.method !== "POST") {
+    return new Response(null, { status: 405, headers: { Allow: "GET, HEAD, POST" } });
   }
   const identified = await route.identity.identify(request);
   if (identified.kind === "refused") {

@@ -225,7 +225,9 @@ async function route(request: Request, env: Env, ctx: ExecutionContext, suite: S
 /** Programs may ask at `/health` as well, which no Access application stands in front of. */
 function isProgramAtHealth({ method, headers, url }: Request): boolean {
   const { pathname } = new URL(url);
-  return method === "GET" && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname);
+  return (
+    ["GET", "HEAD"].includes(method) && headers.has("Authorization") && ["/health", "/admin/health"].includes(pathname)
+  );
 }
 
 /** What runs in a sandbox, at an origin where nothing else of the suite answers. */

@@ -19,10 +19,18 @@ function between(first: number, last: number): ByteRange | "unsatisfiable" {
   return first > last ? "unsatisfiable" : { offset: first, length: last - first + 1 };
 }
 
+/** Whether the reader wants another version or none: `If-Match`, or, only where that is absent, `If-Unmodified-Since`. */
+export function isOther(headers: Headers, file: FileInfo): boolean {
+  const tags = headers.get("If-Match");
+  if (tags !== null) return tags.trim() !== "*" && !listed(tags).includes(`"${file.etag}"`);
+  const since = Date.parse(headers.get("If-Unmodified-Since") ?? "");
+  return wholeSeconds(file) > since;
+}
+
 /** Whether the reader has this version already: `If-None-Match`, or, only where that is absent, `If-Modified-Since`. */
 export function isKnown(headers: Headers, file: FileInfo): boolean {
   const tags = headers.get("If-None-Match");
-  if (tags !== null) return tags.trim() === "*" || listed(tags).includes(`"${file.etag}"`);
+  if (tags !== null) return tags.trim() === "*" || listed(tags).map(weakly).includes(`"${file.etag}"`);
   const since = Date.parse(headers.get("If-Modified-Since") ?? "");
   return wholeSeconds(file) <= since;
 }
@@ -33,9 +41,13 @@ export function isRangeOfThis(headers: Headers, file: FileInfo): boolean {
   return version === null || version === `"${file.etag}"` || Date.parse(version) === wholeSeconds(file);
 }
 
-/** `If-None-Match` compares weakly: with or without `W/`. */
 function listed(tags: string): string[] {
-  return tags.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.split(",").map((tag) => tag.trim());
+}
+
+/** `If-None-Match` compares with or without `W/`; `If-Match` does not (RFC 9110 §13.1). */
+function weakly(tag: string): string {
+  return tag.replace(/^W\//, "");
 }
 
 /** HTTP's dates have no fractions. */

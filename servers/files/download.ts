@@ -1,6 +1,6 @@
-import { type ByteRange, isKnown, isRangeOfThis, readRange } from "./conditions.ts";
+import { type ByteRange, isKnown, isOther, isRangeOfThis, readRange } from "./conditions.ts";
 import { encodeName } from "./link-url.ts";
-import type { FileBody, FileInfo, FileStore } from "./store.ts";
+import type { FileInfo, FileStore } from "./store.ts";
 
 /**
  * What is shared is hostile, whatever it calls itself. The CSP `sandbox` without `allow-scripts` and
@@ -23,31 +23,44 @@ const HOSTILE_HEADERS = {
 export async function serveDownload(request: Request, files: FileStore, path: string): Promise<Response> {
   const { headers } = request;
   const asksOnlyForChange = headers.has("If-None-Match") || headers.has("If-Modified-Since");
-  if (request.method === "GET" && !headers.has("Range") && !asksOnlyForChange) return whole(await files.read(path));
+  if (request.method === "GET" && !headers.has("Range") && !asksOnlyForChange) return await whole(headers, files, path);
   const info = await files.stat(path);
+  if (isOther(headers, info)) return anotherVersion(info);
   if (isKnown(headers, info)) return new Response(null, { status: 304, headers: versionHeaders(info) });
   if (request.method === "HEAD") return new Response(null, { headers: fileHeaders(info) });
   const range = isRangeOfThis(headers, info) ? readRange(headers.get("Range"), info.sizeBytes) : undefined;
-  if (range === undefined) return whole(await files.read(path));
+  if (range === undefined) return await whole(headers, files, path);
   if (range === "unsatisfiable") return unsatisfiable(info);
-  return await part(files, info, range);
+  return await part(headers, files, info, range);
 }
 
-function whole(file: FileBody): Response {
-  return new Response(file.body, { headers: fileHeaders(file) });
+async function whole(headers: Headers, files: FileStore, path: string): Promise<Response> {
+  const file = await files.read(path);
+  if (!isOther(headers, file)) return new Response(file.body, { headers: fileHeaders(file) });
+  await file.body.cancel();
+  return anotherVersion(file);
 }
 
-async function part(files: FileStore, known: FileInfo, { offset, length }: ByteRange): Promise<Response> {
+async function part(
+  asked: Headers,
+  files: FileStore,
+  known: FileInfo,
+  { offset, length }: ByteRange,
+): Promise<Response> {
   const file = await files.read(known.path, { offset, length });
   if (file.etag !== known.etag) {
     // It was replaced in this moment, and the range is one of what it was.
     await file.body.cancel();
-    return whole(await files.read(known.path));
+    return await whole(asked, files, known.path);
   }
   const headers = fileHeaders(file);
   headers.set("Content-Length", String(length));
   headers.set("Content-Range", `bytes ${offset}-${offset + length - 1}/${file.sizeBytes}`);
   return new Response(file.body, { status: 206, headers });
+}
+
+function anotherVersion(file: FileInfo): Response {
+  return new Response("The file is another version by now.\n", { status: 412, headers: versionHeaders(file) });
 }
 
 function unsatisfiable(file: FileInfo): Response {

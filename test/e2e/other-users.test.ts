@@ -1,9 +1,13 @@
-import { readFile, readdir, readlink } from "node:fs/promises";
+import { once } from "node:events";
+import { readFile, readdir, readlink, stat } from "node:fs/promises";
+import { type IncomingMessage, get } from "node:http";
+import { dirname } from "node:path";
+import { text } from "node:stream/consumers";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { expect, test } from "vitest";
 import { readSuite } from "../../container/local/running-suite.ts";
 import { filesPrefix } from "../../servers/shared/paths.ts";
-import { treeOf } from "../egress/processes.ts";
+import { commandOf, treeOf } from "../egress/processes.ts";
 import { sharedSuite } from "../support/suite.ts";
 
 /* What another user of the machine, who can reach every loopback port, gets from a running suite. */
@@ -32,7 +36,21 @@ async function portsOf(pids: readonly number[]): Promise<number[]> {
   return [...new Set(addresses.map((address) => Number.parseInt(address.slice(address.lastIndexOf(":") + 1), 16)))];
 }
 
-test("no loopback port of the suite hands out a file without a token", async () => {
+/** Miniflare's own door, a socket that only its owner reaches. */
+async function doorOf(pids: readonly number[]): Promise<string> {
+  const commands = await Promise.all(pids.map(commandOf));
+  const door = /--socket-addr=entry=unix:(\S+)/.exec(commands.join("\n"))?.[1];
+  if (door === undefined) throw new Error(`No workerd has a door:\n${commands.join("\n")}`);
+  return door;
+}
+
+async function askDoor(socketPath: string, path: string): Promise<string> {
+  const asked = get({ socketPath, path, agent: false });
+  const [response]: IncomingMessage[] = await once(asked, "response", { signal: AbortSignal.timeout(20_000) });
+  return response === undefined ? "" : await text(response);
+}
+
+test("no loopback port of the suite hands out a file without a token, and the socket that does is its owner's", async () => {
   const { url, dataDir, token } = sharedSuite();
   const client = new Client({ name: "other-users-test", version: "1.0.0" });
   const bearer = await token();
@@ -41,15 +59,20 @@ test("no loopback port of the suite hands out a file without a token", async () 
   await client.callTool({ name: "files_write", arguments: { path: "private.txt", content: "for my eyes only" } });
   await client.close();
 
-  const openPorts = async (): Promise<number[]> => await portsOf(await treeOf((await readSuite(dataDir)).pid));
-  const ports = await openPorts();
-  expect(ports).toContain(Number(new URL(url).port));
+  const { pid } = await readSuite(dataDir);
+  const openPorts = async (): Promise<number[]> => await portsOf(await treeOf(pid));
   // The local person's id is the same on every machine, and no secret.
   const [, userId = ""] = bearer.split("_");
-  const key = `${filesPrefix(userId)}private.txt`;
+  // Where Miniflare's own door serves whole buckets (miniflare's CorePaths.R2_PUBLIC).
+  const path = `/cdn-cgi/local/r2/public/${BUCKET}/${filesPrefix(userId)}private.txt`;
+  const door = await doorOf(await treeOf(pid));
+  expect(await askDoor(door, path)).toBe("for my eyes only");
+  expect((await stat(dirname(door))).mode & 0o077).toBe(0);
+
+  const ports = await openPorts();
+  expect(ports).toContain(Number(new URL(url).port));
   for (const port of ports) {
-    // Miniflare's own door serves whole buckets here (miniflare's CorePaths.R2_PUBLIC).
-    const asked = fetch(`http://127.0.0.1:${port}/cdn-cgi/local/r2/public/${BUCKET}/${key}`);
+    const asked = fetch(`http://127.0.0.1:${port}${path}`);
     const answer = asked.then(async (response) => [response.ok, await response.text()] as const);
     // A Chrome of another test may end meanwhile, and its port with it.
     const [isOk, text] = await answer.catch(async (failure: unknown) => {

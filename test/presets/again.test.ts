@@ -1,16 +1,23 @@
 import { once } from "node:events";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { type Place, freePort, newMark, place, server } from "./tiny.ts";
 
+interface SpeakingSuite extends Disposable {
+  name: string | undefined;
+  /** What it waits for before it says so. */
+  until: Promise<void>;
+  readonly env: NodeJS.ProcessEnv;
+}
+
 /** A way out of the sandbox behind which the suite says how the sandbox is called; as long as it has a name. */
-async function suiteThatSays(
-  name?: string,
-): Promise<{ name: string | undefined; env: NodeJS.ProcessEnv } & Disposable> {
-  const said = { name };
-  const suite = createServer((_, response) => response.end(JSON.stringify({ sandbox: said.name })));
+async function suiteThatSays(name?: string): Promise<SpeakingSuite> {
+  const said = { name, until: Promise.resolve() };
+  const suite = createServer((_, response) => {
+    void said.until.then(() => response.end(JSON.stringify({ sandbox: said.name })));
+  });
   suite.on("connect", (_, socket) => {
     socket.write("HTTP/1.1 200 OK\r\n\r\n");
     suite.emit("connection", socket);
@@ -111,4 +118,25 @@ test("one that is stopped while it starts again does not run afterwards", async 
   await resumed;
   expect(await it.alive(mark)).toBe(0);
   expect(await it.run("resume")).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("one that is stopped at the very end of its start does not start again", async () => {
+  using suite = await suiteThatSays("main");
+  const [port, mark] = [await freePort(), newMark()];
+  const slow = `process.on("SIGTERM", () => { console.log("ending"); setTimeout(process.exit, 1_000); });`;
+  await using it = await place({ tiny: server(port, mark, slow) }, suite.env);
+  const named = Promise.withResolvers<void>();
+  suite.until = named.promise;
+  const started = it.run("start", "tiny");
+  await expect.poll(async () => (await it.run("status")).stdout).toMatch(/^tiny\truns for 0 min/m);
+  const stopped = it.run("stop", "tiny");
+  // The stop has found it noted nowhere, and its start comes to noting it only now.
+  await expect
+    .poll(async () => await readFile(path.join(it.home, ".cache/presets/tiny.log"), "utf8"))
+    .toContain("ending");
+  named.resolve();
+  expect((await stopped).stdout).toBe("tiny has stopped.\n");
+  await started;
+  expect(await it.run("resume")).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await it.alive(mark)).toBe(0);
 });

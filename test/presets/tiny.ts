@@ -93,9 +93,13 @@ async function pidsOf(mark: string): Promise<number[]> {
   return marked.flat();
 }
 
-/** A server with a child of another session, in the way of agents that start helpers. What it has are its home's files. */
-export function server(port: number, mark: string): object {
+/**
+ * A server with a child of another session, in the way of agents that start helpers; `first` is what it does before. What
+ * it has are its home's files.
+ */
+export function server(port: number, mark: string, first = ""): object {
   const code = `
+    ${first}
     const child = require("node:child_process").spawn("sleep", ["${mark}"], { detached: true, stdio: "ignore" });
     child.unref();
     console.log("up");

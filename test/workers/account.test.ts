@@ -2,7 +2,18 @@ import { listDurableObjectIds, reset, runInDurableObject } from "cloudflare:test
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { Visit } from "./account-suite.ts";
-import { LOCAL_SETTINGS, callerOf, openConsent, press, refresh, register, signIn, startSuite } from "./auth-suite.ts";
+import {
+  LOCAL_SETTINGS,
+  ORIGIN,
+  authorizeUrl,
+  callerOf,
+  openConsent,
+  press,
+  refresh,
+  register,
+  signIn,
+  startSuite,
+} from "./auth-suite.ts";
 
 afterEach(async () => {
   await reset();
@@ -58,6 +69,41 @@ test("a page is neither framed nor kept, and runs no script but its own", async 
     );
     expect(headers.get("X-Frame-Options")).toBe("DENY");
     expect(headers.get("Cache-Control")).toBe("no-store");
+  }
+});
+
+test("HEAD is answered as GET is, and without the page", async () => {
+  const suite = startSuite({ bindings: env });
+  const { cookie } = await signedIn(suite);
+  const ask = async (method: string, path: string, headers: Readonly<Record<string, string>>) => {
+    const response = await suite.fetch(path, { method, headers });
+    const said = [...response.headers].map(([name, value]) => [name, value.replaceAll(/nonce-\w+/g, "nonce")]);
+    return { status: response.status, headers: said, webSocket: response.webSocket, text: await response.text() };
+  };
+  const consent = await authorizeUrl(await register(suite));
+  for (const [path, headers] of [
+    ["/account", {}],
+    ["/account", { Cookie: cookie }],
+    ["/account/nothing", { Cookie: cookie }],
+    ["/admin/usage.csv", { Cookie: cookie }],
+    ["/account/terminal/socket", { Cookie: cookie }],
+    [consent.replace("redirect_uri", "redirect"), {}],
+  ] as const) {
+    const { text, ...others } = await ask("GET", path, headers);
+    expect(text).not.toBe("");
+    expect([path, await ask("HEAD", path, headers)]).toEqual([path, { ...others, text: "" }]);
+  }
+  expect(await ask("HEAD", consent, {})).toMatchObject({ status: 200, text: "" });
+  expect(await ask("HEAD", "/account/live", { Cookie: cookie })).toMatchObject({ status: 200, text: "" });
+  const socket = { Cookie: cookie, Origin: ORIGIN, Upgrade: "websocket" };
+  expect(await ask("HEAD", "/account/terminal/socket", socket)).toMatchObject({ status: 426, webSocket: null });
+});
+
+test("a method that neither opens a page nor sends a form is told which do", async () => {
+  const suite = startSuite({ bindings: env });
+  for (const path of ["/account", "/admin/limits", "/authorize"]) {
+    const { status, headers } = await suite.fetch(path, { method: "DELETE" });
+    expect([path, status, headers.get("Allow")]).toEqual([path, 405, "GET, HEAD, POST"]);
   }
 });
 

@@ -76,6 +76,58 @@ test("a grant's session at Access ends when its person revokes it", async () => 
   expect(await sessionsKept()).toBe(0);
 });
 
+test("a grant's session at Access ends when its person is in no group that has a role any more", async () => {
+  const { suite, script } = await startOidcSuite();
+  const { token } = await signedIn(suite);
+  const caller = await callerOf(suite, "/mcp", token);
+  if (caller === undefined) throw new Error("The new token is not taken.");
+  script.claims = { groups: ["strangers"] };
+  suite.clock.nowMs += 11 * 60_000;
+  expect(await suite.scopesNow(caller)).toBeUndefined();
+  expect(await sessionsKept()).toBe(0);
+});
+
+test.each<[what: string, holdUp: (script: Script, gate: () => Promise<void>) => void]>([
+  [
+    "for new tokens",
+    (script, gate) => {
+      script.idToken = async (claims) => {
+        await gate();
+        return await idToken(claims).sign(script.keys.privateKey);
+      };
+    },
+  ],
+  [
+    "who it is",
+    (script, gate) => {
+      script.hasIdTokenAtRefresh = false;
+      script.userinfo = async () => {
+        await gate();
+        return Response.json({ sub: "ann", ...script.claims });
+      };
+    },
+  ],
+])("a session that ends while Access is asked %s stays ended, whatever Access says", async (_what, holdUp) => {
+  const { suite, script } = await startOidcSuite();
+  const { client, token, refreshToken } = await signedIn(suite);
+  const caller = await callerOf(suite, "/mcp", token);
+  if (caller === undefined) throw new Error("The new token is not taken.");
+  suite.clock.nowMs += 11 * 60_000;
+  let [isAsked, mayAnswer] = [false, false];
+  holdUp(script, async () => {
+    isAsked = true;
+    // No promise of the test's own: the session, which waits here, is a Durable Object.
+    while (!mayAnswer) await scheduler.wait(5);
+  });
+  const scopes = suite.scopesNow(caller);
+  await expect.poll(() => isAsked).toBe(true);
+  await revoke(suite, client, refreshToken);
+  expect(await sessionsKept()).toBe(0);
+  mayAnswer = true;
+  expect(await scopes).toBeUndefined();
+  expect(await sessionsKept()).toBe(0);
+});
+
 test("tokens live by the session of the page that they were made on, which ends with the last of them", async () => {
   const { suite } = await startOidcSuite();
   const visit = new Visit(suite);

@@ -19,6 +19,7 @@ import {
   type Script,
   comeBack,
   idToken,
+  leave,
   openUpstream,
   sessionsKept,
   signInUpstream,
@@ -146,14 +147,26 @@ test("the person's session at Access is kept for an hour until the code is excha
   expect(await sessionsKept()).toBe(0);
 });
 
-test("the session at Access of an own page is kept for an hour, and longer only for a token that is made there", async () => {
-  const { suite } = await startOidcSuite();
+test("the session at Access of an own page is kept for an hour, whenever Access is asked, and longer only for a token that is made there", async () => {
+  const { suite, script } = await startOidcSuite();
   const visit = new Visit(suite);
   await signInAtPage(visit);
   expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
+  suite.clock.nowMs += 11 * MINUTE_MS;
+  expect((await visit.get("/account")).status).toBe(200);
+  expect(script.asked).toHaveLength(2);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(1 / 24, 2);
   const token = await visit.makeToken({ scopes: ["files:read"] });
-  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 2);
+  expect((await daysUntilAlarms())[0]).toBeCloseTo(31, 1);
   expect(await callerOf(suite, "/mcp", token)).toBeDefined();
+});
+
+test("a HEAD at the way back from Access is refused, and uses nothing up", async () => {
+  const { suite } = await startOidcSuite();
+  const { state, cookie } = await leave(suite, await register(suite));
+  const way = `/authorize/callback?code=upstream-code&state=${state}`;
+  expect((await suite.fetch(way, { method: "HEAD", headers: { Cookie: cookie } })).status).toBe(404);
+  expect((await suite.fetch(way, { headers: { Cookie: cookie } })).status).toBe(200);
 });
 
 test("a person keeps their id when the application at Access is another, or stands in front of /authorize", async () => {

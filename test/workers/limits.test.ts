@@ -1,10 +1,10 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CATALOG } from "../../servers/catalog.ts";
 import { SCOPES } from "../../auth/scopes.ts";
 import { linkSuite } from "../support/link-suite.ts";
-import { isolate, rules, settle, standing, waitForRoomInMinute, without } from "./gate-suite.ts";
+import { isolate, rules, settle, standing, waitForRoomInMinute } from "./gate-suite.ts";
 import { accountOf } from "./open-files.ts";
 
 afterEach(async () => {
@@ -194,69 +194,6 @@ describe("limits", () => {
     await rules.setPersonLimits("range-1", { usdPerDay: 3 });
     await expect(rules.setPersonLimits("range-1", { usdPerDay: -1 })).rejects.toThrow();
     expect((await standing("range-1")).own).toEqual({ usdPerDay: 3 });
-  });
-});
-
-describe("where nobody can say", () => {
-  test.each(["ACCOUNT", "DIRECTORY"] as const)(
-    "%s silent: a call is unavailable, and nothing is done",
-    async (name) => {
-      const { outcome } = isolate("silent-1", { bindings: without(name) });
-      let hasRun = false;
-      const work = async (): Promise<void> => void (hasRun = true);
-      expect(await outcome("files_list", work)).toMatch(/^unavailable: Nobody can say right now/);
-      expect(hasRun).toBe(false);
-    },
-  );
-});
-
-describe("a pause", () => {
-  test("refuses whatever is called with its reason, and is lifted again", async () => {
-    const { outcome, forget } = isolate("paused-1");
-    expect(await outcome("files_list")).toBe("ok");
-    await rules.pausePerson("paused-1", "Spent\ntoo much");
-    forget();
-    expect(await outcome("files_list")).toMatch(
-      /^forbidden: paused: An admin paused you at 20\S+Z \(Spent too much\); nothing is done until an admin lifts it at http:\/\/localhost:8717\/admin\/limits\.$/,
-    );
-    expect(await isolate("paused-2").outcome("files_list")).toBe("ok");
-    await rules.resumePerson("paused-1");
-    forget();
-    expect(await outcome("files_list")).toBe("ok");
-  });
-
-  test("of everybody refuses everybody, admins too", async () => {
-    await rules.pauseAll("Maintenance");
-    for (const role of ["admin", "member"] as const) {
-      const refused = await isolate(`all-${role}`, { role }).outcome("files_list");
-      expect(refused).toMatch(/^forbidden: paused: An admin paused everybody at .*\(Maintenance\)/);
-    }
-    await rules.resumeAll();
-    expect(await isolate("all-member").outcome("files_list")).toBe("ok");
-  });
-
-  test("is heard of within seconds by an isolate that is busy, and by a call that is under way", async () => {
-    const { outcome } = isolate("paused-3");
-    expect(await outcome("files_list")).toBe("ok");
-    const lasting = outcome("sandbox_exec", async () => await new Promise(() => undefined));
-    await rules.pausePerson("paused-3", "");
-    const beganMs = Date.now();
-    await expect.poll(async () => await outcome("files_list")).toMatch(/^forbidden: paused/);
-    expect(await lasting).toMatch(/^cancelled: paused: An admin paused you/);
-    expect(Date.now() - beganMs).toBeLessThan(6_000);
-  });
-
-  test("is heard of where the clock was set back meanwhile", async () => {
-    const { outcome } = isolate("paused-4");
-    expect(await outcome("files_list")).toBe("ok");
-    await rules.pausePerson("paused-4", "");
-    const now = Date.now.bind(Date);
-    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() - 3_600_000);
-    try {
-      expect(await outcome("files_list")).toMatch(/^forbidden: paused/);
-    } finally {
-      clock.mockRestore();
-    }
   });
 });
 

@@ -42,7 +42,7 @@ export interface Script {
   idToken: (claims: Readonly<Record<string, unknown>>) => Promise<string>;
   /** What is said of the person beside `sub`, in the id token and by userinfo. */
   claims: Record<string, unknown>;
-  userinfo: () => Response;
+  userinfo: () => Response | Promise<Response>;
   /** The answer of the token endpoint, where it is not tokens. */
   refusal: (() => Response) | undefined;
   /** A refresh token that was used is refused; `undefined` gives none out. */
@@ -96,7 +96,7 @@ export async function startOidcSuite(settings: Readonly<Record<string, string>> 
       case `${ISSUER}/jwks`:
         return Response.json(jwks);
       case `${ISSUER}/userinfo`:
-        return script.userinfo();
+        return await script.userinfo();
       case `${ISSUER}/token`:
         return await answerTokens(form);
       default:

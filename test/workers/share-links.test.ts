@@ -208,7 +208,7 @@ describe("a download", () => {
     expect(await resume(headers.get("ETag"))).toBe("200 abcdefghij");
   });
 
-  test("is the whole of what has replaced the file in this moment", async () => {
+  test("is the whole of what has replaced the file in this moment, or nothing where the reader asks for what was there", async () => {
     const { files } = linkSuite("replacer");
     await files.write("digits.txt", "0123456789");
     const stat: typeof files.stat = async (path) => {
@@ -216,9 +216,15 @@ describe("a download", () => {
       await files.write(path, "abcdefghij");
       return info;
     };
-    const request = new Request("https://pincer.example.com/", { headers: { Range: "bytes=5-" } });
-    const response = await serveDownload(request, { ...files, stat }, "digits.txt");
-    expect([response.status, await response.text()]).toEqual([200, "abcdefghij"]);
+    const ask = async (headers: Readonly<Record<string, string>>): Promise<[number, string]> => {
+      const request = new Request("https://pincer.example.com/", { headers: { Range: "bytes=5-", ...headers } });
+      const response = await serveDownload(request, { ...files, stat }, "digits.txt");
+      return [response.status, await response.text()];
+    };
+    expect(await ask({})).toEqual([200, "abcdefghij"]);
+    await files.write("digits.txt", "0123456789");
+    const { etag } = await files.stat("digits.txt");
+    expect(await ask({ "If-Match": `"${etag}"` })).toEqual([412, "The file is another version by now.\n"]);
   });
 
   test("is not sent again to a reader who has this version", async () => {
@@ -233,6 +239,44 @@ describe("a download", () => {
     expect(await statusOf({ "If-Modified-Since": headers.get("Last-Modified") ?? "" })).toBe(304);
     expect(await statusOf({ "If-Modified-Since": new Date(0).toUTCString() })).toBe(200);
     expect(await statusOf({ "If-None-Match": `"other"`, "If-Modified-Since": new Date().toUTCString() })).toBe(200);
+  });
+
+  test("is refused to a reader who asks for another version", async () => {
+    const suite = linkSuite("insister");
+    const { url } = await share(suite, "a.txt", "text");
+    const { headers } = await suite.open(url, { method: "HEAD" });
+    const [tag, modified] = [headers.get("ETag") ?? "", headers.get("Last-Modified") ?? ""];
+    const [earlier, later] = [new Date(0).toUTCString(), new Date(Date.parse(modified) + 1_000).toUTCString()];
+    for (const [given, status] of [
+      [{ "If-Match": tag }, 200],
+      [{ "If-Match": `"other", ${tag}` }, 200],
+      [{ "If-Match": "*" }, 200],
+      [{ "If-Match": tag, Range: "bytes=1-2" }, 206],
+      // Two versions that differ in bytes may have one weak tag (RFC 9110 §13.1.1).
+      [{ "If-Match": `W/${tag}` }, 412],
+      [{ "If-Match": `"other"` }, 412],
+      [{ "If-Match": "" }, 412],
+      [{ "If-Match": `"other"`, "If-None-Match": tag }, 412],
+      [{ "If-Match": tag, "If-None-Match": tag }, 304],
+      [{ "If-Unmodified-Since": modified }, 200],
+      [{ "If-Unmodified-Since": later }, 200],
+      [{ "If-Unmodified-Since": earlier }, 412],
+      [{ "If-Unmodified-Since": "some day" }, 200],
+      [{ "If-Match": tag, "If-Unmodified-Since": earlier }, 200],
+    ] as const) {
+      for (const method of ["GET", "HEAD"]) {
+        const answer = await suite.open(url, { method, headers: given });
+        const expected = method === "HEAD" && status === 206 ? 200 : status;
+        expect([method, given, answer.status]).toEqual([method, given, expected]);
+      }
+    }
+    await suite.files.write("a.txt", "other");
+    const gone = await suite.open(url, { headers: { "If-Match": tag, Range: "bytes=2-" } });
+    expect([gone.status, await gone.text(), gone.headers.get("ETag")]).toEqual([
+      412,
+      "The file is another version by now.\n",
+      `"${(await suite.files.stat("a.txt")).etag}"`,
+    ]);
   });
 
   test.each([

@@ -56,6 +56,12 @@ test.each(["GET", "POST", "OPTIONS"])("no route answers a %s from a stranger's p
   expect((await env.OAUTH_KV.list()).keys).toEqual([]);
 });
 
+test.each(["GET", "HEAD"])("a %s at /health that bears no token of ours is refused", async (method) => {
+  for (const path of ["/health", "/admin/health"]) {
+    expect([path, (await ask(path, method, { Authorization: "Bearer none" })).status]).toEqual([path, 401]);
+  }
+});
+
 test("the same routes answer under their own name", async () => {
   for (const path of ROUTES) {
     const { status } = await ask(path, "GET", {});
