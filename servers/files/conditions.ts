@@ -19,10 +19,25 @@ function between(first: number, last: number): ByteRange | "unsatisfiable" {
   return first > last ? "unsatisfiable" : { offset: first, length: last - first + 1 };
 }
 
+/** What may be answered otherwise than by the whole file. */
+const CONDITIONS = ["Range", "If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since"];
+
+export function isConditional(headers: Headers): boolean {
+  return CONDITIONS.some((name) => headers.has(name));
+}
+
+/** Whether the reader wants none but another version: `If-Match`, or, only where that is absent, `If-Unmodified-Since`. */
+export function isOfAnother(headers: Headers, file: FileInfo): boolean {
+  const tags = headers.get("If-Match");
+  if (tags !== null) return tags.trim() !== "*" && !listed(tags).includes(`"${file.etag}"`);
+  return wholeSeconds(file) > Date.parse(headers.get("If-Unmodified-Since") ?? "");
+}
+
 /** Whether the reader has this version already: `If-None-Match`, or, only where that is absent, `If-Modified-Since`. */
 export function isKnown(headers: Headers, file: FileInfo): boolean {
   const tags = headers.get("If-None-Match");
-  if (tags !== null) return tags.trim() === "*" || listed(tags).includes(`"${file.etag}"`);
+  // It compares weakly: with or without `W/`.
+  if (tags !== null) return tags.trim() === "*" || listed(tags.replaceAll("W/", "")).includes(`"${file.etag}"`);
   const since = Date.parse(headers.get("If-Modified-Since") ?? "");
   return wholeSeconds(file) <= since;
 }
@@ -33,9 +48,8 @@ export function isRangeOfThis(headers: Headers, file: FileInfo): boolean {
   return version === null || version === `"${file.etag}"` || Date.parse(version) === wholeSeconds(file);
 }
 
-/** `If-None-Match` compares weakly: with or without `W/`. */
 function listed(tags: string): string[] {
-  return tags.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.split(",").map((tag) => tag.trim());
 }
 
 /** HTTP's dates have no fractions. */

@@ -1,4 +1,4 @@
-import { type ByteRange, isKnown, isRangeOfThis, readRange } from "./conditions.ts";
+import { type ByteRange, isConditional, isKnown, isOfAnother, isRangeOfThis, readRange } from "./conditions.ts";
 import { encodeName } from "./link-url.ts";
 import type { FileBody, FileInfo, FileStore } from "./store.ts";
 
@@ -22,9 +22,9 @@ const HOSTILE_HEADERS = {
 /** Answers GET and HEAD for one file, whole or a range of it. Rejects with `not_found` where it has gone. */
 export async function serveDownload(request: Request, files: FileStore, path: string): Promise<Response> {
   const { headers } = request;
-  const asksOnlyForChange = headers.has("If-None-Match") || headers.has("If-Modified-Since");
-  if (request.method === "GET" && !headers.has("Range") && !asksOnlyForChange) return whole(await files.read(path));
+  if (request.method === "GET" && !isConditional(headers)) return whole(await files.read(path));
   const info = await files.stat(path);
+  if (isOfAnother(headers, info)) return changed(info);
   if (isKnown(headers, info)) return new Response(null, { status: 304, headers: versionHeaders(info) });
   if (request.method === "HEAD") return new Response(null, { headers: fileHeaders(info) });
   const range = isRangeOfThis(headers, info) ? readRange(headers.get("Range"), info.sizeBytes) : undefined;
@@ -48,6 +48,10 @@ async function part(files: FileStore, known: FileInfo, { offset, length }: ByteR
   headers.set("Content-Length", String(length));
   headers.set("Content-Range", `bytes ${offset}-${offset + length - 1}/${file.sizeBytes}`);
   return new Response(file.body, { status: 206, headers });
+}
+
+function changed(file: FileInfo): Response {
+  return new Response("The file is another than you ask for.\n", { status: 412, headers: versionHeaders(file) });
 }
 
 function unsatisfiable(file: FileInfo): Response {

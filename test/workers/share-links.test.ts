@@ -208,6 +208,28 @@ describe("a download", () => {
     expect(await resume(headers.get("ETag"))).toBe("200 abcdefghij");
   });
 
+  test("in pieces of one version is refused from when the file is another", async () => {
+    const suite = linkSuite("piecer");
+    const { url } = await share(suite, "digits.txt", "0123456789");
+    const pieceOf = async (given: Record<string, string>): Promise<string> => {
+      const response = await suite.open(url, { headers: { Range: "bytes=5-", ...given } });
+      return `${response.status} ${await response.text()}`;
+    };
+    const { headers } = await suite.open(url, { method: "HEAD" });
+    const tag = headers.get("ETag") ?? "";
+    const unmodified = { "If-Unmodified-Since": headers.get("Last-Modified") ?? "" };
+    const changed = "412 The file is another than you ask for.\n";
+    expect(await pieceOf({ "If-Match": `"other", ${tag}` })).toBe("206 56789");
+    expect(await pieceOf({ "If-Match": "*" })).toBe("206 56789");
+    expect(await pieceOf(unmodified)).toBe("206 56789");
+    expect(await pieceOf({ "If-Match": `W/${tag}` })).toBe(changed);
+    expect(await pieceOf({ "If-Unmodified-Since": new Date(0).toUTCString() })).toBe(changed);
+    expect(await pieceOf({ "If-Match": tag, "If-Unmodified-Since": new Date(0).toUTCString() })).toBe("206 56789");
+    await suite.files.write("digits.txt", "abcdefghij");
+    expect(await pieceOf({ "If-Match": tag })).toBe(changed);
+    expect((await suite.open(url, { headers: { "If-Match": tag } })).status).toBe(412);
+  });
+
   test("is the whole of what has replaced the file in this moment", async () => {
     const { files } = linkSuite("replacer");
     await files.write("digits.txt", "0123456789");
