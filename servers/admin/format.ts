@@ -38,10 +38,11 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} days`;
 }
 
+/** In steps of 1,024, as the settings and the tools count megabytes. */
 export function bytes(count: number): string {
-  if (count < 1_000) return `${count} B`;
-  const power = Math.min(4, Math.floor(Math.log10(count) / 3));
-  const value = count / 1_000 ** power;
+  if (count < 1_024) return `${count} B`;
+  const power = Math.min(4, Math.floor(Math.log2(count) / 10));
+  const value = count / 1_024 ** power;
   const digits = value < 100 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value);
   return `${digits} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }

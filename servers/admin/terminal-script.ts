@@ -39,11 +39,17 @@ const box = byId("terminal");
 const { sandbox } = box.dataset;
 const say = (words) => (byId("terminal-state").textContent = words);
 
-// The terminal writes styles of its own, and the page's policy lets those in that have its nonce.
+// The terminal writes styles of its own, and the page's policy lets those in that have its nonce; colours that have no
+// class come as an attribute, which it keeps out, where the same by property may pass.
 const { nonce } = document.querySelector("script[nonce]");
 const make = document.createElement.bind(document);
 document.createElement = (name, options) =>
   Object.assign(make(name, options), name === "style" || name === "link" ? { nonce } : {});
+const { setAttribute } = Element.prototype;
+HTMLElement.prototype.setAttribute = function (name, value) {
+  if (name === "style") this.style.cssText = value;
+  else setAttribute.call(this, name, value);
+};
 const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "${XTERM_STYLE.path}" });
 await new Promise((done) => {
   sheet.onload = sheet.onerror = done;

@@ -102,7 +102,9 @@ function previewList(id: string, sandbox: string, all: readonly Preview[], conte
           html`<a id="${id}-preview-${port}" href="${url}" rel="noreferrer"
             >${port}<span class="unseen"> preview</span></a
           >`,
-          sharedUntil === undefined ? "its person" : html`whoever has the link, until ${moment(sharedUntil.getTime())}`,
+          sharedUntil === undefined
+            ? "its person"
+            : html`<span>whoever has the link, until ${moment(sharedUntil.getTime())}</span>`,
           actButton(context, {
             act: "withdraw",
             of: { kind: "sandbox", name: sandbox, port },

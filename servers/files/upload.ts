@@ -94,8 +94,11 @@ function targetOf({ link: { path, filesIn } }: LinkVisit, name: string): string 
   return normalizePath(path + name);
 }
 
-/** A whole file in one request. */
+/** A whole file in one request; a part of one, as `curl -C` sends it, is none (RFC 9110 §14.5). */
 async function receive(request: Request, path: string, visit: LinkVisit, staging: Staging): Promise<Response> {
+  if (request.headers.has("Content-Range")) {
+    throw new ToolError("invalid_input", "Send the file from its beginning; this link takes no rest of one.");
+  }
   const length = request.headers.get("Content-Length");
   if (Number(length) > MAX_UPLOAD_BYTES) {
     throw new ToolError("too_large", `A file may have ${MAX_UPLOAD_BYTES} bytes; send it in several.`);

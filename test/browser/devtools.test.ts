@@ -147,6 +147,22 @@ describe("Playwright", () => {
     expect(await person.read("browser_click", { x: 1, y: 1 })).toContain("data.bin");
     await browser.close();
   });
+
+  test.each([
+    ["makes itself", `<a download="made.txt" href="data:text/plain,made">get</a>`],
+    ["asks to have kept as a file", `<a download="page.txt" href="/">get</a>`],
+  ])("is told that what its own page %s is for the program to read", async (_what, link) => {
+    await using person = suite.person();
+    await person.read("browser_open", { url: `${site.origin}/` });
+    const { browser } = await drive(person);
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(`${site.origin}/`);
+    await page.setContent(link);
+    await page.click("a");
+    const note = "Note: A download of a program's page was left; have the program read it from the page.";
+    await expect.poll(async () => await person.read("browser_snapshot")).toContain(note);
+    await browser.close();
+  });
 });
 
 describe("Playwright is refused", () => {

@@ -84,6 +84,28 @@ test("what is typed runs in the sandbox, and the size of the window is the termi
   page.close();
 });
 
+test("colours are shown: those that a program mixes, and those that are made readable", async () => {
+  const page = await openTerminal();
+  await answer(page, String.raw`printf '\e[38;2;0;80;160m%s\e[93m%s\e[0m%s\n' MIXED BRIGHT PLAIN | tr A-Z a-z`);
+  // A span is as long as its letters are of one width.
+  const colourOf = async (word: string): Promise<unknown> =>
+    await page.evaluate(`(() => {
+      const row = [...document.querySelectorAll(".xterm-rows > div")].find((row) => row.innerText.includes("mixed"));
+      const at = row.textContent.indexOf("${word}");
+      let text = "";
+      const span = [...row.querySelectorAll("span")].find(({ textContent }) => (text += textContent).length > at);
+      return getComputedStyle(span).color;
+    })()`);
+  expect(await colourOf("mixed")).toBe("rgb(0, 80, 160)");
+  // The bright yellow is darkened on white, and yellow still: more red and green than blue.
+  const [red = 0, green = 0, blue = 255] =
+    String(await colourOf("bright"))
+      .match(/\d+/g)
+      ?.map(Number) ?? [];
+  expect(Math.min(red, green) - blue).toBeGreaterThan(50);
+  page.close();
+});
+
 test("what commands leave among the files is there for every tool a moment later", async () => {
   await using client = await connectOfficial(new URL("/mcp", suite.url), await suite.token(), "modern");
   const page = await openTerminal();

@@ -287,8 +287,7 @@ test("limits are shown as exactly as they are set", async () => {
   const limits = { sandboxHoursPerDay: "0.5", browserHoursPerDay: "1.5", storageMb: "500" };
   expect((await visit.post(`${base}/limits`, { key, ...limits })).status).toBe(303);
   const { text } = await visit.read(`${base}/limits`);
-  // The quota's megabytes are of 1,024 kilobytes, as the quota that is shown where no limit is set.
-  for (const words of [">0.5 h<", ">1.5 h<", ">524 MB<"]) expect(text).toContain(words);
+  for (const words of [">0.5 h<", ">1.5 h<", ">500 MB<"]) expect(text).toContain(words);
 });
 
 test("every page closes what it opens", async () => {

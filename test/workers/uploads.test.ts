@@ -95,6 +95,17 @@ describe("a link for one file", () => {
     expect(await openUploads(suite)).toBe(0);
   });
 
+  test("refuses the rest of a file, as curl -C sends it, which would stand for the whole", async () => {
+    const suite = linkSuite("rest");
+    await suite.files.write("stream.bin", "old");
+    const { url } = await suite.link("stream.bin", "upload");
+    const headers = { "Content-Range": "bytes 2-3/4" };
+    const response = await suite.open(url, { method: "PUT", body: "cd", headers });
+    const answer = "Send the file from its beginning; this link takes no rest of one.\n";
+    expect([response.status, await textOf(response)]).toEqual([400, answer]);
+    expect(await contentOf(suite, "stream.bin")).toEqual(new TextEncoder().encode("old"));
+  });
+
   test("keeps what was there when a new body stops half-way, and nothing of the body", async () => {
     const suite = linkSuite("half");
     await suite.files.write("stream.bin", "old");

@@ -205,14 +205,18 @@ export class Downloads {
 
   #onBegin({ url, suggestedFilename, frameId }: CDPEvents["Browser.downloadWillBegin"]): void {
     const known = [...this.#unnamed].find((one) => one.url === url);
-    if (known !== undefined) known.name(fileName(suggestedFilename));
-    else if (/^(blob|data):/.test(url)) this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frameId));
+    if (known !== undefined) return known.name(fileName(suggestedFilename));
+    const frame = this.#findFrame(frameId);
+    if (frame !== undefined && /^(blob|data):/.test(url)) {
+      this.#follow(this.#takeFromPage(url, fileName(suggestedFilename), frame));
+    }
+    // Nothing is done to a page that a program has opened: of what it downloads a response alone can be taken.
+    const hasCome = [...this.#waiting].some((one) => one.url === url);
+    if (frame === undefined && !hasCome) this.#notes.add(OF_A_PROGRAM);
   }
 
   /** What the page has made itself never was a response. */
-  async #takeFromPage(url: string, name: string, frameId: string): Promise<void> {
-    const frame = this.#findFrame(frameId);
-    if (frame === undefined) throw new Error("The frame that downloads is not known.");
+  async #takeFromPage(url: string, name: string, frame: Frame): Promise<void> {
     const { session } = handleOf(frame);
     const { result } = await session.send("Runtime.evaluate", {
       expression: `window[${PAGE_KEY}].blob(${JSON.stringify(url)})`,
@@ -261,6 +265,7 @@ const MAX_URL_CHARS = 200;
 /** The page says it, and may lie. */
 const aboutSchema = z.tuple([z.int().min(0), z.string()]);
 const LOST = "A download was lost; try again.";
+const OF_A_PROGRAM = "A download of a program's page was left; have the program read it from the page.";
 const TOO_LARGE = `A download of more than ${MAX_BYTES / 1024 / 1024} MB was left; fetch it in the sandbox instead.`;
 
 function sizeOf(chunks: readonly Uint8Array[] = []): number {
