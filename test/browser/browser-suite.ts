@@ -29,7 +29,6 @@ const answerSchema = z.discriminatedUnion("ok", [
 
 export type Answer = z.output<typeof answerSchema>;
 
-/** One caller, whose Chrome ends with the test. */
 const timeSchema = z
   .array(
     z
@@ -43,6 +42,7 @@ const timeSchema = z
   )
   .max(1);
 
+/** One caller, whose Chrome ends with the test. */
 export interface Person extends AsyncDisposable {
   readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
   /** The text of a call that has to succeed. */
