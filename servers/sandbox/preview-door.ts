@@ -105,7 +105,8 @@ async function findStanding(visit: Visit): Promise<StoredPreview | undefined> {
 async function findKnown(visit: Visit): Promise<StoredPreview | undefined> {
   const { host, label } = visit;
   const last = host.known.get(label);
-  const ageMs = Date.now() - (last?.atMs ?? 0);
+  // What is dated ahead is as old: the clock was set back since.
+  const ageMs = Math.abs(Date.now() - (last?.atMs ?? 0));
   if (last === undefined || ageMs >= KNOWN_MS) return await find(visit);
   if (ageMs >= FRESH_MS && !last.isAsked) {
     last.isAsked = true;
@@ -123,8 +124,9 @@ async function find({ host, label, userId, id }: Visit): Promise<StoredPreview |
   ]);
   const preview = isIn ? found : undefined;
   if (known.size >= MAX_KNOWN) known.clear();
-  // An answer that was overtaken says less.
-  if (atMs >= (known.get(label)?.atMs ?? 0)) known.set(label, { atMs, isAsked: false, preview });
+  const aheadMs = (known.get(label)?.atMs ?? 0) - atMs;
+  // An answer that was overtaken says less; not less than one from before the clock was set back.
+  if (aheadMs <= 0 || aheadMs >= KNOWN_MS) known.set(label, { atMs, isAsked: false, preview });
   return preview;
 }
 

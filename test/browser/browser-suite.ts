@@ -29,7 +29,6 @@ const answerSchema = z.discriminatedUnion("ok", [
 
 export type Answer = z.output<typeof answerSchema>;
 
-/** One caller, whose Chrome ends with the test. */
 const timeSchema = z
   .array(
     z
@@ -43,6 +42,7 @@ const timeSchema = z
   )
   .max(1);
 
+/** One caller, whose Chrome ends with the test. */
 export interface Person extends AsyncDisposable {
   readonly call: (tool: string, input?: Readonly<Record<string, unknown>>, cancelAfterMs?: number) => Promise<Answer>;
   /** The text of a call that has to succeed. */
@@ -84,9 +84,15 @@ export interface BrowserSuite extends AsyncDisposable {
 
 export const SUITE_ORIGIN = "http://localhost:8717";
 
+interface BrowserSuiteOptions {
+  /** Hosts that the egress proxy lets through, as the platform would: all that keeps them closed is what the Worker does. */
+  readonly closedHosts?: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 export async function startBrowserSuite(
   allowedHosts: readonly string[],
-  otherSettings: Readonly<Record<string, string>> = {},
+  { closedHosts = [], settings = {} }: BrowserSuiteOptions = {},
 ): Promise<BrowserSuite> {
   const folder = await mkdtemp(join(tmpdir(), "browser-"));
   const found = await findChrome({ dataDir: CACHE, report: () => undefined, path: process.env["PATH"] ?? "" });
@@ -94,7 +100,7 @@ export async function startBrowserSuite(
   const startProxy = async (): Promise<EgressProxy> =>
     await startEgressProxy({
       mode: "browser",
-      allowedHosts,
+      allowedHosts: [...allowedHosts, ...closedHosts],
       suiteOrigin: SUITE_ORIGIN,
       socketPath: join(folder, "egress.sock"),
       log: () => undefined,
@@ -113,7 +119,12 @@ export async function startBrowserSuite(
       script: await bundleWorker(join(import.meta.dirname, "worker.ts")),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["nodejs_compat", "global_fetch_strictly_public"],
-      bindings: { ...settings(allowedHosts), ...otherSettings },
+      bindings: {
+        ...LOCAL_SETTINGS,
+        PUBLIC_URL: SUITE_ORIGIN,
+        ALLOWED_HOSTS: allowedHosts.join(","),
+        ...settings,
+      },
       durableObjects: {
         BROWSER_SESSION: { className: "BrowserSession", useSQLite: true },
         ACCOUNT: { className: "Account", useSQLite: true },
@@ -198,8 +209,4 @@ export async function startBrowserSuite(
       await rm(folder, { recursive: true });
     },
   };
-}
-
-function settings(allowedHosts: readonly string[]): Record<string, string> {
-  return { ...LOCAL_SETTINGS, PUBLIC_URL: SUITE_ORIGIN, ALLOWED_HOSTS: allowedHosts.join(",") };
 }

@@ -18,8 +18,7 @@ beforeAll(async () => {
     "/file": (_request, response) =>
       response.writeHead(200, { "Content-Disposition": "attachment; filename=data.bin" }).end("bytes"),
   });
-  // The egress proxy lets through what the platform would: all that keeps the closed one is what the Worker does.
-  suite = await startBrowserSuite([site.host, closed.host], { ALLOWED_HOSTS: site.host });
+  suite = await startBrowserSuite([site.host], { closedHosts: [closed.host] });
   person = suite.person();
   door = await person.openDoor();
   await person.read("browser_open", { url: `${site.origin}/` });

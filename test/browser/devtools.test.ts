@@ -23,8 +23,7 @@ beforeAll(async () => {
       response.writeHead(200, { "Content-Disposition": "attachment; filename=data.bin" }).end("bytes"),
     "/away": redirectTo(`${closed.origin}/`),
   });
-  // The egress proxy lets through what the platform would: all that keeps the closed one is what the Worker does.
-  suite = await startBrowserSuite([site.host, closed.host], { ALLOWED_HOSTS: site.host });
+  suite = await startBrowserSuite([site.host], { closedHosts: [closed.host] });
 });
 afterAll(async () => {
   await suite[Symbol.asyncDispose]();

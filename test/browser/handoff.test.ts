@@ -15,7 +15,7 @@ afterAll(async () => await site[Symbol.asyncDispose]());
 describe("where there is a live view", () => {
   let suite: BrowserSuite;
   beforeAll(async () => {
-    suite = await startBrowserSuite([site.host], { LIVE_VIEW: "yes" });
+    suite = await startBrowserSuite([site.host], { settings: { LIVE_VIEW: "yes" } });
   });
   afterAll(async () => await suite[Symbol.asyncDispose]());
 

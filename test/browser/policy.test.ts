@@ -32,8 +32,7 @@ beforeAll(async () => {
         .writeHead(200, { "Content-Type": "text/javascript" })
         .end(`self.oninstall = () => fetch("${closed.origin}/data", { mode: "no-cors" })`),
   });
-  // The egress proxy lets through what the platform would: all that keeps the closed one is what the Worker does.
-  suite = await startBrowserSuite([open.host, closed.host], { ALLOWED_HOSTS: open.host });
+  suite = await startBrowserSuite([open.host], { closedHosts: [closed.host] });
   person = suite.person();
 });
 afterAll(async () => {

@@ -5,7 +5,7 @@ import { serveSite } from "./pages.ts";
 
 /** What a deployed suite's browsers cost is known by its driver; a local one is billed by nobody. */
 async function startBilled(host: string): Promise<BrowserSuite> {
-  return await startBrowserSuite([host], { SANDBOX_DRIVER: "container" });
+  return await startBrowserSuite([host], { settings: { SANDBOX_DRIVER: "container" } });
 }
 
 test("a browser's time is in its person's books while it runs and when it has ended, and no longer then", async () => {

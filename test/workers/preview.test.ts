@@ -223,6 +223,42 @@ describe("a withdrawn preview", () => {
     expect(next).not.toBe(url);
   });
 
+  test("stays gone where a word from before comes in last", async () => {
+    const suite = previewSuite(OWNER);
+    const { url, cookie } = await shared(suite);
+    suite.forget();
+    const late = Promise.withResolvers<boolean>();
+    const words = [late.promise];
+    suite.access.isLetIn = async () => (await words.shift()) ?? false;
+    const first = suite.visit(url, cookie);
+    await expect.poll(() => words).toEqual([]);
+    await scheduler.wait(10);
+    expect((await suite.visit(url, cookie)).status).toBe(404);
+    late.resolve(true);
+    await first;
+    expect((await suite.visit(url, cookie)).status).toBe(404);
+  });
+
+  test("is gone where the clock was set back meanwhile, and is asked for no more often then", async () => {
+    const suite = previewSuite(OWNER);
+    const { url, cookie } = await shared(suite);
+    expect((await suite.visit(url, cookie)).status).toBe(200);
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() - 3_600_000);
+    try {
+      let asked = 0;
+      suite.access.isLetIn = async () => {
+        asked += 1;
+        return false;
+      };
+      expect((await suite.visit(url, cookie)).status).toBe(404);
+      expect((await suite.visit(url, cookie)).status).toBe(404);
+      expect(asked).toBe(1);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   test("takes no WebSocket, whatever the isolate knows", async () => {
     const suite = previewSuite(OWNER);
     const { url, cookie } = await shared(suite);
