@@ -98,7 +98,9 @@ if (reason === undefined) {
 
     test("keeps outputs as before once files were deleted, and what a command says from then on", async () => {
       const sandbox = await openFull();
-      const { processId } = await run(sandbox, "echo lost; read line; echo kept", { input: "open", waitMs: 500 });
+      const { processId } = await run(sandbox, "echo lost; read line; echo kept", { input: "open", waitMs: 0 });
+      const notes = async () => (await sandbox.readProcess(processId, { ...READ, waitMs: 0 }, quiet())).notes;
+      await expect.poll(notes).toEqual(LOST);
       await run(sandbox, EMPTY);
       const after = await sandbox.writeInput(processId, { text: "\n", isEnd: true });
       expect(after.stdout).toBe(5);

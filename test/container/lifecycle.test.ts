@@ -113,12 +113,13 @@ if (reason === undefined) {
     try {
       const [idle, busy] = ["idle", "busy"].map((name) => remoteSandbox(standIn.url, name).sandbox);
       await idle?.exec(command("true"), quiet());
-      const running = await busy?.exec(command("sleep 16; echo done > done", 0), quiet());
+      const running = await busy?.exec(command("until [[ -e go ]]; do sleep 0.1; done", 0), quiet());
       for (let asked = 0; asked < 10; asked += 1) {
         await new Promise((resolve) => setTimeout(resolve, 1_000));
         await Promise.all([idle?.status(), idle?.listProcesses(), idle?.listContexts()]);
       }
       expect(await idle?.status()).toMatchObject({ state: "asleep", costUsd: expect.any(Number) });
+      await busy?.writeFile("go", new Uint8Array());
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 20_000, until: "end", maxChars: 100 } as const;
       expect(await busy?.readProcess(running?.processId ?? "", read, quiet())).toMatchObject({ exitCode: 0 });
       expect((await idle?.exec(command("echo awake"), quiet()))?.stdout.text).toBe("awake\n");

@@ -29,7 +29,14 @@ if (reason === undefined) {
 
     test("a command whose watcher was killed has ended, nobody knows how", async () => {
       const sandbox = open();
-      const { processId } = await sandbox.exec(command("echo said; sleep 60", 500), quiet());
+      const { processId } = await sandbox.exec(command("echo said; sleep 60", 0), quiet());
+      const said = {
+        after: { stdout: 0, stderr: 0 },
+        waitMs: 20_000,
+        until: { pattern: "said\n" },
+        maxChars: 100,
+      } as const;
+      expect((await sandbox.readProcess(processId, said, quiet())).isReached).toBe(true);
       await sandbox.exec(command(`kill -9 $(cut -d' ' -f1 /dev/pincer/calls/${processId})`), quiet());
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 5_000, until: "end", maxChars: 100 } as const;
       expect(await sandbox.readProcess(processId, read, quiet())).toEqual({
@@ -113,14 +120,15 @@ if (reason === undefined) {
     test.each(["127.0.0.1", "0.0.0.0", "::1", "::"])("what listens on %s listens on localhost", async (address) => {
       const sandbox = open();
       const script =
-        "import socket, sys, time; s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET); " +
-        "s.bind((sys.argv[1], 8123)); time.sleep(1); s.listen(); time.sleep(60)";
+        "import os, socket, sys, time; s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET); " +
+        "s.bind((sys.argv[1], 8123)); [time.sleep(0.05) for _ in iter(lambda: os.path.exists('go'), True)]; s.listen(); time.sleep(60)";
       const { processId } = await sandbox.exec(command(`python3 -c "${script}" ${address}`, 0), quiet());
       const read = { after: { stdout: 0, stderr: 0 }, until: { port: 8123 }, maxChars: 100 } as const;
       expect(await sandbox.readProcess(processId, { ...read, waitMs: 100 }, quiet())).toMatchObject({
         isReached: false,
       });
-      expect(await sandbox.readProcess(processId, { ...read, waitMs: 9_000 }, quiet())).toMatchObject({
+      await sandbox.writeFile("go", new Uint8Array());
+      expect(await sandbox.readProcess(processId, { ...read, waitMs: 20_000 }, quiet())).toMatchObject({
         isReached: true,
       });
     });
@@ -157,9 +165,11 @@ if (reason === undefined) {
       expect((await sandbox.listProcesses()).map((info) => info.processId)).toEqual([processId]);
       const read = { after: { stdout: 0, stderr: 0 }, waitMs: 9_000, until: "end", maxChars: 100 } as const;
       for (const id of ids) await sandbox.readProcess(id, read, quiet()).catch(() => undefined);
-      const { stdout } = await sandbox.exec(command("sleep 0.2; ls /dev/pincer/commands"), quiet());
-      expect(stdout.text).toContain(processId);
-      for (const id of ids) expect(stdout.text).not.toContain(id);
+      const kept = async (): Promise<readonly string[]> => {
+        const { stdout } = await sandbox.exec(command("ls /dev/pincer/commands"), quiet());
+        return [processId, ...ids].filter((id) => stdout.text.includes(id));
+      };
+      await expect.poll(kept).toEqual([processId]);
     });
 
     test("what was left behind by programs that were killed goes where there is too much of it", async () => {

@@ -157,7 +157,8 @@ if (reason === undefined) {
       await sandbox.exec(command("touch before"), quiet());
       const squat = `(sleep 0.5; ${KILL_SERVER}; exec python3 -c "$SQUATTER") >/dev/null 2>&1 &`;
       await sandbox.exec(command(squat, 30_000, { env: { SQUATTER } }), quiet());
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      // Whoever asked before it listens would have the server started again.
+      await new Promise((resolve) => setTimeout(resolve, 8_000));
       await expect(sandbox.exec(command("true"), quiet())).rejects.toMatchObject({
         code: "unavailable",
         message: expect.stringContaining("the sandbox was ended"),

@@ -315,7 +315,7 @@ test("a tunnel and an answer in which nothing moves are cut off", async () => {
   await using outside = await startTestProxy({
     names: { "silent.test": [[PUBLIC]] },
     world: { [`${PUBLIC}:80`]: silent.port },
-    timeouts: { idleMs: 200 },
+    timeouts: { idleMs: 1_000 },
   });
   const { head, socket } = await openTunnel(outside.proxy, "silent.test:80");
   expect(head).toMatch(/^HTTP\/1\.1 200 /);

@@ -338,7 +338,7 @@ test("a host that stays silent in the handshake, and a client that does, are giv
   silent.server.removeAllListeners("connection");
   await using world = await startWorld(undefined, {
     world: { [`${PUBLIC}:443`]: silent.port },
-    timeouts: { headersMs: 200 },
+    timeouts: { headersMs: 2_000 },
   });
   expect(await ask(await openTls(world.outside, "api.test:443"), "/")).toMatchObject({ status: 502 });
   const { socket } = await openTunnel(world.outside.proxy, "api.test:443");

@@ -30,7 +30,7 @@ describe.each([{ hasCgroups: true }, { hasCgroups: false }])("limits, with cgrou
     await using sandboxes = await startLocalSandboxes({ hasCgroups, hasDiskImages: false, limits });
     const sandbox = sandboxes.open({ id: "filler" });
     const filler = "for i in $(seq 60); do head -c 50M /dev/zero > /workspace/big$i; sleep 0.05; done";
-    const result = await run(sandbox, filler);
+    const result = await run(sandbox, filler, { timeoutMs: 50_000, waitMs: 50_000 });
     expect(result).toMatchObject({
       signal: "SIGKILL",
       notes: [expect.stringMatching(/grew past 200 MB.*Delete files/)],

@@ -27,7 +27,7 @@ test("figures of plotly are pictures, shown or as a cell's value, without any ne
   expect(found.found).toBe(true);
   await symlink(join(CACHE, CHROME_FOLDER), join(sandboxes.dataDir, CHROME_FOLDER));
   const sandbox = sandboxes.open();
-  const { results, error } = await runCode(sandbox, SHOW);
+  const { results, error } = await runCode(sandbox, SHOW, { timeoutMs: 45_000 });
   expect(error).toBeUndefined();
   expect(results).toEqual([{ png: expect.any(String) }, { png: expect.any(String) }]);
   for (const { png } of results) expect(sizeOf(png)).toEqual([320, 240]);

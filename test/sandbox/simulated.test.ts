@@ -240,7 +240,8 @@ test("memory that all commands take together ends all of them, and the next one 
   await using sandboxes = await simulate({ memoryBytes: 300 * MIB });
   const sandbox = sandboxes.open();
   const hog = "x=$(seq 1 100000); while :; do a[i++]=$x$i; done";
-  const results = await Promise.all(Array.from({ length: 6 }, async () => await run(sandbox, hog)));
+  const limits = { timeoutMs: 50_000, waitMs: 50_000 };
+  const results = await Promise.all(Array.from({ length: 6 }, async () => await run(sandbox, hog, limits)));
   for (const { exitCode, hasTimedOut } of results)
     expect({ exitCode, hasTimedOut }).toEqual({ exitCode: 137, hasTimedOut: false });
   const said = results.map(({ stderr }) => stderr.text).join("");

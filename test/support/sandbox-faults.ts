@@ -268,7 +268,7 @@ export function describeExhaustion(name: string, subject: ContractSubject, limit
         const { sandbox } = await subject.open();
         const maker =
           "import os\nos.mkdir('many')\nfor i in range(1_000_000): open(f'many/{i}', 'wb', 0).write(b'x' * 500)";
-        const made = await run(sandbox, `python3 -c "${maker}"`, { cwd: folder });
+        const made = await run(sandbox, `python3 -c "${maker}"`, { cwd: folder, waitMs: 50_000 });
         expect(made).toMatchObject({ exitCode: 1, stderr: { text: expect.stringMatching(NO_ROOM) } });
         expect((await run(sandbox, "rm -r many; echo next > next; cat next", { cwd: folder })).stdout.text).toBe(
           "next\n",
