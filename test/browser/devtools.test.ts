@@ -136,7 +136,7 @@ describe("Playwright", () => {
     expect(seen).toEqual([]);
   });
 
-  test("has what it downloads put into files by the next tool call, also in a context of its own", async () => {
+  test("has what it downloads put into files by tool calls that follow, also in a context of its own", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
     const { browser } = await drive(person);
@@ -144,7 +144,7 @@ describe("Playwright", () => {
     await page.goto(`${site.origin}/offer`);
     await page.click("a");
     await expect.poll(() => site.asked).toContain("/file");
-    expect(await person.read("browser_click", { x: 1, y: 1 })).toContain("data.bin");
+    await expect.poll(async () => await person.read("browser_click", { x: 1, y: 1 })).toContain("data.bin");
     await browser.close();
   });
 });
