@@ -135,7 +135,7 @@ describe("Playwright", () => {
     expect(seen).toEqual([]);
   });
 
-  test("has what it downloads put into files by the next tool call, also in a context of its own", async () => {
+  test("has what it downloads put into files by tool calls that follow, also in a context of its own", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
     const { browser } = await drive(person);
@@ -143,7 +143,7 @@ describe("Playwright", () => {
     await page.goto(`${site.origin}/offer`);
     await page.click("a");
     await expect.poll(() => site.asked).toContain("/file");
-    expect(await person.read("browser_click", { x: 1, y: 1 })).toContain("data.bin");
+    await expect.poll(async () => await person.read("browser_click", { x: 1, y: 1 })).toContain("data.bin");
     await browser.close();
   });
 
@@ -243,8 +243,11 @@ describe("puppeteer", () => {
     const context = await browser.createBrowserContext();
     await (await context.newPage()).goto(`${site.origin}/`);
     await browser.close();
-    await expect.poll(async () => (await person.call("browser_open", { tab: "3" })).ok).toBe(false);
-    expect(await person.call("browser_open", { tab: "2" })).toMatchObject({ ok: false, code: "not_found" });
+    for (const tab of ["3", "2"]) {
+      await expect
+        .poll(async () => await person.call("browser_open", { tab }))
+        .toMatchObject({ ok: false, code: "not_found" });
+    }
     expect(await person.read("browser_open", { url: `${site.origin}/cookie` })).toContain("cookie: who=me");
   });
 

@@ -87,15 +87,17 @@ describe.concurrent("a page that takes its time and", () => {
     expect(await person.read("browser_snapshot")).toContain(HOME);
   });
 
-  test("computes without end is said to be busy, and the next one opens", async () => {
+  test("computes without end is said to be busy, and the next one opens", async ({ expect }) => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/busy` });
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    expect(await person.call("browser_snapshot")).toEqual({
-      ok: false,
-      code: "timeout",
-      message: "The page is busy and does not answer; try again in a moment, or open another page.",
-    });
+    // It begins to a moment after it was opened.
+    await expect
+      .poll(async () => await person.call("browser_snapshot"), { timeout: 40_000 })
+      .toEqual({
+        ok: false,
+        code: "timeout",
+        message: "The page is busy and does not answer; try again in a moment, or open another page.",
+      });
     expect(await person.read("browser_open", { url: `${site.origin}/` })).toContain(HOME);
   });
 });
@@ -265,8 +267,9 @@ describe("a browser", () => {
   test("whose Chrome is killed during a call says so, and the next page opens", async () => {
     await using person = suite.person();
     await person.read("browser_open", { url: `${site.origin}/` });
+    const before = site.asked.length;
     const pending = person.call("browser_open", { url: `${site.origin}/silent` });
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await expect.poll(() => site.asked.slice(before)).toContain("/silent");
     await killChromes((command) => !command.includes("--type="));
     expect(await pending).toEqual({
       ok: false,

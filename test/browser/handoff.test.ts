@@ -69,7 +69,7 @@ describe("where there is a live view", () => {
 
   test("a call that is cancelled leaves the page with the person", async () => {
     await using person = await opened();
-    expect(await person.call("browser_handoff", { instructions: INSTRUCTIONS }, 1_000)).toMatchObject({
+    expect(await person.call("browser_handoff", { instructions: INSTRUCTIONS }, 4_000)).toMatchObject({
       ok: false,
       code: "cancelled",
     });

@@ -36,11 +36,17 @@ describe("a download", () => {
     expect(hashOf(await visit.readFile(link?.path ?? ""))).toBe(hashOf(bytes));
   });
 
-  test("of more than 50 MB is left, and said to be, and the next one comes", async () => {
+  test("of more than 50 MB is left, and said to be, and the next one comes", { timeout: 120_000 }, async () => {
     await visit.open("/downloads");
-    const answer = await visit.call("browser_click", { ref: await visit.refOf('link "Huge archive"') });
-    expect(answer).toMatchObject({ ok: true, attachments: [] });
-    expect(answer).toMatchObject({ text: expect.stringContaining("Note: A download of more than 50 MB was left;") });
+    const told = [await visit.call("browser_click", { ref: await visit.refOf('link "Huge archive"') })];
+    const isTold = (): boolean => JSON.stringify(told).includes("Note: A download of more than 50 MB was left;");
+    // What takes a busy machine longer than a call waits is told by a later one.
+    const callAgain = async (): Promise<boolean> => {
+      if (!isTold()) told.push(await visit.call("browser_evaluate", { script: "1" }));
+      return isTold();
+    };
+    await expect.poll(callAgain, { timeout: 60_000, interval: 500 }).toBe(true);
+    for (const answer of told) expect(answer).toMatchObject({ ok: true, attachments: [] });
     expect(await linksOf("browser_click", { ref: await visit.refOf('link "Report by header"') })).toHaveLength(1);
   });
 

@@ -179,7 +179,9 @@ test("a signal during the install ends it without a word about the network", asy
 
 test("where npm was killed before it could notice, nothing runs", async () => {
   const root = await makeProject({ "node_modules/a": { version: "1.0.0" } });
-  const inShell = ["-c", '(sleep 0.2; exec "$0" "$@") &', process.execPath, path.join(root, BOOTSTRAP), "script.ts"];
+  // Its own shell has ended by then.
+  const script = '(while kill -0 $$ 2> /dev/null; do sleep 0.05; done; exec "$0" "$@") &';
+  const inShell = ["-c", script, process.execPath, path.join(root, BOOTSTRAP), "script.ts"];
   const env = { ...process.env, npm_lifecycle_event: "start" };
   expect(await everythingSaid(spawn("sh", inShell, { env, detached: true }))).toBe("");
 });

@@ -72,7 +72,7 @@ export async function connectMcpRemote(mcpUrl: URL, options: McpRemoteOptions): 
   let said = "";
   transport.stderr?.on("data", (chunk: Buffer) => {
     said += chunk.toString();
-    const authorizationUrl = /^\s*(https?:\/\/\S+\/authorize\?\S+)\s*$/m.exec(said)?.[1];
+    const authorizationUrl = /^\s*(https?:\/\/\S+\/authorize\?\S+)\s*\n/m.exec(said)?.[1];
     if (authorizationUrl === undefined || onAuthorizationUrl === undefined) return;
     said = "";
     void onAuthorizationUrl(new URL(authorizationUrl));

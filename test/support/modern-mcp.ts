@@ -52,6 +52,6 @@ export async function askModern(
   const response = await sendModern(client, method, params);
   const text = await response.text();
   const isStream = response.headers.get("Content-Type") === "text/event-stream";
-  const message = isStream ? /^data: (.*)$/m.exec(text)?.[1] : text;
+  const message = isStream ? [...text.matchAll(/^data: (.*)$/gm)].at(-1)?.[1] : text;
   return { status: response.status, ...messageSchema.parse(JSON.parse(message ?? "")) };
 }

@@ -87,7 +87,7 @@ export function spawnSuite(args: readonly string[], environment: Readonly<Record
     const timer = setTimeout(() => reject(new Error(`The suite is not ready:\n${said}`)), START_TIMEOUT_MS);
     const listen = (chunk: unknown): void => {
       said += String(chunk);
-      const [, url] = /^ready (\S+)$/m.exec(said) ?? [];
+      const [, url] = /^ready (\S+)\n/m.exec(said) ?? [];
       if (url === undefined) return;
       clearTimeout(timer);
       resolve(url);

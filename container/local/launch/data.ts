@@ -154,15 +154,25 @@ async function checkDatabases(state: string): Promise<void> {
   const names = await readdir(state, { recursive: true }).catch(() => []);
   for (const name of names.filter((each) => each.endsWith(".sqlite"))) {
     const file = path.join(state, name);
-    const start = new Uint8Array(SQLITE_MAGIC.length);
-    const handle = await open(file, "r");
-    const { bytesRead } = await handle.read(start);
-    await handle.close();
+    const start = await readStart(file);
     // A database without a table is an empty file.
-    if (bytesRead === 0 || new TextDecoder().decode(start) === SQLITE_MAGIC) continue;
+    if (start === "" || start === SQLITE_MAGIC) continue;
     throw new LaunchProblem(
       `${file} is damaged; restore it, or move ${state} away to start without the files and tokens in it.`,
     );
+  }
+}
+
+/** Empty where it is gone since it was listed: a suite at work removes databases. */
+async function readStart(file: string): Promise<string> {
+  const start = new Uint8Array(SQLITE_MAGIC.length);
+  try {
+    await using handle = await open(file, "r");
+    const { bytesRead } = await handle.read(start);
+    return new TextDecoder().decode(start.subarray(0, bytesRead));
+  } catch (failure) {
+    if (isMissing(failure)) return "";
+    throw failure;
   }
 }
 

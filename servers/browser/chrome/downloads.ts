@@ -16,7 +16,7 @@ const MAX_BYTES = 50 * 1024 * 1024;
 /** What is slower lands in files with a later call. */
 const COME_LIMIT_MS = 20_000;
 /** For Chrome to say what it would call a file. */
-const NAME_LIMIT_MS = 1_000;
+const NAME_LIMIT_MS = 5_000;
 
 type PausedRequest = CDPEvents["Fetch.requestPaused"];
 

@@ -26,8 +26,10 @@ const recordSchema = z.object({
 });
 type BrowserRecord = z.output<typeof recordSchema>;
 
-const RECONNECT_LIMIT_MS = 10_000;
-const ANSWER_LIMIT_MS = 1_000;
+/** Longer than a tab may take that does not answer, beside which others do. */
+const RECONNECT_LIMIT_MS = 25_000;
+/** A page that takes longer is closed, and its history with it. */
+const ANSWER_LIMIT_MS = 3_000;
 
 /** Keeps one Chrome and its tabs from call to call; after an eviction finds them by the ids that it stored. */
 export class Keeper {

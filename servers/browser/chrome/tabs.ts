@@ -12,7 +12,8 @@ import { type Family, type Tab, type TabRecord, guestNote, popUpNote } from "./t
 export const MAX_TABS = 8;
 /** Pages that open more than this beyond what there is room for are closed, or they would keep us busy for ever. */
 const MAX_REFUSED = 20;
-const ATTACH_LIMIT_MS = 3_000;
+/** For a page to be made ready; one that is given up is closed, so that a busy machine has its time. */
+const ATTACH_LIMIT_MS = 10_000;
 
 /** A Chrome's pages, numbered in the order in which they came; one of them is the current one. */
 export class Tabs {
