@@ -102,6 +102,7 @@ td .share { display: block; width: 8rem; height: 0.6rem; }
 .meter { display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.6rem; }
 .meter svg { flex: none; width: 6rem; height: 0.5rem; }
 td code, th code { white-space: nowrap; }
+td pre { margin: 0.3rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 code.command { white-space: normal; }
 tbody th:has(time) { white-space: nowrap; }
 code.digest { font-size: 0.8125rem; }
