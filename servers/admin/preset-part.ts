@@ -27,7 +27,7 @@ export function presetList(all: readonly PresetSeen[], view: PresetsView): Html 
 }
 
 function nameOf({ preset: { title, description } }: PresetSeen): Html {
-  return html`${title}<br /><span class="soft">${description}</span>`;
+  return html`<div class="said">${title}<br /><span class="soft">${description}</span></div>`;
 }
 
 function stateOf({ preset, isListening, start, problem }: PresetSeen, { id, previews }: PresetsView): Html | string {
