@@ -27,7 +27,7 @@ export function presetList(all: readonly PresetSeen[], view: PresetsView): Html 
 }
 
 function nameOf({ preset: { title, description } }: PresetSeen): Html {
-  return html`${title}<br /><span class="soft">${description}</span>`;
+  return html`<div class="said">${title}<br /><span class="soft">${description}</span></div>`;
 }
 
 function stateOf({ preset, isListening, start, problem }: PresetSeen, { id, previews }: PresetsView): Html | string {
@@ -35,11 +35,14 @@ function stateOf({ preset, isListening, start, problem }: PresetSeen, { id, prev
   if (isListening) {
     const preview = previews.find(({ port }) => port === preset.port);
     if (preview === undefined) return "runs";
-    return html`runs at <a id="${id}-preset-${preset.name}-page" href="${preview.url}" rel="noreferrer">its page</a>`;
+    const page = html`<a id="${id}-preset-${preset.name}-page" href="${preview.url}" rel="noreferrer">its page</a>`;
+    return html`<span>runs at ${page}</span>`;
   }
   if (problem !== undefined)
-    return html`did not start
-      <pre>${problem}</pre>`;
+    return html`<div class="said">
+      did not start
+      <pre>${problem}</pre>
+    </div>`;
   if (preset.port === undefined) return start === undefined ? "not known" : "installed";
   return "does not run";
 }

@@ -102,6 +102,8 @@ td .share { display: block; width: 8rem; height: 0.6rem; }
 .meter { display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.6rem; }
 .meter svg { flex: none; width: 6rem; height: 0.5rem; }
 td code, th code { white-space: nowrap; }
+td button { overflow-wrap: normal; }
+td pre { margin: 0.3rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 code.command { white-space: normal; }
 tbody th:has(time) { white-space: nowrap; }
 code.digest { font-size: 0.8125rem; }
@@ -181,7 +183,7 @@ legend { padding: 0; font-weight: 600; }
   tbody td::before { content: attr(data-head); flex: none; color: var(--soft); text-align: start; }
   td code { white-space: normal; }
   tbody td:empty { display: none; }
-  tbody td .said { flex: 1; text-align: start; }
+  tbody .said { flex: 1; text-align: start; }
   td .share { width: 6rem; }
   .tabs a { padding-block: 0.6rem; }
   tr.child { margin-inline-start: 1rem; }

@@ -25,7 +25,8 @@ export async function copyFile(
 
 interface Moved {
   readonly placed: Placed | undefined;
-  readonly isGone: boolean;
+  /** What became of the original. */
+  readonly left: "deleted" | "changed" | "busy";
 }
 
 export async function moveFile(
@@ -38,22 +39,22 @@ export async function moveFile(
   const origin = normalizePath(from);
   // What is moved takes no more room in the end: a person whose quota is used up can tidy up.
   const intent = { path: target, growsBytes: 0, writes: true };
-  const { placed, isGone } = await withVersion(source, () =>
+  const { placed, left } = await withVersion(source, () =>
     change<Moved>(workplace, intent, async (id) => {
       const placed = await placeVersion(workplace, id, source, target, options);
-      if (placed === undefined) return { value: { placed, isGone: false }, outcome: NOTHING_DONE };
+      if (placed === undefined) return { value: { placed, left: "changed" }, outcome: NOTHING_DONE };
       const moved = { ...placed.outcome, filesBytes: placed.outcome.filesBytes - source.size };
-      const answer = await deleteUnchanged(workplace, id, { path: origin, etag: source.etag }, moved);
-      return answer === "deleted"
-        ? { value: { placed, isGone: true } }
-        : { value: { placed, isGone: false }, outcome: placed.outcome };
+      const left = await deleteUnchanged(workplace, id, { path: origin, etag: source.etag }, moved);
+      return { value: { placed, left }, ...(left !== "deleted" && { outcome: placed.outcome }) };
     }),
   );
   const { object } = assertPlaced(placed, target);
-  if (isGone) return infoOf(object, workplace.files);
+  if (left === "deleted") return infoOf(object, workplace.files);
   throw new ToolError(
     "conflict",
-    `Somebody else changed, moved or deleted ${origin} meanwhile; what it was is at ${target}: look at both before you go on.`,
+    left === "busy"
+      ? `${origin} may be being written, so it stays, and ${target} is a copy of it: in a minute delete one of them.`
+      : `Somebody else changed, moved or deleted ${origin} meanwhile; what it was is at ${target}: look at both before you go on.`,
   );
 }
 

@@ -216,6 +216,10 @@ test("a button starts an agent in the sandbox, and the page says by itself why i
   const said = await saying(page, "did not start");
   expect(said).toContain("npm could not install openclaw@");
   expect(said).toMatch(/The npm registry \S+:443 cannot be reached from this sandbox/);
+  for (const width of [1280, 360]) {
+    await look(page, width, "light");
+    expect([width, await page.evaluate("document.documentElement.scrollWidth <= innerWidth")]).toEqual([width, true]);
+  }
   const { structuredContent } = await client.callTool("sandbox_exec", {
     command: "preset status",
     sandbox: "analysis",

@@ -86,15 +86,15 @@ test("what is typed runs in the sandbox, and the size of the window is the termi
 
 test("colours are shown: those that a program mixes, and those that are made readable", async () => {
   const page = await openTerminal();
-  await answer(page, String.raw`printf '\e[38;2;0;80;160m%s\e[93m%s\e[0m%s\n' MIXED BRIGHT PLAIN | tr A-Z a-z`);
+  await answer(page, String.raw`printf '\e[38;2;0;80;160m%s\e[93m%s\e[0;7m%s\e[0m\n' MIXED BRIGHT TURNED | tr A-Z a-z`);
   // A span is as long as its letters are of one width.
-  const colourOf = async (word: string): Promise<unknown> =>
+  const colourOf = async (word: string, of = "color"): Promise<unknown> =>
     await page.evaluate(`(() => {
       const row = [...document.querySelectorAll(".xterm-rows > div")].find((row) => row.innerText.includes("mixed"));
       const at = row.textContent.indexOf("${word}");
       let text = "";
       const span = [...row.querySelectorAll("span")].find(({ textContent }) => (text += textContent).length > at);
-      return getComputedStyle(span).color;
+      return getComputedStyle(span)["${of}"];
     })()`);
   expect(await colourOf("mixed")).toBe("rgb(0, 80, 160)");
   // The bright yellow is darkened on white, and yellow still: more red and green than blue.
@@ -103,6 +103,7 @@ test("colours are shown: those that a program mixes, and those that are made rea
       .match(/\d+/g)
       ?.map(Number) ?? [];
   expect(Math.min(red, green) - blue).toBeGreaterThan(50);
+  expect(await colourOf("turned")).not.toBe(await colourOf("turned", "backgroundColor"));
   page.close();
 });
 

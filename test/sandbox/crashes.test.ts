@@ -12,7 +12,7 @@ import { Processes } from "../../container/local/sandbox/processes.ts";
 import { problemOfMaking } from "../../container/local/sandbox/start.ts";
 import { createDriverWithoutSnapshots } from "../support/no-snapshots.ts";
 import { pick, processTree } from "../support/process-tree.ts";
-import { run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
+import { fetchNode, run, runCode, startLocalSandboxes } from "./local-sandboxes.ts";
 import { mapFiles } from "./map-files.ts";
 import { machineProcesses, startRuntimeChild } from "./runtime-child.ts";
 
@@ -210,6 +210,32 @@ test.each(["SIGKILL", "end of its input"] as const)(
     }
   },
 );
+
+test("a file that came in with a command under which the runtime was killed does not come back once it is removed", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));
+  const secret = "s".repeat(40);
+  const files = mapFiles();
+  const start = async () => {
+    const { child, url } = await startRuntimeChild({ dataDir, secret });
+    return { child, sandbox: createDriverWithoutSnapshots({ runtimeUrl: url, secret }, fetchNode).open("x", files) };
+  };
+  let { child, sandbox } = await start();
+  try {
+    await files.write("moved.txt", "one\n");
+    const running = run(sandbox, "cat files/moved.txt > begun; sleep 30").catch(() => undefined);
+    const begun = async () => new TextDecoder().decode(await sandbox.readFile("begun", 10).catch(() => undefined));
+    await expect.poll(begun, { timeout: 10_000 }).toBe("one\n");
+    child.kill("SIGKILL");
+    await Promise.all([running, once(child, "exit")]);
+    await files.remove("moved.txt");
+    ({ child, sandbox } = await start());
+    expect((await run(sandbox, "cat begun; ls files")).stdout.text).toBe("one\n");
+    expect(files.paths()).toEqual([]);
+  } finally {
+    child.kill("SIGKILL");
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
 
 test("without bubblewrap the simulated shell stands in, and says why", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "pincer-sandbox-"));

@@ -17,15 +17,17 @@ export interface LocalSandboxes extends AsyncDisposable {
   open(options?: { readonly id?: string; readonly files?: MountedFiles }): Sandbox;
 }
 
+/** Node wants to hear that a streamed body is sent before the answer is read. */
+export async function fetchNode(input: string, init?: RequestInit): Promise<Response> {
+  return await fetch(input, { ...init, ...(init?.body instanceof ReadableStream && { duplex: "half" }) });
+}
+
 /** The real runtime with real bubblewrap in a folder of its own, and the driver that speaks with it. */
 export async function startLocalSandboxes(options: Partial<RuntimeOptions> = {}): Promise<LocalSandboxes> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "pincer-sandbox-")));
   const secret = randomBytes(24).toString("hex");
   const logged: string[] = [];
   const runtime = await startRuntime({ dataDir, secret, log: (line) => logged.push(line), ...options });
-  // Node wants to hear that a streamed body is sent before the answer is read.
-  const fetchNode = async (input: string, init?: RequestInit) =>
-    await fetch(input, { ...init, ...(init?.body instanceof ReadableStream && { duplex: "half" }) });
   const driver = createDriverWithoutSnapshots({ runtimeUrl: runtime.url, secret }, fetchNode);
   return {
     ...{ runtime, secret, dataDir, logged },

@@ -268,6 +268,21 @@ describe("the account's alarm", () => {
     await files.write("a.txt", "a");
   });
 
+  test("a file that may be being written is not moved, and the answer says what there is", async () => {
+    const [userId, account] = ["mover", accountOf("mover")];
+    const files = openFiles(userId);
+    await files.write("a.txt", "one");
+    await account.beginChange({ id: "writing", userId, path: "a.txt", growsBytes: 3, writes: true });
+    await expect(files.move("a.txt", "b.txt")).rejects.toMatchObject({
+      code: "conflict",
+      message: "a.txt may be being written, so it stays, and b.txt is a copy of it: in a minute delete one of them.",
+    });
+    for (const path of ["a.txt", "b.txt"]) expect(await textOf((await files.read(path)).body)).toBe("one");
+    await account.finishChange("writing", { filesBytes: 0 });
+    await files.remove("b.txt");
+    await files.move("a.txt", "b.txt");
+  });
+
   test("a large write is remembered by an account that dies", async () => {
     const [userId, account] = ["elephant", accountOf("elephant")];
     const deletion = { path: "a.bin", etag: (await openFiles(userId).write("a.bin", "old")).etag };

@@ -55,6 +55,8 @@ export async function withFiles<Result>(
       if ("digest" in files && !mount.isCurrent(files.digest)) {
         throw new Problem("stale_files", "The files have to be brought in line first.");
       }
+      // Where the runtime is killed under what begins, what has come in is not taken for new.
+      if ("lease" in files) await mount.save();
       return await begin();
     });
   } finally {
