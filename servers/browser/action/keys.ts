@@ -23,9 +23,6 @@ const ALIASES: Readonly<Record<string, string>> = {
   right: "ArrowRight",
   up: "ArrowUp",
 };
-/** Keys by which a page scrolls far, which Chrome begins with a moment later. */
-const SCROLLING: ReadonlySet<string> = new Set(["End", "Home", "PageDown", "PageUp", " ", "Space"]);
-const SCROLL_BEGIN_MS = 50;
 const MODIFIERS: ReadonlySet<string> = new Set(["Alt", "Control", "Meta", "Shift"]);
 
 /** Types at the cursor: key by key, or as one insertion where it is long. */
@@ -60,7 +57,6 @@ export async function pressKeys(page: Page, keys: readonly KeyInput[]): Promise<
   } finally {
     for (const key of held.toReversed()) await page.keyboard.up(key);
   }
-  if (SCROLLING.has(keys.at(-1) ?? "")) await scheduler.wait(SCROLL_BEGIN_MS);
 }
 
 /** Puppeteer's spelling, whatever case it was given in. */
