@@ -56,9 +56,11 @@ export const FIND_POINT = `async function (mayBeDisabled) {
   if (running.length > 0) {
     // What has just begun to move has hardly moved yet.
     const isYoung = ({ pending, currentTime }) => pending || Number(currentTime) < 50;
+    const { timeline } = document;
+    const drawnMs = timeline.currentTime;
     let frames = 0;
     do await frame();
-    while (running.some(isYoung) && ++frames < 6);
+    while ((running.some(isYoung) || timeline.currentTime === drawnMs) && ++frames < 6);
     const later = pick();
     // Where hardly a frame was drawn meanwhile, that it has not moved says nothing.
     const isAboutToMove = running.some((animation) => isYoung(animation) && animation.effect?.target?.contains(shown));
