@@ -5,7 +5,7 @@ import type { InsideModels } from "./model/ask.ts";
 import { CHAT } from "./model/chat.ts";
 import type { Dialect } from "./model/dialect.ts";
 import { countTokens } from "./model/count-tokens.ts";
-import { listModels } from "./model/lists.ts";
+import { listModels, showModel } from "./model/lists.ts";
 import { MESSAGES } from "./model/messages.ts";
 import { openAiError } from "./model/openai-error.ts";
 import { RESPONSES } from "./model/responses.ts";
@@ -24,6 +24,7 @@ const ROUTES: Readonly<Record<string, Answering>> = {
   "POST /messages": asking(MESSAGES),
   "POST /messages/count_tokens": countTokens,
   "GET /models": listModels,
+  "GET /models/…": showModel,
 };
 
 /** What stands before the paths where programs are told a base URL in one of the usual ways. */
@@ -33,7 +34,8 @@ const PREFIX = /^(?:\/openai|\/anthropic)?(?:\/v1)?(?=\/)/;
 export async function serveInsideModel(visit: ModelVisit, models: InsideModels): Promise<Response> {
   const { method, url, headers } = visit.request;
   const { pathname } = new URL(url);
-  const answer = ROUTES[`${method} ${pathname.replace(PREFIX, "")}`];
+  const route = pathname.replace(PREFIX, "").replace(/^\/models\/.+/, "/models/…");
+  const answer = ROUTES[`${method} ${route}`];
   if (answer !== undefined) return await answer(visit, models);
   const message = `There is no ${method} ${pathname}; there are ${Object.keys(ROUTES).join(", ")}, each below /v1.`;
   const refuse = headers.has("anthropic-version") ? anthropicError : openAiError;

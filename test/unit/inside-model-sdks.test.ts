@@ -172,7 +172,7 @@ test("Anthropic's SDK hears why an answer ended", async () => {
   }
 });
 
-test("Anthropic's SDK counts tokens before it asks, and lists models", async () => {
+test("Anthropic's SDK counts tokens before it asks, lists models, and looks one up", async () => {
   const { input_tokens: few } = await anthropic.messages.countTokens({ ...ASK, tools: ANTHROPIC_TOOLS });
   const { input_tokens: many } = await anthropic.messages.countTokens({
     ...ASK,
@@ -183,6 +183,7 @@ test("Anthropic's SDK counts tokens before it asks, and lists models", async () 
   expect(many).toBeLessThan(2_500);
   const { data } = await anthropic.models.list();
   expect(data).toMatchObject([{ type: "model", id: "house-model", display_name: "house-model" }]);
+  expect(await anthropic.models.retrieve("claude-sonnet-5")).toMatchObject({ type: "model", id: "claude-sonnet-5" });
 });
 
 const QUESTION: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "Hi" }];
@@ -226,10 +227,13 @@ test("OpenAI's SDK is told of calls side by side, as they come and whole", async
   });
 });
 
-test("OpenAI's SDK lists models, also below the paths that other base URLs have", async () => {
+test("OpenAI's SDK lists models and looks one up, also below the paths that other base URLs have", async () => {
   for (const path of ["/v1", "/openai/v1", "/openai", ""]) {
-    const { data } = await new OpenAI({ baseURL: suite.url + path, apiKey: "x" }).models.list();
-    expect(data).toEqual([{ id: "house-model", object: "model", created: 0, owned_by: "pincer" }]);
+    const { models } = new OpenAI({ baseURL: suite.url + path, apiKey: "x", maxRetries: 0 });
+    const shown = { object: "model", created: 0, owned_by: "pincer" };
+    expect((await models.list()).data).toEqual([{ id: "house-model", ...shown }]);
+    expect(await models.retrieve("anthropic/claude-opus-4.8")).toEqual({ id: "anthropic/claude-opus-4.8", ...shown });
+    await expect(models.retrieve("no name")).rejects.toMatchObject({ status: 400 });
   }
 });
 

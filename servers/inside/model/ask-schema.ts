@@ -7,10 +7,7 @@ export const pictureUrl = z
   .regex(/^data:image\/[\w.+-]+;base64,[\w+/=-]*$/, "give the picture itself, as a data: URL with base64");
 
 /** What names of models are made of: they are shown in the books. */
-export const modelName = z
-  .string()
-  .regex(/^[\w@./:[\]-]{1,200}$/, "that is no name of a model")
-  .nullish();
+export const modelName = z.string().regex(/^[\w@./:[\]-]{1,200}$/, "that is no name of a model");
 
 /** What is wrong with a request, in one sentence that says where. */
 export function readAsked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {

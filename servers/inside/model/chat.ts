@@ -28,7 +28,7 @@ const tool = z.looseObject({ type: z.string() });
  * provider keep or fetch something.
  */
 const chatRequest = z.object({
-  model: modelName,
+  model: modelName.nullish(),
   messages: z.array(message).min(1),
   n: z.literal(1, "only one answer is given; leave n out").nullish(),
   stream: z.boolean().nullish(),

@@ -143,7 +143,7 @@ const edit = z.object({
 
 /** A request of Anthropic's messages, as far as it is passed on; fields of their own cost are no part of it. */
 export const messagesRequest = z.object({
-  model: modelName,
+  model: modelName.nullish(),
   max_tokens: z.int().min(1).nullish(),
   system: z.union([z.string(), z.array(text)]).nullish(),
   messages: z.array(message).min(1),

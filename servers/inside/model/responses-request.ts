@@ -47,7 +47,7 @@ const item = z.preprocess(
 type Item = z.output<typeof item>;
 
 const responsesRequest = z.object({
-  model: modelName,
+  model: modelName.nullish(),
   instructions: z.string().nullish(),
   input: z.union([z.string(), z.array(item)]),
   previous_response_id: z.null(NOTHING_KEPT).optional(),
