@@ -104,7 +104,7 @@ test("a person signs a client in through the page, and the client works with wha
   expect(await chrome.page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
 
   expect(await allow(chrome.page, "AAAA-AAAA")).toContain("That is not the sign-in code.");
-  expect(await chrome.page.evaluate("document.activeElement.id")).toBe("code");
+  await expect.poll(async () => await chrome.page.evaluate("document.activeElement.id")).toBe("code");
   await chrome.page.evaluate(`document.querySelector("[value='files:write']").click() ?? ""`);
   expect(await allow(chrome.page, signInCode)).toContain("You may close this window.");
 
