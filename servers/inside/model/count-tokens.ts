@@ -1,12 +1,11 @@
 import { modelEndpoint } from "../../delegate/model/endpoint.ts";
 import { countedByAnthropic } from "./anthropic-count.ts";
-import { present, readAsked } from "./ask-schema.ts";
+import { readAsked } from "./ask-schema.ts";
 import { type InsideModels, requestLabels } from "./ask.ts";
 import { picturesIn } from "./chat-question.ts";
 import { messagesAsChat } from "./messages-request.ts";
 import { type MessagesRequest, messagesRequest } from "./messages-schema.ts";
 import { MESSAGES } from "./messages.ts";
-import { betasOf } from "./native-question.ts";
 import { nativeRequest } from "./native-request.ts";
 import { type ModelVisit, recorded } from "./recorded.ts";
 import { mostInputTokens } from "./request-size.ts";
@@ -33,9 +32,9 @@ async function countedNatively(
   const { messages } = modelEndpoint(settings, requestLabels(pipeline.caller, `count-${crypto.randomUUID()}`)) ?? {};
   const model = messages?.nameOf(modelFor(asked.model ?? undefined, settings));
   if (messages === undefined || model === undefined) return undefined;
-  const question = { model, ...nativeRequest(asked, body), ...present({ thinking: asked.thinking }) };
-  const api = { ...messages, headers: { ...messages.headers, ...betasOf(request.headers) } };
-  return await countedByAnthropic(question, api, { fetcher, signal: request.signal }).catch(() => undefined);
+  const counting = { native: { model, ...nativeRequest(asked, body) }, asked, headers: request.headers };
+  const asking = { fetcher, signal: request.signal };
+  return await countedByAnthropic(counting, messages, asking).catch(() => undefined);
 }
 
 /** Most texts have fewer tokens. */

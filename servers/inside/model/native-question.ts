@@ -7,7 +7,7 @@ import type { Question } from "./dialect.ts";
 import { NO_PDF } from "./messages-request.ts";
 import { type MessagesRequest, isOwnTool } from "./messages-schema.ts";
 import { NativeAnswer } from "./native-answer.ts";
-import { describedTools, hasPdf, knownBetas, nativePictures, nativeRequest, referredTools } from "./native-request.ts";
+import { betasOf, describedTools, hasPdf, nativePictures, nativeRequest, referredTools } from "./native-request.ts";
 import { mostInputTokens } from "./request-size.ts";
 
 /**
@@ -37,12 +37,11 @@ export function nativeQuestion(
   const native = { model: name, ...nativeRequest(asked, body) };
   const request = JSON.stringify({ ...native, stream: true });
   const added = MOST_ADDED_TOKENS * (1 + describedTools(asked)) + referredTokens(asked);
-  const api = { ...messages, headers: { ...messages.headers, ...betasOf(headers) } };
   return {
-    url: api.url,
+    url: messages.url,
     endpoint: {
       ...endpoint,
-      headers: api.headers,
+      headers: { ...messages.headers, ...betasOf(headers) },
       priceOf: (model) => toldWrites(endpoint.priceOf(model), request),
     },
     limitField: "max_tokens",
@@ -52,17 +51,12 @@ export function nativeQuestion(
     },
     mostInputTokens: async (asking) => {
       if (!hasPdf(asked)) return mostInputTokens(request, nativePictures(asked)) + added;
-      const counted = await countedByAnthropic({ ...native, ...present({ thinking: asked.thinking }) }, api, asking);
+      const counted = await countedByAnthropic({ native, asked, headers }, messages, asking);
       if (counted === undefined) throw NO_PDF;
       return Math.ceil(counted * COUNT_MARGIN) + added;
     },
     answer: new NativeAnswer(asked.stream === true, keepsLong(request)),
   };
-}
-
-/** The header of a request to Anthropic that asks for those of a client's betas that are passed on. */
-export function betasOf(headers: Headers): { "anthropic-beta"?: string } {
-  return present({ "anthropic-beta": knownBetas(headers.get("anthropic-beta")) });
 }
 
 /** A tool that a conversation refers to is described there, each time. */

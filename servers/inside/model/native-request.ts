@@ -102,9 +102,9 @@ const BETAS = new Set([
   ...["mid-conversation-output-config", "mid-conversation-system-clear-at", "per-turn-control"],
 ]);
 
-/** Of the betas that a client asks for, those that are passed on. */
-export function knownBetas(header: string | null): string | undefined {
-  const named = (header ?? "").split(",").map((name) => name.trim());
+/** The header that asks for those of a client's betas that are passed on. */
+export function betasOf(headers: Headers): { "anthropic-beta"?: string } {
+  const named = (headers.get("anthropic-beta") ?? "").split(",").map((name) => name.trim());
   const known = named.filter((name) => BETAS.has(name.replace(/-(?:\d{4}-\d{2}-\d{2}|\d{8})$/, "")));
-  return known.length === 0 ? undefined : known.join(",");
+  return known.length === 0 ? {} : { "anthropic-beta": known.join(",") };
 }
